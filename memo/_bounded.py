@@ -1,0 +1,286 @@
+"""``@bounded``: results remembered within bounds of number, size and age."""
+
+import copy as copying
+import inspect
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from memo._cache import CacheHandle, CacheOptions, Loads
+from memo._calls import KeyOptions, check_key_options
+from memo._flights import InFlight
+from memo._instances import InstanceRef
+from memo._layer import Layer
+from memo._placement import Decorator, Placement, check_common
+from memo._registry import Registry
+from memo._sizes import sizeof as deep_sizeof
+from memo._stats import EvictionReason
+from memo._stores import CacheClass, check_policy
+from memo._units import Duration, byte_size, positive_int, seconds
+
+__all__ = ("bounded",)
+
+_COPIERS: dict[str, Callable[[Any], Any]] = {"shallow": copying.copy, "deep": copying.deepcopy}
+
+
+class _BoundedLayer(Layer):
+    """Results of one function."""
+
+    kind = "cache"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        options: CacheOptions,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+    ) -> None:
+        self.options = options
+        super().__init__("bounded", function, keys, clock, takes_instance)
+        self.loads.reveal = self.generated.reveal
+        self.loads.explain = self.generated.explain
+
+    def prepare(self) -> None:
+        self.loads = Loads("bounded", self.shape.qualname, self.shape.function, self.clock, self.options)
+
+    def internals(self) -> dict[str, Any]:
+        loads = self.loads
+        return {
+            "index": loads.store.index,
+            "use": loads.store.use,
+            "idle_s": self.options.idle_s,
+            "copy": self.options.copy,
+            "run": loads.run,
+            "Flight": InFlight,
+            "enter": loads.enter,
+            "failed": loads.failed,
+            "finish": loads.finish,
+            "function": self.shape.function,
+            "BaseException": BaseException,
+        }
+
+    def template(self) -> str:
+        return _hit(self.options, self.loads.store.watched) + (_AWAIT_MISS if self.shape.is_async else _MISS)
+
+    def collected(self, owner: InstanceRef) -> None:
+        self.loads.collected(owner)
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any]:
+        return CacheHandle(self.loads, self.generated, self.instances, self.name, prefix)
+
+    def sweep(self) -> tuple[int, int, int]:
+        return self.loads.expire_entries(), self.loads.cleanup(), 0
+
+    def empty(self) -> None:
+        self.loads.clear(None)
+
+
+def _hit(options: CacheOptions, watched: bool) -> str:
+    """The part of the wrapper that answers a hit: under policies that need no order, without a lock.
+
+    The clock is read before the look-up: between finding the entry and counting the hit there is
+    no call, so no other thread can run, and no hit is lost.
+    """
+    value = "$entry.value" if options.copy is None else "$copy($entry.value)"
+    if watched:
+        return f"""\
+<prelude>
+$entry = $use(<whole key>, $clock())
+if $entry is not None:
+    return {value}
+"""
+    if options.ttl_s is None and options.idle_s is None:
+        return f"""\
+<prelude>
+try:
+    $entry = $index[<key>]
+except $Missing:
+    pass
+else:
+    $entry.hits += 1
+    return {value}
+"""
+    if options.idle_s is None:
+        return f"""\
+<prelude>
+$now = $clock()
+try:
+    $entry = $index[<key>]
+except $Missing:
+    pass
+else:
+    if $now < $entry.deadline:
+        $entry.hits += 1
+        return {value}
+"""
+    return f"""\
+<prelude>
+$now = $clock()
+try:
+    $entry = $index[<key>]
+except $Missing:
+    pass
+else:
+    if $now < $entry.deadline and $now < $entry.used + $idle_s:
+        $entry.used = $now
+        $entry.hits += 1
+        return {value}
+"""
+
+
+_MISS = """\
+$flight = $Flight()
+try:
+    if $enter($flight, <whole key>):
+        return $finish($flight, $function(<pass>))
+    return $flight.value
+except $BaseException as $error:
+    $flight.over = True
+    $failed($flight, $error)
+    raise
+"""
+
+_AWAIT_MISS = """\
+return await $run(<whole key>, <args>, <kwargs>)
+"""
+
+
+def bounded(
+    function: Any = None,
+    /,
+    *,
+    max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
+    ttl: Duration | None = None,
+    max_bytes: int | str | None = None,
+    sizeof: Callable[[Any], int] | None = None,
+    idle: Duration | None = None,
+    policy: str | CacheClass = "s3fifo",
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    typed: bool = False,
+    dedupe: bool = True,
+    timeout: Duration | None = None,
+    cache_if: Callable[[Any], object] | None = None,
+    copy: str | Callable[[Any], Any] | None = None,
+    on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Decorator:
+    """Remember a function's results, bounded in number, size and age.
+
+    Works on functions, coroutine functions, methods, class methods, static methods and
+    properties, above or below their own decorators.  The decorated function stays what it
+    was to ``inspect`` and to type checkers, and gains ``f.cache``, ``f.inflight``, ``cache_info()``,
+    ``cache_clear()`` and ``cache_parameters()``.
+
+    One call has one key, however it is spelled: positional, by keyword, or by default.  ``self``
+    and ``cls`` count by identity; an instance is not kept alive by its entries, and they go when
+    it goes.  The bounds hold over all instances together.
+
+    Safe from any thread and any event loop.  A hit takes no lock (``policy="lru"``, ``"lfu"`` and a
+    policy of your own excepted).  Calls that miss at the same time share one load; user code
+    never runs under a lock.  A result is stored only if nothing invalidated it while it loaded.
+
+    What is *not* promised: that a result is stored at all (it may not fit), that expired entries
+    leave by themselves (they do when they are evicted, loaded again, or cleaned up), or anything
+    across processes.
+
+    Args:
+        max: Most entries at any moment.  This or max_bytes is required.
+        ttl: Age from the end of the load at which a result is no longer used: seconds, a
+            timedelta, or text such as "24h" or "1h30m".  None: never.
+        max_bytes: Most bytes of values together: an int, or text such as "64MB".  A value larger
+            than that is returned, not stored, and counted as rejected.
+        sizeof: Prices a value in bytes for max_bytes; default ``memo.sizeof``, the deep size of
+            built-in containers and attributes.
+        idle: Time since its last use after which an entry is dropped; same forms as ttl.
+        policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "lru",
+            "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``.
+        key: Makes the key of a call of its arguments (defaults filled in, without self or cls);
+            must return a hashable.
+        ignore: Names of parameters to leave out of the key; "self" shares entries between
+            instances.
+        typed: Arguments of different types have different keys (1, 1.0 and True).
+        dedupe: Concurrent misses of one key share one load.
+        timeout: Age at which a running load is given up: those who wait for it get
+            ``InflightTimeout``, and the next call starts a new one.  None: never.
+        cache_if: Called with each result; if false, the result is returned but not stored.
+        copy: "shallow", "deep" or a function, applied to each value handed out, so that callers
+            cannot alter the stored one.
+        on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
+            store, after it left, in the thread whose operation removed it.  What it raises is logged
+            to logger "memo" and dropped.  A value that was never stored never reaches it.
+        name: Name in the registry; default ``module.qualname``.
+        registry: Where the function is listed; default ``memo.registry``.
+        clock: Returns the time in seconds, never going back; default ``time.monotonic``.
+
+    Raises:
+        TypeError: At decoration: an option is of the wrong type, or no bound is given.  At a call:
+            an argument cannot be hashed, or the result can be used only once.
+        ValueError: At decoration: an option's value makes no sense.
+        InflightTimeout: At a call: the load that it waited for took longer than timeout.
+    """
+    where = "bounded"
+    if function is not None:
+        if callable(function) or isinstance(function, property | classmethod | staticmethod):
+            shown = getattr(function, "__qualname__", None) or repr(function)
+            raise TypeError(f"bounded: {shown} is decorated without a bound; write @bounded(max=500).")
+        raise TypeError(f"bounded: {function!r} is given without a name; write bounded(max={function!r}).")
+    if max is None and max_bytes is None:
+        raise TypeError("bounded: neither max= nor max_bytes= is given; write for example @bounded(max=500).")
+    max_entries = None if max is None else positive_int(max, where=where, option="max")
+    bytes_bound = None if max_bytes is None else byte_size(max_bytes, where=where, option="max_bytes")
+    ttl_s = None if ttl is None else seconds(ttl, where=where, option="ttl")
+    idle_s = None if idle is None else seconds(idle, where=where, option="idle")
+    timeout_s = None if timeout is None else seconds(timeout, where=where, option="timeout")
+    cache_class = check_policy(where, policy)
+    for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
+        _check_callback(where, option, value)
+    if sizeof is not None and max_bytes is None:
+        raise TypeError(f"bounded: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
+    if not isinstance(dedupe, bool):
+        raise TypeError(f"bounded: dedupe={dedupe!r} is not a bool; write True or False.")
+    keys = check_key_options(where, key, ignore, typed)
+    check_common(where, name, registry, clock)
+    options = CacheOptions(
+        max_entries=max_entries,
+        max_bytes=bytes_bound,
+        policy=cache_class,
+        ttl_s=ttl_s,
+        idle_s=idle_s,
+        sizeof=sizeof or deep_sizeof,
+        cache_if=cache_if,
+        copy=_copier(where, copy),
+        on_evict=on_evict,
+        typed=typed,
+        dedupe=dedupe,
+        timeout_s=timeout_s,
+    )
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return _BoundedLayer(function, options, keys, clock, takes_instance)
+
+    return Decorator(Placement(where, make, name, registry))
+
+
+def _check_callback(where: str, option: str, value: Any) -> None:
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(
+            f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
+        )
+
+
+def _copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
+    if copy is None:
+        return None
+    if isinstance(copy, str):
+        if copy not in _COPIERS:
+            raise ValueError(f"{where}: copy={copy!r} is unknown; write 'shallow', 'deep', or give a function.")
+        return _COPIERS[copy]
+    _check_callback(where, "copy", copy)
+    return copy  # type: ignore[no-any-return]

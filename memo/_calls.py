@@ -1,0 +1,517 @@
+"""Wrappers generated with the decorated function's own signature, and the keys of its calls.
+
+A wrapper with the function's own parameters lets the interpreter bind positional, keyword and
+default spellings of a call, at its own speed, before a line of ours runs; an error in the call
+reads as if the function had not been decorated.  What runs inside is a template of the
+decorator, in which
+
+- ``$word`` is an internal name: it becomes a name that no parameter bears, and is looked up in
+  the wrapper's own globals (``Generated.namespace``), where it can be exchanged at any time;
+- ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
+  the same making the token, ``<prelude>`` the lines that both need before them;
+- ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
+  a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
+
+A key is the one parameter's value, else a tuple: the instance's token (methods), the values in
+signature order, then their types (``typed``).
+"""
+
+import functools
+import inspect
+import re
+import types
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from inspect import Parameter
+from types import CodeType, FunctionType
+from typing import Any
+
+from memo._instances import Instances
+
+__all__ = ("Generated", "KeyOptions", "Shape", "check_key_options")
+
+_INSTANCE_NAMES = frozenset({"self", "cls", "mcs", "mcls", "metacls"})
+_ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
+
+
+class KeyOptions:
+    """What a decorator was told about its keys, already checked."""
+
+    __slots__ = ("ignore", "key", "typed")
+
+    def __init__(self, key: Callable[..., Hashable] | None, ignore: frozenset[str], typed: bool) -> None:
+        self.key = key
+        self.ignore = ignore
+        self.typed = typed
+
+
+def check_key_options(where: str, key: Any, ignore: Any, typed: Any) -> KeyOptions:
+    """Check ``key``, ``ignore`` and ``typed`` as far as that is possible without the function."""
+    if key is not None and not callable(key):
+        raise TypeError(f"{where}: key={key!r} cannot be called; give a function of the call's arguments.")
+    if key is not None and inspect.iscoroutinefunction(key):
+        raise TypeError(f"{where}: key={key!r} is a coroutine function; give a plain function.")
+    if isinstance(ignore, str):
+        raise TypeError(f"{where}: ignore={ignore!r} is one string; write ignore=({ignore!r},).")
+    try:
+        names = tuple(ignore)
+    except TypeError:
+        raise TypeError(f"{where}: ignore={ignore!r} is no collection; give names of parameters in a tuple.") from None
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{where}: ignore={ignore!r} contains {name!r}; give names of parameters as text.")
+    if not isinstance(typed, bool):
+        raise TypeError(f"{where}: typed={typed!r} is not a bool; write True or False.")
+    if key is not None and typed:
+        raise TypeError(f"{where}: typed=True has no effect together with key=; let key= return the types.")
+    return KeyOptions(key, frozenset(names), typed)
+
+
+class Shape:
+    """What is to be known of a callable: its parameters, its colour, whether it takes an instance.
+
+    Args:
+        function: What is decorated.
+        where: The decorator's name, for messages.
+        takes_instance: The first parameter is an instance or a class; None: guess by where the
+            function was defined and by the parameter's name.
+
+    Raises:
+        TypeError: It cannot be called, or is a generator function.
+    """
+
+    def __init__(self, function: Callable[..., Any], where: str, takes_instance: bool | None = None) -> None:
+        if not callable(function):
+            raise TypeError(f"{where}: {function!r} cannot be called; decorate a function or a method.")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            name = getattr(function, "__qualname__", repr(function))
+            raise TypeError(
+                f"{where}: {name} is a generator function, whose result can be used only once; return a list instead."
+            )
+        self.function = function
+        self.where = where
+        self.name: str = getattr(function, "__name__", None) or type(function).__name__
+        self.qualname: str = getattr(function, "__qualname__", None) or type(function).__qualname__
+        self.module: str = getattr(function, "__module__", None) or type(function).__module__
+        self.is_async = _is_coroutine_function(function)
+        self.parameters, self.narrow = _parameters(function)
+        self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
+
+    def _looks_like_method(self) -> bool:
+        if not isinstance(self.function, FunctionType):
+            return False
+        place = self.qualname.rpartition(".")[0]
+        if not place or place.endswith("<locals>"):
+            return False
+        first = next(iter(self.narrow or self.parameters), None)
+        return first is not None and first.name in _INSTANCE_NAMES
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    if inspect.iscoroutinefunction(function):
+        return True
+    return not isinstance(function, type | FunctionType | types.MethodType) and inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004  # not a test of callability: the colour of a callable object
+    )
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...] | None]:
+    """The callable's own parameters, and those it documents if its own are only ``*args, **kwargs``.
+
+    A wrapper made with ``functools.wraps`` takes anything and shows the signature of what it
+    wraps: its calls are passed on as they came, but one key is made of all spellings.  So are those
+    of a builtin, whose own messages differ from the interpreter's.
+    """
+    if inspect.isroutine(function) and not isinstance(function, FunctionType | types.MethodType):
+        try:
+            return _ANY_CALL, tuple(inspect.signature(function).parameters.values())
+        except (ValueError, TypeError):
+            return _ANY_CALL, None
+    try:
+        own = tuple(inspect.signature(function, follow_wrapped=False).parameters.values())
+    except (ValueError, TypeError):  # builtins without a signature
+        return _ANY_CALL, None
+    if [p.kind for p in own] == [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD] and hasattr(function, "__wrapped__"):
+        try:
+            shown = tuple(inspect.signature(function).parameters.values())
+        except (ValueError, TypeError):
+            return own, None
+        return own, shown if [p.kind for p in shown] != [p.kind for p in own] else None
+    return own, None
+
+
+class Generated:
+    """A generated wrapper, the function that makes keys of its calls, and the namespace of both.
+
+    Args:
+        shape: The function.
+        options: The key's options.
+        body: Gives the template of the wrapper's body.
+        namespace: The internals that the template names; exchanged values take effect at once.
+        instances: Tokens of the instances, used if the function takes one.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        options: KeyOptions,
+        body: Callable[[], str],
+        namespace: Mapping[str, Any],
+        instances: Instances,
+    ) -> None:
+        self.shape = shape
+        self.options = options
+        self._body = body
+        self._prefix = _free_prefix(p.name for p in shape.parameters + (shape.narrow or ()))
+        self.namespace: dict[str, Any] = {"__name__": shape.module, "__builtins__": {}}
+        for word, value in namespace.items():
+            self.assign(word, value)
+        for word, value in {
+            "id": id,
+            "tuple": tuple,
+            "type": type,
+            "types": _types_of,
+            "item_types": _item_types_of,
+            "sorted_items": functools.partial(_sorted_items, without=options.ignore),
+            "user_key": options.key,
+            "Missing": (KeyError, TypeError),
+            "nothing": {},
+            "refs": instances.refs,
+            "token": instances.token,
+        }.items():
+            self.assign(word, value)
+        self._plan()
+        self.key_of: Callable[..., Hashable] = self._make_key_of()
+        self.wrapper = self._make_wrapper()
+
+    def assign(self, word: str, value: Any) -> None:
+        """Exchange an internal of the wrapper; running calls keep what they have read."""
+        self.namespace[self._prefix + word] = value
+
+    def read(self, word: str) -> Any:
+        """The present value of an internal of the wrapper."""
+        return self.namespace[self._prefix + word]
+
+    def take_instance(self) -> None:
+        """Learn that the first parameter is an instance: the function turned out to be a method."""
+        self.shape.takes_instance = True
+        self._plan()
+        self.key_of = self._make_key_of()
+        self.regenerate()
+
+    def regenerate(self) -> None:
+        """Make the wrapper's code anew, in place, after something that the template depends on changed."""
+        self.wrapper.__code__ = self._make_wrapper().__code__
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether keys begin with the instance, so that each instance has its own entries."""
+        return self._has_token
+
+    # -- keys
+
+    def _plan(self) -> None:
+        """Decide what the key consists of."""
+        shape, options = self.shape, self.options
+        parameters = shape.narrow or shape.parameters
+        self._instance: Parameter | None = None
+        valued = parameters
+        if shape.takes_instance and parameters and parameters[0].kind is not Parameter.KEYWORD_ONLY:
+            self._instance = parameters[0]
+            if parameters[0].kind is not Parameter.VAR_POSITIONAL:
+                valued = parameters[1:]
+        ignored = set(options.ignore)
+        shared = self._instance is not None and bool(ignored & {"self", "cls", self._instance.name})
+        if self._instance is not None:
+            ignored -= {"self", "cls", self._instance.name}
+        self._has_token = self._instance is not None and not shared
+        self._check_ignored(ignored, valued)
+        self.values: tuple[Parameter, ...] = tuple(p for p in valued if p.name not in ignored)
+        self._valued = valued
+        self._is_tuple = self._has_token or options.typed or (options.key is None and len(self.values) != 1)
+        self._count = 1 if options.key is not None else len(self.values)
+
+    def _check_ignored(self, ignored: set[str], valued: tuple[Parameter, ...]) -> None:
+        where, shown = self.shape.where, self.shape.qualname
+        if ignored and self.options.key is not None:
+            raise TypeError(
+                f"{where}: ignore={tuple(sorted(ignored))!r} has no effect together with key=; let key= leave them out."
+            )
+        names = {p.name for p in valued}
+        takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in valued)
+        for name in sorted(ignored - {"self", "cls"}):
+            if name not in names and not takes_any:
+                raise ValueError(
+                    f"{where}: ignore contains {name!r}, but {shown} has no such parameter; "
+                    f"it has {', '.join(sorted(names)) or 'none'}."
+                )
+
+    def _key_parts(self, token: str) -> tuple[str, str]:
+        """The prelude and the expression of the key, with the instance's token by the expression *token*."""
+        parts: list[str] = []
+        prelude = ""
+        instance = self._instance
+        if self._has_token and instance is not None:
+            parts.append(token.replace("<instance>", _instance_expression(instance)))
+        if self.options.key is not None:
+            prelude = f"$k = $user_key({_pass_expression(self._valued, instance)})\n"
+            parts.append("$k")
+        else:
+            parts += [_value_expression(p, instance) for p in self.values]
+            if self.options.typed:
+                parts += [_type_expression(p, instance) for p in self.values]
+        if not self._is_tuple:
+            return prelude, parts[0]
+        return prelude, f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+    def reveal(self, key: Hashable) -> Any:
+        """The key as users see it: without the instance and the types."""
+        if not self._is_tuple:
+            return key
+        assert isinstance(key, tuple)
+        start = 1 if self._has_token else 0
+        values = key[start : start + self._count]
+        return values[0] if self._count == 1 else values
+
+    def explain(self, key: Hashable) -> TypeError | None:
+        """The error to raise because *key* cannot be hashed; None if it can."""
+        try:
+            hash(key)
+        except TypeError as error:
+            reason = error
+        else:
+            return None
+        name = self.shape.qualname
+        if self.options.key is not None:
+            made = self.reveal(key)
+            return TypeError(
+                f"{name}(): key= returned {_shortened(made)} of type {type(made).__qualname__!r}, which cannot be "
+                f"hashed ({reason}); let it return a hashable, or use key=memo.freeze."
+            )
+        start = 1 if self._has_token else 0
+        values: Iterable[Any] = key[start:] if self._is_tuple and isinstance(key, tuple) else (key,)
+        for parameter, value in zip(self.values, values, strict=False):
+            part = _unhashable_part(value)
+            if part is not None:
+                return TypeError(
+                    f"{name}(): the value of parameter {parameter.name!r} contains or is a "
+                    f"{type(part[0]).__qualname__!r}, which cannot be hashed; give key=memo.freeze or a key= of your "
+                    f"own, or leave the parameter out of the key with ignore=({parameter.name!r},)."
+                )
+        return TypeError(f"{name}(): {reason}; give key=memo.freeze or a key= of your own.")
+
+    # -- code
+
+    def _make_key_of(self) -> Callable[..., Hashable]:
+        shape = self.shape
+        parameters = shape.narrow or shape.parameters
+        prelude, key = self._key_parts("$token(<instance>)")
+        made = self._function(parameters, f"{prelude}return {key}", is_async=False)
+        if shape.narrow is None:
+            return made
+        return _Spelling(made, inspect.Signature(parameters), shape.takes_instance, self)
+
+    def _make_wrapper(self) -> FunctionType:
+        shape = self.shape
+        if shape.narrow is None:
+            prelude, key = self._key_parts("$refs[$id(<instance>)]")
+            _, whole = self._key_parts("$token(<instance>)")
+        else:
+            self.assign("spelling", self.key_of)
+            prelude, key = "$k = $spelling(*args, **kwargs)\n", "$k"
+            whole = key
+        text = self._body().strip("\n")
+        arguments, keywords = _collected(shape.parameters)
+        for mark, part in {
+            "<prelude>\n": prelude,
+            "<key>": key,
+            "<whole key>": whole,
+            "<pass>": _pass_expression(shape.parameters, None),
+            "<args>": arguments,
+            "<kwargs>": keywords,
+            "<await>": "await " if shape.is_async else "",
+        }.items():
+            text = text.replace(mark, part)
+        wrapper = self._function(shape.parameters, text, is_async=shape.is_async)
+        _imitate(wrapper, shape)
+        return wrapper
+
+    def _function(self, parameters: tuple[Parameter, ...], body: str, *, is_async: bool) -> FunctionType:
+        source = "{}def {}({}):\n{}".format(
+            "async " if is_async else "",
+            "$wrapper",
+            _declaration(parameters),
+            "\n".join("    " + line for line in body.splitlines()),
+        )
+        code = _compiled(re.sub(r"\$(\w)", rf"{self._prefix}\1", source), self.shape.name, self.shape.qualname)
+        function = FunctionType(code, self.namespace, self.shape.name)
+        function.__defaults__ = _positional_defaults(parameters)
+        function.__kwdefaults__ = {
+            p.name: p.default
+            for p in parameters
+            if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
+        } or None
+        function.__qualname__ = self.shape.qualname
+        function.__module__ = self.shape.module
+        return function
+
+
+class _Spelling:
+    """Makes the keys of a function that takes anything but documents its parameters.
+
+    A call that does not fit the documented parameters is passed on all the same (the function
+    may take what it does not document), under a key of its own spelling.
+    """
+
+    def __init__(
+        self, made: FunctionType, signature: inspect.Signature, takes_instance: bool, generated: Generated
+    ) -> None:
+        self._made = made
+        self._signature = signature
+        self._takes_instance = takes_instance
+        self._generated = generated
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Hashable:
+        try:
+            return self._made(*args, **kwargs)  # type: ignore[no-any-return]
+        except TypeError:
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError:
+                pass
+            else:
+                raise
+        rest = (args, tuple(sorted(kwargs.items())))
+        if self._takes_instance and args:
+            return (self._generated.read("token")(args[0]), args[1:], rest[1], _Spelling)
+        return (*rest, _Spelling)
+
+
+@functools.lru_cache(maxsize=512)  # closures decorated in a loop share the code of one shape
+def _compiled(source: str, name: str, qualname: str) -> CodeType:
+    module = compile(source, "<memo wrapper>", "exec", dont_inherit=True)
+    code = next(const for const in module.co_consts if isinstance(const, CodeType))
+    return code.replace(co_name=name, co_qualname=qualname)
+
+
+def _imitate(wrapper: FunctionType, shape: Shape) -> None:
+    function = shape.function
+    wrapper.__doc__ = getattr(function, "__doc__", None)
+    wrapper.__annotations__ = getattr(function, "__annotations__", {})
+    attributes = getattr(function, "__dict__", None)
+    if isinstance(function, FunctionType) and type(attributes) is dict:
+        wrapper.__dict__ = attributes  # one dictionary: an attribute set on either is seen on both
+
+
+def _free_prefix(names: Iterable[str]) -> str:
+    prefix = "_memo_"
+    taken = tuple(names)
+    while any(name.startswith(prefix) for name in taken):
+        prefix = "_" + prefix
+    return prefix
+
+
+def _declaration(parameters: tuple[Parameter, ...]) -> str:
+    """The parameter list as source, with None in place of each default."""
+    parts: list[str] = []
+    last_positional_only = max(
+        (i for i, p in enumerate(parameters) if p.kind is Parameter.POSITIONAL_ONLY), default=None
+    )
+    star_seen = False
+    for i, p in enumerate(parameters):
+        if p.kind is Parameter.KEYWORD_ONLY and not star_seen:
+            parts.append("*")
+            star_seen = True
+        sign = "*" if p.kind is Parameter.VAR_POSITIONAL else "**" if p.kind is Parameter.VAR_KEYWORD else ""
+        star_seen = star_seen or sign == "*"
+        parts.append(f"{sign}{p.name}{'' if p.default is Parameter.empty else '=None'}")
+        if i == last_positional_only:
+            parts.append("/")
+    return ", ".join(parts)
+
+
+def _positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | None:
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(p.default for p in parameters if p.kind in positional and p.default is not Parameter.empty) or None
+
+
+def _instance_expression(instance: Parameter) -> str:
+    return f"{instance.name}[0]" if instance.kind is Parameter.VAR_POSITIONAL else instance.name
+
+
+def _value_expression(p: Parameter, instance: Parameter | None) -> str:
+    if p.kind is Parameter.VAR_KEYWORD:
+        return f"$sorted_items({p.name})"
+    return f"{p.name}[1:]" if p is instance else p.name
+
+
+def _type_expression(p: Parameter, instance: Parameter | None) -> str:
+    if p.kind is Parameter.VAR_KEYWORD:
+        return f"$item_types({_value_expression(p, instance)})"
+    if p.kind is Parameter.VAR_POSITIONAL:
+        return f"$types({_value_expression(p, instance)})"
+    return f"$type({p.name})"
+
+
+def _pass_expression(parameters: tuple[Parameter, ...], instance: Parameter | None) -> str:
+    parts = []
+    for p in parameters:
+        if p.kind is Parameter.VAR_POSITIONAL:
+            parts.append(f"*{p.name}[1:]" if p is instance else f"*{p.name}")
+        elif p.kind is Parameter.VAR_KEYWORD:
+            parts.append(f"**{p.name}")
+        elif p.kind is Parameter.KEYWORD_ONLY:
+            parts.append(f"{p.name}={p.name}")
+        else:
+            parts.append(p.name)
+    return ", ".join(parts)
+
+
+def _collected(parameters: tuple[Parameter, ...]) -> tuple[str, str]:
+    """The arguments as the source of a tuple and of a dictionary."""
+    positional, named = [], []
+    for p in parameters:
+        if p.kind is Parameter.VAR_KEYWORD:
+            named.append(f"**{p.name}")
+        elif p.kind is Parameter.KEYWORD_ONLY:
+            named.append(f"{p.name!r}: {p.name}")
+        else:
+            positional.append(f"*{p.name}" if p.kind is Parameter.VAR_POSITIONAL else p.name)
+    arguments = f"({', '.join(positional)}{',' if len(positional) == 1 else ''})"
+    return arguments, f"{{{', '.join(named)}}}" if named else "$nothing"
+
+
+def _sorted_items(keywords: Mapping[str, Any], without: frozenset[str]) -> tuple[tuple[str, Any], ...]:
+    if without:
+        return tuple(sorted((item for item in keywords.items() if item[0] not in without), key=_first))
+    return tuple(sorted(keywords.items(), key=_first))
+
+
+def _first(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _types_of(values: Iterable[Any]) -> tuple[type, ...]:
+    return tuple(map(type, values))
+
+
+def _item_types_of(items: Iterable[tuple[str, Any]]) -> tuple[type, ...]:
+    return tuple(type(value) for _, value in items)
+
+
+def _unhashable_part(value: Any) -> tuple[Any] | None:
+    """The innermost part of *value* that cannot be hashed, boxed; None if all can."""
+    try:
+        hash(value)
+    except TypeError:
+        if isinstance(value, tuple):
+            for item in value:
+                part = _unhashable_part(item)
+                if part is not None:
+                    return part
+        return (value,)
+    return None
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

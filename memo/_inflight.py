@@ -1,0 +1,166 @@
+"""``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, overload
+
+from memo._calls import KeyOptions, check_key_options
+from memo._decorated import Decorated
+from memo._flights import Flights, InFlight
+from memo._inflight_handle import InflightHandle
+from memo._layer import Layer
+from memo._placement import Decorator, P, Placement, R, check_common
+from memo._registry import Registry
+from memo._units import Duration, seconds
+
+__all__ = ("dedupe_inflight",)
+
+_DEFAULT_TIMEOUT_S = 30.0
+
+
+class _InflightLayer(Layer):
+    """Running calls of one function."""
+
+    kind = "inflight"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        timeout_s: float,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+    ) -> None:
+        self.timeout_s = timeout_s
+        super().__init__("dedupe_inflight", function, keys, clock, takes_instance)
+        self.flights.explain = self.generated.explain
+
+    def prepare(self) -> None:
+        self.flights = Flights(self.shape.qualname, self.shape.function, self.clock, self.timeout_s)
+
+    def internals(self) -> dict[str, Any]:
+        flights = self.flights
+        return {
+            "Flight": InFlight,
+            "enter": flights.enter,
+            "finish": flights.finish,
+            "failed": flights.failed,
+            "run": flights.run,
+            "function": self.shape.function,
+            "BaseException": BaseException,
+        }
+
+    def template(self) -> str:
+        return _AWAIT if self.shape.is_async else _CALL
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
+        return InflightHandle(self.flights, self.generated, self.instances, self.name, prefix)
+
+    def sweep(self) -> tuple[int, int, int]:
+        return 0, self.flights.cleanup(), 0
+
+    def empty(self) -> None:
+        self.flights.detach_all()
+
+
+_CALL = """\
+<prelude>
+$flight = $Flight()
+try:
+    if $enter($flight, <whole key>):
+        return $finish($flight, $function(<pass>))
+    return $flight.value
+except $BaseException as $error:
+    $flight.over = True
+    $failed($flight, $error)
+    raise
+"""
+
+_AWAIT = """\
+<prelude>
+return await $run(<whole key>, <args>, <kwargs>)
+"""
+
+
+@overload
+def dedupe_inflight(function: Callable[P, R], /) -> Decorated[P, R]: ...
+@overload
+def dedupe_inflight(
+    *,
+    timeout: Duration = ...,
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    typed: bool = False,
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Decorator: ...
+def dedupe_inflight(
+    function: Any = None,
+    /,
+    *,
+    timeout: Duration = _DEFAULT_TIMEOUT_S,
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    typed: bool = False,
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Any:
+    """Let concurrent calls with one key share one execution (single-flight).
+
+    The first caller leads; those who call while it runs wait and get the same result, or an
+    exception like the one it raised.  Nothing is remembered once it has ended.  For threads
+    and for coroutines, also across several event loops in several threads.  Use it bare,
+    ``@dedupe_inflight``, or with options.
+
+    Threads: the leader runs the function in its own thread.  Coroutines: the work runs in a task
+    of its own, in the context of the first caller; a cancelled caller leaves alone, and when the
+    last one has left, the task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
+    ``GeneratorExit`` and a cancellation of the work stay with the one they struck; one of those
+    who wait takes over, as they do when the leader's thread or loop has died.  A recursion with
+    the same key, and a call that would wait for itself in a circle, run straight through.
+
+    What is *not* promised: that joiners get the identical exception object, or anything across
+    processes.  After ``os.fork()`` the child starts with no running calls.
+
+    Args:
+        function: What to decorate, if there are no options.
+        timeout: Age at which a running call counts as stuck, as seconds, a timedelta or text
+            such as "30s".  It is detached: those who wait get ``InflightTimeout``, the next call
+            starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
+            so its own caller still gets its result.
+        key: Makes the key of a call of its arguments (defaults filled in, without self or cls).
+        ignore: Names of parameters to leave out of the key.
+        typed: Arguments of different types have different keys.
+        name: Name in the registry; default ``module.qualname``.
+        registry: Where the function is listed; default ``memo.registry``.
+        clock: Returns the time in seconds, never going back; measures the age of a running call.
+            A wait itself follows real time.
+
+    Raises:
+        TypeError: At decoration: an option is of the wrong type, or timeout is None.  At a call:
+            an argument cannot be hashed, or the result can be used only once.
+        ValueError: At decoration: an option's value makes no sense.
+        InflightTimeout: At a call: the execution that it waited for took longer than timeout.
+    """
+    where = "dedupe_inflight"
+    if timeout is None:
+        raise TypeError(
+            "dedupe_inflight: timeout=None would let a stuck call stay for ever; give a limit, "
+            "for example timeout=30 (seconds)."
+        )
+    timeout_s = seconds(timeout, where=where, option="timeout")
+    keys = check_key_options(where, key, ignore, typed)
+    check_common(where, name, registry, clock)
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return _InflightLayer(function, timeout_s, keys, clock, takes_instance)
+
+    decorator = Decorator(Placement(where, make, name, registry))
+    if function is None:
+        return decorator
+    if not callable(function) and not isinstance(function, property | classmethod | staticmethod):
+        raise TypeError(
+            f"dedupe_inflight: {function!r} is given without a name; write dedupe_inflight(timeout={function!r})."
+        )
+    return decorator(function)

@@ -1,0 +1,78 @@
+"""The handle ``f.inflight``: the running calls of a decorated function."""
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from memo._calls import Generated
+from memo._flights import Flights, InFlight
+from memo._instances import Instances, belongs_to
+from memo._stats import Flight, InflightStats
+
+__all__ = ("InflightHandle",)
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class InflightHandle(Generic[P, R_co]):
+    """The running calls of a decorated function: ``f.inflight``.
+
+    Reached through an instance or a class, its methods take the arguments without ``self``, and
+    ``pending()`` and ``len()`` are that instance's.  Every method may be called from any thread and
+    none waits.  A handle is always true.
+    """
+
+    __slots__ = ("_flights", "_generated", "_instances", "_name", "_prefix")
+
+    def __init__(
+        self,
+        flights: Flights,
+        generated: Generated,
+        instances: Instances,
+        name: Callable[[], str],
+        prefix: tuple[Any, ...] = (),
+    ) -> None:
+        self._flights = flights
+        self._generated = generated
+        self._instances = instances
+        self._name = name
+        self._prefix = prefix
+
+    def _running(self) -> list[InFlight]:
+        flights = self._flights.running()
+        if not self._prefix or not self._generated.keeps_apart:
+            return flights
+        token = self._instances.token(self._prefix[0])
+        return [flight for flight in flights if belongs_to(flight.key, token)]
+
+    def pending(self) -> list[Flight]:
+        """The running calls, longest running first."""
+        return self._flights.pending(self._running(), self._generated.reveal)
+
+    def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Detach a running call: who waits gets its result, the next equal call starts anew.
+
+        Its result is not stored.  Returns whether there was one.
+        """
+        key = self._generated.key_of(*self._prefix, *args, **kwargs)
+        refusal = self._generated.explain(key)
+        if refusal is not None:
+            raise refusal
+        return self._flights.detach(key)
+
+    def cleanup(self) -> int:
+        """Detach the calls that are older than the timeout, or whose thread or loop died; how many."""
+        return self._flights.cleanup()
+
+    def stats(self) -> InflightStats:
+        """The figures of the whole function now."""
+        return self._flights.stats(self._name())
+
+    def __len__(self) -> int:
+        return len(self._running())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<running calls of {self._name()}: {len(self)}>"

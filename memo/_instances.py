@@ -1,0 +1,96 @@
+"""Instances as parts of keys: by identity, without keeping them alive.
+
+A key that began with ``id(instance)`` would be inherited by whatever object comes to live at
+the same address.  A key that began with the instance would keep it alive and would need it to
+be hashable.  So each instance gets a token, an ``InstanceRef``, found by its address:
+
+- ``refs`` maps ``id(instance)`` to the token as long as the instance lives.  The weak
+  reference's callback removes it before the interpreter can reuse the address.
+- A token is equal to itself alone, so keys of a dead instance never match a later one.
+- The callback takes no lock: the collector may run it anywhere, also in a thread that holds one.
+"""
+
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+__all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of")
+
+
+class InstanceRef(weakref.ref[Any]):
+    """A weak reference that compares and hashes by its own identity, not its referent's."""
+
+    __slots__ = ("address", "keys")
+
+    address: int
+    keys: set[Hashable] | None
+    """Keys of entries that bear this token; guarded by the lock of the store that holds them."""
+
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+
+class Instances:
+    """The tokens of the live instances on which one decorated function was called.
+
+    Args:
+        name: The function's name, for messages.
+        died: Called with the token of an instance that was collected, in whatever thread the
+            collector ran; must neither block nor raise.
+    """
+
+    __slots__ = ("_died", "_name", "refs")
+
+    def __init__(self, name: str, died: Callable[[InstanceRef], object] | None = None) -> None:
+        self.refs: dict[int, InstanceRef] = {}
+        self._name = name
+        self._died = died
+
+    def token(self, instance: Any) -> Hashable:
+        """What stands for *instance* in a key: its token, or itself if it allows no weak reference.
+
+        Raises:
+            TypeError: The instance can be neither weakly referenced nor hashed.
+        """
+        address = id(instance)
+        ref = self.refs.get(address)
+        if ref is not None:
+            return ref
+        try:
+            ref = InstanceRef(instance, self._collected)
+        except TypeError:
+            return self._itself(instance)
+        ref.address = address
+        ref.keys = None
+        return self.refs.setdefault(address, ref)  # two threads may get here with one instance
+
+    def _itself(self, instance: Any) -> Hashable:
+        try:
+            hash(instance)
+        except TypeError:
+            kind = type(instance).__qualname__
+            raise TypeError(
+                f"{self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, so it "
+                f"cannot be part of a key; add '__weakref__' to {kind}.__slots__, or give key=."
+            ) from None
+        return instance  # type: ignore[no-any-return]  # hashable, as just tried
+
+    def _collected(self, ref: weakref.ref[Any]) -> None:
+        assert isinstance(ref, InstanceRef)
+        if self.refs.get(ref.address) is ref:
+            del self.refs[ref.address]
+        if self._died is not None:
+            self._died(ref)
+
+
+def owner_of(key: Hashable) -> InstanceRef | None:
+    """The token that *key*, a key of a method, begins with; None if its instance has none."""
+    if type(key) is tuple and key and type(key[0]) is InstanceRef:
+        return key[0]
+    return None
+
+
+def belongs_to(key: Hashable, token: Hashable | None) -> bool:
+    """Whether *key*, a key of a method, is one of the instance that *token* stands for; None: of any."""
+    return token is None or (type(key) is tuple and bool(key) and (key[0] is token or key[0] == token))

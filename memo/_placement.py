@@ -1,0 +1,153 @@
+"""Putting a layer on whatever stands below a decorator: function, method, property, or another layer."""
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, overload
+
+from memo._decorated import Bound, Decorated, DecoratedProperty, OfClassFunction, StaticFunction, UnplacedFunction
+from memo._layer import Layer, layers_of
+from memo._registry import Registry, registry
+
+__all__ = ("Decorator", "Placement", "check_common")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Placement:
+    """Puts one decorator's layer on whatever stands below it.
+
+    Args:
+        where: The decorator's name, for messages.
+        make: Makes the layer, of a function and of whether it takes an instance (None: guess).
+        name: The record's explicit name, or None.
+        registry: The record's explicit registry, or None.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        make: Callable[[Callable[..., Any], bool | None], Layer],
+        name: str | None,
+        registry: Registry | None,
+    ) -> None:
+        self._where = where
+        self._make = make
+        self._name = name
+        self._registry = registry
+
+    def __call__(self, function: Any) -> Any:
+        """The decorated object, in the same placement as *function*."""
+        if type(function) is staticmethod:
+            return self._decorate(function.__func__, StaticFunction, takes_instance=False)
+        if type(function) is classmethod:
+            return self._decorate(function.__func__, OfClassFunction, takes_instance=True)
+        if isinstance(function, property):
+            if function.fget is None:
+                raise TypeError(f"{self._where}: this property has no getter; decorate one that has.")
+            getter = self._decorate(function.fget, Decorated, takes_instance=True)
+            decorated = DecoratedProperty(getter, function.fset, function.fdel)
+            decorated.__doc__ = function.__doc__
+            return decorated
+        if isinstance(function, functools.cached_property):
+            raise TypeError(
+                f"{self._where}: {function.attrname or function.func.__qualname__!r} is a cached_property, which keeps "
+                f"its value in the instance already; decorate a property instead."
+            )
+        if isinstance(function, functools.partialmethod):
+            return self._decorate(_called(function), Decorated, takes_instance=True)
+        if isinstance(function, StaticFunction | OfClassFunction):
+            takes_instance = function._self_layer.shape.takes_instance
+            return self._decorate(function, type(function), takes_instance)
+        return self._decorate(function, None, None)
+
+    def _decorate(self, function: Any, kind: Any, takes_instance: bool | None) -> Any:
+        layer = self._make(function, takes_instance)
+        if kind is None:
+            kind = Decorated if layer.shape.takes_instance else UnplacedFunction
+        decorated = kind(layer)
+        self._register(function, layer, decorated)
+        return decorated
+
+    def _register(self, function: Any, layer: Layer, decorated: Any) -> None:
+        inner = next(layers_of(function), None)
+        record = None if inner is None else inner.record
+        if record is not None and record.top is not None and record.top() is not inner:
+            record = None  # what is below was decorated once more elsewhere; each has a record
+        wanted = self._registry
+        if record is None:
+            name = self._name or f"{layer.shape.module}.{layer.shape.qualname}"
+            record = (wanted or registry).enter(name)
+            for below in reversed(list(layers_of(function))):
+                record.add(below)
+        else:
+            if wanted is not None and record.explicit_registry and wanted is not record.registry:
+                raise TypeError(
+                    f"{self._where}: registry={wanted!r} differs from the registry of a decorator below on "
+                    f"{layer.shape.qualname}; give one registry to the whole stack."
+                )
+            if self._name is not None or (wanted is not None and wanted is not record.registry):
+                record.registry.leave(record)
+                (wanted or record.registry).rename(record, self._name or record.name)
+        record.explicit_name = record.explicit_name or self._name is not None
+        record.explicit_registry = record.explicit_registry or wanted is not None
+        record.add(layer)
+        layer.record = record
+        record.top = weakref.ref(layer)
+
+
+def _called(method: "functools.partialmethod[Any]") -> Callable[..., Any]:
+    """A partialmethod as a function of the instance."""
+
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return method.__get__(self, type(self))(*args, **kwargs)
+
+    try:
+        rest = inspect.signature(functools.partial(method.func, None, *method.args, **method.keywords))
+    except (ValueError, TypeError):  # a builtin without a signature: its calls are told apart as they are spelled
+        pass
+    else:
+        instance = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        call.__signature__ = rest.replace(parameters=[instance, *rest.parameters.values()])  # type: ignore[attr-defined]
+    call.__name__ = getattr(method.func, "__name__", call.__name__)
+    call.__qualname__ = getattr(method.func, "__qualname__", call.__qualname__)
+    call.__module__ = getattr(method.func, "__module__", call.__module__)
+    return call
+
+
+def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:
+    """Check the options that every decorator has.
+
+    Raises:
+        TypeError: One of them is of the wrong type.
+        ValueError: The name is empty.
+    """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{where}: name={name!r} is not text; give the name that the registry is to show.")
+    if name == "":
+        raise ValueError(f"{where}: name='' is empty; leave it out or give a name.")
+    if registry is not None and not isinstance(registry, Registry):
+        raise TypeError(f"{where}: registry={registry!r} is no Registry; make one with memo.Registry().")
+    if clock is not None and not callable(clock):
+        raise TypeError(f"{where}: clock={clock!r} cannot be called; give a function like time.monotonic.")
+
+
+class Decorator:
+    """What ``bounded(...)`` and its siblings return: decorates a function in any placement."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    @overload
+    def __call__(self, function: "staticmethod[P, R]", /) -> Bound[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, function: "classmethod[Any, P, R]", /) -> Bound[P, R]: ...
+    @overload
+    def __call__(self, function: property, /) -> DecoratedProperty: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Decorated[P, R]: ...
+    def __call__(self, function: Any, /) -> Any:
+        """Decorate *function*."""
+        return self._placement(function)

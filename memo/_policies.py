@@ -1,0 +1,376 @@
+"""S3-FIFO as a ``cachetools.Cache``, and the form of it that the stores use.
+
+S3-FIFO: Yang, Zhang, Qiu, Yue and Vigfusson, "FIFO queues are all you need for cache eviction",
+SOSP 2023.  New keys enter a small queue, a tenth of the whole.  What was used at least twice by
+the time it reaches the small queue's end moves to the main queue; the rest is evicted and leaves
+a fingerprint in the ghost, and a key found there enters the main queue at once.  The main
+queue gives what was used another round for each use, three at most.  Until the first eviction,
+what overflows the small queue enters the main queue, as in the authors' simulator.
+
+Invariants, checked by ``_check()``:
+
+- ``nodes`` has a node for each key of the cache, and each node hangs in exactly one queue.
+- ``Node.hits`` only grows, by whoever answers from the node, also without a lock; the policy reads
+  it and remembers in ``Node.mark`` up to where it has counted.
+"""
+
+from array import array
+from collections.abc import Hashable, Iterator
+from typing import Any, Generic, Self, TypeVar
+
+import cachetools
+
+__all__ = ("Entry", "EntryS3FIFO", "Ghost", "Node", "Queue", "S3FIFOCache", "SizedNode")
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_SMALL_SHARE = 10
+"""The small queue is one part in so many."""
+_MOST_ROUNDS = 3
+_PROMOTED_FROM = 2
+"""Uses that take a key from the small queue to the main queue."""
+
+
+class Node:
+    """A key's place in a queue, and how often it was used.
+
+    ``mark`` is twice the count of hits up to which uses are spent, plus 1 in the main queue.
+    """
+
+    __slots__ = ("hits", "key", "mark", "newer", "older")
+
+    key: Any
+    hits: int
+    mark: int
+    newer: "Node"
+    older: "Node"
+
+
+class SizedNode(Node):
+    """A node of a cache that weighs its values."""
+
+    __slots__ = ("size",)
+
+    size: float
+
+
+class Queue(Node):
+    """A FIFO queue of nodes: a ring that begins and ends with itself."""
+
+    __slots__ = ("size",)
+
+    size: float
+
+    def __init__(self) -> None:
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget every node."""
+        self.newer = self.older = self
+        self.size = 0
+
+    def append(self, node: Node) -> None:
+        """Put *node* in as the newest."""
+        newest = self.older
+        node.older = newest
+        node.newer = self
+        newest.newer = self.older = node
+
+    def __iter__(self) -> Iterator[Node]:
+        """The nodes, oldest first."""
+        node = self.newer
+        while node is not self:
+            yield node
+            node = node.newer
+
+
+def _unlink(node: Node) -> None:
+    """Take *node* out of its queue."""
+    older, newer = node.older, node.newer
+    older.newer = newer
+    newer.older = older
+
+
+class Ghost:
+    """Fingerprints of the keys evicted last, which it does not keep alive.
+
+    ``ring`` holds 32-bit fingerprints in the order of their arrival.  ``table`` holds those still
+    remembered, each in one of 16 neighbouring slots, 0 where free.  Two keys may share a
+    fingerprint, and a full neighbourhood forgets one: both cost a little of the hit ratio and nothing
+    else.  It grows with the number of entries, to 32 bytes each at the most.
+    """
+
+    __slots__ = ("_live", "_mask", "_newest", "_oldest", "_ring", "_table")
+
+    _WAYS = 16
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._allocate(self._WAYS)
+
+    def _allocate(self, size: int) -> None:
+        self._ring = array("I", bytes(4 * size))
+        self._table = array("I", bytes(4 * size))
+        self._mask = size - 1
+        self._oldest = self._newest = self._live = 0
+
+    def add(self, key: Hashable, capacity: int) -> None:
+        """Remember *key*, and no more than *capacity* keys altogether: the oldest are forgotten."""
+        if 2 * capacity > self._mask + 1:
+            self._grow(capacity)
+        self._append(_fingerprint(key))
+        while self._live > capacity:
+            self._forget_oldest()
+
+    def take(self, key: Hashable) -> bool:
+        """Whether *key* is remembered; if so, it no longer is."""
+        return self._remove(_fingerprint(key))
+
+    def _remove(self, mark: int) -> bool:
+        first = mark & self._mask & -self._WAYS
+        near = self._table[first : first + self._WAYS]
+        if mark not in near:
+            return False
+        self._table[first + near.index(mark)] = 0
+        self._live -= 1
+        return True
+
+    def _append(self, mark: int) -> None:
+        if self._newest - self._oldest > self._mask:
+            self._forget_oldest()
+        self._ring[self._newest & self._mask] = mark
+        self._newest += 1
+        first = mark & self._mask & -self._WAYS
+        near = self._table[first : first + self._WAYS]
+        if 0 in near:
+            self._table[first + near.index(0)] = mark
+            self._live += 1
+        else:
+            self._table[first] = mark
+
+    def _forget_oldest(self) -> None:
+        self._remove(self._ring[self._oldest & self._mask])
+        self._oldest += 1
+
+    def _grow(self, capacity: int) -> None:
+        marks = [self._ring[i & self._mask] for i in range(self._oldest, self._newest)]
+        marks = [mark for mark in marks if self._remove(mark)]
+        size = self._mask + 1
+        while size < 2 * capacity:
+            size *= 2
+        self._allocate(size)
+        for mark in marks:
+            self._append(mark)
+
+    def __len__(self) -> int:
+        """How many keys it remembers."""
+        return self._live
+
+
+def _fingerprint(key: Hashable) -> int:
+    return hash(key) * 0x9E3779B97F4A7C15 >> 29 & 0xFFFFFFFF or 1  # neighbouring integers spread over the table
+
+
+class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
+    """A cache that evicts by S3-FIFO; usable wherever a ``cachetools.Cache`` is.
+
+    ``cache[key]`` counts as a use and moves nothing.  Not thread-safe, like every cachetools cache.
+
+    Args:
+        maxsize: Most entries, or the most that ``getsizeof`` may sum up to.
+        getsizeof: Weighs one value; None: every value weighs 1.
+    """
+
+    def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
+        super().__init__(maxsize, getsizeof)
+        self.nodes: dict[K, Any] = {}
+        """The node of each key; ``Node.hits`` may be raised by anyone at any time."""
+        self._small = Queue()
+        self._main = Queue()
+        self._ghost = Ghost()
+        self._filled = False
+        """There was an eviction."""
+        self._weighs = self.getsizeof is not cachetools.Cache.getsizeof
+
+    def _node(self, key: K, value: V) -> Any:
+        """A node for a new entry, or for a new value of an old one."""
+        return SizedNode() if self._weighs else Node()
+
+    def __getitem__(self, key: K) -> V:
+        node = self.nodes.get(key)
+        if node is not None:
+            node.hits += 1
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        old = self.nodes.get(key)
+        remembered = old is None and self._filled and self._ghost.take(key)
+        super().__setitem__(key, value)  # evicts by popitem() until there is room
+        if old is not None and self.nodes.get(key) is old:
+            self._replace(old, key, value)
+            return
+        node = self._node(key, value)
+        small = self._small
+        size = self.currsize - small.size - self._main.size
+        if remembered or (not self._filled and small.size >= self._small_target()):
+            queue = self._main
+            node.mark = 1
+        else:
+            queue = small
+            node.mark = 0
+        node.key = key
+        node.hits = 0
+        if self._weighs:
+            node.size = size
+        queue.size += size
+        queue.append(node)
+        self.nodes[key] = node
+
+    def _replace(self, old: Any, key: K, value: V) -> None:
+        """Give a new value of an old key the old one's place and uses."""
+        node = self._node(key, value)
+        difference = self.currsize - self._small.size - self._main.size
+        node.key = key
+        node.hits = 0
+        uses = min(_MOST_ROUNDS, old.hits - (old.mark >> 1))
+        node.mark = (-uses << 1) | (old.mark & 1)
+        (self._main if old.mark & 1 else self._small).size += difference
+        if self._weighs:
+            node.size = old.size + difference
+        node.older, node.newer = old.older, old.newer
+        node.older.newer = node.newer.older = node
+        self.nodes[key] = node
+
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        node = self.nodes.pop(key)
+        _unlink(node)
+        (self._main if node.mark & 1 else self._small).size -= node.size if self._weighs else 1
+
+    def popitem(self) -> tuple[K, V]:
+        """Evict one entry by the policy and return its key and value.
+
+        Raises:
+            KeyError: The cache is empty.
+        """
+        if not self.nodes:
+            raise KeyError(f"{type(self).__name__} is empty")
+        self._filled = True
+        small, main = self._small, self._main
+        weighs = self._weighs
+        main_target = self.maxsize - self._small_target()
+        while True:
+            if main.size > main_target or small.newer is small:
+                node: Any = main.newer
+                uses = node.hits - (node.mark >> 1)
+                if uses <= 0:
+                    break
+                _unlink(node)  # another round
+                main.append(node)
+                node.mark = (node.hits - min(uses, _MOST_ROUNDS) + 1) << 1 | 1
+                continue
+            node = small.newer
+            if node.hits - (node.mark >> 1) < _PROMOTED_FROM:
+                self._ghost.add(node.key, max(1, len(self.nodes) * (_SMALL_SHARE - 1) // _SMALL_SHARE))
+                break
+            size = node.size if weighs else 1
+            _unlink(node)
+            main.append(node)
+            small.size -= size
+            main.size += size
+            node.mark = node.hits << 1 | 1
+        key = node.key
+        value = cachetools.Cache.__getitem__(self, key)
+        del self[key]
+        return key, value
+
+    def clear(self) -> None:
+        """Drop every entry, and what is remembered of those evicted."""
+        super().clear()
+        self.nodes.clear()
+        self._small.empty()
+        self._main.empty()
+        self._ghost.clear()
+        self._filled = False
+
+    def _small_target(self) -> float:
+        return max(1, self.maxsize // _SMALL_SHARE)
+
+    def __copy__(self) -> Self:
+        copy = super().__copy__()  # type: ignore[misc]
+        copy._restore(self._order())
+        copy._ghost = Ghost()
+        return copy  # type: ignore[no-any-return]
+
+    def _order(self) -> list[tuple[Any, int, int, float]]:
+        """Each node as key, hits, mark and size, oldest first, the small queue first."""
+        return [(n.key, n.hits, n.mark, getattr(n, "size", 1)) for queue in (self._small, self._main) for n in queue]
+
+    def _restore(self, order: list[tuple[Any, int, int, float]]) -> None:
+        self.nodes = {}
+        self._small, self._main = Queue(), Queue()
+        for key, hits, mark, size in order:
+            node = self._node(key, cachetools.Cache.__getitem__(self, key))
+            node.key, node.hits, node.mark = key, hits, mark
+            if self._weighs:
+                node.size = size
+            queue = self._main if mark & 1 else self._small
+            queue.size += size
+            queue.append(node)
+            self.nodes[key] = node
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {k: v for k, v in self.__dict__.items() if k not in ("nodes", "_small", "_main", "_ghost")}
+        return {**state, "order": self._order()}  # the ring itself would nest as deep as it is long
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        order = state.pop("order")
+        self.__dict__.update(state)
+        self._ghost = Ghost()  # fingerprints of text differ from process to process
+        self._restore(order)
+
+    def _check(self) -> None:
+        """Raise AssertionError unless the invariants hold."""
+        assert set(self.nodes) == set(self), "nodes and keys differ"
+        seen = []
+        for queue, bit in ((self._small, 0), (self._main, 1)):
+            size = 0
+            for node in queue:
+                assert self.nodes.get(node.key) is node, "a queue holds a node of no entry"
+                assert node.mark & 1 == bit, "a node is in the other queue"
+                assert node.newer.older is node and node.older.newer is node, "the ring is broken"
+                seen.append(node.key)
+                size += getattr(node, "size", 1) if self._weighs else 1
+            assert size == queue.size, "a queue's size is wrong"
+        assert len(seen) == len(self.nodes), "a node is in both queues or in none"
+        assert self._small.size + self._main.size == self.currsize, "sizes do not add up"
+        assert self.currsize <= self.maxsize, "larger than maxsize"
+
+
+class Entry(Node):
+    """A stored value, its own node in the queues of ``EntryS3FIFO``.
+
+    Args:
+        value: The value.
+        deadline: Time from which on it is stale.
+        stored: Time at which it was stored.
+    """
+
+    __slots__ = ("deadline", "stored", "value")
+
+    def __init__(self, value: Any, deadline: float, stored: float) -> None:
+        self.value = value
+        self.deadline = deadline
+        self.stored = stored
+        self.hits = 0
+
+
+class EntryS3FIFO(S3FIFOCache[K, Any]):
+    """S3-FIFO whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits."""
+
+    def _node(self, key: K, value: Any) -> Any:
+        return value

@@ -1,0 +1,223 @@
+"""Frozen snapshots: what the counters say at one moment.
+
+Each counter is defined here, beside its field: which event raises it, which does not.
+Snapshots of one function subtract: in ``later - earlier`` a counter is the difference, and a
+gauge (marked so below) keeps the later value.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+__all__ = (
+    "CacheInfo",
+    "CacheStats",
+    "CleanupReport",
+    "EntryInfo",
+    "EvictionReason",
+    "Flight",
+    "InflightStats",
+    "Snapshot",
+    "counter",
+)
+
+V = TypeVar("V")
+
+_COUNTER = "counter"
+
+
+class EvictionReason(enum.StrEnum):
+    """Why a value left the store."""
+
+    SIZE = "size"
+    """The policy chose it to keep ``max`` or ``max_bytes``."""
+    EXPIRED = "expired"
+    """It was past its life (``ttl``, ``idle``), whichever operation removed it."""
+    REPLACED = "replaced"
+    """Another value was stored under its key."""
+    INVALIDATED = "invalidated"
+    """``invalidate()``, ``invalidate_where()`` or the invalidation of a tag."""
+    CLEARED = "cleared"
+    """``clear()`` or ``cache_clear()``."""
+    COLLECTED = "collected"
+    """The instance that its key belongs to was garbage-collected."""
+
+
+def counter(default: Any = 0) -> Any:
+    """A dataclass field that only grows, so that snapshots subtract it; other fields are gauges."""
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: default, metadata={_COUNTER: True})
+    return field(default=default, metadata={_COUNTER: True})
+
+
+class Snapshot:
+    """Base of the records that subtract."""
+
+    __slots__ = ()
+
+    def __sub__(self, earlier: Self) -> Self:
+        """What happened between two snapshots of one function; gauges keep the later value.
+
+        Raises:
+            ValueError: The snapshots are of different functions.
+        """
+        if type(earlier) is not type(self):
+            return NotImplemented
+        mine, theirs = getattr(self, "name", None), getattr(earlier, "name", None)
+        if mine != theirs:
+            raise ValueError(f"snapshots of {mine!r} and {theirs!r} do not subtract; take both of one function.")
+        changes = {
+            f.name: _difference(getattr(self, f.name), getattr(earlier, f.name))
+            for f in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+            if f.metadata.get(_COUNTER)
+        }
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+def _difference(later: Any, earlier: Any) -> Any:
+    if isinstance(later, Mapping):
+        return MappingProxyType({key: count - earlier.get(key, 0) for key, count in later.items()})
+    return later - earlier
+
+
+_NO_EVICTIONS: Mapping[EvictionReason, int] = MappingProxyType(dict.fromkeys(EvictionReason, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats(Snapshot):
+    """One function's store.  Every call raises exactly one of the first five counters."""
+
+    name: str
+    hits: int = counter()
+    """Calls answered from a fresh entry."""
+    misses: int = counter()
+    """Calls that led a load, whether it succeeded, failed, or was stored."""
+    joins: int = counter()
+    """Calls that waited for a load which another call led."""
+    stale_hits: int = counter()
+    """Calls answered with a value past its ttl, also those that led a load and were answered stale."""
+    error_hits: int = counter()
+    """Calls answered with a remembered failure."""
+    loads: int = counter()
+    """Loads that returned a value, refreshes and background loads included."""
+    load_errors: int = counter()
+    """Loads that raised, were cancelled or timed out."""
+    load_seconds: float = counter(0.0)
+    """Seconds that the counted ``loads`` took together, by the function's clock."""
+    refreshes: int = counter()
+    """Loads begun by ``refresh()`` or in the background; not calls."""
+    rejected: int = counter()
+    """Values returned but not stored: too large, not measurable, or refused by ``cache_if``."""
+    size: int = 0
+    """Gauge: entries in the store, also those past their life that nothing has removed yet."""
+    max: int | None = None
+    """Gauge: most entries; None if the store is bounded by bytes alone."""
+    bytes: int | None = None
+    """Gauge: bytes of the values together, by ``sizeof``; None without ``max_bytes``."""
+    max_bytes: int | None = None
+    """Gauge: most bytes; None if the store is bounded by number alone."""
+    evictions: Mapping[EvictionReason, int] = counter(_NO_EVICTIONS)
+    """Values that left, by reason; a value put again as the identical object does not count."""
+
+    @property
+    def requests(self) -> int:
+        """All calls."""
+        return self.hits + self.misses + self.joins + self.stale_hits + self.error_hits
+
+    @property
+    def hit_ratio(self) -> float:
+        """``(hits + stale_hits) / (hits + misses + joins + stale_hits)``; 0.0 before the first call."""
+        calls = self.hits + self.misses + self.joins + self.stale_hits
+        return (self.hits + self.stale_hits) / calls if calls else 0.0
+
+    @property
+    def load_mean(self) -> float:
+        """Mean seconds of a load that returned a value; 0.0 before the first."""
+        return self.load_seconds / self.loads if self.loads else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InflightStats(Snapshot):
+    """One function's running calls."""
+
+    name: str
+    active: int = 0
+    """Gauge: calls running now that a newcomer would join."""
+    waiting: int = 0
+    """Gauge: callers waiting now for a call that another leads."""
+    started: int = counter()
+    """Executions begun, also those that run straight through in a recursion."""
+    joined: int = counter()
+    """Callers who were answered by another's execution; one who takes over a lost one raises ``started``."""
+    completed: int = counter()
+    """Executions that returned."""
+    failed: int = counter()
+    """Executions that raised an ``Exception``."""
+    cancelled: int = counter()
+    """Executions that ended by cancellation or another ``BaseException``, or whose loop or thread died."""
+    timeouts: int = counter()
+    """Executions detached because they were older than ``timeout``; they count again when they end."""
+    oldest: float | None = None
+    """Gauge: seconds since the oldest running call began; None if none runs."""
+
+
+class CacheInfo(NamedTuple):
+    """What ``cache_info()`` returns: the fields of ``functools.lru_cache``."""
+
+    hits: int
+    """Calls answered without a load of their own: hits, joins, stale and error hits."""
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo(Generic[V]):
+    """One entry of a store, as ``cache.entry()`` saw it."""
+
+    value: V
+    age: float
+    """Seconds since its load ended."""
+    expires_in: float | None
+    """Seconds until it is stale, negative inside a stale window; None if it has no ttl."""
+    hits: int
+    bytes: int | None
+    """What ``sizeof`` said; None without ``max_bytes``."""
+    stale: bool = False
+    """Past its ttl, but inside a stale window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """One running call, as ``inflight.pending()`` saw it."""
+
+    key: Any
+    age: float
+    """Seconds since it began, by the function's clock."""
+    waiters: int
+    """Callers who joined it; its leader is not among them."""
+    leader: str
+    """Name of the thread or task that runs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """What one clean-up removed."""
+
+    expired: int = 0
+    """Entries past their life."""
+    flights: int = 0
+    """Calls detached because they were stuck, or because their thread or loop had died."""
+    events: int = 0
+    """Window events past their span."""
+    seconds: float = 0.0
+    """How long it took, in real time."""
+    functions: Mapping[str, int] = field(default_factory=dict)
+    """How much went, by name of the function; functions that had nothing to clean are left out."""
+
+    @property
+    def total(self) -> int:
+        """Everything that went."""
+        return self.expired + self.flights + self.events

@@ -1,0 +1,376 @@
+"""The store of one function: a cachetools cache, and beside it the index that hits read.
+
+Invariants, checked by ``_check()``:
+
+- ``index`` maps each key to its entry, and ``cache`` holds the same entries under the same keys.
+  A hit reads ``index`` without a lock; everything else happens under ``lock``, in ``change()``.
+- An entry leaves the index before its hits are added to ``retired_hits``.  A reader counts its hit
+  without a call between looking up and adding, so none is lost.
+- The index never holds more than ``max`` entries: room is made before an entry is put in.
+- What leaves is handed to the caller of ``change()``, who tells ``on_evict`` and lets go of it
+  outside the lock.
+- ``change()`` is not re-entered: what a finalizer asks for that the collector runs in the middle of
+  a change is done at its end.
+"""
+
+import math
+import operator
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import cachetools
+
+from memo._instances import InstanceRef, owner_of
+from memo._policies import Entry, EntryS3FIFO
+from memo._stats import EvictionReason
+
+__all__ = (
+    "POLICIES",
+    "AnyCache",
+    "CacheClass",
+    "Entry",
+    "Gone",
+    "IdleEntry",
+    "Store",
+    "WeighedEntry",
+    "check_policy",
+)
+
+AnyCache = cachetools.Cache[Any, Any]
+CacheClass = type[AnyCache]
+"""A policy."""
+
+Gone = tuple[Hashable, Any, EvictionReason]
+"""A key, the value that left, and why."""
+
+
+class IdleEntry(Entry):
+    """An entry that knows when it was last used."""
+
+    __slots__ = ("size", "used")
+
+    size: int
+    used: float
+
+
+class WeighedEntry(Entry):
+    """An entry that knows what ``sizeof`` said of its value."""
+
+    __slots__ = ("size",)
+
+    size: int
+
+
+_HITS: Callable[[Any], int] = operator.attrgetter("hits")
+
+
+def _size_of(entry: Any) -> int:
+    return entry.size  # type: ignore[no-any-return]
+
+
+POLICIES: dict[str, CacheClass] = {
+    "s3fifo": EntryS3FIFO,
+    "lru": cachetools.LRUCache,
+    "lfu": cachetools.LFUCache,
+    "fifo": cachetools.FIFOCache,
+    "random": cachetools.RRCache,
+}
+_UNTOUCHED = frozenset({EntryS3FIFO, cachetools.FIFOCache, cachetools.RRCache})
+"""Policies that need not see a hit."""
+
+
+def check_policy(where: str, policy: Any) -> CacheClass:
+    """The cache class that ``policy=`` names.
+
+    Raises:
+        ValueError: It is no known name.
+        TypeError: It is neither a name nor a subclass of ``cachetools.Cache``.
+    """
+    if isinstance(policy, str):
+        found = POLICIES.get(policy)
+        if found is None:
+            raise ValueError(
+                f"{where}: policy={policy!r} is unknown; choose one of {', '.join(map(repr, POLICIES))}, "
+                f"or give a subclass of cachetools.Cache."
+            )
+        return found
+    if not (isinstance(policy, type) and issubclass(policy, cachetools.Cache)):
+        raise TypeError(
+            f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; "
+            f"choose one of {', '.join(map(repr, POLICIES))}."
+        )
+    return policy
+
+
+class Store:
+    """Entries of one function, bounded by number, by bytes, or by both.
+
+    Args:
+        where: The decorator, for messages.
+        max_entries: Most entries, or None.
+        max_bytes: Most bytes of values together, or None; one of the two is given.
+        policy: The cachetools class that decides what leaves.
+        idle_s: Seconds after its last use at which an entry is past its life; None: never.
+        stale_s: Seconds beyond its deadline for which an entry may still serve.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        max_entries: int | None,
+        max_bytes: int | None,
+        policy: CacheClass,
+        idle_s: float | None = None,
+        stale_s: float = 0.0,
+    ) -> None:
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.idle_s = idle_s
+        self.stale_s = stale_s
+        self.weighed = max_bytes is not None
+        self.cache = self._make_cache(where, policy)
+        self.watched = type(self.cache) not in _UNTOUCHED
+        """The policy must see every hit, so that hits take the lock."""
+        self._own_index = not isinstance(self.cache, EntryS3FIFO)
+        self.index: dict[Hashable, Any] = {} if self._own_index else self.cache.nodes  # type: ignore[attr-defined]
+        self.lock = threading.RLock()
+        self.retired_hits = 0
+        self.evictions = dict.fromkeys(EvictionReason, 0)
+        self._busy = False
+        self._later: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+
+    def _make_cache(self, where: str, policy: CacheClass) -> AnyCache:
+        try:
+            if self.max_bytes is not None:
+                return policy(self.max_bytes, getsizeof=_size_of)
+            return policy(self.max_entries or 0)
+        except TypeError as error:
+            raise TypeError(
+                f"{where}: policy={policy!r} cannot be made with a maxsize alone ({error}); give a class whose "
+                f"constructor takes (maxsize, getsizeof=None), and ttl= to the decorator."
+            ) from None
+
+    # -- reading
+
+    def past_life(self, entry: Any, now: float) -> bool:
+        """Whether *entry* may serve nobody any more."""
+        if now >= entry.deadline + self.stale_s:
+            return True
+        return self.idle_s is not None and now >= entry.used + self.idle_s
+
+    def is_fresh(self, entry: Any, now: float) -> bool:
+        """Whether *entry* answers a call as a hit."""
+        return bool(now < entry.deadline) and (self.idle_s is None or bool(now < entry.used + self.idle_s))
+
+    def use(self, key: Hashable, now: float) -> Any:
+        """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
+        with self.lock:
+            entry = self.index.get(key)
+            if entry is None or not self.is_fresh(entry, now):
+                return None
+            if self.watched and not self._busy:
+                try:
+                    self.cache[key]
+                except KeyError:  # a policy of the user's own dropped it unasked
+                    self._later.append((self._reconcile, (now,)))
+                    return None
+            if self.idle_s is not None:
+                entry.used = now
+            entry.hits += 1
+            return entry
+
+    def snapshot(self) -> list[tuple[Hashable, Any]]:
+        """All keys and entries, at one moment."""
+        with self.lock:
+            return list(self.index.items())
+
+    def hits(self) -> int:
+        """All hits so far, on entries here and gone."""
+        with self.lock:
+            return self.retired_hits + sum(map(_HITS, self.index.values()))
+
+    # -- changing
+
+    def change(self, operation: Callable[..., None], *args: Any) -> list[Gone]:
+        """Run one of the operations below under the lock; returns what left the store.
+
+        If the operation is cut short (Ctrl-C, a policy or a key's ``__eq__`` that raises) the
+        store is emptied: nothing half-done stays behind.
+        """
+        gone: list[Gone] = []
+        with self.lock:
+            if self._busy:
+                self._later.append((operation, args))
+                return gone
+            self._busy = True
+            try:
+                operation(gone, *args)
+                while self._later:
+                    operation, args = self._later.popleft()
+                    operation(gone, *args)
+            except BaseException:
+                self._empty(gone)
+                raise
+            finally:
+                self._busy = False
+        return gone
+
+    def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        """Store *entry*, which is known to fit, under *key*."""
+        index, cache = self.index, self.cache
+        old = index.get(key)
+        if old is None:
+            if self.max_entries is not None:
+                while len(index) >= self.max_entries:
+                    self._evict(gone, now)
+            if self.weighed:
+                while cache.currsize + entry.size > cache.maxsize:
+                    self._evict(gone, now)
+        elif self.weighed:
+            while key in index and cache.currsize + entry.size - old.size > cache.maxsize:
+                self._evict(gone, now, replacing=key)
+            while cache.currsize + entry.size > cache.maxsize and key not in index:
+                self._evict(gone, now)
+        still_old = index.get(key)
+        cache[key] = entry
+        if self._own_index:
+            index[key] = entry
+        if still_old is not None:
+            self._retire(gone, key, still_old, EvictionReason.REPLACED, now, by=entry)
+        owner = owner_of(key)
+        if owner is not None:
+            self._own(owner, key)
+        if len(cache) != len(index):
+            self._reconcile(gone, now)
+
+    def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
+        """Take the entry of *key* out, if there is one (and it is still *only*, if that is given)."""
+        entry = self.index.get(key)
+        if entry is None or (only is not None and entry is not only):
+            return
+        if self._own_index:
+            del self.index[key]
+        try:
+            del self.cache[key]
+        except KeyError:  # a policy of the user's own had dropped it
+            pass
+        self._disown(key)
+        self._retire(gone, key, entry, reason, now)
+
+    def drop_all(self, gone: list[Gone], keys: list[tuple[Hashable, Any]], reason: EvictionReason, now: float) -> None:
+        """Take out those of these entries that are still there."""
+        for key, entry in keys:
+            self.drop(gone, key, reason, now, only=entry)
+
+    def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
+        """Take out every entry of one instance."""
+        for key in tuple(owner.keys or ()):
+            self.drop(gone, key, reason, now)
+
+    def clear(self, gone: list[Gone], now: float) -> None:
+        """Take everything out."""
+        for key, entry in self._emptied():
+            self._retire(gone, key, entry, EvictionReason.CLEARED, now)
+
+    def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
+        """Change the bounds and evict what no longer fits; the policy's order is kept."""
+        if max_entries is not None:
+            self.max_entries = max_entries
+        if max_bytes is not None:
+            self.max_bytes = max_bytes
+        bound = self.max_bytes if self.weighed else self.max_entries
+        if self.max_entries is not None:
+            while len(self.index) > self.max_entries:
+                self._evict(gone, now)
+        assert bound is not None
+        while self.cache.currsize > bound:
+            self._evict(gone, now)
+        # cachetools has no way to change maxsize but to build a new cache, which would forget
+        # the order and the frequencies of its policy
+        self.cache._Cache__maxsize = bound  # type: ignore[attr-defined]
+
+    def collected(self, owner: InstanceRef, now: float) -> list[Gone]:
+        """Take out the entries of an instance that died, now if the lock is free, else with the next change.
+
+        Called by the collector in any thread at any point, so it must not wait.
+        """
+        work = (self.drop_owned, (owner, EvictionReason.COLLECTED, now))
+        if not self.lock.acquire(blocking=False):
+            self._later.append(work)
+            return []
+        try:
+            return self.change(work[0], *work[1])
+        finally:
+            self.lock.release()
+
+    # -- steps of the above
+
+    def _evict(self, gone: list[Gone], now: float, replacing: Hashable = None) -> None:
+        key, entry = self.cache.popitem()
+        if self._own_index:
+            self.index.pop(key, None)
+        self._disown(key)
+        replaced = replacing is not None and key == replacing
+        self._retire(gone, key, entry, EvictionReason.REPLACED if replaced else EvictionReason.SIZE, now)
+
+    def _retire(
+        self, gone: list[Gone], key: Hashable, entry: Any, reason: EvictionReason, now: float, by: Any = None
+    ) -> None:
+        self.retired_hits += entry.hits
+        if by is not None and by.value is entry.value:
+            return  # the identical object put again has not left
+        if reason is not EvictionReason.COLLECTED and self.past_life(entry, now):
+            reason = EvictionReason.EXPIRED
+        self.evictions[reason] += 1
+        gone.append((key, entry.value, reason))
+
+    def _own(self, owner: InstanceRef, key: Hashable) -> None:
+        if owner.keys is None:
+            owner.keys = set()
+        owner.keys.add(key)
+        if owner() is None:  # it died during the load: its callback has run, and will not again
+            self._later.append((self.drop_owned, (owner, EvictionReason.COLLECTED, -math.inf)))
+
+    def _disown(self, key: Hashable) -> None:
+        owner = owner_of(key)
+        if owner is not None and owner.keys is not None:
+            owner.keys.discard(key)
+
+    def _emptied(self) -> list[tuple[Hashable, Any]]:
+        entries = list(self.index.items())
+        self.cache.clear()
+        self.index.clear()
+        for key, _ in entries:
+            self._disown(key)
+        return entries
+
+    def _empty(self, gone: list[Gone]) -> None:
+        self._later.clear()
+        for key, entry in self._emptied():
+            self._retire(gone, key, entry, EvictionReason.CLEARED, -math.inf)
+
+    def _reconcile(self, gone: list[Gone], now: float) -> None:
+        """Let go of what a policy of the user's own dropped or declined without being asked."""
+        for key, entry in list(self.index.items()):
+            if key not in self.cache:
+                del self.index[key]
+                self._disown(key)
+                self._retire(gone, key, entry, EvictionReason.SIZE, now)
+
+    def _check(self) -> None:
+        """Raise AssertionError unless the invariants hold."""
+        with self.lock:
+            assert set(self.index) == set(self.cache), "index and cache differ"
+            if self.max_entries is not None:
+                assert len(self.index) <= self.max_entries, "more entries than max"
+            if self.weighed:
+                sizes = sum(entry.size for entry in self.index.values())
+                assert sizes == self.cache.currsize, "sizes do not add up"
+                assert self.max_bytes is not None and sizes <= self.max_bytes, "more bytes than max_bytes"
+            for key in self.index:
+                owner = owner_of(key)
+                assert owner is None or (owner.keys is not None and key in owner.keys), "an instance lost a key"
+            if isinstance(self.cache, EntryS3FIFO):
+                self.cache._check()

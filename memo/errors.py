@@ -1,0 +1,34 @@
+"""The exceptions of this package, each also derived from the closest builtin."""
+
+__all__ = ("InflightTimeout", "MemoError", "MissingExtra")
+
+
+class MemoError(Exception):
+    """Base of the exceptions that only this package raises.
+
+    Misuse of an option or of an argument raises plain ``TypeError`` or ``ValueError``.
+    """
+
+
+class InflightTimeout(MemoError, TimeoutError):
+    """A shared call did not end within its ``timeout``.
+
+    Raised to every caller who waited for it; the call itself has been detached, so that
+    the next equal call starts a new one.
+
+    Attributes:
+        key: The key of the call.
+        timeout: The limit that was passed, in seconds.
+    """
+
+    def __init__(self, message: str, key: object = None, timeout: float | None = None) -> None:
+        super().__init__(message, key, timeout)
+        self.key = key
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class MissingExtra(MemoError, ImportError):
+    """A feature was used whose optional dependency is not installed; the message names the extra."""
