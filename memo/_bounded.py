@@ -39,6 +39,11 @@ class _BoundedLayer(Layer):
         super().__init__("bounded", function, keys, clock, takes_instance)
         self.loads.reveal = self.generated.reveal
         self.loads.explain = self.generated.explain
+        self.loads.store.instances = self.generated.keeps_apart
+
+    def take_instance(self) -> None:
+        super().take_instance()
+        self.loads.store.instances = self.generated.keeps_apart
 
     def prepare(self) -> None:
         self.loads = Loads("bounded", self.shape.qualname, self.shape.function, self.clock, self.options)
@@ -54,13 +59,16 @@ class _BoundedLayer(Layer):
             "Flight": InFlight,
             "enter": loads.enter,
             "failed": loads.failed,
-            "finish": loads.finish,
+            "finish": loads.finish_lean if loads.lean else loads.finish,
             "function": self.shape.function,
             "BaseException": BaseException,
         }
 
     def template(self) -> str:
-        return _hit(self.options, self.loads.store.watched) + (_AWAIT_MISS if self.shape.is_async else _MISS)
+        hit = _hit(self.options, self.loads.store.watched)
+        if self.shape.is_async:
+            return hit + _AWAIT_MISS
+        return hit + _MISS.replace("<now>", "$now" if "$now = " in hit else "$clock()")
 
     def collected(self, owner: InstanceRef) -> None:
         self.loads.collected(owner)
@@ -94,7 +102,9 @@ if $entry is not None:
 <prelude>
 try:
     $entry = $index[<key>]
-except $Missing:
+except $KeyError:
+    pass
+except $TypeError:
     pass
 else:
     $entry.hits += 1
@@ -106,7 +116,9 @@ else:
 $now = $clock()
 try:
     $entry = $index[<key>]
-except $Missing:
+except $KeyError:
+    pass
+except $TypeError:
     pass
 else:
     if $now < $entry.deadline:
@@ -118,7 +130,9 @@ else:
 $now = $clock()
 try:
     $entry = $index[<key>]
-except $Missing:
+except $KeyError:
+    pass
+except $TypeError:
     pass
 else:
     if $now < $entry.deadline and $now < $entry.used + $idle_s:
@@ -131,7 +145,7 @@ else:
 _MISS = """\
 $flight = $Flight()
 try:
-    if $enter($flight, <whole key>):
+    if $enter($flight, <whole key>, <now>):
         return $finish($flight, $function(<pass>))
     return $flight.value
 except $BaseException as $error:

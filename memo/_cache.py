@@ -8,14 +8,16 @@ fences the load that would bring it back.  User code (the function, ``sizeof``, 
 import logging
 import math
 from collections.abc import Callable, Coroutine, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from memo._calls import Generated
 from memo._clock import Clock
-from memo._flights import RETURNED, Flights, InFlight
+from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._inflight_handle import InflightHandle
 from memo._instances import InstanceRef, Instances, belongs_to
+from memo._oneshot import PLAIN, refuse_one_shot
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
 from memo._stores import AnyCache, CacheClass, Entry, Gone, IdleEntry, Store, WeighedEntry
 from memo._units import byte_size, positive_int
@@ -54,10 +56,17 @@ class Loads(Flights):
         self.store = Store(where, options.max_entries, options.max_bytes, options.policy, options.idle_s)
         super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
         self.options = options
-        self.misses = self.joins = self.loads = self.load_errors = self.refreshes = self.rejected = 0
+        self.index = self.store.index
+        self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
+        self._simple = options.cache_if is None and options.max_bytes is None and options.idle_s is None
+        """An entry needs nothing but a value and a deadline."""
+        self.lean = self._simple and self.store.lean
+        """... and the store needs no more than to put it in: the common case, kept short."""
+        self.rejected = 0
         self.load_seconds = 0.0
+        self._before: CacheStats | None = None
+        """The figures when ``cache_clear()`` set them to zero."""
         self.reveal: Callable[[Any], Any] = _as_is
-        self._forgotten_hits = 0
 
     # -- what the engine asks
 
@@ -65,32 +74,71 @@ class Loads(Flights):
         entry = self.store.use(flight.key, flight.started)
         if entry is None:
             return False
-        flight.found = self.handed(entry.value)
+        flight.value = self.handed(entry.value)
         return True
+
+    def finish(self, mine: InFlight, value: Any) -> Any:
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        self.landed(mine, value)
+        copy = self.options.copy
+        return value if copy is None else copy(value)
+
+    def finish_lean(self, mine: InFlight, value: Any) -> Any:
+        """``finish`` without detours, for a ``lean`` store: on the path of every miss."""
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        now = self.clock.read()
+        entry: Any = Entry()
+        entry.value = value
+        entry.hits = 0
+        entry.stored = now
+        entry.deadline = now + self._ttl_s
+        key = mine.key
+        store = self.store
+        victim = gone = None
+        try:
+            # inside the try: an interrupt that strikes between the two would leave the lock held.  A
+            # with statement takes three times as long
+            self.lock.acquire()
+            self.load_seconds += now - mine.started
+            self.counters.completed += 1
+            if self.table.get(key) is mine:
+                del self.table[key]
+                victim = store.put_lean(key, entry, now)
+                if victim is None:
+                    gone = store.change(store.put, key, entry, now)
+            if mine.state is RUNNING:
+                mine.value = value
+                mine.state = RETURNED
+        finally:
+            self.lock.release()
+        if mine.waiters is not None:  # nobody adds to them any more
+            wake(mine.waiters)
+        options = self.options
+        if options.on_evict is not None:
+            if victim is not None:
+                reason = EvictionReason.SIZE if now < victim.deadline else EvictionReason.EXPIRED
+                gone = [(victim.key, victim.value, reason)]
+            if gone:
+                self.report(gone)
+        return value if options.copy is None else options.copy(value)
 
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
-        self.counters.completed += 1
-        self.loads += 1
-        self.load_seconds += now - flight.started
-        entry = self._entry_for(value, now)
-        gone = self.store.change(self._land, flight, entry, now)
-        self.settle(flight, RETURNED, value)
-        if gone:
-            self.report(gone)
-
-    def lost(self, flight: InFlight, error: BaseException | None) -> None:
-        self.load_errors += 1
-
-    def count_led(self, refresh: bool) -> None:
-        if refresh:
-            self.refreshes += 1
+        if self._simple:
+            entry: Any = Entry()
+            entry.value = value
+            entry.hits = 0
+            entry.stored = now
+            entry.deadline = now + self._ttl_s
         else:
-            self.misses += 1
-
-    def count_joined(self, refresh: bool) -> None:
-        if not refresh:
-            self.joins += 1
+            entry = self._entry_for(value, now)
+        gone = self.store.change(self._land, flight, value, entry, now)
+        if flight.waiters is not None:  # nobody adds to them any more
+            wake(flight.waiters)
+        if gone and self.options.on_evict is not None:
+            self.report(gone)
 
     def hand_out(self, value: Any) -> Any:
         return self.handed(value)
@@ -114,20 +162,18 @@ class Loads(Flights):
             log.exception("%s: cache_if raised; the value is returned but not stored", self.name)
             self.rejected += 1
             return None
-        if options.max_bytes is None:
-            if options.idle_s is None:
-                return Entry(value, deadline, now)
-            idle = IdleEntry(value, deadline, now)
-            idle.used = now
-            return idle
-        size = self._measured(value)
         entry: Any
-        if options.idle_s is None:
-            entry = WeighedEntry(value, deadline, now)
-        else:
-            entry = IdleEntry(value, deadline, now)
+        if options.idle_s is not None:
+            entry = IdleEntry()
             entry.used = now
-        entry.size = size
+        else:
+            entry = Entry() if options.max_bytes is None else WeighedEntry()
+        if options.max_bytes is not None:
+            entry.size = self._measured(value)
+        entry.value = value
+        entry.hits = 0
+        entry.stored = now
+        entry.deadline = deadline
         return entry
 
     def _measured(self, value: Any) -> int | None:
@@ -142,12 +188,21 @@ class Loads(Flights):
             return None
         return math.ceil(size)
 
-    def _land(self, gone: list[Gone], flight: InFlight, entry: Any, now: float) -> None:
-        """Store the result of a load, if its flight is still the current one."""
-        if self.table.get(flight.key) is flight:
+    def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
+        """End a load, and store its result if its flight is still the current one."""
+        key = flight.key
+        self.load_seconds += now - flight.started
+        self.counters.completed += 1
+        if self.table.get(key) is flight:
             if entry is not None:
-                self._keep(gone, flight.key, entry, now)
-            self._take_out(flight)
+                if self._simple:
+                    self.store.put(gone, key, entry, now)
+                else:
+                    self._keep(gone, key, entry, now)
+            del self.table[key]
+        if flight.state is RUNNING:
+            flight.value = value
+            flight.state = RETURNED
 
     def _keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         store = self.store
@@ -265,40 +320,38 @@ class Loads(Flights):
 
     # -- figures
 
-    def hits(self) -> int:
-        return self.store.hits() - self._forgotten_hits
-
     def cache_stats(self, name: str) -> CacheStats:
-        store = self.store
         with self.lock:
-            return CacheStats(
-                name=name,
-                hits=self.hits(),
-                misses=self.misses,
-                joins=self.joins,
-                loads=self.loads,
-                load_errors=self.load_errors,
-                load_seconds=self.load_seconds,
-                refreshes=self.refreshes,
-                rejected=self.rejected,
-                size=len(store.index),
-                max=store.max_entries,
-                bytes=int(store.cache.currsize) if store.weighed else None,
-                max_bytes=store.max_bytes,
-                evictions=dict(store.evictions),
-            )
+            now = self._all_time(name)
+            return now if self._before is None else now - replace(self._before, name=name)
+
+    def _all_time(self, name: str) -> CacheStats:
+        store, counters = self.store, self.counters
+        return CacheStats(
+            name=name,
+            hits=store.hits(),
+            misses=counters.started - counters.refreshes,
+            joins=counters.joined - counters.refreshes_joined,
+            loads=counters.completed,
+            load_errors=counters.failed + counters.cancelled,
+            load_seconds=self.load_seconds,
+            refreshes=counters.refreshes,
+            rejected=self.rejected,
+            size=len(store.index),
+            max=store.max_entries,
+            bytes=int(store.cache.currsize) if store.weighed else None,
+            max_bytes=store.max_bytes,
+            evictions=MappingProxyType(store.evictions()),
+        )
 
     def cache_info(self) -> CacheInfo:
-        with self.lock:
-            return CacheInfo(self.hits() + self.joins, self.misses, self.store.max_entries, len(self.store.index))
+        stats = self.cache_stats("")
+        return CacheInfo(stats.requests - stats.misses, stats.misses, stats.max, stats.size)
 
     def forget_counts(self) -> None:
         """Begin counting anew, as ``functools.lru_cache`` does in ``cache_clear()``."""
         with self.lock:
-            self._forgotten_hits = self.store.hits()
-            self.misses = self.joins = self.loads = self.load_errors = self.refreshes = self.rejected = 0
-            self.load_seconds = 0.0
-            self.store.evictions = dict.fromkeys(EvictionReason, 0)
+            self._before = self._all_time("")
 
 
 def _as_is(key: Any) -> Any:

@@ -30,18 +30,18 @@ from typing import Any
 
 from memo._clock import Clock, call_when
 from memo._errors_shared import shared_copy
-from memo._oneshot import refuse_one_shot
+from memo._oneshot import PLAIN, refuse_one_shot
 from memo._stats import Flight, InflightStats
 from memo.errors import InflightTimeout
 
-__all__ = ("ABANDONED", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT", "Counters", "Flights", "InFlight")
+__all__ = ("ABANDONED", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT", "Counters", "Flights", "InFlight", "TaskFlight", "wake")
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
 
 _LOOK_S = 0.05
 """Seconds between two looks of a waiter whether the thread or loop that it waits for still lives."""
 
-Link = tuple["InFlight", Any]
+Link = tuple["TaskFlight", Any]
 _chain: contextvars.ContextVar[Link | None] = contextvars.ContextVar("memo_flights", default=None)
 """The flights whose work the present context belongs to, innermost first, as a linked list."""
 
@@ -54,47 +54,61 @@ _waiting: dict[int, "InFlight"] = {}
 class InFlight:
     """One execution, shared by its leader and those who joined it.
 
-    It is born with nothing but class attributes: most flights end before anybody joins them,
-    and must cost next to nothing until then.
+    It is born empty, and ``enter`` sets what a thread's flight needs: most flights end before
+    anybody joins them, and must cost next to nothing until then.
     """
 
-    key: Hashable = None
-    leader = 0
+    __slots__ = (
+        "error", "joined", "key", "leader", "led", "over", "present", "refresh", "started", "state",
+        "traceback", "value", "waiters"
+    )  # fmt: skip
+
+    key: Hashable
+    leader: int
     """Identifier of the thread that runs it."""
-    started = 0.0
-    state: str = RUNNING
-    led = False
+    started: float
+    state: str
+    led: bool
     """Its work was begun."""
-    refresh = False
-    waiters: list[Any] | None = None
+    refresh: bool
+    waiters: list[Any] | None
     """Wake-ups: a callable for a thread, a loop and a future for a coroutine; guarded by the table's lock."""
-    present = 0
+    present: int
     """Callers who wait for it now, of coroutines the leader too; guarded by the table's lock."""
-    joined = 0
+    joined: int
     """Joiners among them; guarded by the table's lock."""
-    value: Any = None
-    error: BaseException | None = None
-    traceback: Any = None
-    """The error's traceback as the work left it, before anyone raised it further."""
-    loop: asyncio.AbstractEventLoop | None = None
-    task: "asyncio.Future[Any] | None" = None
-    timers: tuple[Callable[[], object], ...] = ()
-    awaits: dict["InFlight", int] | None = None
-    """Flights that this one's work waits for; guarded by ``_graph``."""
-    over = False
+    over: bool
     """Its leader's work has ended, though ``failed()`` may be unable to say so: at the recursion limit, or
     interrupted by a signal.  Set without a call, which cannot fail."""
-    found: Any = None
-    """What a second look found, so that no work was needed."""
+    value: Any
+    """What it returned, or what a second look found so that no work was needed."""
+    error: BaseException | None
+    traceback: Any
+    """The error's traceback as the work left it, before anyone raised it further."""
+
+
+class TaskFlight(InFlight):
+    """A flight whose work runs in a task."""
+
+    __slots__ = ("awaits", "loop", "task", "timers")
+
+    loop: asyncio.AbstractEventLoop
+    task: "asyncio.Future[Any] | None"
+    timers: tuple[Callable[[], object], ...]
+    awaits: "dict[TaskFlight, int]"
+    """Flights that this one's work waits for; guarded by ``_graph``."""
 
 
 class Counters:
-    """What ``InflightStats`` defines."""
+    """What ``InflightStats`` defines, and how many of the first two were refreshes."""
 
-    __slots__ = ("cancelled", "completed", "failed", "joined", "started", "timeouts")
+    __slots__ = (
+        "cancelled", "completed", "failed", "joined", "refreshes", "refreshes_joined", "started", "timeouts"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.started = self.joined = self.completed = self.failed = self.cancelled = self.timeouts = 0
+        self.refreshes = self.refreshes_joined = 0
 
 
 class Flights:
@@ -128,13 +142,15 @@ class Flights:
         self.explain: Callable[[Hashable], TypeError | None] | None = None
         """Says why a key cannot be hashed, in terms of the function's parameters."""
         self.table: dict[Hashable, InFlight] = {}
+        self.index: dict[Hashable, Any] = {}
+        """Keys that a second look may find in a store."""
         self.counters = Counters()
         _forkable.add(self)
 
     # -- what a store adds; called without the lock
 
     def look_again(self, flight: InFlight) -> bool:
-        """Whether another leader finished just before *flight* began; if so, sets ``flight.found``."""
+        """Whether another leader finished just before *flight* began; if so, sets ``flight.value``."""
         return False
 
     def landed(self, flight: InFlight, value: Any) -> None:
@@ -142,23 +158,14 @@ class Flights:
         self.counters.completed += 1
         self.settle(flight, RETURNED, value)
 
-    def lost(self, flight: InFlight, error: BaseException | None) -> None:
-        """Learn that the work ended without a value."""
-
-    def count_led(self, refresh: bool) -> None:
-        """Learn that a call (or a refresh) leads a flight."""
-
-    def count_joined(self, refresh: bool) -> None:
-        """Learn that a call (or a refresh) was answered by a flight which another leads."""
-
     def hand_out(self, value: Any) -> Any:
         """What a caller gets of a flight that returned *value*."""
         return value
 
     # -- threads
 
-    def enter(self, mine: InFlight, key: Hashable) -> bool:
-        """Lead the flight of *key* as *mine*, or wait for the one that runs.
+    def enter(self, mine: InFlight, key: Hashable, now: float, refresh: bool = False) -> bool:
+        """Lead the flight of *key* as *mine*, begun *now*, or wait for the one that runs.
 
         Returns:
             True: the caller leads: it runs the function and then calls ``landed`` or ``failed``.
@@ -168,26 +175,33 @@ class Flights:
             InflightTimeout: The flight that the caller had joined is older than the timeout.
             Exception: What the work of the flight that the caller had joined raised.
         """
+        mine.over = mine.led = False
+        mine.refresh = refresh
+        mine.waiters = None
+        mine.present = mine.joined = 0
+        mine.state = RUNNING
+        mine.started = now
         me = mine.leader = get_ident()
         mine.key = key
-        mine.started = self.clock.read()
         while True:
             try:
-                current = self._current(mine)
+                if self.share and not refresh:
+                    current = self.table.setdefault(key, mine)
+                else:
+                    current = self._take_place(mine)
             except TypeError:
                 mine.key = None
                 self._refuse_unhashable(key)
                 raise
             if current is mine:
-                if not mine.refresh and self.look_again(mine):
+                if key in self.index and not refresh and self.look_again(mine):
                     self.settle(mine, ABANDONED)  # whoever joined meanwhile finds the same
-                    mine.value = mine.found
                     return False
                 break
             if current.over:
                 self._abandon_dead(current)
                 continue
-            if current.leader == me and current.loop is None:
+            if current.leader == me:
                 break  # a recursion with the same key: run straight through, outside the table
             if self._is_stuck(current):
                 self.expire(current)
@@ -195,20 +209,24 @@ class Flights:
             if not self._wait(current, me):
                 break
             if current.state is RETURNED:
-                self.counters.joined += 1
-                self.count_joined(mine.refresh)
+                self._count_joined(refresh)
                 mine.value = self.hand_out(current.value)
                 return False
             if current.state is not ABANDONED:
-                self.counters.joined += 1
-                self.count_joined(mine.refresh)
+                self._count_joined(refresh)
                 self._raise_shared(current)
         mine.led = True
         self.counters.started += 1
-        self.count_led(mine.refresh)
+        if refresh:
+            self.counters.refreshes += 1
         return True
 
-    def _current(self, mine: InFlight) -> InFlight:
+    def _count_joined(self, refresh: bool) -> None:
+        self.counters.joined += 1
+        if refresh:
+            self.counters.refreshes_joined += 1
+
+    def _take_place(self, mine: InFlight) -> InFlight:
         """The current flight of *mine*'s key: *mine*, unless it is to share with one that runs."""
         if mine.refresh:
             with self.lock:
@@ -230,17 +248,25 @@ class Flights:
 
     def finish(self, mine: InFlight, value: Any) -> Any:
         """End the flight that the caller led; returns what it is to get of *value*."""
-        refuse_one_shot(self.name, value)
-        self.landed(mine, value)
-        return self.hand_out(value)
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        key = mine.key
+        with self.lock:
+            self.counters.completed += 1
+            if self.table.get(key) is mine:
+                del self.table[key]
+            if mine.state is RUNNING:
+                mine.value = value
+                mine.state = RETURNED
+        if mine.waiters is not None:  # nobody adds to them any more
+            wake(mine.waiters)
+        return value
 
     def lead(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], refresh: bool = False) -> Any:
         """Answer one call of a plain function, as a generated wrapper does inline."""
         mine = InFlight()
-        if refresh:
-            mine.refresh = True
         try:
-            if not self.enter(mine, key):
+            if not self.enter(mine, key, self.clock.read(), refresh):
                 return mine.value
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
@@ -250,6 +276,8 @@ class Flights:
 
     def failed(self, mine: InFlight, error: BaseException) -> None:
         """End a flight that its leader's work raised *error* from; nothing if it never led or has ended."""
+        if not hasattr(mine, "key"):
+            return  # interrupted before it entered
         if not mine.led:
             if self.table.get(mine.key) is mine:  # interrupted between entering and leading
                 self.settle(mine, ABANDONED)
@@ -258,11 +286,9 @@ class Flights:
             return
         if isinstance(error, Exception):
             self.counters.failed += 1
-            self.lost(mine, error)
             self.settle(mine, RAISED, error=error)
         else:
             self.counters.cancelled += 1
-            self.lost(mine, error)
             self.settle(mine, ABANDONED)
 
     def _wait(self, flight: InFlight, me: int) -> bool:
@@ -270,7 +296,7 @@ class Flights:
         gate = allocate_lock()
         gate.acquire()
 
-        def wake() -> None:
+        def open_gate() -> None:
             try:
                 gate.release()
             except RuntimeError:  # two woke it
@@ -285,13 +311,13 @@ class Flights:
             with self.lock:
                 if flight.state is not RUNNING:
                     return True
-                _add_waiter(flight, wake)
+                _add_waiter(flight, open_gate)
                 flight.present += 1
                 flight.joined += 1
             ends = None
             if self.timeout_s is not None:
                 ends = time.monotonic() + flight.started + self.timeout_s - self.clock.read()
-                alarm = call_when(self.clock.read, flight.started + self.timeout_s, wake)
+                alarm = call_when(self.clock.read, flight.started + self.timeout_s, open_gate)
             while flight.state is RUNNING:
                 left = _LOOK_S if ends is None else min(_LOOK_S, ends - time.monotonic())
                 if left > 0:
@@ -307,8 +333,8 @@ class Flights:
                 alarm()
             _waiting.pop(me, None)
             with self.lock:
-                if flight.waiters is not None and wake in flight.waiters:  # interrupted
-                    flight.waiters.remove(wake)
+                if flight.state is RUNNING:  # interrupted
+                    _remove_waiter(flight, open_gate)
                     flight.present -= 1
                     flight.joined -= 1
         return True
@@ -355,14 +381,14 @@ class Flights:
         while True:
             mine = self._new(key, loop, refresh)
             try:
-                current = self._current(mine)
+                current: Any = self._take_place(mine)
             except TypeError:
                 self._refuse_unhashable(key)
                 raise
             if current is mine:
-                if not refresh and self.look_again(mine):
+                if key in self.index and not refresh and self.look_again(mine):
                     self.settle(mine, ABANDONED)  # whoever joined meanwhile finds the same
-                    return mine.found
+                    return mine.value
             elif self._is_dead(current, loop):
                 self._abandon_dead(current)
                 continue
@@ -375,7 +401,6 @@ class Flights:
             led = current is mine
             try:
                 if led:
-                    self.count_led(refresh)
                     self._launch(current, args, kwargs, chain)
                 await self._attend(current, loop, led)
             finally:
@@ -385,24 +410,29 @@ class Flights:
                 return self._own_end(current)
             if current.state is ABANDONED:
                 continue  # take over
-            self.counters.joined += 1
-            self.count_joined(refresh)
+            self._count_joined(refresh)
             if current.state is not RETURNED:
                 self._raise_shared(current)
             return self.hand_out(current.value)
 
-    def _new(self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool) -> InFlight:
-        flight = InFlight()
-        flight.key = key
-        if refresh:
-            flight.refresh = True
+    def _new(self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool) -> TaskFlight:
+        flight = TaskFlight()
+        flight.over = flight.led = False
+        flight.refresh = refresh
+        flight.waiters = None
         flight.present = 1  # the leader
+        flight.joined = 0
+        flight.state = RUNNING
+        flight.task = None
+        flight.timers = ()
+        flight.awaits = {}
+        flight.key = key
         flight.loop = loop
         flight.leader = get_ident()
         flight.started = self.clock.read()
         return flight
 
-    def _own_end(self, flight: InFlight) -> Any:
+    def _own_end(self, flight: TaskFlight) -> Any:
         """What the first caller of a flight gets."""
         if flight.state is RETURNED:
             return self.hand_out(flight.value)
@@ -418,13 +448,14 @@ class Flights:
             self._forget_error(flight)
 
     def _launch(
-        self, flight: InFlight, args: tuple[Any, ...], kwargs: dict[str, Any], chain: Link | None
+        self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], chain: Link | None
     ) -> None:
         """Begin the work of *flight* in a task, in the context of its first caller."""
         loop = flight.loop
-        assert loop is not None
         flight.led = True
         self.counters.started += 1
+        if flight.refresh:
+            self.counters.refreshes += 1
         inside = _chain.set((flight, chain))
         work: Any = None
         try:
@@ -447,18 +478,17 @@ class Flights:
             self._set_timer(flight, loop)
         task.add_done_callback(lambda task: self._work_done(flight, task))
 
-    def _set_timer(self, flight: InFlight, loop: asyncio.AbstractEventLoop) -> None:
+    def _set_timer(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop) -> None:
         assert self.timeout_s is not None
         timer = loop.call_later(self.timeout_s, self.expire, flight)
         alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
         flight.timers = (timer.cancel,) if alarm is None else (timer.cancel, alarm)
 
-    def _work_done(self, flight: InFlight, task: "asyncio.Future[Any]") -> None:
+    def _work_done(self, flight: TaskFlight, task: "asyncio.Future[Any]") -> None:
         for cancel_timer in flight.timers:
             cancel_timer()
         if task.cancelled():
             self.counters.cancelled += 1
-            self.lost(flight, None)
             self.settle(flight, ABANDONED)
             return
         error = task.exception()
@@ -473,14 +503,12 @@ class Flights:
                 return
         if isinstance(error, Exception):
             self.counters.failed += 1
-            self.lost(flight, error)
             self.settle(flight, RAISED, error=error)
         else:
             self.counters.cancelled += 1
-            self.lost(flight, error)
             self.settle(flight, ABANDONED, error=error)
 
-    async def _attend(self, flight: InFlight, loop: asyncio.AbstractEventLoop, led: bool) -> None:
+    async def _attend(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool) -> None:
         """Wait, as a coroutine, until *flight* is no longer running."""
         with self.lock:
             if not led:
@@ -503,7 +531,7 @@ class Flights:
             raise
 
     async def _attend_elsewhere(
-        self, flight: InFlight, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]"
+        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]"
     ) -> None:
         """Wait for a flight of another loop, which may die without a word."""
         while not future.done():
@@ -511,22 +539,21 @@ class Flights:
             if not future.done() and self._is_dead(flight, loop):
                 self._abandon_dead(flight)
 
-    def _leave(self, flight: InFlight, waiter: object, led: bool) -> bool:
+    def _leave(self, flight: TaskFlight, waiter: object, led: bool) -> bool:
         """Take a cancelled waiter out; whether it was the last, so that the flight was abandoned."""
         with self.lock:
             flight.present -= 1
             flight.joined -= not led
-            if flight.waiters is not None and waiter in flight.waiters:
-                flight.waiters.remove(waiter)
+            _remove_waiter(flight, waiter)
             if flight.state is not RUNNING or flight.present > 0:
                 return False
             self._take_out(flight)
             flight.state = ABANDONED
             return True
 
-    async def _cancel_work(self, flight: InFlight, loop: asyncio.AbstractEventLoop, may_wait: bool) -> None:
+    async def _cancel_work(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, may_wait: bool) -> None:
         task, home = flight.task, flight.loop
-        assert task is not None and home is not None
+        assert task is not None
         if home is not loop:
             if not home.is_closed():
                 home.call_soon_threadsafe(task.cancel)
@@ -544,14 +571,15 @@ class Flights:
             self._take_out(flight)
             if flight.state is not RUNNING:
                 return
-            flight.value = value
-            if flight.present:
-                flight.error = error
-                flight.traceback = None if error is None else error.__traceback__
+            if state is RETURNED:
+                flight.value = value
+            shared = error if flight.present else None
+            flight.error = shared
+            flight.traceback = None if shared is None else shared.__traceback__
             flight.state = state
             waiters, flight.waiters = flight.waiters, None
         if waiters:
-            _wake(waiters)
+            wake(waiters)
 
     def expire(self, flight: InFlight) -> bool:
         """Detach a stuck flight: waiters get ``InflightTimeout``, an async leader's task is cancelled."""
@@ -563,8 +591,8 @@ class Flights:
             self.counters.timeouts += 1
             waiters, flight.waiters = flight.waiters, None
         if waiters:
-            _wake(waiters)
-        if flight.task is not None and flight.loop is not None and not flight.loop.is_closed():
+            wake(waiters)
+        if isinstance(flight, TaskFlight) and flight.task is not None and not flight.loop.is_closed():
             if _running_loop() is flight.loop:
                 flight.task.cancel()
             else:
@@ -635,7 +663,7 @@ class Flights:
 
     def _is_dead(self, flight: InFlight, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Whether nobody can finish *flight* any more, as seen from *loop* (None: from no loop)."""
-        if flight.loop is None:
+        if not isinstance(flight, TaskFlight):
             return flight.over or not _thread_lives(flight.leader)
         if flight.loop is loop:
             return False
@@ -651,8 +679,8 @@ class Flights:
         if was_running:
             self.counters.cancelled += 1
         self.settle(flight, ABANDONED)
-        task: Any = flight.task
-        if was_running and task is not None and not task.done() and flight.loop is not None and flight.loop.is_closed():
+        task: Any = getattr(flight, "task", None)
+        if was_running and task is not None and not task.done() and flight.loop.is_closed():  # type: ignore[attr-defined]
             task._log_destroy_pending = False  # what asyncio.gather() does: nobody can await this task any more
             try:
                 task.get_coro().close()
@@ -667,7 +695,12 @@ def _add_waiter(flight: InFlight, waiter: Any) -> None:
     flight.waiters.append(waiter)
 
 
-def _wake(waiters: list[Any]) -> None:
+def _remove_waiter(flight: InFlight, waiter: Any) -> None:
+    if flight.waiters is not None and waiter in flight.waiters:
+        flight.waiters.remove(waiter)
+
+
+def wake(waiters: list[Any]) -> None:
     here = _running_loop()
     for waiter in waiters:
         if not isinstance(waiter, tuple):
@@ -704,8 +737,9 @@ def _thread_lives(identifier: int) -> bool:
 
 
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
-    if isinstance(flight.task, asyncio.Task):
-        return flight.task.get_name()
+    task = getattr(flight, "task", None)
+    if isinstance(task, asyncio.Task):
+        return task.get_name()
     return names.get(flight.leader, f"thread {flight.leader}")
 
 
@@ -721,17 +755,17 @@ def _circle_of_threads(flight: InFlight, me: int) -> bool:
     return False
 
 
-def _links(chain: Link | None) -> Iterator[InFlight]:
+def _links(chain: Link | None) -> Iterator[TaskFlight]:
     while chain is not None:
         yield chain[0]
         chain = chain[1]
 
 
-def _depend(chain: Link, flight: InFlight) -> bool:
+def _depend(chain: Link, flight: TaskFlight) -> bool:
     """Note that the work of the innermost flight of *chain* waits for *flight*; False: that closes a circle."""
     ours = set(_links(chain))
     with _graph:
-        seen: set[InFlight] = set()
+        seen: set[TaskFlight] = set()
         to_see = [flight]
         while to_see:
             current = to_see.pop()
@@ -739,18 +773,16 @@ def _depend(chain: Link, flight: InFlight) -> bool:
                 return False
             if current not in seen:
                 seen.add(current)
-                to_see += current.awaits or ()
+                to_see += current.awaits
         waits = chain[0].awaits
-        if waits is None:
-            waits = chain[0].awaits = {}
         waits[flight] = waits.get(flight, 0) + 1
     return True
 
 
-def _no_longer_depend(chain: Link, flight: InFlight) -> None:
+def _no_longer_depend(chain: Link, flight: TaskFlight) -> None:
     with _graph:
         waits = chain[0].awaits
-        if waits is not None and flight in waits:
+        if flight in waits:
             waits[flight] -= 1
             if not waits[flight]:
                 del waits[flight]

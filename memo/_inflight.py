@@ -66,7 +66,7 @@ _CALL = """\
 <prelude>
 $flight = $Flight()
 try:
-    if $enter($flight, <whole key>):
+    if $enter($flight, <whole key>, $clock()):
         return $finish($flight, $function(<pass>))
     return $flight.value
 except $BaseException as $error:

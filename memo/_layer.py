@@ -56,6 +56,10 @@ class Layer:
         """What the template names."""
         raise NotImplementedError
 
+    def take_instance(self) -> None:
+        """Learn that the function is a method after all."""
+        self.generated.take_instance()
+
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
 
@@ -129,4 +133,4 @@ def become_method(function: Any) -> None:
     """Make every layer of *function* treat the first parameter as an instance."""
     for layer in layers_of(function):
         if not layer.shape.takes_instance and isinstance(original_of(function), types.FunctionType):
-            layer.generated.take_instance()
+            layer.take_instance()

@@ -4,15 +4,16 @@ import inspect
 import io
 from typing import Any
 
-__all__ = ("refuse_one_shot",)
+__all__ = ("PLAIN", "refuse_one_shot")
 
-_PLAIN = frozenset({str, int, float, bool, bytes, list, tuple, dict, set, frozenset, type(None)})
+PLAIN = frozenset({str, int, float, bool, bytes, list, tuple, dict, set, frozenset, type(None)})
+"""Types whose instances need no look."""
 
 
 def refuse_one_shot(name: str, value: Any) -> None:
     """Raise TypeError if *value* is a generator, an iterator or a coroutine object; open files may pass."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return
     if inspect.iscoroutine(value):
         value.close()  # or it would warn that it was never awaited

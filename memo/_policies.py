@@ -14,7 +14,6 @@ Invariants, checked by ``_check()``:
   it and remembers in ``Node.mark`` up to where it has counted.
 """
 
-from array import array
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
@@ -28,6 +27,8 @@ V = TypeVar("V")
 _SMALL_SHARE = 10
 """The small queue is one part in so many."""
 _MOST_ROUNDS = 3
+_MARKS = 4294967291
+"""The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
 _PROMOTED_FROM = 2
 """Uses that take a key from the small queue to the main queue."""
 
@@ -95,84 +96,64 @@ def _unlink(node: Node) -> None:
 class Ghost:
     """Fingerprints of the keys evicted last, which it does not keep alive.
 
-    ``ring`` holds 32-bit fingerprints in the order of their arrival.  ``table`` holds those still
-    remembered, each in one of 16 neighbouring slots, 0 where free.  Two keys may share a
-    fingerprint, and a full neighbourhood forgets one: both cost a little of the hit ratio and nothing
-    else.  It grows with the number of entries, to 32 bytes each at the most.
+    A table of 32-bit fingerprints in buckets of eight, each bucket a ring whose oldest gives way to
+    the newest.  So a key is remembered until about as many others have followed as the table has
+    places, which is approximate, and two keys may share a fingerprint: both cost a little of the
+    hit ratio and nothing else.  The table grows with the number of entries, to 9 bytes each at the
+    most.
     """
 
-    __slots__ = ("_live", "_mask", "_newest", "_oldest", "_ring", "_table")
-
-    _WAYS = 16
+    __slots__ = ("buckets", "marks", "most", "turns")
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._allocate(self._WAYS)
+        self._allocate(1)
 
-    def _allocate(self, size: int) -> None:
-        self._ring = array("I", bytes(4 * size))
-        self._table = array("I", bytes(4 * size))
-        self._mask = size - 1
-        self._oldest = self._newest = self._live = 0
+    def _allocate(self, buckets: int) -> None:
+        self.buckets = buckets
+        self.most = 8 * buckets
+        """The places."""
+        self.marks = bytearray(32 * buckets)
+        """Eight fingerprints of four bytes for each bucket; 0 is a free place."""
+        self.turns = bytearray(buckets)
+        """Where in its bucket the next fingerprint goes, in bytes."""
 
     def add(self, key: Hashable, capacity: int) -> None:
-        """Remember *key*, and no more than *capacity* keys altogether: the oldest are forgotten."""
-        if 2 * capacity > self._mask + 1:
+        """Remember *key* for about *capacity* more."""
+        if capacity > self.most:
             self._grow(capacity)
-        self._append(_fingerprint(key))
-        while self._live > capacity:
-            self._forget_oldest()
+        mark = hash(key) % _MARKS + 1
+        bucket = mark % self.buckets
+        turn = self.turns[bucket]
+        self.turns[bucket] = turn + 4 & 31
+        at = bucket * 32 + turn
+        self.marks[at : at + 4] = mark.to_bytes(4, "little")
 
     def take(self, key: Hashable) -> bool:
         """Whether *key* is remembered; if so, it no longer is."""
-        return self._remove(_fingerprint(key))
-
-    def _remove(self, mark: int) -> bool:
-        first = mark & self._mask & -self._WAYS
-        near = self._table[first : first + self._WAYS]
-        if mark not in near:
+        mark = hash(key) % _MARKS + 1
+        first = mark % self.buckets * 32
+        at = self.marks.find(mark.to_bytes(4, "little"), first, first + 32)
+        if at < 0 or at & 3:
             return False
-        self._table[first + near.index(mark)] = 0
-        self._live -= 1
+        self.marks[at : at + 4] = b"\0\0\0\0"
         return True
 
-    def _append(self, mark: int) -> None:
-        if self._newest - self._oldest > self._mask:
-            self._forget_oldest()
-        self._ring[self._newest & self._mask] = mark
-        self._newest += 1
-        first = mark & self._mask & -self._WAYS
-        near = self._table[first : first + self._WAYS]
-        if 0 in near:
-            self._table[first + near.index(0)] = mark
-            self._live += 1
-        else:
-            self._table[first] = mark
-
-    def _forget_oldest(self) -> None:
-        self._remove(self._ring[self._oldest & self._mask])
-        self._oldest += 1
-
     def _grow(self, capacity: int) -> None:
-        marks = [self._ring[i & self._mask] for i in range(self._oldest, self._newest)]
-        marks = [mark for mark in marks if self._remove(mark)]
-        size = self._mask + 1
-        while size < 2 * capacity:
-            size *= 2
-        self._allocate(size)
-        for mark in marks:
-            self._append(mark)
-
-    def __len__(self) -> int:
-        """How many keys it remembers."""
-        return self._live
-
-
-def _fingerprint(key: Hashable) -> int:
-    return hash(key) * 0x9E3779B97F4A7C15 >> 29 & 0xFFFFFFFF or 1  # neighbouring integers spread over the table
+        old, turns = self.marks, self.turns
+        buckets = self.buckets
+        while 8 * buckets < capacity:
+            buckets = 2 * buckets + 1  # odd, so that keys a power of two apart spread over all of them
+        self._allocate(buckets)
+        for bucket, turn in enumerate(turns):
+            for place in range(turn, turn + 32, 4):  # oldest first
+                at = bucket * 32 + (place & 31)
+                mark = int.from_bytes(old[at : at + 4], "little")
+                if mark:
+                    self.add(mark - 1, 0)
 
 
 class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
@@ -195,6 +176,12 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         self._filled = False
         """There was an eviction."""
         self._weighs = self.getsizeof is not cachetools.Cache.getsizeof
+        self.set_targets()
+
+    def set_targets(self) -> None:
+        """Divide ``maxsize`` between the queues; to be called again should it ever change."""
+        self._small_most = max(1, self.maxsize // _SMALL_SHARE)
+        self._main_most = self.maxsize - self._small_most
 
     def _node(self, key: K, value: V) -> Any:
         """A node for a new entry, or for a new value of an old one."""
@@ -216,7 +203,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         node = self._node(key, value)
         small = self._small
         size = self.currsize - small.size - self._main.size
-        if remembered or (not self._filled and small.size >= self._small_target()):
+        if remembered or (not self._filled and small.size >= self._small_most):
             queue = self._main
             node.mark = 1
         else:
@@ -259,16 +246,23 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         """
         if not self.nodes:
             raise KeyError(f"{type(self).__name__} is empty")
+        key = self._victim().key
+        value = cachetools.Cache.__getitem__(self, key)
+        del self[key]
+        return key, value
+
+    def _victim(self) -> Any:
+        """The node to evict next, after giving others their next round; its key is in the ghost if that is due."""
         self._filled = True
         small, main = self._small, self._main
         weighs = self._weighs
-        main_target = self.maxsize - self._small_target()
+        main_target = self._main_most
         while True:
             if main.size > main_target or small.newer is small:
                 node: Any = main.newer
                 uses = node.hits - (node.mark >> 1)
                 if uses <= 0:
-                    break
+                    return node
                 _unlink(node)  # another round
                 main.append(node)
                 node.mark = (node.hits - min(uses, _MOST_ROUNDS) + 1) << 1 | 1
@@ -276,17 +270,13 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
             node = small.newer
             if node.hits - (node.mark >> 1) < _PROMOTED_FROM:
                 self._ghost.add(node.key, max(1, len(self.nodes) * (_SMALL_SHARE - 1) // _SMALL_SHARE))
-                break
+                return node
             size = node.size if weighs else 1
             _unlink(node)
             main.append(node)
             small.size -= size
             main.size += size
             node.mark = node.hits << 1 | 1
-        key = node.key
-        value = cachetools.Cache.__getitem__(self, key)
-        del self[key]
-        return key, value
 
     def clear(self) -> None:
         """Drop every entry, and what is remembered of those evicted."""
@@ -296,9 +286,6 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         self._main.empty()
         self._ghost.clear()
         self._filled = False
-
-    def _small_target(self) -> float:
-        return max(1, self.maxsize // _SMALL_SHARE)
 
     def __copy__(self) -> Self:
         copy = super().__copy__()  # type: ignore[misc]
@@ -354,19 +341,15 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
 class Entry(Node):
     """A stored value, its own node in the queues of ``EntryS3FIFO``.
 
-    Args:
-        value: The value.
-        deadline: Time from which on it is stale.
-        stored: Time at which it was stored.
+    It is born empty: who makes it sets ``value``, ``deadline`` (the time from which on it is stale),
+    ``stored`` (the time at which it was stored) and ``hits``.
     """
 
     __slots__ = ("deadline", "stored", "value")
 
-    def __init__(self, value: Any, deadline: float, stored: float) -> None:
-        self.value = value
-        self.deadline = deadline
-        self.stored = stored
-        self.hits = 0
+    value: Any
+    deadline: float
+    stored: float
 
 
 class EntryS3FIFO(S3FIFOCache[K, Any]):
@@ -374,3 +357,60 @@ class EntryS3FIFO(S3FIFOCache[K, Any]):
 
     def _node(self, key: K, value: Any) -> Any:
         return value
+
+    def exchange(self, key: K, entry: Any) -> Any:
+        """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
+
+        The cache is full, *key* is new, and every entry weighs 1.  Returns the entry that left.
+        """
+        small, main, ghost = self._small, self._main, self._ghost
+        marks = ghost.marks
+        buckets = ghost.buckets
+        mark = hash(key) % _MARKS + 1
+        first = mark % buckets * 32
+        at = marks.find(mark.to_bytes(4, "little"), first, first + 32)
+        if at < 0 or at & 3 or not self._filled:
+            queue = small
+            entry.mark = 0
+        else:
+            marks[at : at + 4] = b"\0\0\0\0"
+            queue = main
+            entry.mark = 1
+        victim = small.newer
+        if main.size > self._main_most or victim is small or victim.hits - (victim.mark >> 1) >= _PROMOTED_FROM:
+            victim = self._victim()
+            gone = victim.key
+        else:
+            self._filled = True
+            gone = victim.key
+            if self._main_most > ghost.most:
+                ghost.add(gone, int(self._main_most))
+            else:
+                mark = hash(gone) % _MARKS + 1
+                bucket = mark % buckets
+                turn = ghost.turns[bucket]
+                ghost.turns[bucket] = turn + 4 & 31
+                at = bucket * 32 + turn
+                marks[at : at + 4] = mark.to_bytes(4, "little")
+        nodes = self.nodes
+        # one entry of weight 1 for another: cachetools' sum of sizes stays, so its own dictionary is changed
+        # directly; __delitem__ and __setitem__ would take as long as the rest of this method
+        data = self._Cache__data  # type: ignore[attr-defined]
+        del nodes[gone]
+        del data[gone]
+        older = victim.older
+        newer = victim.newer
+        older.newer = newer
+        newer.older = older
+        if victim.mark & 1:
+            main.size -= 1
+        else:
+            small.size -= 1
+        data[key] = entry
+        entry.key = key
+        entry.older = newest = queue.older
+        entry.newer = queue
+        newest.newer = queue.older = entry
+        queue.size += 1
+        nodes[key] = entry
+        return victim

@@ -63,6 +63,7 @@ class WeighedEntry(Entry):
     size: int
 
 
+_SIZE = EvictionReason.SIZE
 _HITS: Callable[[Any], int] = operator.attrgetter("hits")
 
 
@@ -131,14 +132,22 @@ class Store:
         self.stale_s = stale_s
         self.weighed = max_bytes is not None
         self.cache = self._make_cache(where, policy)
+        self.instances = False
+        """Keys begin with an instance: its token is told of each, so that all can go with it."""
         self.watched = type(self.cache) not in _UNTOUCHED
         """The policy must see every hit, so that hits take the lock."""
         self._own_index = not isinstance(self.cache, EntryS3FIFO)
+        self.lean = type(self.cache) is EntryS3FIFO and not self.weighed and idle_s is None
+        """The common case, for which ``put_lean`` has a way without detours."""
+        self._most = math.inf if max_entries is None else max_entries
         self.index: dict[Hashable, Any] = {} if self._own_index else self.cache.nodes  # type: ignore[attr-defined]
         self.lock = threading.RLock()
         self.retired_hits = 0
-        self.evictions = dict.fromkeys(EvictionReason, 0)
-        self._busy = False
+        self.left = dict.fromkeys(EvictionReason, 0)
+        self.left_for_size = 0
+        """Counted apart from ``left``: hashing a member of an enumeration takes longer than the eviction."""
+        self.busy = False
+        """A change is under way, in the thread that holds the lock."""
         self._later: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
 
     def _make_cache(self, where: str, policy: CacheClass) -> AnyCache:
@@ -170,7 +179,7 @@ class Store:
             entry = self.index.get(key)
             if entry is None or not self.is_fresh(entry, now):
                 return None
-            if self.watched and not self._busy:
+            if self.watched and not self.busy:
                 try:
                     self.cache[key]
                 except KeyError:  # a policy of the user's own dropped it unasked
@@ -191,6 +200,17 @@ class Store:
         with self.lock:
             return self.retired_hits + sum(map(_HITS, self.index.values()))
 
+    def evictions(self) -> dict[EvictionReason, int]:
+        """How many values left, by reason."""
+        with self.lock:
+            return {**self.left, _SIZE: self.left[_SIZE] + self.left_for_size}
+
+    def forget_evictions(self) -> None:
+        """Begin counting them anew."""
+        with self.lock:
+            self.left = dict.fromkeys(EvictionReason, 0)
+            self.left_for_size = 0
+
     # -- changing
 
     def change(self, operation: Callable[..., None], *args: Any) -> list[Gone]:
@@ -201,10 +221,10 @@ class Store:
         """
         gone: list[Gone] = []
         with self.lock:
-            if self._busy:
+            if self.busy:
                 self._later.append((operation, args))
                 return gone
-            self._busy = True
+            self.busy = True
             try:
                 operation(gone, *args)
                 while self._later:
@@ -214,7 +234,7 @@ class Store:
                 self._empty(gone)
                 raise
             finally:
-                self._busy = False
+                self.busy = False
         return gone
 
     def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
@@ -239,11 +259,33 @@ class Store:
             index[key] = entry
         if still_old is not None:
             self._retire(gone, key, still_old, EvictionReason.REPLACED, now, by=entry)
-        owner = owner_of(key)
-        if owner is not None:
-            self._own(owner, key)
+        if self.instances:
+            self._own(key)
         if len(cache) != len(index):
             self._reconcile(gone, now)
+
+    def put_lean(self, key: Hashable, entry: Any, now: float) -> Any:
+        """Put *entry* in for another, without detours; called with the lock held, for a ``lean`` store.
+
+        Returns:
+            The entry that left; None if this is no case for short cuts, and nothing was done.
+        """
+        if len(self.index) < self._most or key in self.index or self.instances or self._later or self.busy:
+            return None
+        self.busy = True
+        try:
+            victim = self.cache.exchange(key, entry)  # type: ignore[attr-defined]
+        except BaseException:
+            self._empty([])
+            raise
+        finally:
+            self.busy = False
+        self.retired_hits += victim.hits
+        if now < victim.deadline:
+            self.left_for_size += 1
+        else:
+            self.left[EvictionReason.EXPIRED] += 1
+        return victim
 
     def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
         """Take the entry of *key* out, if there is one (and it is still *only*, if that is given)."""
@@ -277,7 +319,7 @@ class Store:
     def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
         """Change the bounds and evict what no longer fits; the policy's order is kept."""
         if max_entries is not None:
-            self.max_entries = max_entries
+            self.max_entries = self._most = max_entries
         if max_bytes is not None:
             self.max_bytes = max_bytes
         bound = self.max_bytes if self.weighed else self.max_entries
@@ -290,6 +332,8 @@ class Store:
         # cachetools has no way to change maxsize but to build a new cache, which would forget
         # the order and the frequencies of its policy
         self.cache._Cache__maxsize = bound  # type: ignore[attr-defined]
+        if isinstance(self.cache, EntryS3FIFO):
+            self.cache.set_targets()
 
     def collected(self, owner: InstanceRef, now: float) -> list[Gone]:
         """Take out the entries of an instance that died, now if the lock is free, else with the next change.
@@ -323,10 +367,13 @@ class Store:
             return  # the identical object put again has not left
         if reason is not EvictionReason.COLLECTED and self.past_life(entry, now):
             reason = EvictionReason.EXPIRED
-        self.evictions[reason] += 1
+        self.left[reason] += 1
         gone.append((key, entry.value, reason))
 
-    def _own(self, owner: InstanceRef, key: Hashable) -> None:
+    def _own(self, key: Hashable) -> None:
+        owner = owner_of(key)
+        if owner is None:
+            return
         if owner.keys is None:
             owner.keys = set()
         owner.keys.add(key)

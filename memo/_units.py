@@ -1,158 +1,292 @@
-"""Durations and byte sizes, as users write them and as tables show them."""
+"""Durations and byte sizes: what users may write for them, checked, and how tables show them."""
 
 import math
 import operator
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = ("Duration", "byte_size", "format_bytes", "format_seconds", "positive_int", "seconds")
 
-Duration = float | str | timedelta
-"""Seconds, a timedelta, or text such as "24h", "1h30m", "500ms", "2 days"."""
+Duration: TypeAlias = int | float | str | timedelta
+"""A length of time: seconds, a timedelta, or text such as "24h"."""
 
-_SECONDS = {
-    1e-6: ("us", "µs", "microsecond", "microseconds"),
-    1e-3: ("ms", "millisecond", "milliseconds"),
-    1.0: ("s", "sec", "secs", "second", "seconds"),
-    60.0: ("m", "min", "mins", "minute", "minutes"),
-    3600.0: ("h", "hr", "hrs", "hour", "hours"),
-    86400.0: ("d", "day", "days"),
-    604800.0: ("w", "week", "weeks"),
+# Factor and divisor to seconds: 100 us is 100 / 1_000_000, where 100 * 1e-6 would round twice.
+_DURATION_UNITS: dict[str, tuple[int, int]] = {
+    "w": (604_800, 1),
+    "d": (86_400, 1),
+    "h": (3_600, 1),
+    "m": (60, 1),
+    "s": (1, 1),
+    "ms": (1, 1_000),
+    "us": (1, 1_000_000),
 }
-_SECONDS_OF = {name: length for length, names in _SECONDS.items() for name in names}
-_BYTES_OF = {
-    name: 1000**power if name[-1:] != "i" else 1024**power
-    for power, names in enumerate((("",), ("k", "ki"), ("m", "mi"), ("g", "gi"), ("t", "ti")))
-    for name in names
+_DURATION_NAMES: dict[str, str] = {
+    name: unit
+    for unit, names in {
+        "w": "w wk wks week weeks",
+        "d": "d day days",
+        "h": "h hr hrs hour hours",
+        "m": "m min mins minute minutes",
+        "s": "s sec secs second seconds",
+        "ms": "ms msec msecs millisecond milliseconds",
+        "us": "us usec usecs microsecond microseconds \u00b5s \u03bcs",  # micro sign, Greek mu
+    }.items()
+    for name in names.split()
 }
-_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\W\d_]*)\s*")
+
+_SIZE_UNITS: dict[str, int] = {"": 1, "b": 1, "byte": 1, "bytes": 1}
+for _power, (_decimal, _binary) in enumerate(
+    (("kilo", "kibi"), ("mega", "mebi"), ("giga", "gibi"), ("tera", "tebi"), ("peta", "pebi")), start=1
+):
+    _letter = _decimal[0]
+    for _name in (_letter, f"{_letter}b", f"{_decimal}byte", f"{_decimal}bytes"):
+        _SIZE_UNITS[_name] = 1000**_power
+    for _name in (f"{_letter}i", f"{_letter}ib", f"{_binary}byte", f"{_binary}bytes"):
+        _SIZE_UNITS[_name] = 1024**_power
+
+# ASCII digits only: what \d takes beyond them is more often a slip of the keyboard than a number.
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+_TERM = re.compile(rf"({_NUMBER})?\s*([^\W\d_]+)?\s*")
+# So many digits that no real size is refused, so few that int() takes them.
+_SIZE = re.compile(r"([0-9]{0,30})(?:\.([0-9]{0,30}))?\s*([A-Za-z]*)")
+
+_GIVE_DURATION = "give a positive number of seconds, a timedelta or text such as '24h'"
+_GIVE_SIZE = "give a positive number of bytes or text such as '64MB'"
+_GIVE_COUNT = "give a whole number of at least 1"
 
 
-def seconds(value: Any, *, where: str, option: str, zero_ok: bool = False) -> float:
+class _Given(NamedTuple):
+    """The value of an option, and where it was given."""
+
+    where: str
+    option: str
+    value: Any
+
+    def message(self, wrong: str, remedy: str) -> str:
+        try:
+            shown = repr(self.value)
+        except Exception:  # ints of more than 4300 digits, too
+            shown = object.__repr__(self.value)
+        return f"{self.where}: {self.option}={shown} {wrong}; {remedy}."
+
+    def bad_value(self, wrong: str, remedy: str) -> ValueError:
+        return ValueError(self.message(wrong, remedy))
+
+    def bad_type(self, wanted: str, remedy: str) -> TypeError:
+        kind = type(self.value)
+        name = "None" if self.value is None else f"of type {kind.__qualname__!r}"
+        return TypeError(self.message(f"is {name}, not {wanted}", remedy))
+
+
+def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) -> float:
     """A duration in seconds.
 
+    Text is a number of seconds (``"90"``), or numbers with units, blanks optional: ``"24h"``,
+    ``"1h30m"``, ``"2 days"``, ``"2 h 30 min"``, ``"1.5h"``.  Units are w, d, h, m, s, ms and us and their
+    English names, in upper or lower case; a lone ``M``, which elsewhere means months, is refused.
+    Each unit may stand once.
+
     Args:
-        value: A number of seconds, a timedelta, or text: numbers with units (us, ms, s, m, h, d, w and
-            their long names), for example "1h30m"; a number alone is seconds.
-        where: Who was given it, for messages.
-        option: Under which name, for messages.
-        zero_ok: Whether 0 makes sense.
+        value: Seconds, a ``timedelta``, or text.
+        where: The decorator or function that the error message names, such as "bounded".
+        option: The option that the error message names.
+        zero_ok: Whether zero is a duration here.
+
+    Returns:
+        Seconds: finite, and above zero unless zero_ok.
 
     Raises:
-        TypeError: It is none of these.
-        ValueError: It cannot be read, is negative, not finite, or 0 without zero_ok.
+        TypeError: value is a bool, or neither number, timedelta nor text.
+        ValueError: value is negative, not finite, zero without zero_ok, or text that is no duration.
     """
-    shown = f"{where}: {option}={value!r}"
-    if isinstance(value, bool) or not isinstance(value, int | float | str | timedelta):
-        raise TypeError(f"{shown} is no duration; give seconds, a timedelta, or text such as '24h'.")
-    if isinstance(value, str):
-        result = _read_duration(value, shown)
-    elif isinstance(value, timedelta):
+    given = _Given(where, option, value)
+    if isinstance(value, bool):
+        raise given.bad_type("a duration", _GIVE_DURATION)
+    if isinstance(value, timedelta):
         result = value.total_seconds()
-    else:
+    elif isinstance(value, int | float):
         try:
             result = float(value)
         except OverflowError:
-            raise ValueError(f"{shown} is too large; give a finite number of seconds.") from None
+            result = math.inf
+    elif isinstance(value, str):
+        result = _parse_duration(value.strip(), given)
+    else:
+        raise given.bad_type("a duration", _GIVE_DURATION)
     if not math.isfinite(result):
-        raise ValueError(f"{shown} is not finite; give a finite number of seconds.")
+        raise given.bad_value("is not finite", _GIVE_DURATION)
     if result < 0:
-        raise ValueError(f"{shown} is negative; give a positive duration.")
-    if result == 0 and not zero_ok:
-        raise ValueError(f"{shown} is zero; give a positive duration.")
+        raise given.bad_value("is negative", _GIVE_DURATION)
+    if result == 0:
+        if not zero_ok:
+            raise given.bad_value("is zero", _GIVE_DURATION)
+        return 0.0  # not -0.0
     return result
 
 
-def _read_duration(text: str, shown: str) -> float:
-    if not text.strip():
-        raise ValueError(f"{shown} is empty; write a duration such as '24h' or give seconds.")
-    total, position, parts = 0.0, 0, 0
-    while position < len(text):
-        part = _PART.match(text, position)
-        if part is None:
-            raise ValueError(f"{shown} cannot be read at {text[position:]!r}; write for example '1h30m'.")
-        number, unit = part[1], part[2].lower()
-        if not unit and part.end() == len(text) and parts:
-            raise ValueError(f"{shown} ends in a number without a unit; write '{text.strip()}m' or give seconds.")
-        if not unit and (part.end() < len(text) or parts):
-            raise ValueError(f"{shown} has the number {number} without a unit; write for example '1h30m'.")
-        length = _SECONDS_OF.get(unit or "s")
-        if length is None:
-            raise ValueError(f"{shown} has the unknown unit {part[2]!r}; use us, ms, s, m, h, d or w.")
-        total += float(number) * length
-        position, parts = part.end(), parts + 1
-    return total
+def _parse_duration(text: str, given: _Given) -> float:
+    if not text:
+        raise given.bad_value("is empty", _GIVE_DURATION)
+    if text.lstrip("+-").lower() in ("inf", "infinity", "nan"):
+        raise given.bad_value("is not finite", _GIVE_DURATION)
+    if text.startswith("-"):
+        raise given.bad_value("is negative", _GIVE_DURATION)
+    terms: dict[str, float] = {}
+    at = 0
+    while at < len(text):
+        term = _TERM.match(text, at)
+        assert term is not None  # all its parts are optional
+        number, name = term.groups()
+        if number is None and name is None:
+            raise given.bad_value(f"is not a duration ({text[at]!r} is not understood)", _GIVE_DURATION)
+        if number is None:
+            raise given.bad_value(f"has {name!r} without a number before it", _GIVE_DURATION)
+        at = term.end()
+        if name is None:
+            if not terms and at == len(text):
+                return float(number)
+            raise _number_without_unit(number, text, at == len(text), terms, given)
+        unit = None if name == "M" else _DURATION_NAMES.get(name.lower())
+        if unit is None:
+            raise given.bad_value(f"has the unknown unit {name!r}", f"the units are {', '.join(_DURATION_UNITS)}")
+        if unit in terms:
+            raise given.bad_value(f"has the unit {unit!r} twice", "add the two numbers")
+        factor, divisor = _DURATION_UNITS[unit]
+        terms[unit] = float(number) * factor / divisor
+    return math.fsum(terms.values())
 
 
-def byte_size(value: Any, *, where: str, option: str) -> int:
-    """A number of bytes.
+def _number_without_unit(number: str, text: str, at_end: bool, terms: dict[str, float], given: _Given) -> ValueError:
+    if not at_end or not terms:
+        return given.bad_value(f"has the number {number!r} without a unit", "write a unit after each number")
+    units = list(_DURATION_UNITS)
+    smaller = [unit for unit in units[units.index(list(terms)[-1]) + 1 :] if unit not in terms]
+    remedy = f"write {text + smaller[0]!r} or give seconds" if smaller else "write a unit after each number"
+    return given.bad_value("ends in a number without a unit", remedy)
+
+
+def byte_size(value: object, *, where: str, option: str) -> int:
+    """A size in bytes.
+
+    Text is a number of bytes (``"100"``), or a number with a unit.  ``kB``, ``MB``, ``GB``, ``TB`` and
+    ``PB`` are powers of 1000, as SI has them and disks are sold; ``KiB``, ``MiB``, ``GiB``, ``TiB`` and
+    ``PiB`` are powers of 1024.  So ``"64MB"`` is 64,000,000 bytes, ``"64MiB"`` is 67,108,864.  A letter
+    alone is decimal (``"512k"`` is 512,000).  Case does not matter: ``Mb`` means megabytes, too, for
+    nothing here is counted in bits.  A fraction of a byte is dropped.
 
     Args:
-        value: An int, or text such as "64MB" or "1.5 GiB": kB, MB, GB, TB are powers of 1000, KiB, MiB,
-            GiB, TiB powers of 1024; the letter B may be left out.
-        where: Who was given it, for messages.
-        option: Under which name, for messages.
+        value: Bytes as an integer, or text.
+        where: The decorator or function that the error message names, such as "bounded".
+        option: The option that the error message names.
+
+    Returns:
+        Bytes, at least 1.
 
     Raises:
-        TypeError: It is neither.
-        ValueError: It cannot be read, or is less than one byte.
+        TypeError: value is a bool, a float, or neither integer nor text.
+        ValueError: value is below one byte, or text that is no size.
     """
-    shown = f"{where}: {option}={value!r}"
+    given = _Given(where, option, value)
     if isinstance(value, str):
-        part = _PART.fullmatch(value)
-        unit = "" if part is None else part[2].lower().removesuffix("b")
-        if part is None or unit not in _BYTES_OF:
-            raise ValueError(f"{shown} is no size; write for example '64MB' or '1GiB', or give an int.")
-        size = int(float(part[1]) * _BYTES_OF[unit])
-    elif isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"{shown} is no size; give an int of bytes, or text such as '64MB'.")
+        result = _parse_size(value.strip(), given)
     else:
-        size = operator.index(value)
-    if size < 1:
-        raise ValueError(f"{shown} is less than one byte; give a positive size.")
-    return size
+        result = _index(given, "a number of bytes", _GIVE_SIZE)
+    return _at_least_one(result, given, _GIVE_SIZE)
 
 
-def positive_int(value: Any, *, where: str, option: str) -> int:
+def _parse_size(text: str, given: _Given) -> int:
+    if not text:
+        raise given.bad_value("is empty", _GIVE_SIZE)
+    match = _SIZE.fullmatch(text.removeprefix("-"))
+    if match is None:
+        raise given.bad_value("is not a size in bytes", _GIVE_SIZE)
+    whole, fraction, name = match[1], match[2] or "", match[3]
+    if not whole and not fraction:
+        raise given.bad_value("has no number", _GIVE_SIZE)
+    unit = _SIZE_UNITS.get(name.lower())
+    if unit is None:
+        known = "the units are B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB"
+        raise given.bad_value(f"has the unknown unit {name!r}", known)
+    if text.startswith("-"):
+        raise given.bad_value("is negative", _GIVE_SIZE)
+    digits = int(whole + fraction)
+    result: int = digits * unit // 10 ** len(fraction)
+    if digits and not result:
+        raise given.bad_value("is less than one byte", _GIVE_SIZE)
+    return result
+
+
+def positive_int(value: object, *, where: str, option: str) -> int:
     """A whole number of at least 1.
 
+    Args:
+        value: An integer, or an object that ``operator.index`` takes.
+        where: The decorator or function that the error message names, such as "bounded".
+        option: The option that the error message names.
+
     Raises:
-        TypeError: It is no whole number; True and False are none.
-        ValueError: It is less than 1.
+        TypeError: value is a bool or no integer.
+        ValueError: value is below 1.
     """
-    shown = f"{where}: {option}={value!r}"
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"{shown} is no whole number; give an int of at least 1.")
-    number = operator.index(value)
-    if number < 1:
-        raise ValueError(f"{shown} is less than 1; give an int of at least 1.")
-    return number
+    given = _Given(where, option, value)
+    return _at_least_one(_index(given, "a whole number", _GIVE_COUNT), given, _GIVE_COUNT)
 
 
-def format_seconds(span: float) -> str:
-    """A duration for people: "350us", "12.3ms", "4.5s", "1h 30m", "2d"."""
-    if span < 0:
-        return f"-{format_seconds(-span)}"
-    if span < 1e-3:
-        return f"{span * 1e6:.0f}us"
-    if span < 1:
-        return f"{span * 1e3:.3g}ms"
-    if span < 60:
-        return f"{span:.3g}s"
-    left = round(span)
-    parts = []
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
-        count, left = divmod(left, length)
-        if count:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2])
+def _index(given: _Given, wanted: str, remedy: str) -> int:
+    if isinstance(given.value, bool):
+        raise given.bad_type(wanted, remedy)
+    try:
+        result: int = operator.index(given.value)
+    except TypeError:
+        raise given.bad_type(wanted, remedy) from None
+    return result
 
 
-def format_bytes(size: float) -> str:
-    """A size for people, in powers of 1000: "512B", "1.5kB", "64MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g}{unit}"
-        size /= 1000
-    return f"{size:.3g}TB"
+def _at_least_one(result: int, given: _Given, remedy: str) -> int:
+    if result < 1:
+        raise given.bad_value("is negative" if result < 0 else "is zero", remedy)
+    return result
+
+
+def format_seconds(s: float) -> str:
+    """A duration of *s* seconds in few characters: "24h", "1h 30m", "500ms", "3.2s".
+
+    Three significant digits below a minute, two units above; days begin at 48 hours.  ``seconds``
+    reads what this writes of a positive duration, unless that is below a nanosecond.
+    """
+    if not math.isfinite(s):
+        return str(s)
+    if s < 0:
+        return f"-{format_seconds(-s)}"
+    if s < 1e-9:
+        return "0s"
+    for per_second, below, unit in ((1e6, 1000, "us"), (1e3, 1000, "ms"), (1, 60, "s")):
+        number = float(f"{s * per_second:.3g}")  # rounded first: 999.9 us is 1ms, 59.99 s is 1m
+        if number < below:
+            return f"{number:g}{unit}"
+    # Rounded to the smaller of the two units before the larger is chosen: 3599.9 s is 1h, not 60m.
+    if (count := round(s)) < 3600:
+        return _two_units(count, 60, "m", "s")
+    if (count := round(s / 60)) < 48 * 60:
+        return _two_units(count, 60, "h", "m")
+    return _two_units(round(s / 3600), 24, "d", "h")
+
+
+def _two_units(count: int, per: int, large: str, small: str) -> str:
+    whole, rest = divmod(count, per)
+    return f"{whole}{large} {rest}{small}" if rest else f"{whole}{large}"
+
+
+def format_bytes(n: int) -> str:
+    """A size of *n* bytes in few characters: "999B", "1.5kB", "64MB".
+
+    Powers of 1000, as ``byte_size`` reads them; three significant digits.
+    """
+    if n < 0:
+        return f"-{format_bytes(-n)}"
+    for power, unit in enumerate(("B", "kB", "MB", "GB", "TB")):
+        number = float(f"{n / 1000**power:.3g}")  # rounded first: 999,999 bytes are 1MB
+        if number < 1000:
+            return f"{number:g}{unit}"
+    return f"{float(f'{n / 1000**5:.3g}'):.15g}PB"

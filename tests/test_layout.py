@@ -28,7 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "_calls": {"_instances", "errors"},
     "_flights": {"_clock", "_errors_shared", "_oneshot", "_stats", "errors"},
     "_inflight_handle": {"_calls", "_flights", "_instances", "_stats"},
-    "_cache": {"_calls", "_clock", "_flights", "_inflight_handle", "_instances", "_stats", "_stores", "_units"},
+    "_cache": {
+        "_calls", "_clock", "_flights", "_inflight_handle", "_instances", "_oneshot", "_stats", "_stores", "_units",
+    },  # fmt: skip
     "_table": {"_units"},
     "_registry": {"_cache", "_inflight_handle", "_stats", "_table"},
     "_layer": {"_calls", "_clock", "_instances", "_registry"},

@@ -1,0 +1,72 @@
+"""The command line: ``python -m memo demo``."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+
+from memo.errors import MissingExtra
+
+__all__ = ("main",)
+
+_INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Those of the command line; None: the process's own.
+
+    Returns:
+        The exit status: 0, 2 for a wrong command line or a missing package, 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: The command line asks for help or is wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m memo", description="Bounded caches and single flight for long-running programs."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    demo = commands.add_parser(
+        "demo",
+        help="run a small bot against a service on loopback and show what the bounds kept from growing",
+        description="Start a small HTTP service on loopback, run the uses of memo against it over real connections, "
+        "then show the registry's table and what each bound kept from growing. Ctrl-C ends it early: it shows what "
+        "it has and exits with status 130.",
+    )
+    demo.add_argument(
+        "--seconds", type=_seconds, default=10.0, metavar="S", help="how long to run, in seconds (default: 10)"
+    )
+    demo.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="what the service answers and the bot asks for (default: 1)"
+    )
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help()
+        return 0
+    try:
+        # Only now, so that the usage shows without the extra.
+        from memo._demo.run import run
+
+        return _INTERRUPTED if run(seconds=given.seconds, seed=given.seed) else 0
+    except MissingExtra as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # before the bot was up, or a second one
+        return _INTERRUPTED
+
+
+def _seconds(text: str) -> float:
+    """A length of the run."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds; write for example 10.")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

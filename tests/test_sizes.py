@@ -1,0 +1,492 @@
+"""``sizeof``: what counts, what does not, and that nothing a value does can make it fail."""
+
+import collections
+import dataclasses
+import enum
+import gc
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Iterator
+from sys import getsizeof
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memo._sizes import sizeof
+
+
+class Plain:
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+class Slotted:
+    __slots__ = ("__hidden", "first", "second")
+
+    def hide(self, value: Any) -> None:
+        self.__hidden = value
+
+
+class SlottedMore(Slotted):
+    __slots__ = ("third",)
+
+
+class SlottedAndDict(Slotted):
+    pass
+
+
+class OneSlot:
+    __slots__ = "only"
+
+
+@dataclasses.dataclass(slots=True)
+class Point:
+    x: Any
+    y: Any
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+class Colour(enum.Enum):
+    RED = "red" * 1000
+
+
+BIG = b"x" * 100_000
+
+
+@pytest.mark.parametrize("value", ["", "text", "\u20ac" * 10, b"bytes", 0, 10**50, 1.5, True, None, 1j, bytearray(9)])
+def test_plain_values(value: object) -> None:
+    """A value that holds nothing takes what the interpreter says."""
+    assert sizeof(value) == getsizeof(value)
+
+
+def test_containers() -> None:
+    """A container takes its own bytes and those of what it holds."""
+    a, b = "alpha" * 10, 10**40
+    both = getsizeof(a) + getsizeof(b)
+    for container in ([a, b], (a, b), {a, b}, frozenset((a, b)), {a: b}, collections.deque([a, b])):
+        assert sizeof(container) == getsizeof(container) + both
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [collections.OrderedDict, collections.Counter, lambda d: collections.defaultdict(list, d), types.MappingProxyType],
+)
+def test_mappings(kind: Any) -> None:
+    """Keys and values of every kind of dict count, text among the keys too."""
+    content = {"key" * 10: 10**30, 7: 10**31}
+    value = kind(content)
+    held = sum(map(getsizeof, [*content, *content.values()]))
+    if kind is types.MappingProxyType:
+        held += getsizeof(content)
+    if hasattr(value, "__dict__"):  # empty, but it is there
+        held += getsizeof(vars(value))
+    assert sizeof(value) == getsizeof(value) + held
+
+
+def test_sharing_counts_once() -> None:
+    """What is reached twice counts once."""
+    one = "one" * 100
+    inner = [one]
+    value = [inner, inner, one, {"a": inner}]
+    expected = sum(map(getsizeof, [value, inner, one, value[3], "a"]))
+    assert sizeof(value) == expected
+
+
+def test_equal_objects_count_apart() -> None:
+    """Identity counts, not equality."""
+    texts = ["".join(["same", " ", "text"]) for _ in range(3)]
+    assert sizeof(texts) == getsizeof(texts) + 3 * getsizeof(texts[0])
+
+
+def test_cycles_end() -> None:
+    """A value that contains itself counts once."""
+    value: list[Any] = []
+    value.append(value)
+    assert sizeof(value) == getsizeof(value)
+    mapping: dict[str, Any] = {"self": value}
+    value.append(mapping)
+    mapping["me"] = mapping
+    assert sizeof(mapping) == sum(map(getsizeof, [mapping, value, "self", "me"]))
+    instance = Plain()
+    instance.me = instance  # type: ignore[attr-defined]
+    assert sizeof(instance) == sum(map(getsizeof, [instance, instance.__dict__, "me"]))
+
+
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}, lambda v: Plain(next=v)])
+def test_depth_does_not_matter(wrap: Any) -> None:
+    """A hundred thousand levels are measured like one."""
+    value: Any = None
+    for _ in range(100_000):
+        value = wrap(value)
+    one = sizeof(wrap(None)) - sizeof(None)
+    assert sizeof(value) >= 100_000 * getsizeof(value)
+    assert sizeof(value) <= 100_000 * one + sizeof(None)
+
+
+def test_attributes() -> None:
+    """The attributes of an instance count, with the dict that keeps them."""
+    value = Plain(name="n" * 50, data=BIG)
+    expected = sum(map(getsizeof, [value, value.__dict__, "name", "data", "n" * 50, BIG]))
+    assert sizeof(value) == expected
+
+
+def test_slots() -> None:
+    """Slots count: inherited ones, private ones, the one of a single name; empty ones do no harm."""
+    empty = SlottedMore()
+    assert sizeof(empty) == getsizeof(empty)
+    full = SlottedMore()
+    full.first, full.third = "f" * 70, "t" * 90
+    full.hide(BIG)
+    assert sizeof(full) == sum(map(getsizeof, [full, full.first, full.third, BIG]))
+    mixed = SlottedAndDict()
+    mixed.first = "f" * 70
+    mixed.extra = BIG  # type: ignore[attr-defined]
+    assert sizeof(mixed) == sum(map(getsizeof, [mixed, mixed.first, mixed.__dict__, "extra", BIG]))
+    single = OneSlot()
+    single.only = BIG
+    assert sizeof(single) == getsizeof(single) + getsizeof(BIG)
+    point = Point(BIG, 10**30)
+    assert sizeof(point) == getsizeof(point) + getsizeof(BIG) + getsizeof(10**30)
+
+
+def test_subclasses_of_containers() -> None:
+    """The content of a subclass counts, and its attributes."""
+
+    class Named(list[Any]):
+        pass
+
+    named = Named([BIG])
+    named.label = "l" * 60  # type: ignore[attr-defined]
+    assert sizeof(named) == sum(map(getsizeof, [named, BIG, named.__dict__, "label", "l" * 60]))
+    pair = Pair(BIG, "r" * 60)
+    assert sizeof(pair) == sum(map(getsizeof, [pair, BIG, "r" * 60]))
+    user = collections.UserDict({"key": BIG})
+    assert sizeof(user) > getsizeof(BIG)
+
+
+def test_what_the_program_shares_counts_nothing() -> None:
+    """Modules, classes, functions, methods and enum members are neither counted nor followed."""
+
+    def function() -> bytes:
+        return BIG
+
+    function.attribute = BIG  # type: ignore[attr-defined]
+
+    class Class:
+        attribute = BIG
+
+        def method(self) -> None: ...
+
+    shared = [sys, Class, int, function, Class.method, Class().method, len, [].append, str.upper, str.__add__,
+              "".__add__, dict.fromkeys, vars(dict)["fromkeys"], Colour.RED, Colour]  # fmt: skip
+    for value in shared:
+        assert sizeof(value) == 0
+    assert sizeof(shared) == getsizeof(shared)
+    assert sizeof(Plain(f=function, c=Class, m=sys)) < 2_000
+    assert sizeof(collections.defaultdict(function)) == getsizeof(collections.defaultdict(function))
+
+
+def test_buffers_and_arguments_of_exceptions() -> None:
+    """The buffer that a view keeps alive counts, and what an exception was raised with."""
+    view = memoryview(BIG)[:10]
+    assert sizeof(view) == getsizeof(view) + getsizeof(BIG)
+    view.release()
+    assert sizeof(view) == getsizeof(view)
+    error = ValueError(BIG)
+    assert sizeof(error) >= getsizeof(error) + getsizeof(BIG)
+
+
+def test_a_traceback_is_not_followed() -> None:
+    """An exception does not count the frames it passed."""
+
+    def fail() -> None:
+        local = bytes(1_000_000)
+        raise ValueError(len(local))
+
+    with pytest.raises(ValueError, match="1000000") as caught:
+        fail()
+    assert caught.value.__traceback__ is not None
+    assert sizeof(caught.value) < 10_000
+
+
+def test_weak_references_are_not_followed() -> None:
+    """What is only referred to weakly is not held."""
+    value = Plain(data=BIG)
+    assert sizeof(weakref.ref(value)) < 1_000
+    assert sizeof(weakref.proxy(value)) < 1_000
+
+
+class Hostile:
+    """Everything that can be overridden raises."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "data", BIG)
+
+    def __sizeof__(self) -> int:
+        raise RuntimeError("__sizeof__")
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"__getattribute__ {name}")
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"__getattr__ {name}")
+
+    def __iter__(self) -> Iterator[Any]:
+        raise RuntimeError("__iter__")
+
+    def __len__(self) -> int:
+        raise RuntimeError("__len__")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("__bool__")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("__eq__")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("__hash__")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("__repr__")
+
+
+def test_a_hostile_instance_is_measured() -> None:
+    """None of its methods decides; the interpreter's figure stands in for its own size."""
+    assert getsizeof(BIG) < sizeof([Hostile()]) < getsizeof(BIG) + 1_000
+
+
+@pytest.mark.parametrize("answer", [-1, 10**40, "text", None, 1.5])
+def test_senseless_own_sizes(answer: Any) -> None:
+    """An answer that the interpreter refuses is replaced by the interpreter's own."""
+
+    class Odd:
+        __slots__ = ()
+
+        def __sizeof__(self) -> int:
+            return answer  # type: ignore[no-any-return]
+
+    assert sizeof(Odd()) == object.__sizeof__(Odd())
+
+
+def test_own_sizes_count() -> None:
+    """A class that says what it holds outside the interpreter's sight is believed."""
+
+    class Outside:
+        __slots__ = ()
+
+        def __sizeof__(self) -> int:
+            return 1_000_000
+
+    assert sizeof((Outside(),)) >= 1_000_000
+
+
+def test_code_of_container_subclasses_does_not_run() -> None:
+    """A subclass is read as the container that it is, not as it shows itself."""
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise RuntimeError("user code ran")
+
+    names = ("__iter__", "__len__", "__getitem__", "__getattribute__", "keys", "values", "items", "copy")
+    for base, content in ((list, [BIG]), (tuple, [BIG]), (set, [BIG]), (frozenset, [BIG]), (dict, {"k": BIG}),
+                          (collections.deque, [BIG]), (collections.OrderedDict, {"k": BIG})):  # fmt: skip
+        kind = type("Closed", (base,), {})
+        value = kind(content)
+        for name in names:
+            setattr(kind, name, refuse)
+        assert sizeof(value) > getsizeof(BIG), base
+
+
+def test_descriptors_of_the_class_do_not_run() -> None:
+    """Properties, even one that is called ``__dict__``, and lying ``__class__`` are not asked."""
+
+    class Lying:
+        __slots__ = ("data",)
+
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]
+            raise RuntimeError("property ran")
+
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("property ran")
+
+    value = Lying()
+    value.data = BIG
+    expected = getsizeof(value) + getsizeof(BIG)
+    assert sizeof(value) == expected
+
+
+def test_metaclasses_do_not_run() -> None:
+    """A metaclass whose classes cannot be hashed, compared or searched does no harm."""
+
+    class Meta(type):
+        def __hash__(cls) -> int:
+            raise RuntimeError("metaclass ran")
+
+        def __eq__(cls, other: object) -> bool:
+            raise RuntimeError("metaclass ran")
+
+        def __getattribute__(cls, name: str) -> Any:
+            raise RuntimeError(f"metaclass ran for {name}")
+
+        def __instancecheck__(cls, instance: object) -> bool:
+            raise RuntimeError("metaclass ran")
+
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            raise RuntimeError("metaclass ran")
+
+    class Odd(metaclass=Meta):
+        pass
+
+    value = object.__new__(Odd)
+    object.__setattr__(value, "data", BIG)
+    assert sizeof([value]) > getsizeof(BIG)
+
+
+def test_mocks_end() -> None:
+    """An object that invents attributes, more of them with each size it is asked for, is measured once."""
+    assert 0 < sizeof(mock.MagicMock()) < 10_000_000
+
+
+def test_sizes_are_asked_for_when_all_is_found() -> None:
+    """What an object makes while it is asked for its size is not measured any more."""
+
+    class Growing:
+        def __init__(self) -> None:
+            self.children: list[Any] = []
+
+        def __sizeof__(self) -> int:
+            self.children.append(Growing())
+            return 1_000
+
+    value = Growing()
+    assert sizeof(value) < 3_000
+    assert len(value.children) == 1
+
+
+def test_a_dict_that_never_stands_still() -> None:
+    """A dict that never stands still while it is read is measured by what the collector sees."""
+    value = {1: BIG, 2: "x" * 10}
+    with mock.patch("memo._sizes._ATTEMPTS", 0):
+        assert sizeof(value) == sum(map(getsizeof, [value, *value, *value.values()]))
+
+
+def test_other_threads_may_change_the_value() -> None:
+    """Containers that grow and shrink while they are measured never make it fail."""
+    value: dict[str, Any] = {"dict": {}, "list": [], "set": set(), "deque": collections.deque()}
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    ready = threading.Barrier(3)
+
+    def change(seed: int) -> None:
+        try:
+            ready.wait(timeout=30)
+            count = seed
+            while not stop.is_set():
+                count += 2
+                value["dict"][str(count)] = count
+                value["list"].append(count)
+                value["set"].add(count)
+                value["deque"].append(count)
+                if len(value["dict"]) > 300:
+                    value["dict"].clear()
+                    value["list"].clear()
+                    value["set"].clear()
+                    value["deque"].clear()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=change, args=(seed,)) for seed in (0, 1)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        ready.wait(timeout=30)
+        sizes = [sizeof(value) for _ in range(500)]
+    finally:
+        stop.set()
+        sys.setswitchinterval(interval)
+        for thread in threads:
+            thread.join(timeout=30)
+    assert not failures
+    assert min(sizes) >= getsizeof(value)
+
+
+def test_nothing_is_kept() -> None:
+    """A measured value and its class can be collected at once."""
+
+    class Temporary:
+        pass
+
+    value = Temporary()
+    value.data = [1, 2, 3]  # type: ignore[attr-defined]
+    sizeof([value])
+    gone, class_gone = weakref.ref(value), weakref.ref(Temporary)
+    del value
+    assert gone() is None
+    del Temporary
+    gc.collect()
+    assert class_gone() is None
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+hashable = st.recursive(plain, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=5)
+nested = st.recursive(
+    plain,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(hashable, inner, max_size=4)
+        | st.sets(hashable, max_size=4)
+        | st.lists(inner, max_size=4).map(collections.deque)
+        | st.builds(Point, inner, inner)
+        | st.dictionaries(st.sampled_from("abc"), inner).map(lambda d: Plain(**d))
+    ),
+    max_leaves=20,
+)
+
+
+def brute_force(value: Any, seen: set[int]) -> int:
+    """The same by recursion, for values made of the kinds above."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    held: list[Any] = []
+    if isinstance(value, dict):
+        held = [*value.keys(), *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset | collections.deque):
+        held = list(value)
+    elif isinstance(value, Point):
+        held = [value.x, value.y]
+    elif isinstance(value, Plain):
+        held = [vars(value)]
+    return getsizeof(value) + sum(brute_force(item, seen) for item in held)
+
+
+@given(nested)
+def test_agrees_with_recursion(value: Any) -> None:
+    """Nested values of every kind take what a plain recursion finds."""
+    for _ in range(2):  # reading an instance's attributes may create their dict
+        expected = brute_force(value, set())
+        measured = sizeof(value)
+    assert measured == expected
+
+
+@given(nested, nested)
+def test_more_takes_more(first: Any, second: Any) -> None:
+    """A container takes more than each thing in it, and adding to it never makes it smaller."""
+    both = (first, second)
+    assert sizeof(both) > max(sizeof(first), sizeof(second))
+    assert sizeof(both) >= sizeof((first,))
+    assert sizeof(both) <= sizeof((first,)) + sizeof((second,))
+    assert sizeof((first, first)) == sizeof((first,)) + getsizeof((1, 2)) - getsizeof((1,))
