@@ -93,7 +93,10 @@ def _hit(options: CacheOptions, watched: bool) -> str:
     if watched:
         return f"""\
 <prelude>
-$entry = $use(<whole key>, $clock())
+try:
+    $entry = $use(<whole key>, $clock())
+except $TypeError:
+    $entry = None
 if $entry is not None:
     return {value}
 """

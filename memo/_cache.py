@@ -395,7 +395,7 @@ class CacheHandle(Generic[P, R_co]):
             return None
         return self._instances.token(self._prefix[0])
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.
 
         Returns:
@@ -415,7 +415,7 @@ class CacheHandle(Generic[P, R_co]):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
         return self._loads.invalidate_where(predicate, self._scope())
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load now, store, and return; for a coroutine function, awaitable.
 
         Supersedes a running load of the same call and shares with a running refresh.  If the load
@@ -440,11 +440,11 @@ class CacheHandle(Generic[P, R_co]):
 
     @overload
     def entry(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", *args: P.args, **kwargs: P.kwargs
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", /, *args: P.args, **kwargs: P.kwargs
     ) -> EntryInfo[V] | None: ...
     @overload
-    def entry(self, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[R_co] | None: ...
-    def entry(self, *args: Any, **kwargs: Any) -> EntryInfo[Any] | None:
+    def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[R_co] | None: ...
+    def entry(self, /, *args: Any, **kwargs: Any) -> EntryInfo[Any] | None:
         """The entry of one call, without counting as a hit; None if there is none alive."""
         return self._loads.info(self._key(args, kwargs))
 

@@ -105,6 +105,12 @@ class Shape:
         first = next(iter(self.narrow or self.parameters), None)
         return first is not None and first.name in _INSTANCE_NAMES
 
+    @property
+    def takes_class(self) -> bool:
+        """Whether the instance is a class, as the parameter's name tells."""
+        first = next(iter(self.narrow or self.parameters), None)
+        return self.takes_instance and first is not None and first.name == "cls"
+
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):

@@ -7,6 +7,7 @@ attributes, equality and hash are the original's.
 
 import copy
 import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
@@ -26,7 +27,7 @@ else:
     _Proxy = wrapt.CallableObjectProxy
     _Partial = functools.partial
 
-__all__ = ("Bound", "Decorated", "DecoratedProperty", "OfClassFunction", "StaticFunction", "UnplacedFunction")
+__all__ = ("Bound", "Decorated", "DecoratedProperty", "InnerClassMethod", "OfClassFunction", "StaticFunction", "UnplacedFunction")
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -129,7 +130,8 @@ class Decorated(_Handles[P, R_co], _Proxy):
 
         @property
         def __class__(self):
-            return self._self_layer.shape.function.__class__
+            kind = self._self_layer.shape.function.__class__
+            return types.FunctionType if issubclass(kind, type) else kind  # a decorated class is one no longer
 
         def __getattr__(self, name):
             if name in HANDLES:
@@ -175,6 +177,38 @@ class Decorated(_Handles[P, R_co], _Proxy):
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+
+class InnerClassMethod(Decorated[P, R_co]):
+    """A function that ``@classmethod`` is going to wrap, as its place and its ``cls`` tell.
+
+    From Python 3.13 on, ``classmethod`` binds without asking what it wraps, and ``C.load.cache`` arrives
+    here without the class.  Then the handle is that of the class whose body it stands in.  (To have
+    one for each subclass, decorate above ``@classmethod``.)
+    """
+
+    __slots__ = ()
+
+    def _place(self) -> tuple[Any, tuple[Any, ...]]:
+        owner = _defining_class(self)
+        return self, () if owner is None else (owner,)
+
+
+def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
+    """The class in whose body *function* stands inside a class method; None while it cannot be found."""
+    layer = function._self_layer
+    known = [ref() for ref in list(layer.instances.refs.values())]
+    places = [base for owner in known if isinstance(owner, type) for base in owner.__mro__]
+    found: Any = sys.modules.get(layer.shape.module)
+    for part in layer.shape.qualname.split(".")[:-1]:
+        found = getattr(found, part, None)
+    if isinstance(found, type):
+        places.append(found)
+    for place in places:
+        for attribute in vars(place).values():
+            if isinstance(attribute, classmethod) and attribute.__func__ is function:
+                return place
+    return None
 
 
 class UnplacedFunction(Decorated[P, R_co]):

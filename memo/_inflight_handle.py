@@ -49,7 +49,7 @@ class InflightHandle(Generic[P, R_co]):
         """The running calls, longest running first."""
         return self._flights.pending(self._running(), self._generated.reveal)
 
-    def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Detach a running call: who waits gets its result, the next equal call starts anew.
 
         Its result is not stored.  Returns whether there was one.

@@ -2,11 +2,12 @@
 
 import functools
 import inspect
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
-from memo._decorated import Bound, Decorated, DecoratedProperty, OfClassFunction, StaticFunction, UnplacedFunction
+from memo._decorated import Bound, Decorated, DecoratedProperty, InnerClassMethod, OfClassFunction, StaticFunction, UnplacedFunction
 from memo._layer import Layer, layers_of
 from memo._registry import Registry, registry
 
@@ -67,6 +68,8 @@ class Placement:
         layer = self._make(function, takes_instance)
         if kind is None:
             kind = Decorated if layer.shape.takes_instance else UnplacedFunction
+            if sys.version_info >= (3, 13) and layer.shape.takes_class:
+                kind = InnerClassMethod
         decorated = kind(layer)
         self._register(function, layer, decorated)
         return decorated

@@ -9,35 +9,39 @@ from memo._units import format_bytes, format_seconds
 __all__ = ("html_table", "text_table")
 
 _NONE = "-"
+_HEAD = ("function", "entries", "bytes", "hit ratio", "hits", "misses", "joins", "evicted", "load", "running", "timeouts")
 
 
-def _rows(stats: Iterable[Any]) -> tuple[list[str], list[list[str]]]:
-    head = ["function", "entries", "bytes", "hit ratio", "hits", "misses", "joins", "evicted", "load mean", "running"]
-    rows = []
-    for function in stats:
-        cache, inflight = function.cache, function.inflight
-        row = [function.name]
-        if cache is None:
-            row += [_NONE] * 8
-        else:
-            row += [
-                f"{cache.size}" if cache.max is None else f"{cache.size}/{cache.max}",
-                _NONE if cache.bytes is None else f"{format_bytes(cache.bytes)}/{format_bytes(cache.max_bytes)}",
-                f"{cache.hit_ratio:.1%}" if cache.requests else _NONE,
-                str(cache.hits),
-                str(cache.misses),
-                str(cache.joins),
-                str(sum(cache.evictions.values())),
-                format_seconds(cache.load_mean) if cache.loads else _NONE,
-            ]
-        row.append(_NONE if inflight is None else str(inflight.active))
-        rows.append(row)
-    return head, rows
+def _cells(function: Any) -> list[str]:
+    cache, inflight = function.cache, function.inflight
+    row = [function.name, *[_NONE] * (len(_HEAD) - 1)]
+    if inflight is not None:
+        row[5:7] = [str(inflight.started), str(inflight.joined)]
+        row[9:11] = [str(inflight.active), str(inflight.timeouts) if inflight.timeouts else _NONE]
+    if cache is not None:
+        row[1:9] = [
+            f"{cache.size}" if cache.max is None else f"{cache.size}/{cache.max}",
+            _NONE if cache.bytes is None else f"{format_bytes(cache.bytes)}/{format_bytes(cache.max_bytes)}",
+            f"{cache.hit_ratio:.1%}" if cache.requests else _NONE,
+            str(cache.hits),
+            str(cache.misses),
+            str(cache.joins),
+            str(sum(cache.evictions.values())),
+            format_seconds(cache.load_mean) if cache.loads else _NONE,
+        ]
+    return row
+
+
+def _table(stats: Iterable[Any]) -> list[list[str]]:
+    """The head and a row for each function, without the columns in which nobody has a figure."""
+    rows = [_cells(function) for function in stats]
+    told = [i for i in range(len(_HEAD)) if i == 0 or any(row[i] != _NONE for row in rows)]
+    return [[row[i] for i in told] for row in [list(_HEAD), *rows]]
 
 
 def text_table(stats: Iterable[Any]) -> str:
-    """One line per function, the columns aligned."""
-    head, rows = _rows(stats)
+    """One line per function, the columns aligned; columns without any figure are left out."""
+    head, *rows = _table(stats)
     if not rows:
         return "no decorated functions"
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
@@ -50,7 +54,7 @@ def text_table(stats: Iterable[Any]) -> str:
 
 def html_table(stats: Iterable[Any]) -> str:
     """The same for notebooks."""
-    head, rows = _rows(stats)
+    head, *rows = _table(stats)
     parts = ["<table><thead><tr>", *(f"<th>{html.escape(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
     for row in rows:
         parts += ["<tr>", *(f"<td>{html.escape(cell)}</td>" for cell in row), "</tr>"]
