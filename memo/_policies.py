@@ -14,6 +14,7 @@ Invariants, checked by ``_check()``:
   it and remembers in ``Node.mark`` up to where it has counted.
 """
 
+import copy
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
@@ -64,10 +65,13 @@ class Queue(Node):
     size: float
 
     def __init__(self) -> None:
-        self.empty()
+        self.newer = self.older = self
+        self.size = 0
 
     def empty(self) -> None:
         """Forget every node."""
+        for node in list(self):
+            del node.older, node.newer  # a ring would keep what they hold until the next garbage collection
         self.newer = self.older = self
         self.size = 0
 
@@ -136,8 +140,11 @@ class Ghost:
         """Whether *key* is remembered; if so, it no longer is."""
         mark = hash(key) % _MARKS + 1
         first = mark % self.buckets * 32
-        at = self.marks.find(mark.to_bytes(4, "little"), first, first + 32)
-        if at < 0 or at & 3:
+        wanted = mark.to_bytes(4, "little")
+        at = self.marks.find(wanted, first, first + 32)
+        while at > 0 and at & 3:  # the same bytes, but across two fingerprints
+            at = self.marks.find(wanted, at + 1, first + 32)
+        if at < 0:
             return False
         self.marks[at : at + 4] = b"\0\0\0\0"
         return True
@@ -168,7 +175,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
-        self.nodes: dict[K, Any] = {}
+        self.nodes: dict[K, Any] = self._new_nodes()
         """The node of each key; ``Node.hits`` may be raised by anyone at any time."""
         self._small = Queue()
         self._main = Queue()
@@ -183,9 +190,14 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         self._small_most = max(1, self.maxsize // _SMALL_SHARE)
         self._main_most = self.maxsize - self._small_most
 
+    def _new_nodes(self) -> dict[K, Any]:
+        return {}
+
     def _node(self, key: K, value: V) -> Any:
-        """A node for a new entry, or for a new value of an old one."""
-        return SizedNode() if self._weighs else Node()
+        """A node without uses, for a new entry or for a new value of an old one."""
+        node = SizedNode() if self._weighs else Node()
+        node.hits = 0
+        return node
 
     def __getitem__(self, key: K) -> V:
         node = self.nodes.get(key)
@@ -197,7 +209,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         old = self.nodes.get(key)
         remembered = old is None and self._filled and self._ghost.take(key)
         super().__setitem__(key, value)  # evicts by popitem() until there is room
-        if old is not None and self.nodes.get(key) is old:
+        if old is not None and hasattr(old, "newer"):  # it hangs in a queue, so it was not evicted meanwhile
             self._replace(old, key, value)
             return
         node = self._node(key, value)
@@ -210,7 +222,6 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
             queue = small
             node.mark = 0
         node.key = key
-        node.hits = 0
         if self._weighs:
             node.size = size
         queue.size += size
@@ -221,21 +232,23 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         """Give a new value of an old key the old one's place and uses."""
         node = self._node(key, value)
         difference = self.currsize - self._small.size - self._main.size
-        node.key = key
-        node.hits = 0
-        uses = min(_MOST_ROUNDS, old.hits - (old.mark >> 1))
-        node.mark = (-uses << 1) | (old.mark & 1)
+        if node is not old:
+            uses = min(_MOST_ROUNDS, old.hits - (old.mark >> 1))
+            node.key = key
+            node.mark = (-uses << 1) | (old.mark & 1)
+            node.older, node.newer = old.older, old.newer
+            node.older.newer = node.newer.older = node
+            self.nodes[key] = node
         (self._main if old.mark & 1 else self._small).size += difference
         if self._weighs:
             node.size = old.size + difference
-        node.older, node.newer = old.older, old.newer
-        node.older.newer = node.newer.older = node
-        self.nodes[key] = node
 
     def __delitem__(self, key: K) -> None:
-        super().__delitem__(key)
-        node = self.nodes.pop(key)
+        node: Any = self.nodes.get(key)
+        super().__delitem__(key)  # KeyError if there is none
+        self.nodes.pop(key, None)
         _unlink(node)
+        del node.older, node.newer  # whoever still holds it must not keep those alive that follow
         (self._main if node.mark & 1 else self._small).size -= node.size if self._weighs else 1
 
     def popitem(self) -> tuple[K, V]:
@@ -258,7 +271,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         weighs = self._weighs
         main_target = self._main_most
         while True:
-            if main.size > main_target or small.newer is small:
+            if small.newer is small or (main.size > main_target and main.newer is not main):
                 node: Any = main.newer
                 uses = node.hits - (node.mark >> 1)
                 if uses <= 0:
@@ -288,17 +301,17 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         self._filled = False
 
     def __copy__(self) -> Self:
-        copy = super().__copy__()  # type: ignore[misc]
-        copy._restore(self._order())
-        copy._ghost = Ghost()
-        return copy  # type: ignore[no-any-return]
+        copied = super().__copy__()  # type: ignore[misc]
+        copied._restore(self._order())
+        copied._ghost = Ghost()
+        return copied  # type: ignore[no-any-return]
 
     def _order(self) -> list[tuple[Any, int, int, float]]:
         """Each node as key, hits, mark and size, oldest first, the small queue first."""
         return [(n.key, n.hits, n.mark, getattr(n, "size", 1)) for queue in (self._small, self._main) for n in queue]
 
     def _restore(self, order: list[tuple[Any, int, int, float]]) -> None:
-        self.nodes = {}
+        self.nodes = self._new_nodes()
         self._small, self._main = Queue(), Queue()
         for key, hits, mark, size in order:
             node = self._node(key, cachetools.Cache.__getitem__(self, key))
@@ -351,12 +364,31 @@ class Entry(Node):
     deadline: float
     stored: float
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
+        return None, {n: getattr(self, n) for n in names if n not in ("newer", "older") and hasattr(self, n)}
+
 
 class EntryS3FIFO(S3FIFOCache[K, Any]):
-    """S3-FIFO whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits."""
+    """S3-FIFO whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits.
+
+    ``nodes`` is the very dictionary in which cachetools keeps the values: a second one would take a
+    third of the memory of an entry, and a good part of the time of a miss.
+    """
+
+    def _new_nodes(self) -> dict[K, Any]:
+        return self._Cache__data  # type: ignore[attr-defined, no-any-return]
 
     def _node(self, key: K, value: Any) -> Any:
         return value
+
+    def __copy__(self) -> Self:
+        copied = cachetools.Cache.__copy__(self)  # type: ignore[attr-defined]
+        for key, entry in self.nodes.items():  # an entry has its place in one queue only
+            copied._Cache__data[key] = copy.copy(entry)
+        copied._restore(self._order())
+        copied._ghost = Ghost()
+        return copied  # type: ignore[no-any-return]
 
     def exchange(self, key: K, entry: Any) -> Any:
         """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
@@ -368,8 +400,11 @@ class EntryS3FIFO(S3FIFOCache[K, Any]):
         buckets = ghost.buckets
         mark = hash(key) % _MARKS + 1
         first = mark % buckets * 32
-        at = marks.find(mark.to_bytes(4, "little"), first, first + 32)
-        if at < 0 or at & 3 or not self._filled:
+        wanted = mark.to_bytes(4, "little")
+        at = marks.find(wanted, first, first + 32)
+        while at > 0 and at & 3:  # the same bytes, but across two fingerprints
+            at = marks.find(wanted, at + 1, first + 32)
+        if at < 0 or not self._filled:
             queue = small
             entry.mark = 0
         else:
@@ -392,21 +427,19 @@ class EntryS3FIFO(S3FIFOCache[K, Any]):
                 ghost.turns[bucket] = turn + 4 & 31
                 at = bucket * 32 + turn
                 marks[at : at + 4] = mark.to_bytes(4, "little")
+        # one entry of weight 1 for another: cachetools' sum of sizes stays, so its dictionary is changed
+        # directly; its __delitem__ and __setitem__ would take as long as the rest of this method
         nodes = self.nodes
-        # one entry of weight 1 for another: cachetools' sum of sizes stays, so its own dictionary is changed
-        # directly; __delitem__ and __setitem__ would take as long as the rest of this method
-        data = self._Cache__data  # type: ignore[attr-defined]
         del nodes[gone]
-        del data[gone]
         older = victim.older
         newer = victim.newer
         older.newer = newer
         newer.older = older
+        del victim.older, victim.newer
         if victim.mark & 1:
             main.size -= 1
         else:
             small.size -= 1
-        data[key] = entry
         entry.key = key
         entry.older = newest = queue.older
         entry.newer = queue

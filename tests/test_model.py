@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memo import EvictionReason, Registry, bounded
 from memo.testing import FakeClock
 
-KEYS = st.integers(0, 9)
+KEYS = st.integers(0, 6)
 SIZES = st.integers(0, 12)
 
 
@@ -42,8 +42,8 @@ class Model(RuleBasedStateMachine):
         self.now = 0.0
         self.bound, self.most_bytes, self.ttl, self.idle = bound, most_bytes, ttl, idle
         self.model: OrderedDict[int, Item] = OrderedDict()  # what may be in the store, oldest first
-        self.versions = dict.fromkeys(range(10), 0)
-        self.sizes = dict.fromkeys(range(10), 1)
+        self.versions = dict.fromkeys(range(7), 0)
+        self.sizes = dict.fromkeys(range(7), 1)
         self.failing = False
         self.told: list[tuple[int, Any, EvictionReason]] = []
         self.expected = {"hits": 0, "misses": 0, "loads": 0, "load_errors": 0, "refreshes": 0, "rejected": 0}
@@ -224,6 +224,14 @@ class Model(RuleBasedStateMachine):
         self.clock.advance(span)
         self.now = self.clock()
 
+    @rule(x=KEYS, short_by=st.sampled_from([0, 0, 0.25]), by_use=st.booleans())
+    def call_at_the_end_of(self, x: int, short_by: float, by_use: bool) -> None:
+        item = self.model.get(x)
+        begin, span = (None, None) if item is None else (item.used, self.idle) if by_use else (item.stored, self.ttl)
+        if begin is not None and span is not None and begin + span - short_by > self.now:
+            self.advance(begin + span - short_by - self.now)
+            self.call(x, False)
+
     # -- what holds after every rule
 
     @invariant()
@@ -251,7 +259,7 @@ class Model(RuleBasedStateMachine):
         alive = {x: item for x, item in self.model.items() if self.fresh(x) is not None}
         assert dict(self.fetch.cache.items()) == {x: item.value for x, item in alive.items()}
         assert len(self.fetch.cache) == len(alive)
-        for x in range(10):
+        for x in range(7):
             entry = self.fetch.cache.entry(x)
             if x not in alive:
                 assert entry is None
@@ -337,7 +345,7 @@ class OwnModel(Model):
     policy = type("Own", (cachetools.LRUCache,), {})
 
 
-STEPS = settings(max_examples=40, stateful_step_count=40, deadline=None)
+STEPS = settings(max_examples=120, stateful_step_count=40, deadline=None)
 
 TestS3FIFO = Model.TestCase
 TestLRU = LRUModel.TestCase

@@ -656,6 +656,17 @@ def test_ghost_tells_keys_apart_that_differ_in_high_bits() -> None:
     assert remembered(ghost, keys[:2000]) >= 0.85 * 2000
 
 
+def test_ghost_finds_a_key_behind_one_that_looks_like_it() -> None:
+    """A key is found although the bytes of its fingerprint also lie across two others."""
+    rng = random.Random(5)
+    for _ in range(3000):
+        ghost = Ghost()
+        keys = rng.sample(range(1 << 10), 3) + [256 * rng.randrange(1 << 10) - 1 for _ in range(4)]
+        for key in reversed(keys):
+            ghost.add(key, 8)
+        assert ghost.take(keys[0])
+
+
 def ghost_bytes(cache: Any) -> int:
     """Bytes of what the cache's ghost refers to."""
     return sum(sys.getsizeof(getattr(cache._ghost, name)) for name in cache._ghost.__slots__)
@@ -715,3 +726,61 @@ def test_exchange_does_what_popitem_and_setitem_do(maxsize: int) -> None:
         short._check()
     assert exchanged > maxsize
     assert returned > 20
+
+
+def test_copies_of_entries_are_apart() -> None:
+    """A copy, a deep copy and a pickled copy have entries of their own, and pickling does not nest by length."""
+    cache: EntryS3FIFO[int] = EntryS3FIFO(5000)
+    for i in range(5000):
+        cache[i] = make_entry(i)
+    cache.nodes[0].hits += 2
+    for other in (copy.copy(cache), copy.deepcopy(cache), pickle.loads(pickle.dumps(cache))):
+        other._check()
+        assert other.nodes[0] is not cache.nodes[0]
+        assert (other.nodes[0].value, other.nodes[0].hits) == (0, 2)
+        assert (in_small(other), in_main(other)) == (in_small(cache), in_main(cache))
+        other.clear()
+        cache._check()
+
+
+def test_same_entry_again_keeps_its_hits() -> None:
+    """Putting in the entry that is there already changes nothing."""
+    cache: EntryS3FIFO[int] = EntryS3FIFO(20)
+    for i in range(20):
+        cache[i] = make_entry(i)
+    entry = cache.nodes[0]
+    entry.hits += 3
+    cache[0] = entry
+    assert (entry.hits, entry.hits - (entry.mark >> 1)) == (3, 3)
+    cache._check()
+
+
+def test_what_left_is_let_go_of_at_once() -> None:
+    """Neither clearing nor holding on to one evicted entry keeps others alive until the next garbage collection."""
+    cache: EntryS3FIFO[int] = EntryS3FIFO(100)
+    gc.disable()
+    try:
+        held = make_entry(Key())
+        cache[0] = held
+        watched = []
+        for i in range(1, 1000):
+            value = Key()
+            watched.append(weakref.ref(value))
+            cache[i] = make_entry(value)
+        del value
+        assert 0 not in cache
+        assert sum(ref() is not None for ref in watched) == 100
+        cache.clear()
+        assert sum(ref() is not None for ref in watched) == 0
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("maxsize", [0, 0.5])
+def test_less_than_one(maxsize: float) -> None:
+    """A cache of less than 1 holds what weighs as little."""
+    cache: S3FIFOCache[int, float] = S3FIFOCache(maxsize, lambda value: value)
+    for key in range(3):
+        cache[key] = maxsize / 2
+    assert cache.popitem()[1] == maxsize / 2
+    cache._check()
