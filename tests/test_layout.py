@@ -26,7 +26,10 @@ ALLOWED: dict[str, set[str]] = {
     "_freeze": {"errors"},
     "_stores": {"_instances", "_policies", "_stats"},
     "_calls": {"_instances", "errors"},
-    "_flights": {"_clock", "_errors_shared", "_oneshot", "_stats", "errors"},
+    "_flight_table": {"_clock", "_errors_shared", "_stats", "errors"},
+    "_flight_threads": {"_clock", "_flight_table", "_oneshot"},
+    "_flight_tasks": {"_clock", "_flight_table", "_oneshot"},
+    "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
     "_inflight_handle": {"_calls", "_flights", "_instances", "_stats"},
     "_cache": {
         "_calls", "_clock", "_flights", "_inflight_handle", "_instances", "_oneshot", "_stats", "_stores", "_units",

@@ -1,0 +1,195 @@
+"""Single flight for threads: the leader runs the function in its own thread, the others wait."""
+
+import time
+from _thread import allocate_lock, get_ident
+from collections.abc import Hashable
+from typing import Any
+
+from memo._clock import call_when
+from memo._flight_table import (
+    ABANDONED,
+    LOOK_S,
+    RAISED,
+    RETURNED,
+    RUNNING,
+    TIMED_OUT,
+    FlightTable,
+    InFlight,
+    add_waiter,
+    graph,
+    remove_waiter,
+    waiting,
+    wake,
+)
+from memo._oneshot import PLAIN, refuse_one_shot
+
+__all__ = ("ThreadFlights",)
+
+
+class ThreadFlights(FlightTable):
+    """The running calls of a plain function.
+
+    A call goes ``enter``, the function, ``finish`` or ``failed``; a generated wrapper does that inline,
+    and ``lead`` for whoever has no wrapper.
+    """
+
+    def enter(self, mine: InFlight, key: Hashable, now: float, refresh: bool = False) -> bool:
+        """Lead the flight of *key* as *mine*, begun *now*, or wait for the one that runs.
+
+        Returns:
+            True: the caller leads: it runs the function and then calls ``landed`` or ``failed``.
+            False: ``mine.value`` is the answer.
+
+        Raises:
+            InflightTimeout: The flight that the caller had joined is older than the timeout.
+            Exception: What the work of the flight that the caller had joined raised.
+        """
+        mine.over = mine.led = False
+        mine.refresh = refresh
+        mine.waiters = None
+        mine.present = mine.joined = 0
+        mine.state = RUNNING
+        mine.started = now
+        me = mine.leader = get_ident()
+        mine.key = key
+        while True:
+            try:
+                direct = self.share and not refresh
+                current = self.table.setdefault(key, mine) if direct else self._take_place(mine)
+            except TypeError:
+                mine.key = None
+                self._refuse_unhashable(key)
+                raise
+            if current is mine:
+                if key in self.index and not refresh and self.look_again(mine):
+                    self.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
+                    return False
+                break
+            if current.over:
+                self._abandon_dead(current)
+                continue
+            if current.leader == me:
+                break  # a recursion with the same key: run straight through, outside the table
+            if self._is_stuck(current):
+                self.expire(current)
+                continue
+            while self._wait(current, me):
+                if current.state is not ABANDONED:
+                    self._count_joined(refresh)
+                    if current.state is not RETURNED:
+                        self._raise_shared(current)
+                    mine.value = self.hand_out(current.value)
+                    return False
+                current = self._succeed(current, mine)
+                if current is mine:
+                    break
+            break  # lead: as the successor, or straight through, since to wait would close a circle
+        mine.led = True
+        self.counters.started += 1
+        if refresh:
+            self.counters.refreshes += 1
+        return True
+
+    def finish(self, mine: InFlight, value: Any) -> Any:
+        """End the flight that the caller led; returns what it is to get of *value*."""
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        key = mine.key
+        with self.lock:
+            self.counters.completed += 1
+            if self.table.get(key) is mine:
+                del self.table[key]
+            if mine.state is RUNNING:
+                mine.value = value
+                mine.state = RETURNED
+        if mine.waiters is not None:  # nobody adds to them any more
+            wake(mine.waiters)
+        return value
+
+    def lead(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], refresh: bool = False) -> Any:
+        """Answer one call of a plain function, as a generated wrapper does inline."""
+        mine = InFlight()
+        try:
+            if not self.enter(mine, key, self.clock.read(), refresh):
+                return mine.value
+            return self.finish(mine, self.call(*args, **kwargs))
+        except BaseException as error:
+            mine.over = True
+            self.failed(mine, error)
+            raise
+
+    def failed(self, mine: InFlight, error: BaseException) -> None:
+        """End a flight that its leader's work raised *error* from; nothing if it never led or has ended."""
+        if not hasattr(mine, "key"):
+            return  # interrupted before it entered
+        if not mine.led:
+            self.settle(mine, ABANDONED)  # a caller who was interrupted, or got another's error, before it led
+            return
+        if mine.state is not RUNNING and mine.state is not TIMED_OUT:
+            return
+        if isinstance(error, Exception):
+            self.counters.failed += 1
+            self.settle(mine, RAISED, error=error)
+        else:
+            self.counters.cancelled += 1
+            self.settle(mine, ABANDONED)
+
+    def _wait(self, flight: InFlight, me: int) -> bool:
+        """Wait until *flight* is no longer running; False: that would never be."""
+        gate = allocate_lock()
+        gate.acquire()
+
+        def open_gate() -> None:
+            try:
+                gate.release()
+            except RuntimeError:  # two woke it
+                pass
+
+        with graph:
+            if _circle_of_threads(flight, me):
+                return False
+            waiting[me] = flight
+        alarm = None
+        try:
+            with self.lock:
+                if flight.state is not RUNNING:
+                    return True
+                add_waiter(flight, open_gate)
+                flight.present += 1
+                flight.joined += 1
+            ends = None
+            if self.timeout_s is not None:
+                ends = time.monotonic() + flight.started + self.timeout_s - self.clock.read()
+                alarm = call_when(self.clock.read, flight.started + self.timeout_s, open_gate)
+            while flight.state is RUNNING:
+                left = LOOK_S if ends is None else min(LOOK_S, ends - time.monotonic())
+                if left > 0:
+                    gate.acquire(timeout=left)
+                if flight.state is not RUNNING:
+                    break
+                if (ends is not None and time.monotonic() >= ends) or self._is_stuck(flight):
+                    self.expire(flight)
+                elif self._is_dead(flight, None):
+                    self._abandon_dead(flight)
+        finally:
+            if alarm is not None:
+                alarm()
+            waiting.pop(me, None)
+            with self.lock:
+                if flight.state is RUNNING:  # interrupted
+                    remove_waiter(flight, open_gate)
+                    flight.present -= 1
+                    flight.joined -= 1
+        return True
+
+
+def _circle_of_threads(flight: InFlight, me: int) -> bool:
+    """Whether *flight* cannot end before thread *me* goes on.  Holds ``graph``."""
+    seen = set()
+    current: InFlight | None = flight
+    while current is not None and current.state is RUNNING and current.leader not in seen:
+        if current.leader == me:
+            return True
+        seen.add(current.leader)
+        current = waiting.get(current.leader)
+    return False

@@ -1,0 +1,535 @@
+"""The registry: every decorated function in one place, held weakly, looked up, shown, cleaned up and cleared."""
+
+import copy
+import functools
+import gc
+import html.parser
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+import memo
+from memo import CleanupReport, EvictionReason, FunctionStats, Record, Registry, bounded, dedupe_inflight, registry
+from memo.testing import FakeClock
+
+
+@bounded(max=8)
+def at_top(name: str) -> list[str]:
+    """A function of this module."""
+    return [name]
+
+
+class Service:
+    """Functions in every placement."""
+
+    @bounded(max=8)
+    def method(self, name: str) -> list[str]:
+        return [name]
+
+    @classmethod
+    @bounded(max=8)
+    def class_inner(cls, name: str) -> list[str]:
+        return [name]
+
+    @bounded(max=8)
+    @classmethod
+    def class_outer(cls, name: str) -> list[str]:
+        return [name]
+
+    @staticmethod
+    @bounded(max=8)
+    def static_inner(name: str) -> list[str]:
+        return [name]
+
+    @bounded(max=8)
+    @staticmethod
+    def static_outer(name: str) -> list[str]:
+        return [name]
+
+    @property
+    @bounded(max=8)
+    def property_inner(self) -> list[str]:
+        return []
+
+    @bounded(max=8)
+    @property
+    def property_outer(self) -> list[str]:
+        return []
+
+
+def passing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of somebody else."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+# -- look-up
+
+
+def test_the_default_registry_has_every_function_under_module_and_qualified_name() -> None:
+    assert memo.registry is registry
+    assert registry[at_top].name == f"{__name__}.at_top"
+    assert registry[f"{__name__}.at_top"] is registry[at_top]
+    assert registry[Service.method].name == f"{__name__}.Service.method"
+    assert isinstance(registry[at_top], Record)
+
+
+@pytest.mark.parametrize(
+    ("find", "name"),
+    [
+        (lambda: Service.method, "method"),
+        (lambda: Service().method, "method"),
+        (lambda: Service.class_inner, "class_inner"),
+        (lambda: Service().class_inner, "class_inner"),
+        (lambda: Service.class_outer, "class_outer"),
+        (lambda: Service().class_outer, "class_outer"),
+        (lambda: Service.static_inner, "static_inner"),
+        (lambda: Service().static_outer, "static_outer"),
+        (lambda: Service.__dict__["static_inner"], "static_inner"),
+        (lambda: Service.__dict__["class_inner"], "class_inner"),
+        (lambda: Service.property_inner, "property_inner"),
+        (lambda: Service.property_outer, "property_outer"),
+        (lambda: functools.partial(at_top, "a"), None),
+    ],
+)
+def test_a_function_is_found_however_it_is_reached(find: Callable[[], Any], name: str | None) -> None:
+    function = find()
+    if name is None:
+        assert function not in registry
+        return
+    assert registry[function].name == f"{__name__}.Service.{name}"
+    assert function in registry
+    assert registry[function] is registry[f"{__name__}.Service.{name}"]
+
+
+def test_a_function_is_found_below_a_decorator_of_somebody_else() -> None:
+    own = Registry()
+
+    @passing
+    @passing
+    @bounded(max=8, registry=own, name="below")
+    def fetch(name: str) -> str:
+        return name
+
+    assert own[fetch].name == "below"
+    assert fetch in own
+    assert fetch not in registry
+
+
+def test_what_was_never_decorated_is_not_found() -> None:
+    for thing in (len, at_top.__wrapped__, "no.such.name", 3, None, object(), property(len), Service):
+        assert thing not in registry
+        with pytest.raises(KeyError, match="is not in this registry"):
+            registry[thing]
+    assert at_top not in Registry()
+    with pytest.raises(KeyError):
+        Registry()[at_top]
+
+
+def test_a_second_function_of_one_name_gets_a_number() -> None:
+    own = Registry()
+
+    def make() -> Any:
+        @bounded(max=8, registry=own)
+        def fetch(name: str) -> str:
+            return name
+
+        return fetch
+
+    functions = [make() for _ in range(3)]
+    base = f"{__name__}.test_a_second_function_of_one_name_gets_a_number.<locals>.make.<locals>.fetch"
+    assert [own[function].name for function in functions] == [base, f"{base}#2", f"{base}#3"]
+    assert own[f"{base}#2"] is own[functions[1]]
+    del functions[1]
+    gc.collect()
+    assert f"{base}#2" not in own
+    functions.append(make())
+    assert own[functions[-1]].name == f"{base}#2"
+    named = [bounded(max=8, registry=own, name="n")(len), bounded(max=8, registry=own, name="n")(abs)]
+    assert [own[function].name for function in named] == ["n", "n#2"]
+    assert named[1].cache.stats().name == "n#2"
+
+
+def test_iteration_length_and_truth() -> None:
+    own = Registry()
+    assert len(own) == 0
+    assert own
+    assert list(own) == []
+    assert own.stats() == {}
+    functions = [bounded(max=8, registry=own, name=name)(abs) for name in ("b", "a", "c")]
+    assert len(own) == 3
+    assert sorted(record.name for record in own) == ["a", "b", "c"]
+    assert {id(record) for record in own} == {id(own[function]) for function in functions}
+    assert list(own.stats()) == [record.name for record in own]
+
+
+def test_a_separate_registry_has_only_its_own() -> None:
+    one, two = Registry(), Registry()
+
+    @bounded(max=8, registry=one)
+    def fetch(name: str) -> str:
+        return name
+
+    assert fetch in one
+    assert fetch not in two
+    assert fetch not in registry
+    fetch("a")
+    two.clear()
+    assert len(fetch.cache) == 1
+    one.clear()
+    assert len(fetch.cache) == 0
+
+
+# -- records
+
+
+def test_a_record_has_the_handles() -> None:
+    own = Registry()
+
+    @bounded(max=8, registry=own)
+    def fetch(name: str) -> list[str]:
+        return [name]
+
+    @dedupe_inflight(registry=own)
+    def shared(name: str) -> list[str]:
+        return [name]
+
+    value = fetch("a")
+    record = own[fetch]
+    assert record.cache is not None
+    assert record.cache.items() == [("a", value)]
+    assert record.inflight is not None
+    assert len(record.inflight) == 0
+    assert record.tags == ()
+    assert own[shared].cache is None
+    assert own[shared].inflight is not None
+    assert own[shared].stats().cache is None
+    assert record.name in repr(record)
+    record.clear()
+    assert len(fetch.cache) == 0
+
+
+def test_a_stack_has_one_record() -> None:
+    own = Registry()
+
+    @bounded(max=8, registry=own)
+    @passing
+    @dedupe_inflight(timeout=5)
+    def fetch(name: str) -> list[str]:
+        return [name]
+
+    assert len(own) == 1
+    fetch("a")
+    stats = own[fetch].stats()
+    assert stats.cache is not None
+    assert stats.inflight is not None
+    assert stats.cache.misses == 1
+    assert fetch.__wrapped__ not in registry
+    assert own[fetch.__wrapped__] is own[fetch]
+
+
+def test_the_outermost_explicit_name_wins() -> None:
+    own = Registry()
+    both = bounded(max=8, name="outer")(bounded(max=4, name="inner", registry=own)(abs))
+    assert own[both].name == "outer"
+    assert "inner" not in own
+    assert both.cache.stats().name == "outer"
+    inner = bounded(max=8)(bounded(max=4, name="alone", registry=own)(abs))
+    assert own[inner].name == "alone"
+    assert len(own) == 2
+
+
+def test_two_registries_in_one_stack_are_refused() -> None:
+    one, two = Registry(), Registry()
+    inner = bounded(max=4, registry=one)(abs)
+    with pytest.raises(TypeError, match=r"^bounded: registry=.*abs; give one registry"):
+        bounded(max=8, registry=two)(inner)
+    with pytest.raises(TypeError, match=r"^dedupe_inflight: registry="):
+        dedupe_inflight(registry=two)(passing(inner))
+    assert inner in one
+    assert len(two) == 0
+    same = bounded(max=8, registry=one)(inner)
+    assert one[same].name == one[inner].name
+    default = bounded(max=8, registry=two)(bounded(max=4)(abs))  # only one of them says which
+    assert default in two
+    assert default not in registry
+
+
+def test_one_function_decorated_twice_apart_has_two_records() -> None:
+    own = Registry()
+
+    def fetch(name: str) -> list[str]:
+        return [name]
+
+    one = bounded(max=8, registry=own)(fetch)
+    two = bounded(max=4, registry=own)(fetch)
+    one("a")
+    assert len(own) == 2
+    assert own[one] is not own[two]
+    assert own[one].stats().cache.hits == 0  # type: ignore[union-attr]
+    assert (len(one.cache), len(two.cache)) == (1, 0)
+
+
+# -- weak holding
+
+
+def test_a_function_that_dies_leaves() -> None:
+    own = Registry()
+    kept = bounded(max=8, registry=own, name="kept")(abs)
+
+    def make() -> weakref.ref[Any]:
+        @bounded(max=8, registry=own, name="short-lived")
+        def fetch(name: str) -> list[str]:
+            return [name]
+
+        fetch("a")
+        assert len(own) == 2
+        return weakref.ref(fetch)
+
+    dead = make()
+    gc.collect()
+    assert dead() is None
+    assert [record.name for record in own] == ["kept"]
+    assert kept in own
+
+
+def test_a_registry_and_its_records_may_go_before_the_function() -> None:
+    own = Registry()
+    gone = weakref.ref(own)
+    function = bounded(max=8, registry=own, name="orphan")(abs)
+    del own
+    gc.collect()
+    assert function(-1) == 1
+    assert function.cache.stats().name == "orphan"
+    del function
+    gc.collect()
+    assert gone() is None
+
+
+def test_functions_may_come_and_go_while_others_look_on() -> None:
+    own = Registry()
+    errors: list[BaseException] = []
+    finished = threading.Event()
+
+    def look() -> None:
+        try:
+            while not finished.is_set():
+                str(own)
+                own.stats()
+                own.cleanup()
+                [record.name for record in own]
+        except BaseException as error:
+            errors.append(error)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        for _ in range(30):
+            functions = [bounded(max=4, registry=own)(lambda x=i: x) for i in range(10)]
+            for function in functions:
+                function()
+    finally:
+        finished.set()
+        watcher.join(20)
+    assert not watcher.is_alive()
+    assert errors == []
+
+
+# -- what is done with all of them
+
+
+def test_stats_are_of_every_function_and_subtract() -> None:
+    own = Registry()
+
+    @bounded(max=8, registry=own, name="one")
+    def one(x: int) -> int:
+        return x
+
+    @bounded(max=8, registry=own, name="two")
+    def two(x: int) -> int:
+        return x
+
+    one(1)
+    before = own.stats()
+    one(1)
+    one(2)
+    two(1)
+    after = own.stats()
+    assert set(after) == {"one", "two"}
+    assert isinstance(after["one"], FunctionStats)
+    change = after["one"] - before["one"]
+    assert change.name == "one"
+    assert change.cache is not None
+    assert (change.cache.hits, change.cache.misses, change.cache.size) == (1, 1, 2)
+    assert change.inflight is not None
+    assert change.inflight.started == 1
+    with pytest.raises(ValueError, match=r"two.*one"):
+        _ = after["two"] - before["one"]
+    with pytest.raises(FrozenInstanceError):
+        change.name = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        _ = change - 3  # type: ignore[operator]
+    assert copy.copy(change) == change
+
+
+def test_cleanup_reports_what_went_by_function() -> None:
+    own, clock = Registry(), FakeClock()
+    gone: list[EvictionReason] = []
+
+    @bounded(max=8, ttl=10, registry=own, name="short", clock=clock, on_evict=lambda k, v, why: gone.append(why))
+    def short(x: int) -> int:
+        return x
+
+    @bounded(max=8, ttl=100, registry=own, name="long", clock=clock)
+    def long(x: int) -> int:
+        return x
+
+    for x in range(3):
+        short(x)
+        long(x)
+    clock.advance(10)
+    short(7)
+    report = own.cleanup()
+    assert isinstance(report, CleanupReport)
+    assert (report.expired, report.flights, report.events, report.total) == (3, 0, 0, 3)
+    assert dict(report.functions) == {"short": 3}
+    assert 0 <= report.seconds < 60
+    assert gone == [EvictionReason.EXPIRED] * 3
+    assert (len(short.cache), len(long.cache)) == (1, 3)
+    assert own.cleanup().total == 0
+    with pytest.raises(FrozenInstanceError):
+        report.expired = 0  # type: ignore[misc]
+    clock.advance(200)
+    assert own["long"].cleanup().functions == {"long": 3}
+    assert own.cleanup().functions == {"short": 1}
+
+
+def test_cleanup_cares_for_every_layer_of_a_stack() -> None:
+    own, clock = Registry(), FakeClock()
+
+    @bounded(max=8, ttl=5, registry=own, clock=clock, name="stack")
+    @bounded(max=8, ttl=10, clock=clock)
+    def fetch(x: int) -> int:
+        return x
+
+    fetch(1)
+    clock.advance(10)
+    assert own.cleanup().functions == {"stack": 2}
+
+
+def test_clear_drops_entries_and_keeps_counters() -> None:
+    own = Registry()
+
+    @bounded(max=8, registry=own)
+    @bounded(max=8)
+    def fetch(x: int) -> list[int]:
+        return [x]
+
+    first = fetch(1)
+    own.clear()
+    assert len(fetch.cache) == len(fetch.__wrapped__.cache) == 0
+    assert fetch(1) is not first
+    assert fetch.cache.stats().misses == 2
+
+
+# -- the printed table
+
+
+def table_of(own: Registry) -> list[str]:
+    return str(own).splitlines()
+
+
+def test_the_printed_table_is_aligned() -> None:
+    own = Registry()
+    short = bounded(max=8, registry=own, name="f")(abs)
+    long = bounded(max=12345, max_bytes="64MB", registry=own, name="package.module.a_rather_long_name")(abs)
+    for x in range(1, 120):
+        long(-x)
+    short(-1)
+    short(-1)
+    lines = table_of(own)
+    assert len(lines) == 4
+    head, rule, *rows = lines
+    assert set(rule) == {"-", " "}
+    assert [row.split()[0] for row in rows] == ["f", "package.module.a_rather_long_name"]
+    starts = [i for i, mark in enumerate(rule) if mark == "-" and (i == 0 or rule[i - 1] == " ")]
+    ends = [i for i, mark in enumerate(rule) if mark == "-" and rule[i + 1 : i + 2] in ("", " ")]
+    for row in (head, *rows):
+        assert row == row.rstrip()
+        for start, end in zip(starts[1:], ends[1:], strict=True):
+            padded = row.ljust(len(rule))
+            assert padded[start - 2 : start] == "  ", "columns run into each other"
+            assert padded[end] != " ", "figures are not flush right"
+    for title in ("function", "entries", "hit ratio", "hits", "misses"):
+        assert title in head
+    assert "1/8" in rows[0]
+    assert "50.0%" in rows[0]
+    assert "119/12345" in rows[1]
+    assert "64MB" in rows[1]
+
+
+def test_an_empty_registry_prints_something() -> None:
+    assert str(Registry()).strip()
+    assert "<table" in Registry()._repr_html_()
+    assert "0" in repr(Registry())
+
+
+class Cells(html.parser.HTMLParser):
+    """Reads a table back, and insists that every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.open.append(tag)
+        self.tags.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def test_the_html_table_escapes_and_shows_the_same() -> None:
+    own = Registry()
+    name = "<script>alert('&amp;')</script>"
+    function = bounded(max=8, registry=own, name=name)(abs)
+    function(-1)
+    cells = Cells()
+    cells.feed(own._repr_html_())
+    assert cells.open == []
+    assert "script" not in cells.tags
+    head, row = cells.rows
+    assert row[0] == name
+    assert len(head) == len(row)
+    assert row[head.index("entries")] == "1/8"
+    assert name in str(own)
+
+
+def test_a_qualified_name_with_locals_survives_html() -> None:
+    own = Registry()
+
+    @bounded(max=8, registry=own)
+    def fetch(name: str) -> str:
+        return name
+
+    assert "&lt;locals&gt;" in own._repr_html_()
+    fetch("a")
+    assert "<locals>" in str(own)
