@@ -19,6 +19,7 @@ from memo._inflight_handle import InflightHandle
 from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, original_of
 from memo._registry import Record
 from memo._stats import CacheInfo
+from memo._window_handle import WindowHandle
 
 if TYPE_CHECKING:
     _Proxy = object
@@ -27,7 +28,15 @@ else:
     _Proxy = wrapt.CallableObjectProxy
     _Partial = functools.partial
 
-__all__ = ("Bound", "Decorated", "DecoratedProperty", "InnerClassMethod", "OfClassFunction", "StaticFunction", "UnplacedFunction")
+__all__ = (
+    "Bound",
+    "Decorated",
+    "DecoratedProperty",
+    "InnerClassMethod",
+    "OfClassFunction",
+    "StaticFunction",
+    "UnplacedFunction",
+)
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -55,6 +64,11 @@ class _Handles(Generic[P, R_co]):
         """Its running calls; AttributeError if it has neither ``dedupe_inflight`` nor ``bounded``."""
         return find_handle(*self._place(), kind="inflight")  # type: ignore[no-any-return]
 
+    @property
+    def window(self) -> WindowHandle[P, R_co]:
+        """What happened of late; AttributeError if it is not decorated with ``sliding_window``."""
+        return find_handle(*self._place(), kind="window")  # type: ignore[no-any-return]
+
     def cache_info(self) -> CacheInfo:
         """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""
         return self.cache._loads.cache_info()
@@ -76,6 +90,10 @@ class _Handles(Generic[P, R_co]):
         return None if layer is None else layer.record
 
 
+def _layer(function: Any) -> Layer:
+    return function._self_layer  # type: ignore[no-any-return]
+
+
 class Decorated(_Handles[P, R_co], _Proxy):
     """A decorated function, looked at from outside or bound to nothing yet.
 
@@ -87,8 +105,6 @@ class Decorated(_Handles[P, R_co], _Proxy):
 
     if TYPE_CHECKING:
         # properties, not annotated names: a class with those has an __annotations__ that hides the function's
-        @property
-        def _self_layer(self) -> Layer: ...
         @property
         def __name__(self) -> str: ...
         @property
@@ -160,17 +176,17 @@ class Decorated(_Handles[P, R_co], _Proxy):
         return hash(original_of(self))
 
     def __repr__(self) -> str:
-        layer = self._self_layer
+        layer = _layer(self)
         return f"<{layer.shape.where} {layer.shape.module}.{layer.shape.qualname}>"
 
     def __str__(self) -> str:
         return repr(self)
 
     def __reduce__(self) -> str:
-        return self._self_layer.shape.qualname
+        return _layer(self).shape.qualname
 
     def __reduce_ex__(self, protocol: Any) -> str:
-        return self._self_layer.shape.qualname
+        return _layer(self).shape.qualname
 
     def __copy__(self) -> Self:
         return self
@@ -196,7 +212,7 @@ class InnerClassMethod(Decorated[P, R_co]):
 
 def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
     """The class in whose body *function* stands inside a class method; None while it cannot be found."""
-    layer = function._self_layer
+    layer = _layer(function)
     known = [ref() for ref in list(layer.instances.refs.values())]
     places = [base for owner in known if isinstance(owner, type) for base in owner.__mro__]
     found: Any = sys.modules.get(layer.shape.module)

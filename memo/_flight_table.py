@@ -17,6 +17,8 @@ Counters are plain additions to attributes: with the interpreter's global lock n
 runs between reading and writing one, since no call stands in between.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys
@@ -33,7 +35,8 @@ from memo.errors import InflightTimeout
 
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
-    "Counters", "FlightTable", "InFlight", "TaskFlight", "add_waiter", "remove_waiter", "wake",
+    "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
+    "add_waiter", "lay_to_rest", "remove_waiter", "thread_lives", "wake",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -42,8 +45,8 @@ LOOK_S = 0.05
 """Seconds between two looks of a waiter whether the thread or loop that it waits for still lives."""
 
 graph = threading.RLock()
-"""Guards ``waiting`` and every flight's ``awaits``: who waits for what, to see circles."""
-waiting: dict[int, "InFlight"] = {}
+"""Guards ``waiting`` and every work's ``awaits``: who waits for what, to see circles."""
+waiting: dict[int, InFlight] = {}
 """The flight that each waiting thread waits for, by the thread's identifier."""
 
 
@@ -67,7 +70,7 @@ class InFlight:
     led: bool
     """Its work was begun."""
     refresh: bool
-    waiters: list[Any] | None
+    waiters: dict[Any, None] | None
     """Wake-ups: a callable for a thread, a loop and a future for a coroutine; guarded by the table's lock."""
     present: int
     """Callers who wait for it now, of coroutines the leader too; guarded by the table's lock."""
@@ -83,20 +86,36 @@ class InFlight:
     """The error's traceback as the work left it, before anyone raised it further."""
     was_current: bool
     """When it ended, it was the current one: its successor may store."""
-    heir: "InFlight | None"
+    heir: InFlight | None
     """Of an abandoned flight: the one that whoever waited took over with; guarded by the table's lock."""
 
 
 class TaskFlight(InFlight):
     """A flight whose work runs in a task."""
 
-    __slots__ = ("awaits", "loop", "task", "timers")
+    __slots__ = ("alarm", "loop", "task", "work")
 
     loop: asyncio.AbstractEventLoop
-    task: "asyncio.Future[Any] | None"
-    timers: tuple[Callable[[], object], ...]
-    awaits: "dict[TaskFlight, int]"
-    """Flights that this one's work waits for; guarded by ``graph``."""
+    task: asyncio.Task[None] | None
+    alarm: Callable[[], object] | None
+    """Revokes the wake-up that a clock advanced by hand was asked for."""
+    work: Work
+
+
+class Work:
+    """The work of a task flight as a node of the graph of who waits for whom.
+
+    Apart from the flight, since every context that the work hands on refers to it: a task that
+    outlives the flight must not keep its result alive.
+    """
+
+    __slots__ = ("awaits", "within")
+
+    def __init__(self, within: Work | None) -> None:
+        self.awaits: dict[TaskFlight, int] = {}
+        """Flights that this work waits for, and how many times; guarded by ``graph``."""
+        self.within = within
+        """The work in which its first caller was."""
 
 
 class Counters:
@@ -130,7 +149,7 @@ class FlightTable:
         call: Callable[..., Any],
         clock: Clock,
         timeout_s: float | None,
-        lock: "threading.RLock | None" = None,
+        lock: threading.RLock | None = None,
         share: bool = True,
     ) -> None:
         self.name = name
@@ -145,6 +164,8 @@ class FlightTable:
         self.index: dict[Hashable, Any] = {}
         """Keys that a second look may find in a store."""
         self.counters = Counters()
+        self._watched: dict[asyncio.AbstractEventLoop, dict[TaskFlight, float]] = {}
+        """By loop, its running flights and their deadlines in its own time, earliest first."""
         _forkable.add(self)
 
     # -- what a store adds; called without the lock
@@ -183,15 +204,20 @@ class FlightTable:
         self.table[mine.key] = mine
         return mine
 
-    def _succeed(self, lost: InFlight, mine: InFlight) -> InFlight:
-        """Who goes on for *lost*, which was abandoned: *mine*, unless another of those who waited was faster."""
+    def _succeed(self, lost: InFlight, mine: InFlight, was_present: bool) -> InFlight:
+        """Who goes on for *lost*, which was abandoned: *mine*, unless another of those who waited was faster.
+
+        All who were present when *lost* ended count as present there from now on, however fast it ends.
+        """
         with self.lock:
             if lost.heir is None:
-                newer = self.table.get(lost.key)
-                if lost.was_current and newer is not None:
+                newer = self.table.get(lost.key) if lost.was_current else None
+                if newer is not None:
+                    newer.present += lost.joined
                     lost.heir = newer
                 else:
                     mine.started = self.clock.read()
+                    mine.present += lost.joined - was_present
                     lost.heir = mine
                     if lost.was_current:
                         self.table[lost.key] = mine
@@ -208,7 +234,7 @@ class FlightTable:
         if flight.state is TIMED_OUT:
             raise self._timed_out(flight)
         error = flight.error
-        assert error is not None
+        assert error is not None, "only those who were present when it ended come here"
         try:
             raise shared_copy(error, flight.traceback)
         finally:
@@ -336,14 +362,14 @@ class FlightTable:
     def _is_dead(self, flight: InFlight, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Whether nobody can finish *flight* any more, as seen from *loop* (None: from no loop)."""
         if not isinstance(flight, TaskFlight):
-            return flight.over or not _thread_lives(flight.leader)
+            return flight.over or not thread_lives(flight.leader)
         if flight.loop is loop:
             return False
         if flight.loop.is_closed():
             return True
         if flight.loop.is_running():
             return False
-        return not _thread_lives(flight.leader) or (loop is not None and flight.leader == get_ident())
+        return not thread_lives(flight.leader) or (loop is not None and flight.leader == get_ident())
 
     def _abandon_dead(self, flight: InFlight) -> bool:
         """Give up a flight whose thread or loop died; whether it was still thought to run."""
@@ -351,28 +377,26 @@ class FlightTable:
         if was_running:
             self.counters.cancelled += 1
         self.settle(flight, ABANDONED)
-        task: Any = getattr(flight, "task", None)
-        if was_running and task is not None and not task.done() and flight.loop.is_closed():  # type: ignore[attr-defined]
-            task._log_destroy_pending = False  # what asyncio.gather() does: nobody can await this task any more
-            try:
-                task.get_coro().close()
-            except (RuntimeError, ValueError):  # it ignored GeneratorExit, or is running: it is past our help
-                pass
+        if was_running and isinstance(flight, TaskFlight) and flight.task is not None and flight.loop.is_closed():
+            lay_to_rest(flight.task)
         return was_running
 
 
 def add_waiter(flight: InFlight, waiter: Any) -> None:
+    """Have *waiter* woken when *flight* ends; called with the table's lock held."""
     if flight.waiters is None:
-        flight.waiters = []
-    flight.waiters.append(waiter)
+        flight.waiters = {}
+    flight.waiters[waiter] = None
 
 
 def remove_waiter(flight: InFlight, waiter: Any) -> None:
-    if flight.waiters is not None and waiter in flight.waiters:
-        flight.waiters.remove(waiter)
+    """Take that back; called with the table's lock held."""
+    if flight.waiters is not None:
+        flight.waiters.pop(waiter, None)
 
 
-def wake(waiters: list[Any]) -> None:
+def wake(waiters: dict[Any, None]) -> None:
+    """Wake whoever waited for a flight that has ended; called without the lock, in any thread."""
     here = _running_loop()
     for waiter in waiters:
         if not isinstance(waiter, tuple):
@@ -388,7 +412,7 @@ def wake(waiters: list[Any]) -> None:
                 pass
 
 
-def _finish(future: "asyncio.Future[None]") -> None:
+def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
@@ -400,14 +424,25 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _thread_lives(identifier: int) -> bool:
+def lay_to_rest(task: Any) -> None:
+    """End a task whose loop is closed, quietly: nobody can await it any more."""
+    if task.done():
+        return
+    task._log_destroy_pending = False  # what asyncio.gather() does to tasks of its own
+    try:
+        task.get_coro().close()
+    except (RuntimeError, ValueError):  # it ignored GeneratorExit, or is running: it is past our help
+        pass
+
+
+def thread_lives(identifier: int) -> bool:
+    """Whether the thread of that identifier has not ended (or another has inherited it)."""
     return identifier in sys._current_frames()
 
 
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
-    task = getattr(flight, "task", None)
-    if isinstance(task, asyncio.Task):
-        return task.get_name()
+    if isinstance(flight, TaskFlight) and flight.task is not None:
+        return flight.task.get_name()
     return names.get(flight.leader, f"thread {flight.leader}")
 
 
@@ -415,7 +450,7 @@ def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
 # them held would stay locked, and what it guards half-changed.  So the forking thread takes every
 # lock first: in the child all is consistent, and the locks are its own.
 
-_forkable: "weakref.WeakSet[FlightTable]" = weakref.WeakSet()
+_forkable: weakref.WeakSet[FlightTable] = weakref.WeakSet()
 _held: list[Any] = []
 
 
@@ -435,6 +470,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     for flights in list(_forkable):
         flights.table.clear()
+        flights._watched.clear()
     waiting.clear()
     _after_fork_in_parent()
 

@@ -4,10 +4,12 @@ So a cancelled caller leaves alone; when the last one leaves, the task is cancel
 Callers may belong to several event loops in several threads.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 from _thread import get_ident
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 
 from memo._clock import call_when
@@ -20,17 +22,21 @@ from memo._flight_table import (
     TIMED_OUT,
     FlightTable,
     TaskFlight,
+    Work,
     add_waiter,
     graph,
+    lay_to_rest,
     remove_waiter,
 )
-from memo._oneshot import refuse_one_shot
+from memo._oneshot import PLAIN, refuse_one_shot
 
 __all__ = ("TaskFlights",)
 
-Link = tuple[TaskFlight, Any]
-_chain: contextvars.ContextVar[Link | None] = contextvars.ContextVar("memo_flights", default=None)
-"""The flights whose work the present context belongs to, innermost first, as a linked list."""
+_inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
+"""The work of a flight that the present context belongs to."""
+
+_DEPTH = 12
+"""Calls that a launch nests, those of the event loop included."""
 
 
 class TaskFlights(FlightTable):
@@ -45,32 +51,69 @@ class TaskFlights(FlightTable):
         last one leaves, the task is cancelled and awaited.
         """
         loop = asyncio.get_running_loop()
-        chain = _chain.get()
-        mine = self._new(key, loop, refresh)
-        current = self._join_or_lead(mine, loop)
-        if current.state is RETURNED:
-            return current.value  # a second look found it
-        while True:
-            if chain is not None and not _depend(chain, current):
-                current = mine  # a recursion: run straight through, outside the table
-                _depend(chain, current)
-            led = current is mine
-            try:
+        inside = _inside.get()
+        mine = None
+        try:
+            current: Any = self.table.get(key) if self.share and not refresh else None
+        except TypeError:
+            self._refuse_unhashable(key)
+            raise
+        try:
+            if current is None or current.loop is not loop or self._is_stuck(current):
+                _need_depth(_DEPTH)
+                mine = self._new(key, loop, refresh)
+                current = self._join_or_lead(mine, loop)
+                if current.state is RETURNED:
+                    return current.value  # a second look found it
+            inherited = False
+            while True:
+                if inside is not None and not _depend(inside, current):
+                    current = mine = self._new(key, loop, refresh)  # a recursion: straight through, outside the table
+                    _depend(inside, current)
+                led = current is mine
+                try:
+                    if led:
+                        self._launch(current, args, kwargs, inside)
+                    joined = await self._attend(current, loop, led, inherited)
+                finally:
+                    if inside is not None:
+                        _no_longer_depend(inside, current)
                 if led:
-                    self._launch(mine, args, kwargs, chain)
-                await self._attend(current, loop, led)
-            finally:
-                if chain is not None:
-                    _no_longer_depend(chain, current)
-            if led:
-                return self._own_end(current)
-            if current.state is not ABANDONED:
-                break
-            current = self._succeed(current, mine)
+                    return await self._own_end(current)
+                if joined and current.state is not ABANDONED:
+                    break
+                if current.state is not ABANDONED:  # it ended before this call could join it
+                    mine = self._new(key, loop, refresh)
+                    current = self._join_or_lead(mine, loop)
+                    inherited = False
+                    continue
+                mine = self._new(key, loop, refresh)
+                current = self._succeed(current, mine, joined)
+                inherited = joined and current is not mine
+        except BaseException:
+            if mine is not None and mine.task is None:
+                # no call here: at the recursion limit it would fail, and leave the flight in the table
+                mine.was_current = False
+                mine.heir = None
+                mine.state = ABANDONED
+                if key in self.table and self.table[key] is mine:
+                    del self.table[key]
+            raise
         self._count_joined(refresh)
         if current.state is not RETURNED:
             self._raise_shared(current)
-        return self.hand_out(current.value)
+        return self._taken(current)
+
+    def _taken(self, flight: TaskFlight) -> Any:
+        """What one of those who were present gets of a flight that returned; the last lets go of the value.
+
+        The flight itself may live on, in a handle that the loop has not run yet.
+        """
+        value = self.hand_out(flight.value)
+        flight.present -= 1
+        if flight.present <= 0:
+            flight.value = None
+        return value
 
     def _join_or_lead(self, mine: TaskFlight, loop: asyncio.AbstractEventLoop) -> Any:
         """The current flight of *mine*'s key once what is dead or stuck is out of the way; may be *mine*."""
@@ -100,23 +143,26 @@ class TaskFlights(FlightTable):
         flight.joined = 0
         flight.state = RUNNING
         flight.task = None
-        flight.timers = ()
-        flight.awaits = {}
+        flight.alarm = None
+        flight.work = Work(None)
         flight.key = key
         flight.loop = loop
         flight.leader = get_ident()
         flight.started = self.clock.read()
         return flight
 
-    def _own_end(self, flight: TaskFlight) -> Any:
-        """What the first caller of a flight gets."""
+    async def _own_end(self, flight: TaskFlight) -> Any:
+        """What the first caller of a flight gets, even late and of a flight that others gave up for dead."""
         if flight.state is RETURNED:
-            return self.hand_out(flight.value)
+            return self._taken(flight)
         if flight.state is TIMED_OUT:
             raise self._timed_out(flight)
+        if flight.state is ABANDONED:
+            if flight.task is None or flight.task.cancelled():
+                raise asyncio.CancelledError()
+            return self.hand_out(await asyncio.shield(flight.task))
         error = flight.error
-        if error is None:
-            raise asyncio.CancelledError()
+        assert error is not None, "the leader was present when it ended"
         try:
             raise error
         finally:
@@ -124,7 +170,7 @@ class TaskFlights(FlightTable):
             self._forget_error(flight)
 
     def _launch(
-        self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], chain: Link | None
+        self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], inside: Work | None
     ) -> None:
         """Begin the work of *flight* in a task, in the context of its first caller."""
         loop = flight.loop
@@ -132,65 +178,96 @@ class TaskFlights(FlightTable):
         self.counters.started += 1
         if flight.refresh:
             self.counters.refreshes += 1
-        inside = _chain.set((flight, chain))
-        work: Any = None
+        flight.work.within = inside
+        entered = _inside.set(flight.work)
+        work = self._work(flight, args, kwargs)
         try:
-            work = self.call(*args, **kwargs)
-            if not asyncio.iscoroutine(work):
-                work = _awaited(work)
             task = loop.create_task(work)
         except BaseException:
-            if asyncio.iscoroutine(work):
-                work.close()
+            work.close()
             self.settle(flight, ABANDONED)
             raise
         finally:
-            _chain.reset(inside)
+            _inside.reset(entered)
         flight.task = task
-        if task.done():  # an eager task factory
-            self._work_done(flight, task)
-            return
-        if self.timeout_s is not None:
-            self._set_timer(flight, loop)
-        task.add_done_callback(lambda task: self._work_done(flight, task))
+        if flight.state is RUNNING:  # an eager task factory may have ended it already
+            if self.timeout_s is not None:
+                self._watch(flight, loop)
+            task.add_done_callback(lambda task: self._task_done(flight, task))
 
-    def _set_timer(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop) -> None:
-        assert self.timeout_s is not None
-        timer = loop.call_later(self.timeout_s, self.expire, flight)
-        alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
-        flight.timers = (timer.cancel,) if alarm is None else (timer.cancel, alarm)
+    async def _work(self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function, and end *flight* in the same step in which it ends.
 
-    def _work_done(self, flight: TaskFlight, task: "asyncio.Future[Any]") -> None:
-        for cancel_timer in flight.timers:
-            cancel_timer()
-        if task.cancelled():
+        Returns what nobody asks the task for, unless the flight was given up before.
+        """
+        try:
+            value = await self.call(*args, **kwargs)
+            if type(value) not in PLAIN:
+                refuse_one_shot(self.name, value)
+        except Exception as error:
+            self.counters.failed += 1
+            given_up = flight.state is ABANDONED
+            self.settle(flight, RAISED, error=error)
+            if given_up:
+                raise
+            return None
+        except BaseException:
             self.counters.cancelled += 1
             self.settle(flight, ABANDONED)
-            return
-        error = task.exception()
-        if error is None:
-            value = task.result()
-            try:
-                refuse_one_shot(self.name, value)
-            except TypeError as refusal:
-                error = refusal
-            else:
-                self.landed(flight, value)
-                return
-        if isinstance(error, Exception):
-            self.counters.failed += 1
-            self.settle(flight, RAISED, error=error)
+            raise
         else:
-            self.counters.cancelled += 1
-            self.settle(flight, ABANDONED, error=error)
+            self._watched.get(flight.loop, {}).pop(flight, None)
+            given_up = flight.state is ABANDONED
+            self.landed(flight, value)
+            return value if given_up else None
 
-    async def _attend(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool) -> None:
-        """Wait, as a coroutine, until *flight* is no longer running."""
-        with self.lock:
-            if not led:
-                flight.present += 1
-            if flight.state is not RUNNING:
+    def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
+        if self.timeout_s is not None:
+            self._watched.get(flight.loop, {}).pop(flight, None)
+            if flight.alarm is not None:
+                flight.alarm()
+        if flight.state is RUNNING:  # cancelled before its first step
+            self.counters.cancelled += 1
+            self.settle(flight, ABANDONED)
+        if not task.cancelled():
+            task.exception()  # its callers have it; the loop need not report it
+
+    def _watch(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop) -> None:
+        """Have *flight* expire at its deadline, in real time, by one timer for all flights of the loop.
+
+        All have the same timeout, so they come due in the order in which they began.
+        """
+        assert self.timeout_s is not None
+        due = self._watched.get(loop)
+        if due is None:
+            for other in [other for other in self._watched if other.is_closed()]:
+                self._watched.pop(other, None)
+            due = self._watched[loop] = {}
+            loop.call_later(self.timeout_s, self._ring, loop)
+        due[flight] = loop.time() + self.timeout_s
+        flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Expire what is due on *loop*, and set its timer for the next."""
+        due = self._watched.get(loop, {})
+        now = loop.time()
+        for flight, ends in list(due.items()):
+            if ends > now:
+                loop.call_at(ends, self._ring, loop)
                 return
+            del due[flight]
+            self.expire(flight)
+        self._watched.pop(loop, None)
+
+    async def _attend(
+        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool, inherited: bool
+    ) -> bool:
+        """Wait, as a coroutine, until *flight* is no longer running; False: it had ended already."""
+        with self.lock:
+            if flight.state is not RUNNING:
+                return inherited
+            if not led and not inherited:
+                flight.present += 1
             future = loop.create_future()
             waiter = (loop, future)
             add_waiter(flight, waiter)
@@ -205,9 +282,10 @@ class TaskFlights(FlightTable):
             if last and flight.task is not None:
                 await self._cancel_work(flight, loop, may_wait=isinstance(reason, asyncio.CancelledError))
             raise
+        return True
 
     async def _attend_elsewhere(
-        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]"
+        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]
     ) -> None:
         """Wait for a flight of another loop, which may die without a word."""
         while not future.done():
@@ -221,6 +299,8 @@ class TaskFlights(FlightTable):
             flight.present -= 1
             flight.joined -= not led
             remove_waiter(flight, waiter)
+            if flight.state is ABANDONED and flight.heir is not None:
+                flight.heir.present -= 1
             if flight.state is not RUNNING or flight.present > 0:
                 return False
             flight.was_current = self._take_out(flight)
@@ -235,44 +315,45 @@ class TaskFlights(FlightTable):
             if not home.is_closed():
                 home.call_soon_threadsafe(task.cancel)
             return
-        if not loop.is_closed():
+        if loop.is_closed():
+            lay_to_rest(task)
+        else:
             task.cancel()
             if may_wait:
                 await asyncio.wait((task,))
 
 
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+def _need_depth(levels: int) -> None:
+    """Raise RecursionError now unless so many calls can be nested: half-way through a launch nobody could tidy up."""
+    if levels:
+        _need_depth(levels - 1)
 
 
-def _links(chain: Link | None) -> Iterator[TaskFlight]:
-    while chain is not None:
-        yield chain[0]
-        chain = chain[1]
-
-
-def _depend(chain: Link, flight: TaskFlight) -> bool:
-    """Note that the work of the innermost flight of *chain* waits for *flight*; False: that closes a circle."""
-    ours = set(_links(chain))
+def _depend(inside: Work, flight: TaskFlight) -> bool:
+    """Note that the work *inside* which the caller is waits for *flight*; False: that closes a circle."""
+    ours = set()
+    outer: Work | None = inside
+    while outer is not None:
+        ours.add(outer)
+        outer = outer.within
     with graph:
-        seen: set[TaskFlight] = set()
-        to_see = [flight]
+        seen: set[Work] = set()
+        to_see = [flight.work]
         while to_see:
-            current = to_see.pop()
-            if current in ours:
+            work = to_see.pop()
+            if work in ours:
                 return False
-            if current not in seen:
-                seen.add(current)
-                to_see += current.awaits
-        waits = chain[0].awaits
-        waits[flight] = waits.get(flight, 0) + 1
+            if work not in seen:
+                seen.add(work)
+                to_see += [awaited.work for awaited in work.awaits]
+        inside.awaits[flight] = inside.awaits.get(flight, 0) + 1
     return True
 
 
-def _no_longer_depend(chain: Link, flight: TaskFlight) -> None:
+def _no_longer_depend(inside: Work, flight: TaskFlight) -> None:
     with graph:
-        waits = chain[0].awaits
-        if flight in waits:
-            waits[flight] -= 1
-            if not waits[flight]:
-                del waits[flight]
+        times = inside.awaits.get(flight, 0)
+        if times > 1:
+            inside.awaits[flight] = times - 1
+        else:
+            inside.awaits.pop(flight, None)

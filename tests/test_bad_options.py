@@ -198,7 +198,8 @@ class Service:
 
 
 @pytest.mark.parametrize(
-    "function", [plain, coroutine_function, Service.method, property(plain), staticmethod(plain), classmethod(plain), len]
+    "function",
+    [plain, coroutine_function, Service.method, property(plain), staticmethod(plain), classmethod(plain), len],
 )
 def test_bare_bounded_says_what_to_write(function: Any) -> None:
     with pytest.raises(TypeError, match=r"^bounded: .*without a bound; write @bounded\(max=500\)\.$"):

@@ -464,7 +464,7 @@ def test_resize_evicts_at_once_what_no_longer_fits() -> None:
     for policy in POLICIES:
         gone: Gone = []
 
-        @bounded(max=10, policy=policy, on_evict=lambda *what: gone.append(what))  # noqa: B023  # called in this round
+        @bounded(max=10, policy=policy, on_evict=lambda *what: gone.append(what))
         def fetch(x: int) -> int:
             return x
 
@@ -1249,7 +1249,7 @@ def test_a_failing_refresh_raises_and_keeps_the_old_value() -> None:
         assert await fetch_later.cache.refresh("a") == "a"
         nonlocal failing
         failing = True
-        with pytest.raises(LookupError, match="^down$"):
+        with pytest.raises(LookupError, match=r"^down$"):
             await fetch_later.cache.refresh("a")
         assert await fetch_later("a") == "a"
         failing = False
@@ -1257,7 +1257,7 @@ def test_a_failing_refresh_raises_and_keeps_the_old_value() -> None:
     asyncio.run(use())
     fetch("a")
     failing = True
-    with pytest.raises(LookupError, match="^down$"):
+    with pytest.raises(LookupError, match=r"^down$"):
         fetch.cache.refresh("a")
     assert fetch("a") == "a"
     stats = fetch.cache.stats()
@@ -1332,7 +1332,7 @@ async def _agenerator() -> Any:
         Once,
         _coroutine,
         _agenerator,
-        lambda: itertools.count(),
+        itertools.count,
     ],
 )
 def test_a_result_that_can_be_used_once_is_refused(make: Callable[[], Any]) -> None:
@@ -1482,7 +1482,7 @@ def test_a_failure_is_not_remembered() -> None:
         raise LookupError(name)
 
     for _ in range(3):
-        with pytest.raises(LookupError, match="^'a'$|^a$"):
+        with pytest.raises(LookupError, match=r"^'a'$|^a$"):
             fetch("a")
     assert len(calls) == 3
     stats = fetch.cache.stats()
@@ -1508,6 +1508,80 @@ def test_joiners_see_the_failure_of_the_load() -> None:
         assert raised.value.args == ("a",)
     stats = fetch.cache.stats()
     assert (stats.misses, stats.joins, stats.load_errors) == (1, 3, 1)
+
+
+def test_a_call_that_finds_a_load_just_before_it_fails_gets_its_error_or_loads_anew() -> None:
+    gate = Gate()
+    calls, reads = [], []
+    threads: list[threading.Thread] = []
+
+    def clock() -> float:
+        if threading.current_thread() not in threads[:1]:
+            reads.append(None)
+            if len(reads) == 2:  # it has found the load, and asks how old it is: let it fail now
+                gate.opened.set()
+                until(lambda: not threads[0].is_alive())
+        return 1000.0
+
+    @bounded(max=8, timeout=30, clock=clock)
+    def fetch(name: str) -> str:
+        calls.append(name)
+        if len(calls) == 1:
+            threads.append(threading.current_thread())
+            gate.wait()
+        raise LookupError(name)
+
+    leader = Running(lambda: fetch("a"))
+    assert gate.entered.wait(LIMIT_S)
+    reads.clear()
+    late = Running(lambda: fetch("a"))
+    for call in (late, leader):
+        with pytest.raises(LookupError):
+            call.result()
+    stats = fetch.cache.stats()
+    assert stats.requests == 2
+    assert stats.misses == stats.load_errors == len(calls)
+    assert len(fetch.inflight) == 0
+
+
+def test_a_call_that_comes_while_a_load_is_failing_takes_nothing_from_those_who_wait() -> None:
+    gate = Gate()
+    calls = []
+
+    @bounded(max=8)
+    def fetch(name: str) -> str:
+        calls.append(name)
+        if len(calls) == 1:
+            gate.wait()
+        raise LookupError(name)
+
+    # the moment between the end of the work and the end of its flight has no code of the user's in it
+    generated = fetch._self_layer.generated
+    failed = generated.read("failed")
+    newcomers: list[Running] = []
+
+    def failing(flight: Any, error: BaseException) -> None:
+        if not newcomers:
+            newcomers.append(Running(lambda: fetch("a")))
+            until(lambda: flight.joined == 2 or len(calls) > 1 or not newcomers[0].thread.is_alive())
+        failed(flight, error)
+
+    generated.assign("failed", failing)
+    leader = Running(lambda: fetch("a"))
+    assert gate.entered.wait(LIMIT_S)
+    joiner = Running(lambda: fetch("a"))
+    until(lambda: [flight.waiters for flight in fetch.inflight.pending()] == [1])
+    gate.opened.set()
+    for call in (leader, joiner):
+        with pytest.raises(LookupError):
+            call.result()
+    with pytest.raises(LookupError):
+        newcomers[0].result()
+    stats, flights = fetch.cache.stats(), fetch.inflight.stats()
+    assert stats.joins >= 1, "who waited for the failing load was sent to load by himself"
+    assert stats.requests == 3
+    assert stats.misses == stats.load_errors == len(calls)
+    assert (flights.failed, flights.cancelled) == (len(calls), 0)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -1679,7 +1753,7 @@ def test_every_call_of_eight_threads_raises_exactly_one_counter(policy: str, opt
     @bounded(max=16, policy=policy, on_evict=note, **options)
     def fetch(x: int) -> tuple[int]:
         next(loads)
-        if x == 39:
+        if x == 2:
             raise LookupError(x)
         return (x,)
 
@@ -1695,7 +1769,7 @@ def test_every_call_of_eight_threads_raises_exactly_one_counter(policy: str, opt
                 assert fetch(x) == (x,)
             except LookupError:
                 failed += 1
-                assert x == 39
+                assert x == 2
         return failed
 
     with switching_often():
@@ -1705,6 +1779,9 @@ def test_every_call_of_eight_threads_raises_exactly_one_counter(policy: str, opt
     stats = fetch.cache.stats()
     assert calls_of(stats) == stats.requests == calls * threads
     assert stats.misses == stats.loads + stats.load_errors == next(loads)
+    flights = fetch.inflight.stats()
+    assert (flights.started, flights.joined, flights.cancelled) == (stats.misses, stats.joins, 0)
+    assert (flights.completed, flights.failed) == (stats.loads, stats.load_errors)
     assert stats.size == len(fetch.cache.store) <= 16
     assert sum(stats.evictions.values()) == sum(gone.values())
     assert stats.loads >= sum(gone.values()) + stats.size

@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import memo
 import pytest
+
+import memo
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight
 from memo.testing import FakeClock
 
@@ -698,6 +699,7 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
     fetch = make(work)
     stop = threading.Event()
     strikes = random.Random(7)
+    struck: list[int] = []
 
     def use() -> None:
         while not stop.is_set():
@@ -707,19 +709,21 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
                     if hasattr(fetch, "cache"):
                         fetch.cache.invalidate(name % 3)
             except Struck:
-                pass
+                struck.append(1)
 
     def user() -> None:
         while not stop.is_set():
             try:
                 use()
             except Struck:
-                pass
+                pass  # it struck while the one before was handled
 
     def bystander() -> int:
-        for name in range(3000):
-            assert fetch(name % 3) == name % 3
-        return 3000
+        calls = 0
+        while not stop.is_set():
+            calls += 1
+            assert fetch(calls % 3) == calls % 3
+        return calls
 
     with switching_often():
         victims = [Running(user) for _ in range(2)]
@@ -732,8 +736,9 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
         stop.set()
         for victim in victims:
             victim.join()
+        assert len(struck) > 30
         for other in others:
-            assert other.result() == 3000
+            assert other.result() > 100
     assert [fetch(name) for name in range(3)] == [0, 1, 2]
     assert [table.pending() for table in tables(fetch)] == [[]] * len(tables(fetch))
 
@@ -778,6 +783,21 @@ def test_two_functions_that_call_each_other(make: Make) -> None:
     assert_idle(odd)
 
 
+def check_circle(results: list[int]) -> None:
+    """Each of 1, 2, 3... needed the next one's result, and the last that of 1; each put its own digit at the end.
+
+    The call that closes the circle runs straight through; whoever waits gets what the next one made.
+    """
+    size = len(results)
+    straight = 0
+    for number, result in enumerate(results, 1):
+        following = number % size + 1
+        assert result % 10 == number
+        assert result // 10 in (results[following - 1], following)
+        straight += result // 10 == following
+    assert straight == 1
+
+
 @every_make
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_threads_that_would_wait_for_each_other_in_a_circle(make: Make, size: int) -> None:
@@ -789,16 +809,11 @@ def test_threads_that_would_wait_for_each_other_in_a_circle(make: Make, size: in
             return number
         inside.nested = True
         entered.wait(LIMIT_S)  # each leads its own key before any asks for the next one's
-        return number + 10 * int(fetch((number + 1) % size))
+        return number + 10 * int(fetch(number % size + 1))
 
     fetch = make(work)
-    calls = [Running(lambda number=number: fetch(number)) for number in range(size)]
-    results = [call.result() for call in calls]
-    # The call that closes the circle runs straight through; whoever waits gets what the next one made.
-    for number, result in enumerate(results):
-        assert result % 10 == number
-        assert result // 10 in (results[(number + 1) % size], (number + 1) % size)
-    assert sum(result // 10 == (number + 1) % size for number, result in enumerate(results)) == 1
+    calls = [Running(lambda number=number: fetch(number)) for number in range(1, size + 1)]
+    check_circle([call.result() for call in calls])
     assert_idle(fetch)
 
 

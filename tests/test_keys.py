@@ -80,8 +80,8 @@ class Signature:
         """A function that gives back its arguments, and the list of its executions."""
         calls: list[Any] = []
         names = "".join(f"{name!r}: {name}, " for name, _, _ in self.parameters)
-        source = f"{colour}def probe({self.declaration()}):\n    result = {{{names}}}\n    LOG.append(result)\n    return result"
-        source = source.replace("result", "RESULT")
+        body = f"    RESULT = {{{names}}}\n    LOG.append(RESULT)\n    return RESULT"
+        source = f"{colour}def probe({self.declaration()}):\n{body}"
         namespace: dict[str, Any] = {"LOG": calls, "__name__": __name__}
         exec(source, namespace)
         return namespace["probe"], calls
@@ -145,6 +145,14 @@ def reading(signature: Signature, received: dict[str, Any], typed: bool = False)
     return tuple(parts)
 
 
+def outcome(plain: Any, args: Any, kwargs: Any) -> Any:
+    """What the plain function received, or the error of a call that does not fit it."""
+    try:
+        return plain(*args, **kwargs)
+    except TypeError as error:
+        return error
+
+
 def check_against_inspect(plain: Any, args: Any, kwargs: Any, received: dict[str, Any]) -> None:
     """The plain function and ``inspect`` read a call alike."""
     try:
@@ -164,12 +172,11 @@ def test_two_calls_share_a_key_exactly_if_they_bind_alike(data: st.DataObject) -
     decorated = bounded(max=1000)(function)
     results: dict[Any, Any] = {}
     for args, kwargs in data.draw(st.lists(spellings(signature), min_size=1, max_size=8)):
-        try:
-            received = plain(*args, **kwargs)
-        except TypeError as expected:
+        received = outcome(plain, args, kwargs)
+        if isinstance(received, TypeError):
             with pytest.raises(TypeError) as raised:
                 decorated(*args, **kwargs)
-            assert str(raised.value) == str(expected)
+            assert str(raised.value) == str(received)
             continue
         check_against_inspect(plain, args, kwargs, received)
         result = decorated(*args, **kwargs)
@@ -194,12 +201,11 @@ def test_coroutine_functions_have_the_same_keys(data: st.DataObject) -> None:
     async def use() -> None:
         results: dict[Any, Any] = {}
         for args, kwargs in data.draw(st.lists(spellings(signature), min_size=1, max_size=6)):
-            try:
-                received = plain(*args, **kwargs)
-            except TypeError as expected:
+            received = outcome(plain, args, kwargs)
+            if isinstance(received, TypeError):
                 with pytest.raises(TypeError) as raised:
                     await decorated(*args, **kwargs)
-                assert str(raised.value) == str(expected)
+                assert str(raised.value) == str(received)
                 continue
             result = await decorated(*args, **kwargs)
             assert results.setdefault(reading(signature, received), result) is result
@@ -507,7 +513,7 @@ def test_what_key_raises_reaches_the_caller_and_leaves_nothing() -> None:
         return name
 
     for operation in (fetch, fetch.cache.invalidate, fetch.cache.entry, fetch.cache.refresh):
-        with pytest.raises(LookupError, match="^no key$"):
+        with pytest.raises(LookupError, match=r"^no key$"):
             operation("a")
     assert len(fetch.inflight) == 0
     assert fetch.cache_info() == (0, 0, 8, 0)
@@ -760,7 +766,7 @@ def test_a_type_error_of_the_function_itself_is_not_taken_for_a_key_error() -> N
     def fetch(name: str) -> str:
         raise TypeError("unhashable type: 'list'")
 
-    with pytest.raises(TypeError, match="^unhashable type: 'list'$"):
+    with pytest.raises(TypeError, match=r"^unhashable type: 'list'$"):
         fetch("a")
 
 

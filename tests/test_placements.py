@@ -8,6 +8,7 @@ import inspect
 import operator
 import pickle
 import re
+import sys
 import types
 import typing
 import weakref
@@ -574,7 +575,7 @@ def plain(function: Any) -> Any:
 
 
 def placed(build: Build, **options: Any) -> Placed:
-    return build(lambda function: bounded(**{"max": 8, **options})(function))
+    return build(bounded(**{"max": 8, **options}))
 
 
 @pytest.fixture(autouse=True)
@@ -659,7 +660,7 @@ def test_what_the_function_raises_passes_and_is_not_remembered(build: Build) -> 
     fetch = placed(build)
     fetch.calls.error = LookupError("no such profile")
     for _ in range(2):
-        with pytest.raises(LookupError, match="^no such profile$"):
+        with pytest.raises(LookupError, match=r"^no such profile$"):
             fetch("a")
     fetch.calls.error = None
     fetch("a")
@@ -693,8 +694,15 @@ def test_signature_of_any_callable_stays(build: Build) -> None:
     assert inspect.iscoroutinefunction(decorated) is is_async
 
 
+def skip_inner_class_methods_that_python_binds(build: Build) -> None:
+    """From 3.13 on, ``@classmethod`` above ``@bounded`` binds by itself: a limit that README names."""
+    if build is on_class_method_inner and sys.version_info >= (3, 13):
+        pytest.skip("classmethod binds without asking what it wraps from Python 3.13 on")
+
+
 @over(*(build for build in ALL if build is not on_wrapped), *STACKS)
 def test_the_original_is_called_past_the_store(build: Build) -> None:
+    skip_inner_class_methods_that_python_binds(build)
     fetch = placed(build)
     stored = fetch("a")
     fresh = finished(inspect.unwrap(fetch.get())("a"))
@@ -789,6 +797,7 @@ def test_keys_that_users_see_have_no_instance(build: Build) -> None:
 
 @over(*METHODS, *CLASS_METHODS[:2], on_partialmethod)
 def test_the_handle_of_an_instance_acts_on_its_entries_alone(build: Build) -> None:
+    skip_inner_class_methods_that_python_binds(build)
     fetch = placed(build)
     assert fetch.another is not None
     other = Placed(fetch.calls, fetch.another)
@@ -866,7 +875,7 @@ def test_an_instance_is_not_kept_alive_and_its_entries_go_with_it(build: Build) 
     fetch("a")
     owner = fetch.owner
     fetch.calls.error = ValueError("no")
-    with pytest.raises(ValueError, match="^no$"):
+    with pytest.raises(ValueError, match=r"^no$"):
         fetch("b")
     fetch.calls.error = None  # its traceback holds the instance
     assert len(owner.fetch.cache) == 1

@@ -1,0 +1,101 @@
+"""Ratios that hold on a noisy machine: baseline and candidate in turn, within each round of one process."""
+
+import gc
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+__all__ = ("Ratio", "Spread", "headline", "interleaved", "spread", "table", "timed")
+
+Timed = Callable[[], float]
+"""Runs a batch and returns the seconds that one call took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of some figures, and between which of them half lie."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(figures: list[float]) -> Spread:
+    """The median and the quartiles."""
+    quarters = statistics.quantiles(figures, n=4) if len(figures) > 1 else figures * 3
+    return Spread(statistics.median(figures), quarters[0], quarters[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The median over all rounds of candidate to baseline, and between which values half of the rounds lie."""
+
+    case: str
+    settings: str
+    median: float
+    low: float
+    high: float
+    bound: float | None
+
+    @property
+    def within(self) -> bool:
+        """Whether the median keeps the bound, if there is one."""
+        return self.bound is None or self.median <= self.bound
+
+
+def interleaved(
+    case: str, settings: str, baseline: Timed, candidate: Timed, rounds: int, bound: float | None = None
+) -> Ratio:
+    """Measure *candidate* against *baseline*: one after the other in each round, after a round of warming up."""
+    baseline(), candidate()
+    ratios = []
+    enabled = gc.isenabled()
+    for _ in range(rounds):
+        gc.collect()
+        gc.disable()
+        before = baseline()
+        ratios.append(candidate() / before)
+        if enabled:
+            gc.enable()
+    found = spread(ratios)
+    return Ratio(case, settings, found.median, found.low, found.high, bound)
+
+
+def timed(run: Callable[[int], object], count: int) -> Timed:
+    """A batch of *count* calls, which ``run(count)`` makes; by the processor time of this thread."""
+
+    def batch() -> float:
+        began = time.thread_time()
+        run(count)
+        return (time.thread_time() - began) / count
+
+    return batch
+
+
+def headline() -> str:
+    """What ran, where and when."""
+    return (
+        f"{' '.join([os.path.basename(sys.executable), *sys.argv])}\n"
+        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} processors, "
+        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d}"
+    )
+
+
+def table(rows: list[Ratio]) -> str:
+    """One line for each case."""
+    head = ["case", "settings", "ratio", "half of the rounds", "bound", ""]
+    lines = [head]
+    for row in rows:
+        verdict = "" if row.bound is None else "within" if row.within else "OVER"
+        bound = "" if row.bound is None else f"{row.bound:g}"
+        half = f"{row.low:.2f} to {row.high:.2f}"
+        lines.append([row.case, row.settings, f"{row.median:.2f}", half, bound, verdict])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,150 @@
+"""What does an entry cost in heap, and what does importing memo cost in time?
+
+    python benchmarks/memory.py [--rounds N] [--gate]
+
+Heap: the bytes that `tracemalloc` sees a full store hold, beyond the keys and the values (which exist before), shared
+out over its entries, for stores of 1,000, 10,000 and 100,000. Every store is filled through its decorator, with as
+many entries as it may hold. Import: the wall time of a new interpreter that imports memo, less that of one that
+imports wrapt and cachetools, in rounds that alternate the two; the median of the differences, and beside it the same
+in processor time, which others on the machine do not lengthen. With `--gate` the exit status is 1 if a figure is over
+its bound: 260 bytes an entry with a ttl, 60 ms of wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # as a command: the checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cachetools
+from _ratios import Spread, headline, spread
+
+from memo import bounded
+
+__all__ = ("main",)
+
+ROOT = Path(__file__).resolve().parents[1]
+COUNTS = (1_000, 10_000, 100_000)
+HEAP_BOUND = 260
+IMPORT_BOUND_MS = 60.0
+
+Decorate = Callable[[int], Callable[[Callable[..., Any]], Any]]
+
+STORES: dict[str, Decorate] = {
+    "memo, ttl": lambda most: bounded(max=most, ttl="1h"),
+    "memo, no ttl": lambda most: bounded(max=most),
+    "memo, ttl, method": lambda most: bounded(max=most, ttl="1h"),
+    "functools.lru_cache": lambda most: functools.lru_cache(maxsize=most),
+    "cachetools LRUCache": lambda most: cachetools.cached(cachetools.LRUCache(most), lock=threading.Lock()),
+    "cachetools TTLCache": lambda most: cachetools.cached(cachetools.TTLCache(most, 3600), lock=threading.Lock()),
+}
+BOUNDED_BY_ISSUE = "memo, ttl"
+
+
+def heap_per_entry(store: str, count: int) -> float:
+    """Bytes an entry beyond its key and its value."""
+    keys = [f"user-{i}" for i in range(count)]
+    values = [object() for _ in range(count)]
+    by_key = dict(zip(keys, values, strict=True))
+    decorate = STORES[store](count)
+    if store.endswith("method"):
+
+        class Service:
+            @decorate
+            def fetch(self, key: str) -> object:
+                return by_key[key]
+
+        service = Service()
+        fetch = service.fetch
+    else:
+
+        @decorate
+        def fetch(key: str) -> object:
+            return by_key[key]
+
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for key in keys:
+            fetch(key)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    if any(fetch(key) is not by_key[key] for key in keys[:: max(1, count // 100)]):
+        raise AssertionError(f"{store} returned a wrong value")
+    return held / count
+
+
+def import_cost(rounds: int) -> tuple[Spread, Spread]:
+    """Milliseconds that importing memo takes beyond importing what it depends on: wall, and of the processor."""
+    for _ in range(2):  # compiles what is not compiled yet, and reads the files into the system's cache
+        _seconds_of("memo")
+    walls, owns = [], []
+    for number in range(rounds):
+        if number % 2:
+            whole, base = _seconds_of("memo"), _seconds_of("wrapt, cachetools")
+        else:
+            base, whole = _seconds_of("wrapt, cachetools"), _seconds_of("memo")
+        walls.append((whole[0] - base[0]) * 1e3)
+        owns.append((whole[1] - base[1]) * 1e3)
+    return spread(walls), spread(owns)
+
+
+def _seconds_of(modules: str) -> tuple[float, float]:
+    """Wall and processor seconds of an interpreter that imports *modules* and ends."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    before = os.times()
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {modules}"], check=True, env=environment, cwd=ROOT)
+    took = time.perf_counter() - began
+    after = os.times()
+    children = after.children_user + after.children_system - before.children_user - before.children_system
+    return took, children
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; returns 1 if, with ``--gate``, a figure is over its bound."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=21, help="pairs of imports (default 21)")
+    parser.add_argument("--gate", action="store_true", help="exit with status 1 if a figure is over its bound")
+    args = parser.parse_args(argv)
+    if args.rounds < 1:
+        parser.error(f"--rounds {args.rounds} is not positive")
+    print(headline())
+    over = False
+    print(f"{'heap bytes an entry':24}" + "".join(f"{count:>12,}" for count in COUNTS) + "   bound")
+    for store in STORES:
+        figures = [heap_per_entry(store, count) for count in COUNTS]
+        bound = ""
+        if store == BOUNDED_BY_ISSUE:
+            within = max(figures) <= HEAP_BOUND
+            over |= not within
+            bound = f"{HEAP_BOUND} {'in' if within else 'OVER'}"
+        print(f"{store:24}" + "".join(f"{figure:12.0f}" for figure in figures) + f"   {bound}".rstrip(), flush=True)
+    wall, own = import_cost(args.rounds)
+    within = wall.median <= IMPORT_BOUND_MS
+    over |= not within
+    print(
+        f"\nimport memo beyond wrapt and cachetools: {wall.median:.1f} ms "
+        f"(middle half {wall.low:.1f}-{wall.high:.1f}); bound {IMPORT_BOUND_MS:.0f} {'in' if within else 'OVER'}; "
+        f"processor {own.median:.1f} ms"
+    )
+    return int(args.gate and over)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""How fast the decorators are, as ratios to the nearest thing that the standard library has.
+
+    python benchmarks/speed.py [--rounds 15] [--case TEXT] [--peers] [--gate]
+
+Every case checks its results.  With --gate the exit status is 1 if a ratio is over its bound.
+"""
+
+import argparse
+import asyncio
+import functools
+import importlib.util
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that it runs from any folder, installed or not
+
+from _ratios import Ratio, Timed, headline, interleaved, table, timed
+
+from memo import bounded, dedupe_inflight
+
+__all__ = ("CASES", "main")
+
+SIZE = 500
+HITS = 50_000
+MISSES = 10_000
+Case = Callable[[int], Ratio]
+
+
+def _identity(x: int) -> int:
+    return x
+
+
+def _lru(function: Callable[..., Any] = _identity) -> Any:
+    return functools.lru_cache(maxsize=SIZE)(function)
+
+
+def _calls(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[int], None]:
+    if kwargs:
+
+        def run(count: int) -> None:
+            for _ in itertools.repeat(None, count):
+                function(x=7)
+    else:
+
+        def run(count: int) -> None:
+            for _ in itertools.repeat(None, count):
+                function(7)
+
+    assert function(*args, **kwargs) == 7
+    return run
+
+
+def hit_positional(rounds: int) -> Ratio:
+    """f(7), present."""
+    ours = bounded(max=SIZE, ttl="1h")(_identity)
+    return interleaved(
+        "hit, one positional argument", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache",
+        timed(_calls(_lru(), 7), HITS), timed(_calls(ours, 7), HITS), rounds, 3.5,
+    )  # fmt: skip
+
+
+def hit_keyword(rounds: int) -> Ratio:
+    """f(x=7), present."""
+    ours = bounded(max=SIZE, ttl="1h")(_identity)
+    return interleaved(
+        "hit, one keyword argument", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache",
+        timed(_calls(_lru(), x=7), HITS), timed(_calls(ours, x=7), HITS), rounds, 2.2,
+    )  # fmt: skip
+
+
+class _Methods:
+    @functools.lru_cache(maxsize=SIZE)  # noqa: B019  # what it does to the instance is not the question here
+    def theirs(self, x: int) -> int:
+        return x
+
+    @bounded(max=SIZE, ttl="1h")
+    def ours(self, x: int) -> int:
+        return x
+
+
+def hit_method(rounds: int) -> Ratio:
+    """obj.f(7), present."""
+    instance = _Methods()
+    assert instance.theirs(7) == instance.ours(7) == 7
+
+    def theirs(count: int) -> None:
+        for _ in itertools.repeat(None, count):
+            instance.theirs(7)
+
+    def ours(count: int) -> None:
+        for _ in itertools.repeat(None, count):
+            instance.ours(7)
+
+    return interleaved(
+        "hit, method", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache on a method",
+        timed(theirs, HITS), timed(ours, HITS), rounds, 7.0,
+    )  # fmt: skip
+
+
+def _awaits(function: Callable[[int], Any]) -> Callable[[int], None]:
+    def run(count: int) -> None:
+        async def loop() -> None:
+            for _ in itertools.repeat(None, count):
+                await function(7)
+
+        asyncio.run(loop())
+
+    return run
+
+
+async def _bare(x: int) -> int:
+    return x
+
+
+def hit_awaited(rounds: int) -> Ratio:
+    """await f(7), present."""
+    ours = bounded(max=SIZE, ttl="1h")(_bare)
+    assert asyncio.run(ours(7)) == 7
+    return interleaved(
+        "hit, awaited", f"max={SIZE}, ttl, all hits; to awaiting a bare coroutine",
+        timed(_awaits(_bare), HITS), timed(_awaits(ours), HITS), rounds, 3.2,
+    )  # fmt: skip
+
+
+def _misses(function: Callable[[int], int]) -> Callable[[int], None]:
+    fresh = itertools.count()
+    for _ in range(2 * SIZE):
+        function(next(fresh))
+
+    def run(count: int) -> None:
+        for i in itertools.islice(fresh, count):
+            function(i)
+
+    return run
+
+
+def miss(rounds: int) -> Ratio:
+    """A miss in a full store, which evicts."""
+    ours = bounded(max=SIZE, ttl="1h")(_identity)
+    ratio = interleaved(
+        "miss that evicts", f"max={SIZE}, ttl, all misses, single flight on, 1 thread; to lru_cache",
+        timed(_misses(_lru()), MISSES), timed(_misses(ours), MISSES), rounds, 25.0,
+    )  # fmt: skip
+    stats = ours.cache.stats()
+    assert (stats.hits, stats.size, stats.misses) == (0, SIZE, stats.loads)
+    return ratio
+
+
+def threads(rounds: int) -> Ratio:
+    """Eight threads on ten hot keys."""
+    ours, theirs = bounded(max=SIZE, ttl="1h")(_identity), _lru()
+    for key in range(10):
+        assert ours(key) == theirs(key) == key
+
+    def batch(function: Callable[[int], int]) -> Timed:
+        def work(barrier: threading.Barrier) -> None:
+            barrier.wait()
+            for _ in itertools.repeat(None, HITS // 80):
+                for key in range(10):
+                    function(key)
+
+        def run() -> float:
+            barrier = threading.Barrier(9)
+            workers = [threading.Thread(target=work, args=(barrier,)) for _ in range(8)]
+            for worker in workers:
+                worker.start()
+            barrier.wait()
+            began = time.process_time()
+            for worker in workers:
+                worker.join()
+            return time.process_time() - began
+
+        return run
+
+    return interleaved(
+        "hit, eight threads", f"max={SIZE}, ttl, 10 hot keys, 8 threads; to lru_cache",
+        batch(theirs), batch(ours), rounds, 4.5,
+    )  # fmt: skip
+
+
+def flight(rounds: int) -> Ratio:
+    """What dedupe_inflight adds to a call that nobody joins, in hits of lru_cache."""
+    ours, theirs = dedupe_inflight(_identity), _lru()
+    bare, ours_run = timed(_calls(_identity, 7), HITS), timed(_calls(ours, 7), HITS)
+    return interleaved(
+        "dedupe_inflight, added", "nobody joins, 1 thread; to a hit of lru_cache",
+        timed(_calls(theirs, 7), HITS), lambda: ours_run() - bare(), rounds, 12.0,
+    )  # fmt: skip
+
+
+def flight_awaited(rounds: int) -> Ratio:
+    """An awaited call that nobody joins."""
+    ours = dedupe_inflight(_bare)
+
+    def tasks(count: int) -> None:
+        async def loop() -> None:
+            create_task = asyncio.get_running_loop().create_task
+            for _ in itertools.repeat(None, count):
+                await create_task(_bare(7))
+
+        asyncio.run(loop())
+
+    return interleaved(
+        "dedupe_inflight, awaited", "nobody joins; to create_task and await of the bare coroutine",
+        timed(tasks, MISSES), timed(_awaits(ours), MISSES), rounds, 2.5,
+    )  # fmt: skip
+
+
+def joiners(rounds: int) -> Ratio:
+    """Ten thousand coroutines that join one flight, beyond what ten thousand tasks that wait cost; in microseconds."""
+
+    def waiting(make: Callable[[asyncio.Event], Callable[[], Any]]) -> Timed:
+        def run() -> float:
+            async def loop() -> float:
+                event = asyncio.Event()
+                call = make(event)
+                began = time.thread_time()
+                tasks = [asyncio.ensure_future(call()) for _ in range(MISSES)]
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                event.set()
+                results = await asyncio.gather(*tasks)
+                assert results == [7] * MISSES
+                return (time.thread_time() - began) / MISSES * 1e6
+
+            return asyncio.run(loop())
+
+        return run
+
+    def alone(event: asyncio.Event) -> Callable[[], Any]:
+        async def wait() -> int:
+            await event.wait()
+            return 7
+
+        return wait
+
+    def joined(event: asyncio.Event) -> Callable[[], Any]:
+        return dedupe_inflight(alone(event))
+
+    bare, ours = waiting(alone), waiting(joined)
+    return interleaved(
+        "joining a flight, microseconds each", f"{MISSES} coroutines, beyond as many waiting tasks", lambda: 1.0,
+        lambda: max(0.0, ours() - bare()), rounds, 8.0,
+    )  # fmt: skip
+
+
+CASES: dict[str, Case] = {
+    case.__name__: case
+    for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
+}
+
+
+def _peers() -> Iterator[tuple[str, Any]]:
+    """Each installed peer's decorated ``_identity``, with a bound of ``SIZE`` and a time to live where it has one."""
+    import cachetools
+
+    yield "cachetools LRU, lock", cachetools.cached(cachetools.LRUCache(SIZE), lock=threading.Lock())(_identity)
+    yield "cachetools TTL, lock", cachetools.cached(cachetools.TTLCache(SIZE, 3600), lock=threading.Lock())(_identity)
+    condition = threading.Condition()
+    yield "cachetools LRU, condition", cachetools.cached(cachetools.LRUCache(SIZE), condition=condition)(_identity)
+    if importlib.util.find_spec("cachebox"):
+        import cachebox
+
+        yield "cachebox TTL", cachebox.cached(cachebox.TTLCache(SIZE, 3600))(_identity)
+    if importlib.util.find_spec("moka_py"):
+        import moka_py
+
+        yield "moka-py", moka_py.cached(maxsize=SIZE, ttl=3600)(_identity)
+    if importlib.util.find_spec("theine"):
+        from datetime import timedelta
+
+        import theine
+
+        yield "theine", theine.Memoize(SIZE, timedelta(hours=1))(_identity)
+
+
+def peers(rounds: int) -> list[Ratio]:
+    """The peers' hits and misses, each to lru_cache's."""
+    rows = []
+    theirs = _lru()
+    for name, function in _peers():
+        hits = timed(_calls(function, 7), HITS)
+        rows.append(interleaved(f"hit, {name}", "to lru_cache", timed(_calls(theirs, 7), HITS), hits, rounds))
+        misses = timed(_misses(function), MISSES)
+        rows.append(interleaved(f"miss, {name}", "to lru_cache", timed(_misses(_lru()), MISSES), misses, rounds))
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what was asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of baseline and candidate in turn (default 15)")
+    parser.add_argument("--case", default="", help="only the cases whose name contains this")
+    parser.add_argument("--peers", action="store_true", help="the installed peers as well (extra: bench)")
+    parser.add_argument("--gate", action="store_true", help="exit with 1 if a ratio is over its bound")
+    options = parser.parse_args(arguments)
+    print(headline())
+    rows = [case(options.rounds) for name, case in CASES.items() if options.case in name]
+    if options.peers:
+        rows += peers(options.rounds)
+    print(table(rows))
+    return int(options.gate and not all(row.within for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

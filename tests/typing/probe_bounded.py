@@ -1,0 +1,214 @@
+"""What type checkers must see of ``@bounded``, in every placement; checked by mypy --strict and pyright, never run."""
+
+from typing import Any, assert_type
+
+import cachetools
+
+from memo import CacheInfo, CacheStats, EntryInfo, EvictionReason, InflightStats, Record, Registry, bounded, registry
+
+
+def note(key: object, value: object, reason: EvictionReason) -> None:
+    """An observer."""
+
+
+@bounded(max=3)
+def function(x: int, *, lang: str = "en") -> float:
+    return 1.0
+
+
+@bounded(max=3, ttl="24h", on_evict=note)
+async def coroutine(x: int) -> str:
+    return ""
+
+
+@bounded(max_bytes="64MB", sizeof=len, policy=cachetools.LRUCache)
+def variable(*args: int, **kwargs: str) -> bytes:
+    return b""
+
+
+@bounded(max=3)
+@bounded(max=2)
+def stacked(x: int) -> float:
+    return 1.0
+
+
+@bounded(max=3)
+def optional(x: int) -> str | None:
+    return None
+
+
+class C:
+    """Every placement."""
+
+    @bounded(max=3)
+    def method(self, x: int) -> str:
+        return ""
+
+    @bounded(max=3)
+    async def async_method(self, x: int) -> str:
+        return ""
+
+    @classmethod
+    @bounded(max=3)
+    def class_inner(cls, x: int) -> str:
+        return ""
+
+    @bounded(max=3)
+    @classmethod
+    def class_outer(cls, x: int) -> str:
+        return ""
+
+    @bounded(max=3)
+    @classmethod
+    async def async_class_outer(cls, x: int) -> str:
+        return ""
+
+    @staticmethod
+    @bounded(max=3)
+    def static_inner(x: int) -> str:
+        return ""
+
+    @bounded(max=3)
+    @staticmethod
+    def static_outer(x: int) -> str:
+        return ""
+
+    @property
+    @bounded(max=3)
+    def property_inner(self) -> int:
+        return 1
+
+
+class D(C):
+    """An override."""
+
+    @bounded(max=3)
+    def method(self, x: int) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # ParamSpecs are invariant
+        return super().method(x)
+
+
+def functions() -> None:
+    assert_type(function(1), float)
+    assert_type(function(x=1, lang="de"), float)
+    assert_type(variable(1, 2, a="b"), bytes)
+    assert_type(stacked(1), float)
+    assert_type(optional(1), str | None)
+    assert_type(function.cache_info(), CacheInfo)
+    assert_type(function.cache_parameters(), dict[str, Any])
+    function("no")  # type: ignore[arg-type]
+    function()  # type: ignore[call-arg]
+    function(1, language="de")  # type: ignore[call-arg]
+    variable("no")  # type: ignore[arg-type]
+    stacked("no")  # type: ignore[arg-type]
+
+
+def handle() -> None:
+    assert_type(function.cache.invalidate(1), bool)
+    assert_type(function.cache.invalidate(1, lang="de"), bool)
+    assert_type(function.cache.invalidate_where(lambda key, value: True), int)
+    assert_type(function.cache.refresh(1), float)
+    assert_type(function.cache.entry(1), EntryInfo[float] | None)
+    assert_type(function.cache.clear(), int)
+    assert_type(function.cache.cleanup(), int)
+    assert_type(function.cache.stats(), CacheStats)
+    assert_type(function.cache.items(), list[tuple[Any, Any]])
+    assert_type(len(function.cache), int)
+    assert_type(function.cache.store, cachetools.Cache[Any, Any])
+    assert_type(function.inflight.forget(1), bool)
+    assert_type(function.inflight.stats(), InflightStats)
+    assert_type(stacked.cache.entry(1), EntryInfo[float] | None)
+    assert_type(optional.cache.entry(1), EntryInfo[str | None] | None)
+    function.cache.put(2.0, 1, lang="de")
+    function.cache.resize(max=5)
+    function.cache.resize(max_bytes="1MB")
+    function.cache.invalidate("no")  # type: ignore[arg-type]
+    function.cache.invalidate()  # type: ignore[call-arg]
+    function.cache.refresh("no")  # type: ignore[arg-type]
+    function.cache.resize("5")  # type: ignore[arg-type]
+    function.inflight.forget("no")  # type: ignore[arg-type]
+    function.cache.entry("no")  # type: ignore[arg-type]
+    function.cache.put(2.0, "no")  # type: ignore[arg-type]
+    function.cache.put(2.0)  # type: ignore[call-arg]
+
+
+async def coroutines(c: C) -> None:
+    assert_type(await coroutine(1), str)
+    assert_type(coroutine.cache.invalidate(1), bool)
+    assert_type(await coroutine.cache.refresh(1), str)
+    assert_type(coroutine.cache.entry(1), EntryInfo[str] | None)
+    coroutine.cache.put("value", 1)
+    assert_type(await c.async_method(1), str)
+    assert_type(await c.async_method.cache.refresh(1), str)
+    assert_type(c.async_method.cache.entry(1), EntryInfo[str] | None)
+    c.async_method.cache.put("value", 1)
+    assert_type(await C.async_class_outer(1), str)
+    assert_type(C.async_class_outer.cache.entry(1), EntryInfo[str] | None)
+    await coroutine("no")  # type: ignore[arg-type]
+    await c.async_method("no")  # type: ignore[arg-type]
+    await coroutine.cache.refresh("no")  # type: ignore[arg-type]
+
+
+def methods(c: C, d: D) -> None:
+    assert_type(c.method(1), str)
+    assert_type(c.method(x=1), str)
+    assert_type(d.method(1), str)
+    assert_type(C.method(c, 1), str)
+    assert_type(c.method.cache.invalidate(1), bool)
+    assert_type(c.method.cache.refresh(1), str)
+    assert_type(c.method.cache.entry(1), EntryInfo[str] | None)
+    assert_type(c.method.cache_info(), CacheInfo)
+    assert_type(c.method.inflight.forget(1), bool)
+    assert_type(C.method.cache.invalidate(c, 1), bool)
+    c.method.cache.put("value", 1)
+    c.method("no")  # type: ignore[arg-type]
+    c.method()  # type: ignore[call-arg]
+    c.method.cache.invalidate("no")  # type: ignore[arg-type]
+    c.method.cache.invalidate(c, 1)  # type: ignore[call-arg, arg-type]
+    c.method.cache.refresh("no")  # type: ignore[arg-type]
+
+
+def class_methods(c: C) -> None:
+    assert_type(C.class_inner(1), str)
+    assert_type(c.class_inner(1), str)
+    assert_type(C.class_inner.cache.invalidate(1), bool)
+    assert_type(C.class_inner.cache.entry(1), EntryInfo[str] | None)
+    assert_type(C.class_outer(1), str)
+    assert_type(c.class_outer(1), str)
+    assert_type(C.class_outer.cache.invalidate(1), bool)
+    assert_type(C.class_outer.cache.refresh(1), str)
+    assert_type(D.class_outer(1), str)
+    C.class_inner("no")  # type: ignore[arg-type]
+    C.class_outer("no")  # type: ignore[arg-type]
+    C.class_outer.cache.invalidate("no")  # type: ignore[arg-type]
+
+
+def static_methods(c: C) -> None:
+    assert_type(C.static_inner(1), str)
+    assert_type(c.static_inner(1), str)
+    assert_type(C.static_inner.cache.invalidate(1), bool)
+    assert_type(C.static_outer(1), str)
+    assert_type(c.static_outer(1), str)
+    assert_type(C.static_outer.cache.entry(1), EntryInfo[str] | None)
+    C.static_inner("no")  # type: ignore[arg-type]
+    C.static_outer("no")  # type: ignore[arg-type]
+    C.static_outer.cache.invalidate("no")  # type: ignore[arg-type]
+
+
+def properties(c: C) -> None:
+    assert_type(c.property_inner, int)
+    c.property_inner = 2  # type: ignore[misc]
+
+
+def in_the_registry() -> None:
+    record = registry[function]
+    assert_type(record, Record)
+    assert_type(registry["module.function"], Record)
+    assert_type(len(registry), int)
+    bounded(max=3, registry=Registry())(abs)
+
+
+def options() -> None:
+    bounded(max="3")  # type: ignore[arg-type]
+    bounded(max=3, maximum=4)  # type: ignore[call-arg]
+    bounded(max=3, on_evict=print)
+    bounded(max=3, key=str.lower, ignore=("x",))
