@@ -6,13 +6,17 @@ from memo._inflight import dedupe_inflight
 from memo._registry import FunctionStats, Record, Registry, registry
 from memo._sizes import sizeof
 from memo._stats import CacheInfo, CacheStats, CleanupReport, EntryInfo, EvictionReason, Flight, InflightStats
+from memo._window import sliding_window
+from memo._window_records import Bucket, Event, WindowStats
 from memo.errors import InflightTimeout, MemoError, MissingExtra
 
 __all__ = (
+    "Bucket",
     "CacheInfo",
     "CacheStats",
     "CleanupReport",
     "EntryInfo",
+    "Event",
     "EvictionReason",
     "Flight",
     "FunctionStats",
@@ -22,9 +26,11 @@ __all__ = (
     "MissingExtra",
     "Record",
     "Registry",
+    "WindowStats",
     "bounded",
     "dedupe_inflight",
     "freeze",
     "registry",
     "sizeof",
+    "sliding_window",
 )

@@ -36,12 +36,13 @@ _ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Pa
 class KeyOptions:
     """What a decorator was told about its keys, already checked."""
 
-    __slots__ = ("ignore", "key", "typed")
+    __slots__ = ("apart", "ignore", "key", "typed")
 
     def __init__(self, key: Callable[..., Hashable] | None, ignore: frozenset[str], typed: bool) -> None:
         self.key = key
         self.ignore = ignore
         self.typed = typed
+        self.apart = True  # whether the instance is part of the key
 
 
 def check_key_options(where: str, key: Any, ignore: Any, typed: Any) -> KeyOptions:
@@ -230,7 +231,7 @@ class Generated:
         shared = self._instance is not None and bool(ignored & {"self", "cls", self._instance.name})
         if self._instance is not None:
             ignored -= {"self", "cls", self._instance.name}
-        self._has_token = self._instance is not None and not shared
+        self._has_token = self._instance is not None and not shared and options.apart
         self._check_ignored(ignored, valued)
         self.values: tuple[Parameter, ...] = tuple(p for p in valued if p.name not in ignored)
         self._valued = valued
@@ -389,6 +390,8 @@ class _Spelling:
                 raise
         rest = (args, tuple(sorted(kwargs.items())))
         if self._takes_instance and args:
+            if not self._generated.keeps_apart:
+                return (args[1:], rest[1], _Spelling)
             return (self._generated.read("token")(args[0]), args[1:], rest[1], _Spelling)
         return (*rest, _Spelling)
 

@@ -12,7 +12,7 @@ from memo._registry import Record
 
 __all__ = ("HANDLES", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of")
 
-HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight"}
+HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
 
 

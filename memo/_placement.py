@@ -7,8 +7,16 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, overload
 
-from memo._decorated import Bound, Decorated, DecoratedProperty, InnerClassMethod, OfClassFunction, StaticFunction, UnplacedFunction
-from memo._layer import Layer, layers_of
+from memo._decorated import (
+    Bound,
+    Decorated,
+    DecoratedProperty,
+    InnerClassMethod,
+    OfClassFunction,
+    StaticFunction,
+    UnplacedFunction,
+)
+from memo._layer import Layer, layer_of, layers_of
 from memo._registry import Registry, registry
 
 __all__ = ("Decorator", "Placement", "check_common")
@@ -60,7 +68,8 @@ class Placement:
         if isinstance(function, functools.partialmethod):
             return self._decorate(_called(function), Decorated, takes_instance=True)
         if isinstance(function, StaticFunction | OfClassFunction):
-            takes_instance = function._self_layer.shape.takes_instance
+            below = layer_of(function)
+            takes_instance = None if below is None else below.shape.takes_instance
             return self._decorate(function, type(function), takes_instance)
         return self._decorate(function, None, None)
 

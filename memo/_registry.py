@@ -15,6 +15,8 @@ from memo._cache import CacheHandle
 from memo._inflight_handle import InflightHandle
 from memo._stats import CacheStats, CleanupReport, InflightStats
 from memo._table import html_table, text_table
+from memo._window_handle import WindowHandle
+from memo._window_records import WindowStats
 
 __all__ = ("FunctionStats", "Part", "Record", "Registry", "View", "record_of", "registry")
 
@@ -35,6 +37,9 @@ class Part(Protocol):
         """Drop everything."""
 
 
+_SPARKS = 12  # characters of a sparkline: half of what a window shows by itself, as tables are wide enough
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionStats:
     """The figures of one decorated function; a part that it does not have is None."""
@@ -43,6 +48,7 @@ class FunctionStats:
     tags: tuple[str, ...]
     cache: CacheStats | None = None
     inflight: InflightStats | None = None
+    window: WindowStats | None = None
 
     def __sub__(self, earlier: Self) -> Self:
         """What happened between two snapshots of one function."""
@@ -53,7 +59,11 @@ class FunctionStats:
                 f"snapshots of {self.name!r} and {earlier.name!r} do not subtract; take both of one function."
             )
         return type(self)(
-            self.name, self.tags, _minus(self.cache, earlier.cache), _minus(self.inflight, earlier.inflight)
+            self.name,
+            self.tags,
+            _minus(self.cache, earlier.cache),
+            _minus(self.inflight, earlier.inflight),
+            _minus(self.window, earlier.window),
         )
 
 
@@ -107,14 +117,20 @@ class Record:
         handle = self._handle("inflight")
         return handle if handle is not None else getattr(self.cache, "inflight", None)
 
+    @property
+    def window(self) -> WindowHandle[..., Any] | None:
+        """The handle on its window, or None."""
+        return self._handle("window")  # type: ignore[no-any-return]
+
     def stats(self) -> FunctionStats:
         """Its figures now."""
-        cache, inflight = self.cache, self.inflight
+        cache, inflight, window = self.cache, self.inflight, self.window
         return FunctionStats(
             self.name,
             self.tags,
             None if cache is None else cache.stats(),
             None if inflight is None else inflight.stats(),
+            None if window is None else window.stats(),
         )
 
     def cleanup(self) -> CleanupReport:
@@ -180,10 +196,14 @@ class View:
             record.clear()
 
     def __str__(self) -> str:
-        return text_table(self.stats().values())
+        return text_table(self.stats().values(), self._sparklines())
 
     def _repr_html_(self) -> str:
-        return html_table(self.stats().values())
+        return html_table(self.stats().values(), self._sparklines())
+
+    def _sparklines(self) -> dict[str, str]:
+        windows = {record.name: record.window for record in self._records()}
+        return {name: window.sparkline(_SPARKS) for name, window in windows.items() if window is not None}
 
 
 class Registry(View):

@@ -53,7 +53,7 @@ def test_demo_shows_table_and_words() -> None:
     assert ran.returncode == 0
     rows = {line.split()[0]: line.split()[1:] for line in ran.stdout.splitlines() if line.strip()}
     assert rows["function"][0] == "entries"
-    assert {"ask_ai", "avatar", "profile", "webhook"} <= set(rows)
+    assert {"ask_ai", "avatar", "on_message", "profile", "track_error", "webhook"} <= set(rows)
     kept = {name: number(rows[name][0].partition("/")[0]) for name in ("avatar", "profile", "webhook")}
     assert 0 < kept["avatar"] <= 500
     assert 0 < kept["profile"] <= 1000
@@ -76,6 +76,15 @@ def test_demo_shows_table_and_words() -> None:
     ).groups()
     assert number(asked) == number(requests) + number(joined)
     assert number(joined) > 0
+    errors, kept_errors = found(
+        r"error tracker: ([\d,]+) errors? in the last 24 hours, ([\d,]+) of them kept in full\. The latest: '", words
+    ).groups()
+    assert number(kept_errors) == min(50, number(errors)) > 0
+    came, new, again = found(
+        r"message tracker: ([\d,]+) messages? came, ([\d,]+) of them new and handled; ([\d,]+) had been", words
+    ).groups()
+    assert number(came) == number(new) + number(again)
+    assert number(new) > 0
     held, unbounded = found(r"Together they held ([\d,]+) .* it would have been ([\d,]+)\.", words).groups()
     assert number(held) >= sum(kept.values())
     assert number(unbounded) > 0

@@ -1182,12 +1182,15 @@ def test_a_window_in_the_stack_changes_nothing() -> None:
         gate = Gate()
         executions: list[str] = []
 
-        def work(name: str, gate: Gate = gate, executions: list[str] = executions) -> list[str]:
-            executions.append(name)
-            gate.wait()
-            return [name]
+        def made(gate: Gate, executions: list[str]) -> Any:
+            def work(name: str) -> list[str]:
+                executions.append(name)
+                gate.wait()
+                return [name]
 
-        fetch: Any = work
+            return work
+
+        fetch: Any = made(gate, executions)
         for decorator in order:
             fetch = decorator(fetch)
         calls = lead_and_join(fetch, gate, 3, "a")

@@ -33,17 +33,24 @@ ALLOWED: dict[str, set[str]] = {
     "_inflight_handle": {"_calls", "_flights", "_instances", "_stats"},
     "_cache": {
         "_calls", "_clock", "_flights", "_inflight_handle", "_instances", "_oneshot", "_stats", "_stores", "_units",
-    },  # fmt: skip
+    },
+    "_key_text": set(),
+    "_events": {"_key_text"},
+    "_totals": {"_events"},
+    "_window_records": {"_stats"},
+    "_intake": {"_events", "_key_text", "_totals", "_window_records"},
+    "_recorder": {"_events", "_intake", "_key_text", "_totals", "_window_records"},
+    "_window_handle": {"_key_text", "_recorder", "_units", "_window_records"},
     "_table": {"_units"},
-    "_registry": {"_cache", "_inflight_handle", "_stats", "_table"},
+    "_registry": {"_cache", "_inflight_handle", "_stats", "_table", "_window_handle", "_window_records"},
     "_layer": {"_calls", "_clock", "_instances", "_registry"},
-    "_decorated": {"_cache", "_inflight_handle", "_layer", "_registry", "_stats"},
+    "_decorated": {"_cache", "_inflight_handle", "_layer", "_registry", "_stats", "_window_handle"},
     "_placement": {"_decorated", "_layer", "_registry"},
 }
 # Which modules may import a library that the package is built on, or an extra.
 USERS = {
     "wrapt": {"_decorated"},
-    "cachetools": {"_policies", "_recorder", "_stores"},
+    "cachetools": {"_events", "_policies", "_stores"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
 }

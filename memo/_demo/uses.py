@@ -17,9 +17,22 @@ from memo._demo.client import AsyncClient, Client, ServiceFailed
 from memo._inflight import dedupe_inflight
 from memo._stats import CacheStats, EvictionReason
 from memo._units import format_bytes, format_seconds
+from memo._window import sliding_window
 from memo.errors import InflightTimeout
 
-__all__ = ("USES", "Gauge", "Outcome", "Use", "World", "ai_requests", "avatars", "profiles", "webhooks")
+__all__ = (
+    "USES",
+    "Gauge",
+    "Outcome",
+    "Use",
+    "World",
+    "ai_requests",
+    "avatars",
+    "error_tracker",
+    "message_tracker",
+    "profiles",
+    "webhooks",
+)
 
 log = logging.getLogger("memo.demo")
 
@@ -232,7 +245,78 @@ def ai_requests(world: World) -> Use:
     return Use("AI requests", ask_ai, callers, step, gauge, conclude)
 
 
-USES: tuple[Callable[[World], Use], ...] = (profiles, webhooks, avatars, ai_requests)
+def error_tracker(world: World) -> Use:
+    """An error tracker: told of errors, it knows those of the last 24 hours; the latest 50 in full, all in figures."""
+    kept = 50
+
+    @sliding_window("24h", max=kept, only=Exception, name="track_error")
+    def track_error(error: Exception, where: str) -> None:
+        track_error.window.record_error(error, key=where)
+
+    mistakes = (
+        ("avatars", "/avatar/alice?size=500"),
+        ("messages", "/messages?after=-1"),
+        ("messages", "/messages?after=yesterday"),
+    )
+
+    async def step(chance: Random) -> None:
+        where, path = chance.choice(mistakes)
+        try:
+            await world.connection.get(path)
+        except ServiceFailed as error:
+            track_error(error, where)
+        await asyncio.sleep(chance.uniform(0.005, 0.03) * world.pace)
+
+    def gauge() -> Gauge:
+        stats = track_error.window.stats()
+        return Gauge(stats.kept, kept, f"{stats.kept:,} kept in full of {stats.count:,} errors")
+
+    def conclude() -> Outcome:
+        stats = track_error.window.stats()
+        text = f"{_plural(stats.count, 'error')} in the last 24 hours, {stats.kept:,} of them kept in full. "
+        if errors := track_error.window.errors():
+            where, times = track_error.window.by_key(1)[0]
+            text += f"The latest: {errors[0].message!r}. Of those kept, {times:,} came from {where}. "
+        text += f"A list that nobody trims would hold {_plural(stats.count, 'exception')}, each with its traceback."
+        return Outcome(text, stats.kept, stats.count)
+
+    return Use("error tracker", track_error, 4, step, gauge, conclude)
+
+
+def message_tracker(world: World) -> Use:
+    """A message tracker: ids seen of late, bounded by number and age, so that each message is handled once."""
+    handled = 0
+
+    @sliding_window("24h", max=100, key=lambda message: message["author"], name="on_message")
+    @bounded(max=500, ttl="24h", key=lambda message: message["id"])
+    def on_message(message: Any) -> None:
+        nonlocal handled
+        handled += 1
+
+    last = 0
+
+    async def step(chance: Random) -> None:
+        nonlocal last
+        answer = await world.connection.get(f"/messages?after={last}")
+        for message in answer["messages"]:
+            on_message(message)
+        last = max(last, answer["last"])
+
+    def conclude() -> Outcome:
+        arrived, stats = on_message.window.stats(), on_message.cache.stats()
+        again = arrived.count - handled
+        text = (
+            f"{_plural(arrived.count, 'message')} came, {handled:,} of them new and handled; "
+            f"{again:,} had been seen before. {_bound(stats, handled, 'id')} "
+        )
+        if authors := on_message.window.by_key(1):
+            text += f"Of the last {arrived.kept:,}, {authors[0][1]:,} were by {authors[0][0]}."
+        return Outcome(text, stats.size + arrived.kept, handled + arrived.count)
+
+    return Use("message tracker", on_message, 2, step, lambda: _gauge(on_message.cache.stats()), conclude)
+
+
+USES: tuple[Callable[[World], Use], ...] = (profiles, webhooks, avatars, error_tracker, ai_requests, message_tracker)
 """What ``python -m memo demo`` runs, in the order in which it tells of them."""
 
 

@@ -1,0 +1,357 @@
+"""How events enter a window, and what keeps it in order: the queue, the lock, the window's own time.
+
+Invariants
+
+- Recording appends one small tuple to a queue and returns; no lock. Whoever reads, or fills the queue to a batch,
+  folds batches into the store and the totals, under the lock. At the limit of the queue a recorder waits for its
+  turn to fold, so that eight writers cannot outrun one folder.
+- Two records of the same past: the *kept events*, at most `max_events`, ordered by their end; and the *totals*, a
+  ring of time buckets and, per slice of buckets, a histogram of durations. Every event folded enters both.
+- The window's own time, "now" below, is the clock plus what the clock has ever gone back by: it stands still where
+  the clock goes back and runs on with it from there. So nothing leaves early and nothing is stuck.
+- Nothing here refers to an argument, result, exception, traceback or frame: see `memo._key_text`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from memo._events import BATCH, EXPIRE, Columns, EventCache, Raw, ended_at
+from memo._key_text import Failure, failure_text, stored_key
+from memo._totals import PER_SLICE, Totals
+from memo._window_records import Outcome
+
+__all__ = ("LIMIT", "NOTE", "Intake")
+
+log = logging.getLogger("memo")
+
+_INF = math.inf
+LIMIT = 8 * BATCH  # queue length at which a recorder waits for its turn to fold
+
+# What note() does, as source for a generated wrapper, which saves it a call.
+# Each $word is a key of note_names(); $started, $ended and $k (the key, ready to be kept) are the wrapper's own.
+NOTE = """\
+if 0.0 <= $ended - $started < $inf and $ended >= $intake._last:
+    $intake._last = $ended
+    $append(($ended, $started, "ok", $k))
+    if $len($pending) >= $batch:
+        $relieve($len($pending))
+else:
+    $note($started, $ended, "ok", $k)
+"""
+
+
+class Intake:
+    """What `Recorder` asks its questions of; see there.
+
+    Takes events in from any thread, keeps them within bounds, and follows the clock. Its methods are the recorder's:
+    what is safe, and what the arguments mean, is told there.
+
+    Attributes:
+        where: Whose window it is, for the log.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_anchor",
+        "_busy",
+        "_clock",
+        "_dated",
+        "_everything",
+        "_folding",
+        "_high",
+        "_kept",
+        "_last",
+        "_lock",
+        "_offset",
+        "_only",
+        "_pending",
+        "_span_s",
+        "_totals",
+        "_wall",
+        "where",
+    )
+
+    def __init__(
+        self,
+        *,
+        span_s: float,
+        max_events: int,
+        only: tuple[type[BaseException], ...] | None,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+        where: str = "sliding_window",
+    ) -> None:
+        if not 0.0 < span_s < math.inf:
+            raise ValueError(f"sliding_window: window={span_s!r} is not a positive, finite time; give seconds above 0.")
+        if max_events < 1:
+            raise ValueError(f"sliding_window: max={max_events!r} keeps no event; give 1 or more.")
+        if only is not None and not only:
+            raise ValueError("sliding_window: only=() would record nothing; name an exception type or leave it out.")
+        self.where = where
+        self._span_s = float(span_s)
+        self._only = only
+        self._everything = only is None
+        self._clock = clock
+        self._wall = wall
+        self._pending: deque[Raw] = deque()  # no lock: append and popleft are atomic; only the lock's holder pops
+        self._last = -math.inf  # no lock: latest end or read; a lost write only delays noticing that time went back
+        # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy` then keeps
+        # it from changing what that section is looking at. The lock guards all that follows.
+        self._lock = threading.RLock()
+        self._busy = False
+        self._folding = False
+        self._kept = EventCache(max_events, self._span_s)
+        self._totals = Totals(self._span_s)
+        self._high = -math.inf  # latest clock reading seen under the lock
+        self._offset = 0.0  # what the clock has gone back by, in all
+        self._dated = True  # whether the anchor comes from a clock that worked
+        self._anchor = wall() - self._reading()  # epoch s at the window's own time 0; fixed while an event is kept
+        _forkable.add(self)
+
+    # Recording
+
+    def record(self, started: float, ended: float, outcome: Outcome, key: object, error: BaseException | None) -> None:
+        """Record a call that has ended.
+
+        Safe from any thread, and from within a finaliser. The text of a key that is not a small immutable scalar (or
+        tuple of such), and of an error, is made before this returns.
+
+        Args:
+            started: When it began, by `clock`.
+            ended: When it ended, by `clock`, read just before.
+            outcome: "ok", "error" or "cancelled".
+            key: Anything.
+            error: The exception of an "error", or None if there was none.
+
+        Raises:
+            ValueError: outcome is none of the three.
+        """
+        detail: str | Failure
+        if outcome == "ok" and self._everything:
+            detail = "ok"
+        elif outcome == "error":
+            if self._only is not None and not isinstance(error, self._only):
+                return
+            detail = failure_text(error)
+        elif outcome == "cancelled" or outcome == "ok":
+            if self._only is not None:
+                return
+            detail = outcome
+        else:
+            raise ValueError(f"record: outcome={outcome!r} is unknown; use 'ok', 'error' or 'cancelled'.")
+        self.note(started, ended, detail, stored_key(key))
+
+    def note(self, started: float, ended: float, detail: str | Failure, key: object) -> None:
+        """Record what is ready to be kept: `detail` "ok", "cancelled" or `failure_text()`, `key` from `stored_key()`.
+
+        Applies no `only`. Times that are not finite are logged to logger "memo", and the event is dropped.
+        """
+        # Of times that are no numbers or not finite, the comparison is false.
+        if 0.0 <= ended - started < _INF and ended >= self._last:
+            self._last = ended
+        elif not self._take_odd(started, ended):
+            return
+        pending = self._pending
+        pending.append((ended, started, detail, key))
+        if len(pending) >= BATCH:
+            self._relieve(len(pending))
+
+    def note_names(self) -> dict[str, Any]:
+        """What the words in NOTE mean."""
+        return {
+            "intake": self,
+            "pending": self._pending,
+            "append": self._pending.append,
+            "relieve": self._relieve,
+            "note": self.note,
+            "batch": BATCH,
+            "inf": _INF,
+            "len": len,
+        }
+
+    def record_now(self, error: BaseException, key: object) -> None:
+        """Record an error that took no time, unless `only` leaves it out; `key` from `stored_key()`."""
+        if self._only is None or isinstance(error, self._only):
+            with self._lock:
+                now = self._reading()
+            self.note(now, now, failure_text(error), key)
+
+    def _take_odd(self, started: float, ended: float) -> bool:
+        """Whether to take in an event that ended before it began, or before its forerunner did."""
+        if not math.isfinite(ended - started):
+            log.error(
+                "%s: clock showed %r, then %r; a call between two times that are not both finite is not recorded",
+                self.where, started, ended,
+            )  # fmt: skip
+            return False
+        if ended >= self._last:
+            self._last = ended
+        else:
+            self._after_step_back()
+        return True
+
+    def _reading(self) -> float:
+        """What the clock shows; the latest known where it fails or shows no finite number. Lock held."""
+        try:
+            reading = self._clock()
+            if math.isfinite(reading):
+                return reading
+            log.error("%s: clock showed %r, which is not finite; the window stands still", self.where, reading)
+        except Exception:
+            log.exception("%s: clock raised; the window stands still", self.where)
+        self._dated = self._dated and self._high > -math.inf
+        return self._high if self._high > -math.inf else 0.0
+
+    def _after_step_back(self) -> None:
+        """Find out whether an event that is older than its forerunner came late, or the clock went back.
+
+        A clock read under the lock, after everything before it was folded, is below what was folded only if the clock
+        went back: a thread that merely came late cannot make it so.
+        """
+        with self._held():
+            reading = self._reading()
+            if reading < self._high:
+                self._continue_from(reading)
+
+    def _continue_from(self, reading: float) -> None:
+        self._offset += self._high - reading
+        self._high = self._last = reading
+
+    def _relieve(self, waiting: int) -> None:
+        if self._lock.acquire(blocking=waiting >= LIMIT):
+            try:
+                if not self._busy:
+                    self._busy = True
+                    try:
+                        self._drain(LIMIT)
+                    finally:
+                        self._busy = False
+            finally:
+                self._lock.release()
+
+    def _drain(self, most: int) -> None:
+        """Fold what is pending, at most so many events. Lock held."""
+        pending, popleft = self._pending, self._pending.popleft
+        while most > 0 and pending:
+            size = min(len(pending), BATCH, most)
+            most -= size
+            self._folding = True
+            self._fold([popleft() for _ in range(size)])
+            self._folding = False
+
+    def _fold(self, batch: list[Raw]) -> None:
+        """Enter events into the store and the totals. Lock held."""
+        columns = Columns.of(batch)
+        ordered = sorted(columns.ends)
+        if ordered != columns.ends:  # threads overtook each other between the clock and the queue
+            batch.sort(key=ended_at)
+            columns = Columns.of(batch)
+        self._high = max(self._high, ordered[-1])
+        if self._offset:
+            shift = self._offset
+            batch = [(ended + shift, started + shift, detail, key) for ended, started, detail, key in batch]
+            columns = Columns.of(batch)
+        kept = self._kept
+        kept.expire(batch[-1][0], EXPIRE)
+        kept.extend(batch, columns)
+        self._totals.add(columns)
+
+    @contextmanager
+    def _held(self) -> Iterator[bool]:
+        """Hold the lock, with everything folded; yields False in a call that interrupted another of this thread."""
+        with self._lock:
+            if self._busy:
+                yield False
+                return
+            self._busy = True
+            try:
+                # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
+                self._drain(len(self._pending))
+                yield True
+            finally:
+                self._busy = False
+
+    def _now(self) -> float:
+        """The window's own time. Lock held, everything folded."""
+        reading = self._reading()
+        if reading < self._high:
+            self._continue_from(reading)
+        else:
+            self._high = self._last = reading
+        # While nothing is kept nobody can see a difference, so follow the wall clock's corrections.
+        if not self._kept.ring or not self._dated:
+            self._dated = True
+            self._anchor = self._wall() - reading - self._offset
+        return reading + self._offset
+
+    def _forget(self, now: float) -> None:
+        # One slice more than the edge asks for, lest rounding take one that the window still touches.
+        self._totals.forget(self._totals.index(now - self._span_s) // PER_SLICE - 1)
+
+    # Upkeep
+
+    def cleanup(self) -> int:
+        """Remove kept events and histograms that are out of the window by their age; returns how many events.
+
+        The lock is let go between slices of a thousand events.
+        """
+        removed = 0
+        while True:
+            with self._held() as alone:
+                if not alone:
+                    return removed
+                now = self._now()
+                self._forget(now)
+                expired = self._kept.expire(now, EXPIRE)
+            removed += expired
+            if expired < EXPIRE:
+                return removed
+
+    def clear(self) -> None:
+        """Forget all events and totals. `dropped`, a counter, stays."""
+        with self._held() as alone:
+            if not alone:
+                return
+            old = self._kept.ring
+            self._kept.clear()
+            self._totals.reset()
+            self._now()
+        # One by one and outside the lock: freeing a million events in one go would stop every thread meanwhile.
+        while old:
+            old.popleft()
+
+    def _after_fork_in_child(self) -> None:
+        """Make the recorder usable in a forked child, where the holder of the lock may not exist.
+
+        The child goes on with the events of its parent. If a thread of the parent was folding at that moment the
+        totals are torn, and the child starts empty.
+        """
+        self._lock = threading.RLock()
+        self._busy = False
+        if self._folding:
+            self._folding = False
+            self.clear()
+
+
+# -- fork: the child has none of the other threads, so nobody who would release a lock that one of them held.
+
+_forkable: weakref.WeakSet[Intake] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for window in list(_forkable):
+        window._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
