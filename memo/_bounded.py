@@ -74,7 +74,13 @@ class _BoundedLayer(Layer):
         self.loads.collected(owner)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any]:
-        return CacheHandle(self.loads, self.generated, self.instances, self.name, prefix)
+        return CacheHandle(self.loads, self.generated, self.instances, self.name, self.fence_others, prefix)
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        if call is None:
+            self.loads.detach_all()
+        else:
+            self.loads.detach(self.generated.key_of(*call[0], **call[1]))
 
     def sweep(self) -> tuple[int, int, int]:
         return self.loads.expire_entries(), self.loads.cleanup(), 0

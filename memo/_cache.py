@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from memo._calls import Generated
 from memo._clock import Clock
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
-from memo._inflight_handle import InflightHandle
+from memo._inflight_handle import FenceOthers, InflightHandle
 from memo._instances import InstanceRef, Instances, belongs_to
 from memo._oneshot import PLAIN, refuse_one_shot
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
@@ -367,7 +367,7 @@ class CacheHandle(Generic[P, R_co]):
     ``refresh()``.  A handle is always true.
     """
 
-    __slots__ = ("_generated", "_instances", "_loads", "_name", "_prefix")
+    __slots__ = ("_fence_others", "_generated", "_instances", "_loads", "_name", "_prefix")
 
     def __init__(
         self,
@@ -375,12 +375,14 @@ class CacheHandle(Generic[P, R_co]):
         generated: Generated,
         instances: Instances,
         name: Callable[[], str],
+        fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         self._loads = loads
         self._generated = generated
         self._instances = instances
         self._name = name
+        self._fence_others = fence_others
         self._prefix = prefix
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
@@ -388,6 +390,12 @@ class CacheHandle(Generic[P, R_co]):
         refusal = self._generated.explain(key)
         if refusal is not None:
             raise refusal
+        return key
+
+    def _key_fenced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """The key, once no other layer of the stack lets newcomers join what is running."""
+        key = self._key(args, kwargs)
+        self._fence_others(((*self._prefix, *args), kwargs))
         return key
 
     def _scope(self) -> Hashable | None:
@@ -401,7 +409,8 @@ class CacheHandle(Generic[P, R_co]):
         Returns:
             Whether there was a live entry.
         """
-        return self._loads.invalidate(self._key(args, kwargs))
+        key = self._key_fenced(args, kwargs)
+        return self._loads.invalidate(key)
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
         """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
@@ -413,6 +422,7 @@ class CacheHandle(Generic[P, R_co]):
         """
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
+        self._fence_others(None)
         return self._loads.invalidate_where(predicate, self._scope())
 
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
@@ -421,7 +431,7 @@ class CacheHandle(Generic[P, R_co]):
         Supersedes a running load of the same call and shares with a running refresh.  If the load
         fails, its error is raised and the old value stays.
         """
-        key = self._key(args, kwargs)
+        key = self._key_fenced(args, kwargs)
         whole = (*self._prefix, *args)
         loads = self._loads
         if self._generated.shape.is_async:
@@ -436,7 +446,7 @@ class CacheHandle(Generic[P, R_co]):
     def put(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> None: ...
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """Store *value* as the result of one call; a running load of it will not replace it."""
-        self._loads.put(self._key(args, kwargs), value)
+        self._loads.put(self._key_fenced(args, kwargs), value)
 
     @overload
     def entry(
@@ -450,6 +460,7 @@ class CacheHandle(Generic[P, R_co]):
 
     def clear(self) -> int:
         """Drop every entry and fence every running load; counters stay.  Returns how many entries."""
+        self._fence_others(None)
         return self._loads.clear(self._scope())
 
     def cleanup(self) -> int:
@@ -490,7 +501,9 @@ class CacheHandle(Generic[P, R_co]):
     @property
     def inflight(self) -> InflightHandle[P, R_co]:
         """The running loads."""
-        return InflightHandle(self._loads, self._generated, self._instances, self._name, self._prefix)
+        return InflightHandle(
+            self._loads, self._generated, self._instances, self._name, self._fence_others, self._prefix
+        )
 
     @property
     def store(self) -> AnyCache:

@@ -75,7 +75,9 @@ class _Handles(Generic[P, R_co]):
 
     def cache_clear(self) -> None:
         """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
-        loads = self.cache._loads
+        cache = self.cache
+        cache._fence_others(None)
+        loads = cache._loads
         loads.clear(None)
         loads.forget_counts()
 

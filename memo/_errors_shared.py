@@ -24,6 +24,8 @@ def shared_copy(error: BaseException, traceback: types.TracebackType | None) -> 
                 if isinstance(descriptor, _DESCRIPTORS) and name not in _NOT_COPIED:
                     _copy_attribute(error, copy, name)
         copy.__dict__.update(error.__dict__)
+        if isinstance(getattr(error, "__notes__", None), list):
+            copy.__notes__ = list(error.__notes__)  # add_note() appends to it
     except Exception:
         return error.with_traceback(traceback)
     return copy.with_traceback(traceback)

@@ -53,7 +53,13 @@ class _InflightLayer(Layer):
         return _AWAIT if self.shape.is_async else _CALL
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
-        return InflightHandle(self.flights, self.generated, self.instances, self.name, prefix)
+        return InflightHandle(self.flights, self.generated, self.instances, self.name, self.fence_others, prefix)
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        if call is None:
+            self.flights.detach_all()
+        else:
+            self.flights.detach(self.generated.key_of(*call[0], **call[1]))
 
     def sweep(self) -> tuple[int, int, int]:
         return 0, self.flights.cleanup(), 0

@@ -8,10 +8,12 @@ from memo._flights import Flights, InFlight
 from memo._instances import Instances, belongs_to
 from memo._stats import Flight, InflightStats
 
-__all__ = ("InflightHandle",)
+__all__ = ("FenceOthers", "InflightHandle")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+FenceOthers = Callable[[tuple[tuple[Any, ...], dict[str, Any]] | None], None]
+"""Fences the running calls of the other layers of a stack: those of one call, or all (None)."""
 
 
 class InflightHandle(Generic[P, R_co]):
@@ -22,7 +24,7 @@ class InflightHandle(Generic[P, R_co]):
     none waits.  A handle is always true.
     """
 
-    __slots__ = ("_flights", "_generated", "_instances", "_name", "_prefix")
+    __slots__ = ("_fence_others", "_flights", "_generated", "_instances", "_name", "_prefix")
 
     def __init__(
         self,
@@ -30,12 +32,14 @@ class InflightHandle(Generic[P, R_co]):
         generated: Generated,
         instances: Instances,
         name: Callable[[], str],
+        fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         self._flights = flights
         self._generated = generated
         self._instances = instances
         self._name = name
+        self._fence_others = fence_others
         self._prefix = prefix
 
     def _running(self) -> list[InFlight]:
@@ -58,6 +62,7 @@ class InflightHandle(Generic[P, R_co]):
         refusal = self._generated.explain(key)
         if refusal is not None:
             raise refusal
+        self._fence_others(((*self._prefix, *args), kwargs))
         return self._flights.detach(key)
 
     def cleanup(self) -> int:

@@ -63,6 +63,15 @@ class Layer:
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
 
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
+
+    def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Do that in the other layers of the stack, which would hand a newcomer what is being invalidated."""
+        for part in () if self.record is None else self.record.parts:
+            if part is not self:
+                part.fence(call)
+
     def handle_for(self, prefix: tuple[Any, ...]) -> Any:
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError

@@ -36,6 +36,9 @@ class Part(Protocol):
     def empty(self) -> None:
         """Drop everything."""
 
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
+
 
 _SPARKS = 12  # characters of a sparkline: half of what a window shows by itself, as tables are wide enough
 

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from memo import InflightTimeout, dedupe_inflight
-from memo._errors_shared import shared_copy
 from test_flights_tasks import calls_of, play
 from test_flights_threads import Gate, depth_of, lead_and_join
+
+from memo import InflightTimeout, dedupe_inflight
+from memo._errors_shared import shared_copy
 
 
 class Plain(Exception):
@@ -115,7 +116,7 @@ def _decode_error() -> Exception:
 
 
 def _os_error() -> Exception:
-    return _caught(lambda: open("/nonexistent/path"))  # noqa: SIM115
+    return _caught(lambda: open("/nonexistent/path"))
 
 
 ERRORS: dict[str, tuple[Callable[[], Exception], tuple[str, ...]]] = {

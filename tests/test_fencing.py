@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from memo import EvictionReason, Registry, bounded, dedupe_inflight
-from memo.testing import FakeClock
 from test_flights_tasks import calls_of, play, some_turns, until_async
 from test_flights_threads import Gate, Running, assert_idle, lead_and_join, until, waiters
+
+from memo import EvictionReason, Registry, bounded, dedupe_inflight
+from memo.testing import FakeClock
 
 Later = Callable[[Any], object]
 Gone = list[tuple[Any, Any, EvictionReason]]
@@ -27,7 +28,8 @@ def cache_below(function: Any, gone: Gone, registry: Registry) -> Any:
     return dedupe_inflight(registry=registry)(cache_alone(function, gone, registry))
 
 
-every_stack = pytest.mark.parametrize("stack", [cache_alone, cache_above, cache_below], ids=lambda stack: stack.__name__)
+STACKS = [cache_alone, cache_above, cache_below]
+every_stack = pytest.mark.parametrize("stack", STACKS, ids=lambda stack: stack.__name__)
 
 
 def invalidate(function: Any) -> None:

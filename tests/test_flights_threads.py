@@ -83,9 +83,9 @@ class Gate:
         self.opened.set()
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     """Give way to other threads until they have made the condition true."""
-    ends = time.monotonic() + LIMIT_S
+    ends = time.monotonic() + limit_s
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < ends, "the condition never came true"
@@ -731,7 +731,8 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
         pause = threading.Event()
         for _ in range(300):
             victim = strikes.choice(victims)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim.thread.ident or 0), ctypes.py_object(Struck))
+            ident = ctypes.c_ulong(victim.thread.ident or 0)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Struck))
             pause.wait(0.0005)
         stop.set()
         for victim in victims:
