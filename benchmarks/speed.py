@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that it runs from any folder, installed or not
+if __name__ == "__main__":  # as a command: the checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _ratios import Ratio, Timed, headline, interleaved, table, timed
 

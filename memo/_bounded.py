@@ -110,7 +110,7 @@ if $entry is not None:
         return f"""\
 <prelude>
 try:
-    $entry = $index[<key>]
+    $entry = <lookup>
 except $KeyError:
     pass
 except $TypeError:
@@ -124,7 +124,7 @@ else:
 <prelude>
 $now = $clock()
 try:
-    $entry = $index[<key>]
+    $entry = <lookup>
 except $KeyError:
     pass
 except $TypeError:
@@ -138,7 +138,7 @@ else:
 <prelude>
 $now = $clock()
 try:
-    $entry = $index[<key>]
+    $entry = <lookup>
 except $KeyError:
     pass
 except $TypeError:

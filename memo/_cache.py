@@ -231,7 +231,7 @@ class Loads(Flights):
 
     def _fence(self, scope: Hashable | None) -> None:
         with self.lock:
-            for key in [key for key in self.table if belongs_to(key, scope)]:
+            for key in [key for key in list(self.table) if belongs_to(key, scope)]:
                 del self.table[key]
 
     # -- operations of the handle; *scope* is the token of the instance that it was reached through
@@ -284,7 +284,7 @@ class Loads(Flights):
         """Keys and entries within *scope*, at one moment."""
         if isinstance(scope, InstanceRef):
             with self.lock:
-                return [(key, self.store.index[key]) for key in scope.keys or () if key in self.store.index]
+                return [(entry.key, entry) for entry in scope.table.values()]
         return [(key, entry) for key, entry in self.store.snapshot() if belongs_to(key, scope)]
 
     def live(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:

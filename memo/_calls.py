@@ -8,7 +8,8 @@ decorator, in which
 - ``$word`` is an internal name: it becomes a name that no parameter bears, and is looked up in
   the wrapper's own globals (``Generated.namespace``), where it can be exchanged at any time;
 - ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
-  the same making the token, ``<prelude>`` the lines that both need before them;
+  the same making the token, ``<lookup>`` that of the entry in the store that ``$index`` indexes, and
+  ``<prelude>`` the lines that all of them need before them;
 - ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
   a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
 
@@ -271,6 +272,18 @@ class Generated:
             return prelude, parts[0]
         return prelude, f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
+    def _lookup(self) -> tuple[str, str]:
+        """The prelude and the expression of the entry of a call; KeyError if there is none.
+
+        A method looks in its instance's own table, which spares it to build and to hash a tuple.
+        """
+        prelude, key = self._key_parts("<token>")
+        if not self._has_token or self._instance is None:
+            return prelude, f"$index[{key}]"
+        rest = key[1:-1].removeprefix("<token>").strip(", ")
+        rest = rest if self._count + self.options.typed * len(self.values) == 1 else f"({rest})" if rest else "()"
+        return prelude, f"$refs[$id({_instance_expression(self._instance)})].table[{rest}]"
+
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
         if not self._is_tuple:
@@ -322,17 +335,20 @@ class Generated:
         shape = self.shape
         if shape.narrow is None:
             prelude, key = self._key_parts("$refs[$id(<instance>)]")
+            _, lookup = self._lookup()
             _, whole = self._key_parts("$token(<instance>)")
         else:
             self.assign("spelling", self.key_of)
             prelude, key = "$k = $spelling(*args, **kwargs)\n", "$k"
             whole = key
+            lookup = "$index[$k]"
         text = self._body().strip("\n")
         arguments, keywords = _collected(shape.parameters)
         for mark, part in {
             "<prelude>\n": prelude,
             "<key>": key,
             "<whole key>": whole,
+            "<lookup>": lookup,
             "<pass>": _pass_expression(shape.parameters, None),
             "<args>": arguments,
             "<kwargs>": keywords,

@@ -319,7 +319,8 @@ class FlightTable:
     def running(self) -> list[InFlight]:
         """The current flights, at this moment."""
         with self.lock:
-            return [flight for flight in self.table.values() if not flight.over]
+            # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
+            return [flight for flight in list(self.table.values()) if not flight.over]
 
     def pending(self, flights: list[InFlight], reveal: Callable[[Any], Any]) -> list[Flight]:
         """Snapshots of *flights*, longest running first."""

@@ -299,7 +299,7 @@ class TaskFlights(FlightTable):
             flight.present -= 1
             flight.joined -= not led
             remove_waiter(flight, waiter)
-            if flight.state is ABANDONED and flight.heir is not None:
+            if flight.state is ABANDONED and flight.heir is not None and not led:
                 flight.heir.present -= 1
             if flight.state is not RUNNING or flight.present > 0:
                 return False

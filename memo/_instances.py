@@ -14,17 +14,18 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
-__all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of")
+__all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 
 
 class InstanceRef(weakref.ref[Any]):
     """A weak reference that compares and hashes by its own identity, not its referent's."""
 
-    __slots__ = ("address", "keys")
+    __slots__ = ("address", "table")
 
     address: int
-    keys: set[Hashable] | None
-    """Keys of entries that bear this token; guarded by the lock of the store that holds them."""
+    table: dict[Any, Any]
+    """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
+    lock.  Changed under the lock of the store that holds them."""
 
     __eq__ = object.__eq__
     __ne__ = object.__ne__
@@ -62,7 +63,7 @@ class Instances:
         except TypeError:
             return self._itself(instance)
         ref.address = address
-        ref.keys = None
+        ref.table = {}
         return self.refs.setdefault(address, ref)  # two threads may get here with one instance
 
     def _itself(self, instance: Any) -> Hashable:
@@ -94,3 +95,9 @@ def owner_of(key: Hashable) -> InstanceRef | None:
 def belongs_to(key: Hashable, token: Hashable | None) -> bool:
     """Whether *key*, a key of a method, is one of the instance that *token* stands for; None: of any."""
     return token is None or (type(key) is tuple and bool(key) and (key[0] is token or key[0] == token))
+
+
+def rest_of(key: Hashable) -> Any:
+    """A method's *key* without the token that it begins with: the one value, or a tuple of them."""
+    assert isinstance(key, tuple)
+    return key[1] if len(key) == 2 else key[1:]

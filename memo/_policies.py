@@ -15,6 +15,7 @@ Invariants, checked by ``_check()``:
 """
 
 import copy
+import sys
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
@@ -28,6 +29,7 @@ V = TypeVar("V")
 _SMALL_SHARE = 10
 """The small queue is one part in so many."""
 _MOST_ROUNDS = 3
+_ORDER = sys.byteorder
 _MARKS = 4294967291
 """The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
 _PROMOTED_FROM = 2
@@ -107,7 +109,7 @@ class Ghost:
     most.
     """
 
-    __slots__ = ("buckets", "marks", "most", "turns")
+    __slots__ = ("buckets", "cells", "marks", "most", "turns")
 
     def __init__(self) -> None:
         self.clear()
@@ -122,8 +124,10 @@ class Ghost:
         """The places."""
         self.marks = bytearray(32 * buckets)
         """Eight fingerprints of four bytes for each bucket; 0 is a free place."""
+        self.cells = memoryview(self.marks).cast("I")
+        """The same as numbers: writing one costs a third of writing its bytes."""
         self.turns = bytearray(buckets)
-        """Where in its bucket the next fingerprint goes, in bytes."""
+        """Which place of its bucket the next fingerprint takes."""
 
     def add(self, key: Hashable, capacity: int) -> None:
         """Remember *key* for about *capacity* more."""
@@ -132,15 +136,14 @@ class Ghost:
         mark = hash(key) % _MARKS + 1
         bucket = mark % self.buckets
         turn = self.turns[bucket]
-        self.turns[bucket] = turn + 4 & 31
-        at = bucket * 32 + turn
-        self.marks[at : at + 4] = mark.to_bytes(4, "little")
+        self.turns[bucket] = turn + 1 & 7
+        self.cells[bucket * 8 + turn] = mark
 
     def take(self, key: Hashable) -> bool:
         """Whether *key* is remembered; if so, it no longer is."""
         mark = hash(key) % _MARKS + 1
         first = mark % self.buckets * 32
-        wanted = mark.to_bytes(4, "little")
+        wanted = mark.to_bytes(4, _ORDER)
         at = self.marks.find(wanted, first, first + 32)
         while at > 0 and at & 3:  # the same bytes, but across two fingerprints
             at = self.marks.find(wanted, at + 1, first + 32)
@@ -150,15 +153,14 @@ class Ghost:
         return True
 
     def _grow(self, capacity: int) -> None:
-        old, turns = self.marks, self.turns
+        old, turns = self.cells, self.turns
         buckets = self.buckets
         while 8 * buckets < capacity:
             buckets = 2 * buckets + 1  # odd, so that keys a power of two apart spread over all of them
         self._allocate(buckets)
         for bucket, turn in enumerate(turns):
-            for place in range(turn, turn + 32, 4):  # oldest first
-                at = bucket * 32 + (place & 31)
-                mark = int.from_bytes(old[at : at + 4], "little")
+            for place in range(turn, turn + 8):  # oldest first
+                mark = old[bucket * 8 + (place & 7)]
                 if mark:
                     self.add(mark - 1, 0)
 
@@ -400,7 +402,7 @@ class EntryS3FIFO(S3FIFOCache[K, Any]):
         buckets = ghost.buckets
         mark = hash(key) % _MARKS + 1
         first = mark % buckets * 32
-        wanted = mark.to_bytes(4, "little")
+        wanted = mark.to_bytes(4, _ORDER)
         at = marks.find(wanted, first, first + 32)
         while at > 0 and at & 3:  # the same bytes, but across two fingerprints
             at = marks.find(wanted, at + 1, first + 32)
@@ -423,10 +425,10 @@ class EntryS3FIFO(S3FIFOCache[K, Any]):
             else:
                 mark = hash(gone) % _MARKS + 1
                 bucket = mark % buckets
-                turn = ghost.turns[bucket]
-                ghost.turns[bucket] = turn + 4 & 31
-                at = bucket * 32 + turn
-                marks[at : at + 4] = mark.to_bytes(4, "little")
+                turns = ghost.turns
+                turn = turns[bucket]
+                turns[bucket] = turn + 1 & 7
+                ghost.cells[bucket * 8 + turn] = mark
         # one entry of weight 1 for another: cachetools' sum of sizes stays, so its dictionary is changed
         # directly; its __delitem__ and __setitem__ would take as long as the rest of this method
         nodes = self.nodes

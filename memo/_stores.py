@@ -22,7 +22,7 @@ from typing import Any
 
 import cachetools
 
-from memo._instances import InstanceRef, owner_of
+from memo._instances import InstanceRef, owner_of, rest_of
 from memo._policies import Entry, EntryS3FIFO
 from memo._stats import EvictionReason
 
@@ -257,10 +257,10 @@ class Store:
         cache[key] = entry
         if self._own_index:
             index[key] = entry
+        if self.instances:
+            self._own(key, entry)
         if still_old is not None:
             self._retire(gone, key, still_old, EvictionReason.REPLACED, now, by=entry)
-        if self.instances:
-            self._own(key)
         if len(cache) != len(index):
             self._reconcile(gone, now)
 
@@ -308,8 +308,8 @@ class Store:
 
     def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
         """Take out every entry of one instance."""
-        for key in tuple(owner.keys or ()):
-            self.drop(gone, key, reason, now)
+        for entry in tuple(owner.table.values()):
+            self.drop(gone, entry.key, reason, now)
 
     def clear(self, gone: list[Gone], now: float) -> None:
         """Take everything out."""
@@ -370,20 +370,19 @@ class Store:
         self.left[reason] += 1
         gone.append((key, entry.value, reason))
 
-    def _own(self, key: Hashable) -> None:
+    def _own(self, key: Hashable, entry: Any) -> None:
         owner = owner_of(key)
         if owner is None:
             return
-        if owner.keys is None:
-            owner.keys = set()
-        owner.keys.add(key)
+        entry.key = key
+        owner.table[rest_of(key)] = entry
         if owner() is None:  # it died during the load: its callback has run, and will not again
             self._later.append((self.drop_owned, (owner, EvictionReason.COLLECTED, -math.inf)))
 
     def _disown(self, key: Hashable) -> None:
         owner = owner_of(key)
-        if owner is not None and owner.keys is not None:
-            owner.keys.discard(key)
+        if owner is not None:
+            owner.table.pop(rest_of(key), None)
 
     def _emptied(self) -> list[tuple[Hashable, Any]]:
         entries = list(self.index.items())
@@ -416,8 +415,8 @@ class Store:
                 sizes = sum(entry.size for entry in self.index.values())
                 assert sizes == self.cache.currsize, "sizes do not add up"
                 assert self.max_bytes is not None and sizes <= self.max_bytes, "more bytes than max_bytes"
-            for key in self.index:
+            for key, entry in self.index.items():
                 owner = owner_of(key)
-                assert owner is None or (owner.keys is not None and key in owner.keys), "an instance lost a key"
+                assert owner is None or owner.table.get(rest_of(key)) is entry, "an instance lost an entry"
             if isinstance(self.cache, EntryS3FIFO):
                 self.cache._check()
