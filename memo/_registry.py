@@ -4,6 +4,7 @@ A registry holds its records weakly; a record lives as long as one of its functi
 function decorated several times over has one record, which its layers share.
 """
 
+import os
 import threading
 import time
 import weakref
@@ -217,6 +218,7 @@ class Registry(View):
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        _forkable.add(self)
         self._by_name: weakref.WeakValueDictionary[str, Record] = weakref.WeakValueDictionary()  # guarded by _lock
 
     def _records(self) -> list[Record]:
@@ -263,6 +265,27 @@ class Registry(View):
     def __repr__(self) -> str:
         return f"<registry of {len(self)} functions>"
 
+
+# A fork copies a lock that another thread holds, and nobody in the child would release it.  So the forking
+# thread takes the lock of each registry first.
+
+_forkable: "weakref.WeakSet[Registry]" = weakref.WeakSet()
+_held: list[Any] = []
+
+
+def _before_fork() -> None:
+    for one in list(_forkable):
+        one._lock.acquire()
+        _held.append(one._lock)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 registry = Registry()
 
