@@ -8,18 +8,19 @@ Every case checks its results.  With --gate the exit status is 1 if a ratio is o
 import argparse
 import asyncio
 import functools
-import importlib.util
 import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # as a command: the checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _peers import FLIGHTS, FLIGHTS_AWAITED, HITS, HITS_AWAITED, installed
 from _ratios import Ratio, Timed, headline, interleaved, table, timed
 
 from memo import bounded, dedupe_inflight
@@ -27,7 +28,7 @@ from memo import bounded, dedupe_inflight
 __all__ = ("CASES", "main")
 
 SIZE = 500
-HITS = 50_000
+HITS_A_BATCH = 50_000
 MISSES = 10_000
 Case = Callable[[int], Ratio]
 
@@ -61,7 +62,7 @@ def hit_positional(rounds: int) -> Ratio:
     ours = bounded(max=SIZE, ttl="1h")(_identity)
     return interleaved(
         "hit, one positional argument", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache",
-        timed(_calls(_lru(), 7), HITS), timed(_calls(ours, 7), HITS), rounds, 3.5,
+        timed(_calls(_lru(), 7), HITS_A_BATCH), timed(_calls(ours, 7), HITS_A_BATCH), rounds, 3.5,
     )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def hit_keyword(rounds: int) -> Ratio:
     ours = bounded(max=SIZE, ttl="1h")(_identity)
     return interleaved(
         "hit, one keyword argument", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache",
-        timed(_calls(_lru(), x=7), HITS), timed(_calls(ours, x=7), HITS), rounds, 2.2,
+        timed(_calls(_lru(), x=7), HITS_A_BATCH), timed(_calls(ours, x=7), HITS_A_BATCH), rounds, 2.2,
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def hit_method(rounds: int) -> Ratio:
 
     return interleaved(
         "hit, method", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache on a method",
-        timed(theirs, HITS), timed(ours, HITS), rounds, 7.0,
+        timed(theirs, HITS_A_BATCH), timed(ours, HITS_A_BATCH), rounds, 7.0,
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def hit_awaited(rounds: int) -> Ratio:
     assert asyncio.run(ours(7)) == 7
     return interleaved(
         "hit, awaited", f"max={SIZE}, ttl, all hits; to awaiting a bare coroutine",
-        timed(_awaits(_bare), HITS), timed(_awaits(ours), HITS), rounds, 3.2,
+        timed(_awaits(_bare), HITS_A_BATCH), timed(_awaits(ours), HITS_A_BATCH), rounds, 3.2,
     )  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def threads(rounds: int) -> Ratio:
     def batch(function: Callable[[int], int]) -> Timed:
         def work(barrier: threading.Barrier) -> None:
             barrier.wait()
-            for _ in itertools.repeat(None, HITS // 80):
+            for _ in itertools.repeat(None, HITS_A_BATCH // 80):
                 for key in range(10):
                     function(key)
 
@@ -186,29 +187,31 @@ def threads(rounds: int) -> Ratio:
 
 def flight(rounds: int) -> Ratio:
     """What dedupe_inflight adds to a call that nobody joins, in hits of lru_cache."""
-    ours, theirs = dedupe_inflight(_identity), _lru()
-    bare, ours_run = timed(_calls(_identity, 7), HITS), timed(_calls(ours, 7), HITS)
-    return interleaved(
-        "dedupe_inflight, added", "nobody joins, 1 thread; to a hit of lru_cache",
-        timed(_calls(theirs, 7), HITS), lambda: ours_run() - bare(), rounds, 12.0,
-    )  # fmt: skip
+    what = "nobody joins, 1 thread; to a hit of lru_cache"
+    return _added("dedupe_inflight, added", what, dedupe_inflight(_identity), rounds, 12.0)
+
+
+def _added(case: str, what: str, function: Callable[[int], int], rounds: int, bound: float | None = None) -> Ratio:
+    """What calling *function* costs beyond calling the bare one."""
+    bare, ours = timed(_calls(_identity, 7), HITS_A_BATCH), timed(_calls(function, 7), HITS_A_BATCH)
+    return interleaved(case, what, timed(_calls(_lru(), 7), HITS_A_BATCH), lambda: ours() - bare(), rounds, bound)
+
+
+def _tasks(count: int) -> None:
+    async def loop() -> None:
+        create_task = asyncio.get_running_loop().create_task
+        for _ in itertools.repeat(None, count):
+            await create_task(_bare(7))
+
+    asyncio.run(loop())
 
 
 def flight_awaited(rounds: int) -> Ratio:
     """An awaited call that nobody joins."""
     ours = dedupe_inflight(_bare)
-
-    def tasks(count: int) -> None:
-        async def loop() -> None:
-            create_task = asyncio.get_running_loop().create_task
-            for _ in itertools.repeat(None, count):
-                await create_task(_bare(7))
-
-        asyncio.run(loop())
-
     return interleaved(
         "dedupe_inflight, awaited", "nobody joins; to create_task and await of the bare coroutine",
-        timed(tasks, MISSES), timed(_awaits(ours), MISSES), rounds, 2.5,
+        timed(_tasks, MISSES), timed(_awaits(ours), MISSES), rounds, 2.5,
     )  # fmt: skip
 
 
@@ -243,11 +246,34 @@ def joiners(rounds: int) -> Ratio:
     def joined(event: asyncio.Event) -> Callable[[], Any]:
         return dedupe_inflight(alone(event))
 
+    assert _depth_of_failure(10) == _depth_of_failure(MISSES), "tracebacks grow with the number of joiners"
     bare, ours = waiting(alone), waiting(joined)
     return interleaved(
         "joining a flight, microseconds each", f"{MISSES} coroutines, beyond as many waiting tasks", lambda: 1.0,
         lambda: max(0.0, ours() - bare()), rounds, 8.0,
     )  # fmt: skip
+
+
+def _depth_of_failure(joiners: int) -> int:
+    """The most traceback entries that one of so many coroutines sees of a flight that fails."""
+
+    async def loop() -> int:
+        event = asyncio.Event()
+
+        @dedupe_inflight
+        async def fail() -> None:
+            await event.wait()
+            raise LookupError
+
+        tasks = [asyncio.ensure_future(fail()) for _ in range(joiners)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        event.set()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(type(error) is LookupError for error in errors)
+        return max(len(traceback.extract_tb(error.__traceback__)) for error in errors if isinstance(error, LookupError))
+
+    return asyncio.run(loop())
 
 
 CASES: dict[str, Case] = {
@@ -256,39 +282,27 @@ CASES: dict[str, Case] = {
 }
 
 
-def _peers() -> Iterator[tuple[str, Any]]:
-    """Each installed peer's decorated ``_identity``, with a bound of ``SIZE`` and a time to live where it has one."""
-    import cachetools
-
-    yield "cachetools LRU, lock", cachetools.cached(cachetools.LRUCache(SIZE), lock=threading.Lock())(_identity)
-    yield "cachetools TTL, lock", cachetools.cached(cachetools.TTLCache(SIZE, 3600), lock=threading.Lock())(_identity)
-    condition = threading.Condition()
-    yield "cachetools LRU, condition", cachetools.cached(cachetools.LRUCache(SIZE), condition=condition)(_identity)
-    if importlib.util.find_spec("cachebox"):
-        import cachebox
-
-        yield "cachebox TTL", cachebox.cached(cachebox.TTLCache(SIZE, 3600))(_identity)
-    if importlib.util.find_spec("moka_py"):
-        import moka_py
-
-        yield "moka-py", moka_py.cached(maxsize=SIZE, ttl=3600)(_identity)
-    if importlib.util.find_spec("theine"):
-        from datetime import timedelta
-
-        import theine
-
-        yield "theine", theine.Memoize(SIZE, timedelta(hours=1))(_identity)
-
-
 def peers(rounds: int) -> list[Ratio]:
-    """The peers' hits and misses, each to lru_cache's."""
+    """The installed peers in the cases that they have, each as the case of ours is measured."""
     rows = []
-    theirs = _lru()
-    for name, function in _peers():
-        hits = timed(_calls(function, 7), HITS)
-        rows.append(interleaved(f"hit, {name}", "to lru_cache", timed(_calls(theirs, 7), HITS), hits, rounds))
+    lru = _lru()
+    for peer, function in installed(HITS, _identity, SIZE):
+        what = f"{peer.settings}; to lru_cache"
+        hits = timed(_calls(lru, 7), HITS_A_BATCH), timed(_calls(function, 7), HITS_A_BATCH)
+        rows.append(interleaved(f"hit, {peer.name}", what, *hits, rounds))
         misses = timed(_misses(function), MISSES)
-        rows.append(interleaved(f"miss, {name}", "to lru_cache", timed(_misses(_lru()), MISSES), misses, rounds))
+        rows.append(interleaved(f"miss, {peer.name}", what, timed(_misses(_lru()), MISSES), misses, rounds))
+    for peer, function in installed(HITS_AWAITED, _bare, SIZE):
+        what = f"{peer.settings}; to awaiting a bare coroutine"
+        runs = timed(_awaits(_bare), MISSES), timed(_awaits(function), MISSES)
+        rows.append(interleaved(f"hit, awaited, {peer.name}", what, *runs, rounds))
+    for peer, function in installed(FLIGHTS, _identity, SIZE):
+        what = f"{peer.settings}; to a hit of lru_cache"
+        rows.append(_added(f"single flight, added, {peer.name}", what, function, rounds))
+    for peer, function in installed(FLIGHTS_AWAITED, _bare, SIZE):
+        what = f"{peer.settings}; to create_task and await"
+        runs = timed(_tasks, MISSES), timed(_awaits(function), MISSES)
+        rows.append(interleaved(f"single flight, awaited, {peer.name}", what, *runs, rounds))
     return rows
 
 

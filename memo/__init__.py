@@ -1,31 +1,49 @@
-"""Decorators that keep long-running programs from leaking memory, and one registry that sees them all."""
+"""Decorators that keep long-running programs from leaking memory, and one registry that sees them all.
 
-from memo._bounded import bounded
-from memo._freeze import freeze
-from memo._inflight import dedupe_inflight
-from memo._registry import FunctionStats, Record, Registry, registry
-from memo._sizes import sizeof
-from memo._stats import CacheInfo, CacheStats, CleanupReport, EntryInfo, EvictionReason, Flight, InflightStats
-from memo._window import sliding_window
-from memo._window_records import Bucket, Event, WindowStats
-from memo.errors import InflightTimeout, MemoError, MissingExtra
+A name is imported when it is first asked for: pytest imports this package in every project that has it
+installed, for the plugin in it, and that is to cost nothing where the plugin is not used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra
+
+if TYPE_CHECKING:
+    from memo._adopted import AdoptedStats
+    from memo._bounded import bounded
+    from memo._freeze import freeze
+    from memo._inflight import dedupe_inflight
+    from memo._janitor import Janitor
+    from memo._registry import FunctionStats, Record, Registry, registry
+    from memo._report import Finding, LeakReport, StoreReport
+    from memo._sizes import sizeof
+    from memo._stats import CacheInfo, CacheStats, CleanupReport, EntryInfo, EvictionReason, Flight, InflightStats
+    from memo._window import sliding_window
+    from memo._window_records import Bucket, Event, WindowStats
 
 __all__ = (
+    "AdoptedStats",
     "Bucket",
     "CacheInfo",
     "CacheStats",
     "CleanupReport",
+    "DumpError",
     "EntryInfo",
     "Event",
     "EvictionReason",
+    "Finding",
     "Flight",
     "FunctionStats",
     "InflightStats",
     "InflightTimeout",
+    "Janitor",
+    "LeakReport",
     "MemoError",
     "MissingExtra",
     "Record",
     "Registry",
+    "StoreReport",
     "WindowStats",
     "bounded",
     "dedupe_inflight",
@@ -34,3 +52,33 @@ __all__ = (
     "sizeof",
     "sliding_window",
 )
+
+_HOMES = {
+    "_adopted": ("AdoptedStats",),
+    "_bounded": ("bounded",),
+    "_freeze": ("freeze",),
+    "_inflight": ("dedupe_inflight",),
+    "_janitor": ("Janitor",),
+    "_registry": ("FunctionStats", "Record", "Registry", "registry"),
+    "_report": ("Finding", "LeakReport", "StoreReport"),
+    "_sizes": ("sizeof",),
+    "_stats": ("CacheInfo", "CacheStats", "CleanupReport", "EntryInfo", "EvictionReason", "Flight", "InflightStats"),
+    "_window": ("sliding_window",),
+    "_window_records": ("Bucket", "Event", "WindowStats"),
+}
+_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name from the module that defines it."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

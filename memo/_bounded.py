@@ -1,25 +1,27 @@
 """``@bounded``: results remembered within bounds of number, size and age."""
 
-import copy as copying
-import inspect
-from collections.abc import Callable, Hashable, Iterable
+import functools
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
-from memo._cache import CacheHandle, CacheOptions, Loads
+from memo._background import RefreshPool
+from memo._cache import CacheHandle
+from memo._cache_options import CacheOptions, check_callback, copier, late_options
 from memo._calls import KeyOptions, check_key_options
 from memo._flights import InFlight
+from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
 from memo._layer import Layer
 from memo._placement import Decorator, Placement, check_common
 from memo._registry import Registry
+from memo._registry import registry as default_registry
 from memo._sizes import sizeof as deep_sizeof
 from memo._stats import EvictionReason
 from memo._stores import CacheClass, check_policy
+from memo._tags import TagsOption, check_tags
 from memo._units import Duration, byte_size, positive_int, seconds
 
 __all__ = ("bounded",)
-
-_COPIERS: dict[str, Callable[[Any], Any]] = {"shallow": copying.copy, "deep": copying.deepcopy}
 
 
 class _BoundedLayer(Layer):
@@ -36,9 +38,13 @@ class _BoundedLayer(Layer):
         takes_instance: bool | None,
     ) -> None:
         self.options = options
-        super().__init__("bounded", function, keys, clock, takes_instance)
+        super().__init__("bounded", function, keys, clock, takes_instance, options.tags)
+        if options.tags.function is not None:
+            self.loads.tags_of = self.tags_of
+        self.loads.is_off = self._goes_straight
         self.loads.reveal = self.generated.reveal
         self.loads.explain = self.generated.explain
+        self.loads.show_index = functools.partial(self.generated.assign, "index")
         self.loads.store.instances = self.generated.keeps_apart
 
     def take_instance(self) -> None:
@@ -46,7 +52,14 @@ class _BoundedLayer(Layer):
         self.loads.store.instances = self.generated.keeps_apart
 
     def prepare(self) -> None:
-        self.loads = Loads("bounded", self.shape.qualname, self.shape.function, self.clock, self.options)
+        pool = None if self.shape.is_async else self._pool
+        self.loads = FreshLoads("bounded", self.shape.qualname, self.shape.function, self.clock, self.options, pool)
+
+    def _goes_straight(self) -> bool:
+        return self._off_for_good or self.is_off()
+
+    def _pool(self) -> RefreshPool:
+        return (default_registry if self.record is None else self.record.registry).pool
 
     def internals(self) -> dict[str, Any]:
         loads = self.loads
@@ -60,15 +73,20 @@ class _BoundedLayer(Layer):
             "enter": loads.enter,
             "failed": loads.failed,
             "finish": loads.finish_lean if loads.lean else loads.finish,
+            "answer": loads.answer_awaited if self.shape.is_async else loads.answer,
             "function": self.shape.function,
             "BaseException": BaseException,
         }
 
     def template(self) -> str:
         hit = _hit(self.options, self.loads.store.watched)
+        now = "$now" if "$now = " in hit else "$clock()"
+        if self.options.serves_late:
+            return hit + _LATE.replace("<now>", now)
         if self.shape.is_async:
             return hit + _AWAIT_MISS
-        return hit + _MISS.replace("<now>", "$now" if "$now = " in hit else "$clock()")
+        tags = "" if self.options.tags.function is None else "        $flight.tags = $tags_of(<pass>)\n"
+        return hit + _MISS.replace("<now>", now).replace("<tags>\n", tags)
 
     def collected(self, owner: InstanceRef) -> None:
         self.loads.collected(owner)
@@ -82,11 +100,27 @@ class _BoundedLayer(Layer):
         else:
             self.loads.detach(self.generated.key_of(*call[0], **call[1]))
 
-    def sweep(self) -> tuple[int, int, int]:
-        return self.loads.expire_entries(), self.loads.cleanup(), 0
+    def drop_tagged(self, tag: str) -> int:
+        if tag in self.tags.fixed or (self.record is not None and tag in self.record.tags):
+            return self.loads.invalidate_all()
+        return 0 if self.tags.function is None else self.loads.invalidate_tag(tag)
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        for entries in self.loads.expire_entries():
+            yield entries, 0, 0
+        yield 0, self.loads.cleanup(), 0
 
     def empty(self) -> None:
         self.loads.clear(None)
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.loads.follow(read)
+
+    def set_aside(self) -> Any:
+        return self.loads.set_aside()
+
+    def put_back(self, aside: Any = None) -> None:
+        self.loads.put_back(aside)
 
 
 def _hit(options: CacheOptions, watched: bool) -> str:
@@ -106,7 +140,7 @@ except $TypeError:
 if $entry is not None:
     return {value}
 """
-    if options.ttl_s is None and options.idle_s is None:
+    if not options.ages:
         return f"""\
 <prelude>
 try:
@@ -119,19 +153,16 @@ else:
     $entry.hits += 1
     return {value}
 """
-    if options.idle_s is None:
-        return f"""\
-<prelude>
-$now = $clock()
-try:
-    $entry = <lookup>
-except $KeyError:
-    pass
-except $TypeError:
-    pass
-else:
-    if $now < $entry.deadline:
+    used, touch = "", ""
+    if options.idle_s is not None:
+        used, touch = " and $now < $entry.used + $idle_s", "        $entry.used = $now\n"
+    stale = ""
+    if options.stale_s:
+        stale = f"""\
+    if $now < $entry.retry{used}:
+{touch}\
         $entry.hits += 1
+        $entry.stale_hits += 1
         return {value}
 """
     return f"""\
@@ -144,23 +175,28 @@ except $KeyError:
 except $TypeError:
     pass
 else:
-    if $now < $entry.deadline and $now < $entry.used + $idle_s:
-        $entry.used = $now
+    if $now < $entry.deadline{used}:
+{touch}\
         $entry.hits += 1
         return {value}
-"""
+{stale}"""
 
 
 _MISS = """\
 $flight = $Flight()
 try:
     if $enter($flight, <whole key>, <now>):
+<tags>
         return $finish($flight, $function(<pass>))
     return $flight.value
 except $BaseException as $error:
     $flight.over = True
     $failed($flight, $error)
     raise
+"""
+
+_LATE = """\
+return <await>$answer(<whole key>, <now>, <args>, <kwargs>)
 """
 
 _AWAIT_MISS = """\
@@ -173,19 +209,26 @@ def bounded(
     /,
     *,
     max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
-    ttl: Duration | None = None,
+    ttl: Duration | Callable[[Any], Duration | None] | None = None,
     max_bytes: int | str | None = None,
     sizeof: Callable[[Any], int] | None = None,
     idle: Duration | None = None,
+    jitter: float = 0.0,
     policy: str | CacheClass = "s3fifo",
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     typed: bool = False,
     dedupe: bool = True,
     timeout: Duration | None = None,
+    stale_while_revalidate: Duration | None = None,
+    stale_if_error: Duration | None = None,
+    soft_timeout: Duration | None = None,
+    cache_errors: type[Exception] | Iterable[type[Exception]] = (),
+    error_ttl: Duration | None = None,
     cache_if: Callable[[Any], object] | None = None,
     copy: str | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    tags: TagsOption = (),
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -211,13 +254,16 @@ def bounded(
 
     Args:
         max: Most entries at any moment.  This or max_bytes is required.
-        ttl: Age from the end of the load at which a result is no longer used: seconds, a
-            timedelta, or text such as "24h" or "1h30m".  None: never.
+        ttl: Age from the end of the load at which a result is no longer fresh: seconds, a
+            timedelta, or text such as "24h" or "1h30m".  None: never.  Or a function that is called with each
+            result and returns one of these; there 0 means that the result is returned but not stored.
         max_bytes: Most bytes of values together: an int, or text such as "64MB".  A value larger
             than that is returned, not stored, and counted as rejected.
         sizeof: Prices a value in bytes for max_bytes; default ``memo.sizeof``, the deep size of
             built-in containers and attributes.
         idle: Time since its last use after which an entry is dropped; same forms as ttl.
+        jitter: 0.1 makes each ttl up to 10 % shorter, at random, so that what was loaded together does not
+            expire together; from 0 to below 1.
         policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "lru",
             "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``.
         key: Makes the key of a call of its arguments (defaults filled in, without self or cls);
@@ -228,12 +274,27 @@ def bounded(
         dedupe: Concurrent misses of one key share one load.
         timeout: Age at which a running load is given up: those who wait for it get
             ``InflightTimeout``, and the next call starts a new one.  None: never.
+        stale_while_revalidate: (RFC 5861) Time past ttl for which a stale result is answered at once, while one
+            load runs in the background: of a coroutine function in a task, of a plain one in one of the registry's
+            ``refresh_threads``, both in the context of the caller that began it.  A background load that fails is
+            logged to logger "memo"; the next begins error_ttl later.
+        stale_if_error: (RFC 5861) Time past ttl for which a stale result is answered if the load fails or
+            times out.  Then error_ttl passes before it is tried again.
+        soft_timeout: Within stale_if_error (and beyond stale_while_revalidate): how long a caller waits for the
+            load, before it is answered stale.  The load goes on in the background, and is stored.
+        cache_errors: Type or types of exceptions to remember for error_ttl: until then calls raise a copy
+            of the exception, with a traceback of their own.  Nothing else that is raised is remembered.
+        error_ttl: How long a failure is remembered, and how long after a failed load there is no other as long as
+            there is a stale result; default 1 second.
         cache_if: Called with each result; if false, the result is returned but not stored.
         copy: "shallow", "deep" or a function, applied to each value handed out, so that callers
             cannot alter the stored one.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
             store, after it left, in the thread whose operation removed it.  What it raises is logged
             to logger "memo" and dropped.  A value that was never stored never reaches it.
+        tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
+            names; ``registry.invalidate(tag=...)`` drops every entry that bears one.  If the function raises,
+            that is logged to logger "memo", and the result is returned but not stored.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; default ``time.monotonic``.
@@ -242,7 +303,8 @@ def bounded(
         TypeError: At decoration: an option is of the wrong type, or no bound is given.  At a call:
             an argument cannot be hashed, or the result can be used only once.
         ValueError: At decoration: an option's value makes no sense.
-        InflightTimeout: At a call: the load that it waited for took longer than timeout.
+        InflightTimeout: At a call: the load that it waited for took longer than timeout, and no stale result may
+            stand in for it.
     """
     where = "bounded"
     if function is not None:
@@ -254,56 +316,48 @@ def bounded(
         raise TypeError("bounded: neither max= nor max_bytes= is given; write for example @bounded(max=500).")
     max_entries = None if max is None else positive_int(max, where=where, option="max")
     bytes_bound = None if max_bytes is None else byte_size(max_bytes, where=where, option="max_bytes")
-    ttl_s = None if ttl is None else seconds(ttl, where=where, option="ttl")
+    ttl_of = ttl if callable(ttl) else None
+    check_callback(where, "ttl", ttl_of)
+    ttl_s = None if ttl is None or callable(ttl) else seconds(ttl, where=where, option="ttl")
     idle_s = None if idle is None else seconds(idle, where=where, option="idle")
     timeout_s = None if timeout is None else seconds(timeout, where=where, option="timeout")
     cache_class = check_policy(where, policy)
     for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
-        _check_callback(where, option, value)
+        check_callback(where, option, value)
     if sizeof is not None and max_bytes is None:
         raise TypeError(f"bounded: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):
         raise TypeError(f"bounded: dedupe={dedupe!r} is not a bool; write True or False.")
     keys = check_key_options(where, key, ignore, typed)
     check_common(where, name, registry, clock)
+    late = late_options(
+        has_ttl=ttl is not None,
+        jitter=jitter,
+        stale_while_revalidate=stale_while_revalidate,
+        stale_if_error=stale_if_error,
+        soft_timeout=soft_timeout,
+        cache_errors=cache_errors,
+        error_ttl=error_ttl,
+    )
     options = CacheOptions(
         max_entries=max_entries,
         max_bytes=bytes_bound,
         policy=cache_class,
         ttl_s=ttl_s,
+        ttl_of=ttl_of,
         idle_s=idle_s,
         sizeof=sizeof or deep_sizeof,
         cache_if=cache_if,
-        copy=_copier(where, copy),
+        copy=copier(where, copy),
         on_evict=on_evict,
         typed=typed,
         dedupe=dedupe,
         timeout_s=timeout_s,
+        tags=check_tags(where, tags),
+        **late,
     )
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _BoundedLayer(function, options, keys, clock, takes_instance)
 
     return Decorator(Placement(where, make, name, registry))
-
-
-def _check_callback(where: str, option: str, value: Any) -> None:
-    if value is None:
-        return
-    if not callable(value):
-        raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
-    if inspect.iscoroutinefunction(value):
-        raise TypeError(
-            f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
-        )
-
-
-def _copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
-    if copy is None:
-        return None
-    if isinstance(copy, str):
-        if copy not in _COPIERS:
-            raise ValueError(f"{where}: copy={copy!r} is unknown; write 'shallow', 'deep', or give a function.")
-        return _COPIERS[copy]
-    _check_callback(where, "copy", copy)
-    return copy  # type: ignore[no-any-return]

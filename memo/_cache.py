@@ -1,361 +1,26 @@
-"""What ``bounded`` adds to a function: its loads, its store, and the handle ``f.cache`` on both.
+"""The handle ``f.cache``: the store of a decorated function."""
 
-The store and the table of running loads share one lock, so that whoever takes an entry out also
-fences the load that would bring it back.  User code (the function, ``sizeof``, ``cache_if``,
-``copy``, ``on_evict``, predicates) runs outside that lock.
-"""
-
-import logging
-import math
-from collections.abc import Callable, Coroutine, Hashable, Iterator
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+import os
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from memo._calls import Generated
-from memo._clock import Clock
-from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
+from memo._freshness import FreshLoads
 from memo._inflight_handle import FenceOthers, InflightHandle
-from memo._instances import InstanceRef, Instances, belongs_to
-from memo._oneshot import PLAIN, refuse_one_shot
-from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
-from memo._stores import AnyCache, CacheClass, Entry, Gone, IdleEntry, Store, WeighedEntry
-from memo._units import byte_size, positive_int
+from memo._instances import Instances
+from memo._pace import in_slices
+from memo._stats import CacheStats, EntryInfo
+from memo._stores import AnyCache
+from memo._units import Duration, byte_size, positive_int, seconds
+from memo._within import Within
 
-__all__ = ("CacheHandle", "CacheOptions", "Loads")
+__all__ = ("CacheHandle",)
 
 P = ParamSpec("P")
+Path = str | os.PathLike[str]
 R_co = TypeVar("R_co", covariant=True)
 V = TypeVar("V")
-
-log = logging.getLogger("memo")
-
-
-@dataclass(frozen=True, slots=True)
-class CacheOptions:
-    """What ``bounded`` was told, checked and in plain units."""
-
-    max_entries: int | None
-    max_bytes: int | None
-    policy: CacheClass
-    ttl_s: float | None
-    idle_s: float | None
-    sizeof: Callable[[Any], int]
-    cache_if: Callable[[Any], object] | None
-    copy: Callable[[Any], Any] | None
-    on_evict: Callable[[Any, Any, EvictionReason], object] | None
-    typed: bool
-    dedupe: bool
-    timeout_s: float | None
-
-
-class Loads(Flights):
-    """The loads of one function and the store that keeps their results."""
-
-    def __init__(self, where: str, name: str, call: Callable[..., Any], clock: Clock, options: CacheOptions) -> None:
-        self.store = Store(where, options.max_entries, options.max_bytes, options.policy, options.idle_s)
-        super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
-        self.options = options
-        self.index = self.store.index
-        self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
-        self._simple = options.cache_if is None and options.max_bytes is None and options.idle_s is None
-        """An entry needs nothing but a value and a deadline."""
-        self.lean = self._simple and self.store.lean
-        """... and the store needs no more than to put it in: the common case, kept short."""
-        self.rejected = 0
-        self.load_seconds = 0.0
-        self._before: CacheStats | None = None
-        """The figures when ``cache_clear()`` set them to zero."""
-        self.reveal: Callable[[Any], Any] = _as_is
-
-    # -- what the engine asks
-
-    def look_again(self, flight: InFlight) -> bool:
-        entry = self.store.use(flight.key, flight.started)
-        if entry is None:
-            return False
-        flight.value = self.handed(entry.value)
-        return True
-
-    def finish(self, mine: InFlight, value: Any) -> Any:
-        if type(value) not in PLAIN:
-            refuse_one_shot(self.name, value)
-        self.landed(mine, value)
-        copy = self.options.copy
-        return value if copy is None else copy(value)
-
-    def finish_lean(self, mine: InFlight, value: Any) -> Any:
-        """``finish`` without detours, for a ``lean`` store: on the path of every miss."""
-        if type(value) not in PLAIN:
-            refuse_one_shot(self.name, value)
-        now = self.clock.read()
-        entry: Any = Entry()
-        entry.value = value
-        entry.hits = 0
-        entry.stored = now
-        entry.deadline = now + self._ttl_s
-        key = mine.key
-        store = self.store
-        victim = gone = None
-        try:
-            # inside the try: an interrupt that strikes between the two would leave the lock held.  A
-            # with statement takes three times as long
-            self.lock.acquire()
-            self.load_seconds += now - mine.started
-            self.counters.completed += 1
-            if self.table.get(key) is mine:
-                del self.table[key]
-                victim = store.put_lean(key, entry, now)
-                if victim is None:
-                    gone = store.change(store.put, key, entry, now)
-            if mine.state is RUNNING:
-                mine.value = value
-                mine.state = RETURNED
-        finally:
-            self.lock.release()
-        if mine.waiters is not None:  # nobody adds to them any more
-            wake(mine.waiters)
-        options = self.options
-        if options.on_evict is not None:
-            if victim is not None:
-                reason = EvictionReason.SIZE if now < victim.deadline else EvictionReason.EXPIRED
-                gone = [(victim.key, victim.value, reason)]
-            if gone:
-                self.report(gone)
-        return value if options.copy is None else options.copy(value)
-
-    def landed(self, flight: InFlight, value: Any) -> None:
-        now = self.clock.read()
-        if self._simple:
-            entry: Any = Entry()
-            entry.value = value
-            entry.hits = 0
-            entry.stored = now
-            entry.deadline = now + self._ttl_s
-        else:
-            entry = self._entry_for(value, now)
-        gone = self.store.change(self._land, flight, value, entry, now)
-        if flight.waiters is not None:  # nobody adds to them any more
-            wake(flight.waiters)
-        if gone and self.options.on_evict is not None:
-            self.report(gone)
-
-    def hand_out(self, value: Any) -> Any:
-        return self.handed(value)
-
-    # -- storing
-
-    def handed(self, value: Any) -> Any:
-        """*value* as a caller gets it."""
-        copy = self.options.copy
-        return value if copy is None else copy(value)
-
-    def _entry_for(self, value: Any, now: float) -> Any:
-        """A new entry; None if the value is to be returned but not stored."""
-        options = self.options
-        deadline = math.inf if options.ttl_s is None else now + options.ttl_s
-        try:
-            if options.cache_if is not None and not options.cache_if(value):
-                self.rejected += 1
-                return None
-        except Exception:
-            log.exception("%s: cache_if raised; the value is returned but not stored", self.name)
-            self.rejected += 1
-            return None
-        entry: Any
-        if options.idle_s is not None:
-            entry = IdleEntry()
-            entry.used = now
-        else:
-            entry = Entry() if options.max_bytes is None else WeighedEntry()
-        if options.max_bytes is not None:
-            entry.size = self._measured(value)
-        entry.value = value
-        entry.hits = 0
-        entry.stored = now
-        entry.deadline = deadline
-        return entry
-
-    def _measured(self, value: Any) -> int | None:
-        """Bytes of *value*; None if ``sizeof`` cannot tell."""
-        try:
-            size = self.options.sizeof(value)
-        except Exception:
-            log.exception("%s: sizeof raised; the value is returned but not stored", self.name)
-            return None
-        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < math.inf:
-            log.error("%s: sizeof returned %r, not a number of bytes; the value is not stored", self.name, size)
-            return None
-        return math.ceil(size)
-
-    def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
-        """End a load, and store its result if its flight is still the current one."""
-        key = flight.key
-        self.load_seconds += now - flight.started
-        self.counters.completed += 1
-        if self.table.get(key) is flight:
-            if entry is not None:
-                if self._simple:
-                    self.store.put(gone, key, entry, now)
-                else:
-                    self._keep(gone, key, entry, now)
-            del self.table[key]
-        if flight.state is RUNNING:
-            flight.value = value
-            flight.state = RETURNED
-
-    def _keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
-        store = self.store
-        if store.weighed and (entry.size is None or entry.size > (store.max_bytes or 0)):
-            self.rejected += 1
-            store.drop(gone, key, EvictionReason.REPLACED, now)  # an older value must not outlive a newer one
-            return
-        store.put(gone, key, entry, now)
-
-    def _put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
-        self.table.pop(key, None)
-        self._keep(gone, key, entry, now)
-
-    def _invalidate(self, gone: list[Gone], key: Hashable, now: float) -> None:
-        self.table.pop(key, None)
-        self.store.drop(gone, key, EvictionReason.INVALIDATED, now)
-
-    def _clear(self, gone: list[Gone], scope: Hashable | None, now: float) -> None:
-        if scope is None:
-            self.table.clear()
-            self.store.clear(gone, now)
-            return
-        self._fence(scope)
-        for key, _ in self.snapshot(scope):
-            self.store.drop(gone, key, EvictionReason.CLEARED, now)
-
-    def _fence(self, scope: Hashable | None) -> None:
-        with self.lock:
-            for key in [key for key in list(self.table) if belongs_to(key, scope)]:
-                del self.table[key]
-
-    # -- operations of the handle; *scope* is the token of the instance that it was reached through
-
-    def put(self, key: Hashable, value: Any) -> None:
-        now = self.clock.read()
-        entry = self._entry_for(value, now)
-        if entry is None:
-            self.invalidate(key)
-        else:
-            self.report(self.store.change(self._put, key, entry, now))
-
-    def invalidate(self, key: Hashable) -> bool:
-        gone = self.store.change(self._invalidate, key, self.clock.read())
-        self.report(gone)
-        return any(reason is EvictionReason.INVALIDATED for _, _, reason in gone)
-
-    def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
-        self._fence(scope)
-        now = self.clock.read()
-        chosen = [
-            (key, entry)
-            for key, entry in self.snapshot(scope)
-            if not self.store.past_life(entry, now) and predicate(self.reveal(key), entry.value)
-        ]
-        gone = self.store.change(self.store.drop_all, chosen, EvictionReason.INVALIDATED, now)
-        self.report(gone)
-        return sum(reason is EvictionReason.INVALIDATED for _, _, reason in gone)
-
-    def clear(self, scope: Hashable | None) -> int:
-        gone = self.store.change(self._clear, scope, self.clock.read())
-        self.report(gone)
-        return sum(reason is EvictionReason.CLEARED for _, _, reason in gone)
-
-    def expire_entries(self, scope: Hashable | None = None) -> int:
-        now = self.clock.read()
-        old = [(key, entry) for key, entry in self.snapshot(scope) if self.store.past_life(entry, now)]
-        gone = self.store.change(self.store.drop_all, old, EvictionReason.EXPIRED, now)
-        self.report(gone)
-        return sum(reason is EvictionReason.EXPIRED for _, _, reason in gone)
-
-    def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
-        self.report(self.store.change(self.store.resize, max_entries, max_bytes, self.clock.read()))
-
-    def collected(self, owner: InstanceRef) -> None:
-        """Drop the entries of an instance that died."""
-        self.report(self.store.collected(owner, self.clock.read()))
-
-    def snapshot(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
-        """Keys and entries within *scope*, at one moment."""
-        if isinstance(scope, InstanceRef):
-            with self.lock:
-                return [(entry.key, entry) for entry in scope.table.values()]
-        return [(key, entry) for key, entry in self.store.snapshot() if belongs_to(key, scope)]
-
-    def live(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
-        """Those of the snapshot that may still serve."""
-        now = self.clock.read()
-        return [(key, entry) for key, entry in self.snapshot(scope) if not self.store.past_life(entry, now)]
-
-    def info(self, key: Hashable) -> EntryInfo[Any] | None:
-        """What is known of one entry, without counting a hit."""
-        now = self.clock.read()
-        entry = self.store.index.get(key)
-        if entry is None or self.store.past_life(entry, now):
-            return None
-        return EntryInfo(
-            value=self.handed(entry.value),
-            age=now - entry.stored,
-            expires_in=None if math.isinf(entry.deadline) else entry.deadline - now,
-            hits=entry.hits,
-            bytes=entry.size if self.store.weighed else None,
-            stale=not now < entry.deadline,
-        )
-
-    def report(self, gone: list[Gone]) -> None:
-        """Tell ``on_evict`` what left.  It never raises."""
-        on_evict = self.options.on_evict
-        if on_evict is None:
-            return
-        for key, value, reason in gone:
-            try:
-                on_evict(self.reveal(key), value, reason)
-            except Exception:
-                log.exception("%s: on_evict raised for a value that left (%s)", self.name, reason)
-
-    # -- figures
-
-    def cache_stats(self, name: str) -> CacheStats:
-        with self.lock:
-            now = self._all_time(name)
-            return now if self._before is None else now - replace(self._before, name=name)
-
-    def _all_time(self, name: str) -> CacheStats:
-        store, counters = self.store, self.counters
-        return CacheStats(
-            name=name,
-            hits=store.hits(),
-            misses=counters.started - counters.refreshes,
-            joins=counters.joined - counters.refreshes_joined,
-            loads=counters.completed,
-            load_errors=counters.failed + counters.cancelled,
-            load_seconds=self.load_seconds,
-            refreshes=counters.refreshes,
-            rejected=self.rejected,
-            size=len(store.index),
-            max=store.max_entries,
-            bytes=int(store.cache.currsize) if store.weighed else None,
-            max_bytes=store.max_bytes,
-            evictions=MappingProxyType(store.evictions()),
-        )
-
-    def cache_info(self) -> CacheInfo:
-        stats = self.cache_stats("")
-        return CacheInfo(stats.requests - stats.misses, stats.misses, stats.max, stats.size)
-
-    def forget_counts(self) -> None:
-        """Begin counting anew, as ``functools.lru_cache`` does in ``cache_clear()``."""
-        with self.lock:
-            self._before = self._all_time("")
-
-
-def _as_is(key: Any) -> Any:
-    return key
 
 
 class CacheHandle(Generic[P, R_co]):
@@ -371,7 +36,7 @@ class CacheHandle(Generic[P, R_co]):
 
     def __init__(
         self,
-        loads: Loads,
+        loads: FreshLoads,
         generated: Generated,
         instances: Instances,
         name: Callable[[], str],
@@ -386,22 +51,45 @@ class CacheHandle(Generic[P, R_co]):
         self._prefix = prefix
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-        key = self._generated.key_of(*self._prefix, *args, **kwargs)
-        refusal = self._generated.explain(key)
-        if refusal is not None:
-            raise refusal
-        return key
+        return self._generated.checked_key_of(*self._prefix, *args, **kwargs)
 
-    def _key_fenced(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-        """The key, once no other layer of the stack lets newcomers join what is running."""
-        key = self._key(args, kwargs)
-        self._fence_others(((*self._prefix, *args), kwargs))
-        return key
+    def _fencing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+        """While this lasts, one call is changed: no other layer of the stack lets newcomers join what was before."""
+        return self._fence_others(((*self._prefix, *args), kwargs))
 
     def _scope(self) -> Hashable | None:
         if not self._prefix or not self._generated.keeps_apart:
             return None
         return self._instances.token(self._prefix[0])
+
+    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Answer a call as the decorated function does: the counterpart of ``within()`` and ``fresh()``."""
+        return self._generated.wrapper(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Answer a call, but with no stale value: load rather, or wait for the load that runs.
+
+        Raises:
+            Exception: What the load raised, even where a stale value would stand in for it; or a remembered failure.
+        """
+        key = self._key(args, kwargs)
+        loads = self._loads
+        answer: Any = loads.call_fresh_awaited if self._generated.shape.is_async else loads.call_fresh
+        return answer(key, ((*self._prefix, *args), kwargs))  # type: ignore[no-any-return]
+
+    def within(self, span: Duration, /) -> Within[P, R_co]:
+        """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").get("alice")``.
+
+        Args:
+            span: The most to wait: seconds, a timedelta, or text such as "50ms".  Real time; a clock that is
+                advanced by hand ends the wait as well.
+
+        Raises:
+            TypeError: span is no duration.
+            ValueError: span is not positive, or text that is no duration.
+        """
+        span_s = seconds(span, where="within", option="span")
+        return Within(self._loads, self._generated, self._prefix, span_s)
 
     def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.
@@ -409,8 +97,9 @@ class CacheHandle(Generic[P, R_co]):
         Returns:
             Whether there was a live entry.
         """
-        key = self._key_fenced(args, kwargs)
-        return self._loads.invalidate(key)
+        key = self._key(args, kwargs)
+        with self._fencing(args, kwargs):
+            return self._loads.invalidate(key)
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
         """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
@@ -422,8 +111,8 @@ class CacheHandle(Generic[P, R_co]):
         """
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
-        self._fence_others(None)
-        return self._loads.invalidate_where(predicate, self._scope())
+        with self._fence_others(None):
+            return self._loads.invalidate_where(predicate, self._scope())
 
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load now, store, and return; for a coroutine function, awaitable.
@@ -431,12 +120,15 @@ class CacheHandle(Generic[P, R_co]):
         Supersedes a running load of the same call and shares with a running refresh.  If the load
         fails, its error is raised and the old value stays.
         """
-        key = self._key_fenced(args, kwargs)
-        whole = (*self._prefix, *args)
-        loads = self._loads
+        key = self._key(args, kwargs)
         if self._generated.shape.is_async:
-            return loads.run(key, whole, kwargs, refresh=True)  # type: ignore[return-value]
-        return loads.lead(key, whole, kwargs, refresh=True)  # type: ignore[no-any-return]
+            return self._refreshed(key, args, kwargs)  # type: ignore[return-value]
+        with self._fencing(args, kwargs):
+            return self._loads.lead(key, (*self._prefix, *args), kwargs, refresh=True)  # type: ignore[no-any-return]
+
+    async def _refreshed(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self._fencing(args, kwargs):
+            return await self._loads.run(key, (*self._prefix, *args), kwargs, refresh=True)
 
     @overload
     def put(
@@ -446,7 +138,121 @@ class CacheHandle(Generic[P, R_co]):
     def put(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> None: ...
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """Store *value* as the result of one call; a running load of it will not replace it."""
-        self._loads.put(self._key_fenced(args, kwargs), value)
+        self._store(value, args, kwargs)
+
+    def _store(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        key = self._key(args, kwargs)
+        tags_of = self._loads.tags_of
+        tags = () if tags_of is None else tags_of(*self._prefix, *args, **kwargs)
+        with self._fencing(args, kwargs):
+            return self._loads.put(key, value, tags)
+
+    @overload
+    def put_many(
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", results: Mapping[Any, V] | Iterable[tuple[Any, V]], /
+    ) -> int: ...
+    @overload
+    def put_many(self, results: Mapping[Any, Any] | Iterable[tuple[Any, Any]], /) -> int: ...
+    def put_many(self, results: Any, /) -> int:
+        """Store the results of several calls, each as ``put()`` does.
+
+        Each is stored by itself: others may be seen, and evicted to keep the bounds, before the last
+        is in; if an item is refused, those before it stay.  Drawn and stored one at a time, so that
+        *results* may be a generator.
+
+        Args:
+            results: A mapping from arguments to value, or pairs of them.  The arguments are those that
+                are given by position: ``{"alice": value}``.  If the function takes more than one such
+                argument (or none), a tuple is spread over them: ``{("alice", "en"): value}``; a tuple that
+                is to be the first of them is put in another: ``{((1, 2),): value}``.
+
+        Returns:
+            Number of results stored; those that ``cache_if``, ``sizeof`` or the bounds reject are none.
+
+        Raises:
+            TypeError: An item is no pair, or arguments do not fit the function or cannot be hashed.
+        """
+        spread = self._generated.spreads(len(self._prefix))
+        count = 0
+        for pair in results.items() if isinstance(results, Mapping) else results:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise TypeError(
+                    f"put_many: {pair!r} is no pair; give a mapping from arguments to value, or pairs "
+                    f"(arguments, value)."
+                )
+            args = pair[0] if spread and isinstance(pair[0], tuple) else (pair[0],)
+            count += self._store(pair[1], args, {})
+        return count
+
+    @overload
+    def dump(
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: Path, *, encode: Callable[[V], object] | None = None
+    ) -> int: ...
+    @overload
+    def dump(self, path: Path, *, encode: Callable[[R_co], object] | None = None) -> int: ...
+    def dump(self, path: Path, *, encode: Callable[[Any], object] | None = None) -> int:
+        """Write the live entries to a file, for ``load()`` in another process.
+
+        Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered
+        errors.  The file holds either the whole dump or what it held before, also if this raises or
+        the process is killed.  A new file is readable by its owner alone.
+
+        Keys, and values or what *encode* makes of them, must be of exactly these types: None, bool,
+        int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, the types of
+        ``datetime`` (time zones: of fixed offset), Decimal, UUID; at most 100 within each other.  An
+        object that occurs twice comes back as two.
+
+        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Takes the entries of one
+        moment, and the lock for that moment alone; values must not be altered meanwhile.
+
+        Args:
+            path: The file; its directory must exist.
+            encode: Turns each value into one that can be written, such as ``dataclasses.asdict``.
+
+        Returns:
+            Number of entries written.
+
+        Raises:
+            TypeError: A key or a value is of another type, or entries belong to instances.
+            OSError: The file cannot be written.
+        """
+        from memo._persist import save  # not above: it takes what json, hashlib and decimal take to import
+
+        return save(self._loads, self._generated, self._name(), path, encode)
+
+    @overload
+    def load(
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: Path, *, decode: Callable[[Any], V] | None = None
+    ) -> int: ...
+    @overload
+    def load(self, path: Path, *, decode: Callable[[Any], Any] | None = None) -> int: ...
+    def load(self, path: Path, *, decode: Callable[[Any], Any] | None = None) -> int:
+        """Store what ``dump()`` wrote to a file, as far as it is still alive.
+
+        The time since the dump, by the wall clock, counts as passed (none, if that clock was put back);
+        what expired meanwhile is not restored, and nothing lives longer than the present ``ttl``
+        allows.  Restored entries take the room there is, the newest first: no entry that is there is
+        evicted, and none is replaced by an older one.  A load that runs meanwhile is newer than the file, and
+        replaces what was restored.
+
+        All of the file is verified before the first entry is stored.  It is read as data: no code runs
+        but *decode*.  Blocks while it reads: in a coroutine, use ``asyncio.to_thread``.
+
+        Args:
+            path: The file.
+            decode: Makes a value of what ``encode`` had made of it, such as ``lambda d: Profile(**d)``.
+
+        Returns:
+            Number of entries restored.
+
+        Raises:
+            DumpError: It is no dump, was cut short or altered, or is of another function or format version.
+            TypeError: Entries of this function belong to instances.
+            OSError: The file cannot be read.
+        """
+        from memo._persist import restore
+
+        return restore(self._loads, self._generated, self._name(), path, decode)
 
     @overload
     def entry(
@@ -460,12 +266,15 @@ class CacheHandle(Generic[P, R_co]):
 
     def clear(self) -> int:
         """Drop every entry and fence every running load; counters stay.  Returns how many entries."""
-        self._fence_others(None)
-        return self._loads.clear(self._scope())
+        with self._fence_others(None):
+            return self._loads.clear(self._scope())
 
     def cleanup(self) -> int:
-        """Drop the entries that are past their life.  Returns how many."""
-        return self._loads.expire_entries(self._scope())
+        """Drop the entries that are past their life.  Returns how many.
+
+        Works in small slices and lets other threads run in between.
+        """
+        return in_slices(self._loads.expire_entries(self._scope()))
 
     def resize(self, max: int | None = None, max_bytes: int | str | None = None) -> None:  # noqa: A002
         """Change the bounds, evicting at once what no longer fits.

@@ -10,6 +10,8 @@ decorator, in which
 - ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
   the same making the token, ``<lookup>`` that of the entry in the store that ``$index`` indexes, and
   ``<prelude>`` the lines that all of them need before them;
+- ``<every value: test>`` is whether the test holds of each ``<value>`` that the key is made of (on one line; ``*args``
+  is a tuple there);
 - ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
   a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
 
@@ -188,6 +190,7 @@ class Generated:
             "token": instances.token,
         }.items():
             self.assign(word, value)
+        self._gate: str | None = None
         self._plan()
         self.key_of: Callable[..., Hashable] = self._make_key_of()
         self.wrapper = self._make_wrapper()
@@ -210,6 +213,19 @@ class Generated:
     def regenerate(self) -> None:
         """Make the wrapper's code anew, in place, after something that the template depends on changed."""
         self.wrapper.__code__ = self._make_wrapper().__code__
+
+    def set_gate(self, gate: str | None) -> None:
+        """Have the wrapper begin with the template *gate*, or (None) without one."""
+        if gate != self._gate:
+            self._gate = gate
+            self.regenerate()
+
+    def teller(self, ask: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of a whole call that calls *ask* as ``key=`` is called: defaults filled in, no instance."""
+        self.assign("ask", ask)
+        parameters = self.shape.narrow or self.shape.parameters
+        asked = _pass_expression(self._valued, self._instance)
+        return self._function(parameters, f"return $ask({asked})", is_async=False)
 
     @property
     def keeps_apart(self) -> bool:
@@ -272,6 +288,12 @@ class Generated:
             return prelude, parts[0]
         return prelude, f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
+    def _every_value(self, test: str) -> str:
+        """The expression of whether *test* holds of each value that the key is made of."""
+        if self.options.key is not None or self.shape.narrow is not None:
+            return test.replace("<value>", "$k")
+        return " and ".join(test.replace("<value>", p.name) for p in self.values) or "True"
+
     def _lookup(self) -> tuple[str, str]:
         """The prelude and the expression of the entry of a call; KeyError if there is none.
 
@@ -284,6 +306,18 @@ class Generated:
         rest = rest if self._count + self.options.typed * len(self.values) == 1 else f"({rest})" if rest else "()"
         return prelude, f"$refs[$id({_instance_expression(self._instance)})].table[{rest}]"
 
+    def checked_key_of(self, /, *args: Any, **kwargs: Any) -> Hashable:
+        """The key of a call.
+
+        Raises:
+            TypeError: It cannot be hashed, or the call does not fit the function.
+        """
+        key = self.key_of(*args, **kwargs)
+        refusal = self.explain(key)
+        if refusal is not None:
+            raise refusal
+        return key
+
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
         if not self._is_tuple:
@@ -292,6 +326,30 @@ class Generated:
         start = 1 if self._has_token else 0
         values = key[start : start + self._count]
         return values[0] if self._count == 1 else values
+
+    @property
+    def key_signature(self) -> str:
+        """What keys consist of, as text: alike for two functions, or versions of one, whose keys mean the same."""
+        if self.options.key is not None:
+            made_by = self.options.key
+            return f"key={getattr(made_by, '__qualname__', type(made_by).__qualname__)}"
+        text = f"({', '.join(_sign(p) + p.name for p in self.values)})"
+        return f"{text}, typed" if self.options.typed else text
+
+    def fits(self, key: Hashable) -> bool:
+        """Whether *key*, from a file, has the shape of a key of this function; one of a method never has."""
+        if self._has_token:
+            return False
+        count = self._count + (len(self.values) if self.options.typed else 0)
+        return not self._is_tuple or (type(key) is tuple and len(key) == count)
+
+    def spreads(self, skipped: int) -> bool:
+        """Whether more than one argument, or none, can be given by position, the first *skipped* ones apart."""
+        parameters = self.shape.narrow or self.shape.parameters
+        if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
+            return True
+        positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        return sum(p.kind in positional for p in parameters) - skipped != 1
 
     def explain(self, key: Hashable) -> TypeError | None:
         """The error to raise because *key* cannot be hashed; None if it can."""
@@ -342,7 +400,8 @@ class Generated:
             prelude, key = "$k = $spelling(*args, **kwargs)\n", "$k"
             whole = key
             lookup = "$index[$k]"
-        text = self._body().strip("\n")
+        text = ((self._gate or "") + self._body()).strip("\n")
+        text = re.sub(r"<every value: (.*)>", lambda found: self._every_value(found[1]), text)
         arguments, keywords = _collected(shape.parameters)
         for mark, part in {
             "<prelude>\n": prelude,
@@ -447,12 +506,16 @@ def _declaration(parameters: tuple[Parameter, ...]) -> str:
         if p.kind is Parameter.KEYWORD_ONLY and not star_seen:
             parts.append("*")
             star_seen = True
-        sign = "*" if p.kind is Parameter.VAR_POSITIONAL else "**" if p.kind is Parameter.VAR_KEYWORD else ""
+        sign = _sign(p)
         star_seen = star_seen or sign == "*"
         parts.append(f"{sign}{p.name}{'' if p.default is Parameter.empty else '=None'}")
         if i == last_positional_only:
             parts.append("/")
     return ", ".join(parts)
+
+
+def _sign(p: Parameter) -> str:
+    return "*" if p.kind is Parameter.VAR_POSITIONAL else "**" if p.kind is Parameter.VAR_KEYWORD else ""
 
 
 def _positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | None:

@@ -1,16 +1,24 @@
 """The clock of a decorated function, exchangeable while it runs."""
 
+import os
+import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ("Clock", "call_when", "following_default")
+__all__ = ("Clock", "call_when", "default_clock", "exchange_default", "following_default")
 
 ReadClock = Callable[[], float]
 
 following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
-"""The clocks of functions that were given none, so that a test's clock can stand in for all of them."""
+"""The clocks of functions that were given none, so that a test's clock can stand in for all of them.
+Guarded by ``_lock``."""
+
+_default: ReadClock = time.monotonic  # what they read; guarded by _lock
+# Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
+# Re-entrant, since whoever is told may decorate.
+_lock = threading.RLock()
 
 
 class Clock:
@@ -23,21 +31,41 @@ class Clock:
     __slots__ = ("__weakref__", "_told", "read")
 
     def __init__(self, read: ReadClock | None = None) -> None:
-        self.read: ReadClock = read if read is not None else time.monotonic
         self._told: list[Callable[[ReadClock], object]] = []
-        if read is None:
+        if read is not None:
+            self.read: ReadClock = read
+            return
+        with _lock:
+            self.read = _default
             following_default.add(self)
 
-    def on_exchange(self, tell: Callable[[ReadClock], object]) -> None:
-        """Call *tell* with the function that reads the time, now and at each exchange."""
-        self._told.append(tell)
-        tell(self.read)
+    def on_exchange(self, tell: Callable[[ReadClock], object], *, at_once: bool = True) -> None:
+        """Call *tell* with the function that reads the time, at each exchange and (unless told otherwise) now."""
+        with _lock:
+            self._told.append(tell)
+            if at_once:
+                tell(self.read)
 
     def exchange(self, read: ReadClock) -> None:
         """Read the time from *read* from now on."""
-        self.read = read
-        for tell in self._told:
-            tell(read)
+        with _lock:
+            self.read = read
+            for tell in self._told:
+                tell(read)
+
+
+def default_clock() -> ReadClock:
+    """What functions that were given no clock read the time from."""
+    return _default
+
+
+def exchange_default(read: ReadClock | None) -> None:
+    """Have functions that were given no clock, those decorated later too, read the time from *read*; None: really."""
+    global _default  # noqa: PLW0603  # the one default that all of them follow
+    with _lock:
+        _default = time.monotonic if read is None else read
+        for clock in list(following_default):
+            clock.exchange(_default)
 
 
 def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Callable[[], object] | None:
@@ -47,3 +75,12 @@ def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Calla
     """
     call_at: Any = getattr(read, "call_at", None)
     return None if call_at is None else call_at(when, wake)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  # another thread of the parent may have held it, and is not here to release it
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

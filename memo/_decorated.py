@@ -76,9 +76,9 @@ class _Handles(Generic[P, R_co]):
     def cache_clear(self) -> None:
         """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
         cache = self.cache
-        cache._fence_others(None)
         loads = cache._loads
-        loads.clear(None)
+        with cache._fence_others(None):
+            loads.clear(None)
         loads.forget_counts()
 
     def cache_parameters(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import types
 from typing import Any
 
-__all__ = ("shared_copy",)
+__all__ = ("frameless_copy", "shared_copy")
 
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _NOT_COPIED = frozenset({"__dict__", "__weakref__", "__traceback__", "args"})
@@ -29,6 +29,41 @@ def shared_copy(error: BaseException, traceback: types.TracebackType | None) -> 
     except Exception:
         return error.with_traceback(traceback)
     return copy.with_traceback(traceback)
+
+
+def frameless_copy(error: BaseException) -> BaseException | None:
+    """A copy of *error*, its causes and its parts that holds no traceback, so no frame and nobody's ``self``.
+
+    Returns:
+        None if it cannot be copied.  A cause or context that cannot be is left out.
+    """
+    return _frameless(error, {})
+
+
+def _frameless(error: BaseException, made: dict[int, BaseException | None]) -> BaseException | None:
+    if id(error) in made:
+        return made[id(error)]
+    made[id(error)] = None  # should it be its own cause
+    traceback = error.__traceback__
+    copy = shared_copy(error, None)
+    if copy is error:
+        error.__traceback__ = traceback
+        return None
+    made[id(error)] = copy
+    if isinstance(error, BaseExceptionGroup):
+        parts = [_frameless(part, made) for part in error.exceptions]
+        try:
+            bare: BaseException = type(error).__new__(type(error), error.message, [part for part in parts if part])
+        except Exception:  # a type of its own making, or no part is left
+            return None
+        bare.__dict__.update(copy.__dict__)
+        made[id(error)] = copy = bare
+    suppressed = error.__suppress_context__
+    cause, context = error.__cause__, error.__context__
+    copy.__cause__ = None if cause is None else _frameless(cause, made)
+    copy.__context__ = None if context is None else _frameless(context, made)
+    copy.__suppress_context__ = suppressed
+    return copy
 
 
 def _copy_attribute(error: BaseException, copy: BaseException, name: str) -> None:

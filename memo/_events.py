@@ -23,7 +23,7 @@ from memo._key_text import Failure
 __all__ = ("BATCH", "EXPIRE", "Columns", "EventCache", "Raw", "ended_at")
 
 Raw: TypeAlias = tuple[float, float, "str | Failure", object]
-"""ended, started (both in the window's own time); "ok", "cancelled" or (error, message); key as scalar or KeyText"""
+"""ended (in the window's own time), duration in s; "ok", "cancelled" or (error, message); key as scalar or KeyText"""
 
 BATCH = 256  # events folded at once: some 0.1 ms
 EXPIRE = 4 * BATCH  # expired events removed at once; more than a batch brings, so expiry always catches up
@@ -46,13 +46,10 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, batch: Sequence[Raw]) -> Columns:
         # A pass for each column costs less than one that looks at each event.
-        durations = [ended - started for ended, started, _, _ in batch]
-        if min(durations) < 0.0:  # the clock went back during a call
-            durations = [max(0.0, duration) for duration in durations]
-        seconds = array("d", durations)
+        ends = list(map(ended_at, batch))
+        seconds = array("d", [raw[1] for raw in batch])
         codes = array("H", seconds.tobytes())[_TOP_HALFWORDS]
         details = [raw[2] for raw in batch]
-        ends = [raw[0] for raw in batch]
         if details.count("ok") == len(details):
             return cls(ends, seconds, codes, bytearray(len(details)))
         return cls(ends, seconds, codes, bytearray([_MARKS[d] if type(d) is str else 1 for d in details]))

@@ -4,8 +4,16 @@ Invariants:
 
 - ``table`` maps a key to its *current* flight.  Only that flight's result may be stored, and a
   flight removes itself only if it is still the current one.  To fence a flight is to take it out.
-- A flight leaves RUNNING exactly once, under ``lock``; whoever does that wakes its waiters.  A waiter
-  registers under the same lock and only with a running flight, so no wake-up is lost.
+- A flight is born with ``current`` set.  Who takes it out of a table of single flight deletes that first, which is
+  one step and succeeds once: between the two nobody else takes it out, and nothing ever replaces it (``setdefault``),
+  so that its leader may remove its key without the lock and removes no other flight.
+- A flight leaves the table, then RUNNING, once, and whoever does that wakes its waiters: either under ``lock``, or,
+  without it, its leader that has deleted ``current``.  Whoever holds the lock and fails to delete it sees by
+  ``fenced`` whether another took the flight out or its leader is at the end; then hands off, unless that leader is
+  ``over`` or dead, and so not at anything any more.
+- A waiter registers under ``lock`` and then looks at ``state`` again before it waits; who ends a flight sets
+  ``state`` and then looks at ``waiters``.  One of the two sees the other, so no wake-up is lost.
+- Tables with a store or without sharing are changed under ``lock`` alone, but for newcomers' ``setdefault``.
 - Nobody waits for himself: before a wait begins, ``graph`` is asked whether it would close a
   circle, of threads (who waits for whose flight) or of flights (whose work waits for which).
 - The function, callbacks and wake-ups run outside ``lock``.
@@ -36,7 +44,7 @@ from memo.errors import InflightTimeout
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "lay_to_rest", "remove_waiter", "thread_lives", "wake",
+    "add_waiter", "keep_quiet", "lay_to_rest", "remove_waiter", "set_apart", "thread_lives", "wake", "wake_all",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -58,11 +66,15 @@ class InFlight:
     """
 
     __slots__ = (
-        "error", "heir", "joined", "key", "leader", "led", "over", "present", "refresh", "started", "state",
-        "traceback", "value", "waiters", "was_current"
+        "background", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present",
+        "refresh", "started", "state", "tags", "traceback", "value", "waiters", "was_current"
     )  # fmt: skip
 
     key: Hashable
+    current: bool
+    """Set until somebody takes it out of the table: who deletes this does."""
+    fenced: bool
+    """Somebody else than its leader took it out, or it never was in the table; guarded by the table's lock."""
     leader: int
     """Identifier of the thread that runs it."""
     started: float
@@ -79,6 +91,10 @@ class InFlight:
     over: bool
     """Its leader's work has ended, though ``failed()`` may be unable to say so: at the recursion limit, or
     interrupted by a signal.  Set without a call, which cannot fail."""
+    background: bool
+    """No caller began it; unset of a thread's flight that a call began."""
+    tags: tuple[str, ...] | None
+    """Those of the call that began it, set before its work begins where ``tags=`` is a function; None: unknown."""
     value: Any
     """What it returned, or what a second look found so that no work was needed."""
     error: BaseException | None
@@ -129,6 +145,13 @@ class Counters:
         self.started = self.joined = self.completed = self.failed = self.cancelled = self.timeouts = 0
         self.refreshes = self.refreshes_joined = 0
 
+    def swap(self, other: Counters) -> None:
+        """Exchange all counts with *other*."""
+        for name in Counters.__slots__:
+            mine, its = getattr(self, name), getattr(other, name)
+            setattr(self, name, its)
+            setattr(other, name, mine)
+
 
 class FlightTable:
     """The running calls of one function.
@@ -161,6 +184,8 @@ class FlightTable:
         self.explain: Callable[[Hashable], TypeError | None] | None = None
         """Says why a key cannot be hashed, in terms of the function's parameters."""
         self.table: dict[Hashable, InFlight] = {}
+        self.tags_of: Callable[..., tuple[str, ...] | None] | None = None
+        """Computes the tags of a call; None if they are fixed."""
         self.index: dict[Hashable, Any] = {}
         """Keys that a second look may find in a store."""
         self.counters = Counters()
@@ -178,6 +203,9 @@ class FlightTable:
         """End a flight whose work returned *value*; called once, in the thread of its leader."""
         self.counters.completed += 1
         self.settle(flight, RETURNED, value)
+
+    def load_failed(self, flight: InFlight, error: Exception) -> None:
+        """Learn that the work of *flight* raised *error*, before its end is told; or that it is too old, after."""
 
     def hand_out(self, value: Any) -> Any:
         """What a caller gets of a flight that returned *value*."""
@@ -207,21 +235,29 @@ class FlightTable:
     def _succeed(self, lost: InFlight, mine: InFlight, was_present: bool) -> InFlight:
         """Who goes on for *lost*, which was abandoned: *mine*, unless another of those who waited was faster.
 
-        All who were present when *lost* ended count as present there from now on, however fast it ends.
+        All who were present when *lost* ended have joined that one from now on, however fast it ends, and
+        though it should be abandoned in its turn.
         """
         with self.lock:
             if lost.heir is None:
-                newer = self.table.get(lost.key) if lost.was_current else None
-                if newer is not None:
-                    newer.present += lost.joined
-                    lost.heir = newer
+                mine.started = self.clock.read()
+                newer = mine
+                if lost.was_current:
+                    newer = self.table.setdefault(lost.key, mine)  # newcomers enter without the lock
                 else:
-                    mine.started = self.clock.read()
-                    mine.present += lost.joined - was_present
-                    lost.heir = mine
-                    if lost.was_current:
-                        self.table[lost.key] = mine
+                    set_apart(mine)
+                heirs = lost.joined - (was_present if newer is mine else 0)
+                newer.present += heirs
+                newer.joined += heirs
+                lost.heir = newer
             return lost.heir
+
+    def _withdraw(self, flight: InFlight) -> None:
+        """Take a joiner out, wherever those who joined *flight* are to go on; called with the lock held."""
+        while flight.state is ABANDONED and flight.heir is not None:
+            flight = flight.heir
+        flight.present -= 1
+        flight.joined -= 1
 
     def _refuse_unhashable(self, key: Hashable) -> None:
         if self.explain is not None:
@@ -259,9 +295,12 @@ class FlightTable:
     # -- ending
 
     def settle(self, flight: InFlight, state: str, value: Any = None, error: BaseException | None = None) -> None:
-        """End *flight*: take it out of the table if it is current, publish its end, wake who waits."""
+        """End *flight*: take it out of the table if it is current, publish its end, wake who waits.
+
+        For its leader, and for others once that is over or dead.
+        """
         with self.lock:
-            was_current = self._take_out(flight)
+            was_current = self._take_out(flight, over=True)
             if flight.state is not RUNNING:
                 return
             if state is RETURNED:
@@ -277,14 +316,19 @@ class FlightTable:
             wake(waiters)
 
     def expire(self, flight: InFlight) -> bool:
-        """Detach a stuck flight: waiters get ``InflightTimeout``, an async leader's task is cancelled."""
+        """Detach a stuck flight: waiters get ``InflightTimeout``, an async leader's task is cancelled.
+
+        Returns False if it has ended, or its leader is ending it at this moment.
+        """
         with self.lock:
-            self._take_out(flight)
-            if flight.state is not RUNNING:
+            was_current = self._take_out(flight)
+            if flight.state is not RUNNING or not flight.fenced:
                 return False
+            flight.was_current = was_current
             flight.state = TIMED_OUT
             self.counters.timeouts += 1
             waiters, flight.waiters = flight.waiters, None
+        self.load_failed(flight, self._timed_out(flight))
         if waiters:
             wake(waiters)
         if isinstance(flight, TaskFlight) and flight.task is not None and not flight.loop.is_closed():
@@ -297,21 +341,56 @@ class FlightTable:
     def detach(self, key: Hashable) -> bool:
         """Fence the flight of *key*: those who wait still get its result, newcomers start anew."""
         with self.lock:
-            return self.table.pop(key, None) is not None
+            flight = self.table.get(key)
+            return flight is not None and self._take_out(flight)
+
+    def detach_tagged(self, tag: str) -> None:
+        """Fence the flights that bear *tag*, and those of which that is not known."""
+        with self.lock:
+            for flight in list(self.table.values()):
+                tags = getattr(flight, "tags", ())  # unset: its work has not begun
+                if tags is None or tag in tags:
+                    self._take_out(flight)
 
     def detach_all(self) -> int:
         """Fence every flight."""
         with self.lock:
-            count = len(self.table)
-            self.table.clear()
-        return count
+            return sum([self._take_out(flight) for flight in list(self.table.values())])
+
+    def forget_work(self) -> None:
+        """Forget what other threads were doing: after a fork the child has none of them."""
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """Go by another clock: what began later than it shows counts as begun now."""
+        now = read()
+        with self.lock:
+            for flight in list(self.table.values()):
+                flight.started = min(flight.started, now)
+
+    def set_aside(self) -> Any:
+        """Fence every flight and count anew, until what is returned is put back."""
+        with self.lock:
+            aside = {key: flight for key, flight in list(self.table.items()) if self._take_out(flight)}, Counters()
+            self.counters.swap(aside[1])
+        return aside
+
+    def put_back(self, aside: Any = None) -> None:
+        """Fence every flight, and go on with the counts set aside and the flights that run still (None: neither)."""
+        flights, counters = aside or ({}, Counters())
+        with self.lock:
+            self.detach_all()
+            for key, flight in flights.items():
+                if flight.state is RUNNING and not flight.over and self.table.setdefault(key, flight) is flight:
+                    flight.fenced = False
+                    flight.current = True  # last: from now on its leader ends it without the lock
+            self.counters.swap(counters)
 
     def cleanup(self) -> int:
         """Detach what is stuck or has lost its thread or loop; returns how many."""
         count = 0
         for flight in self.running():
-            if self._is_stuck(flight):
-                count += self.expire(flight)
+            if self._is_stuck(flight) and self.expire(flight):
+                count += 1
             elif self._is_dead(flight, None):
                 count += self._abandon_dead(flight)
         return count
@@ -350,12 +429,30 @@ class FlightTable:
             oldest=max((max(0.0, now - flight.started) for flight in flights), default=None),
         )
 
-    def _take_out(self, flight: InFlight) -> bool:
-        """Take *flight* out of the table; whether it was the current one of its key."""
-        if self.table.get(flight.key) is not flight:
-            return False
-        del self.table[flight.key]
-        return True
+    def _take_out(self, flight: InFlight, over: bool = False) -> bool:
+        """Take *flight* out of the table; whether it was the current one of its key.  Called with the lock held.
+
+        Args:
+            over: Its leader takes it out no more, even if it was about to.
+        """
+        try:
+            del flight.current
+            left = False
+        except AttributeError:
+            left = not flight.fenced  # by its leader, without the lock, at this moment or before
+            if not (left and over):
+                return False
+        try:
+            found = self.table.get(flight.key) is flight
+            flight.fenced = True
+            if found:
+                del self.table[flight.key]
+        except BaseException:  # interrupted, or by a key that cannot be hashed any more: as if never begun
+            flight.fenced = False
+            if not left:
+                flight.current = True
+            raise
+        return found or left
 
     def _is_stuck(self, flight: InFlight) -> bool:
         return self.timeout_s is not None and self.clock.read() >= flight.started + self.timeout_s
@@ -377,10 +474,17 @@ class FlightTable:
         was_running = flight.state is RUNNING
         if was_running:
             self.counters.cancelled += 1
+            flight.over = True  # counted: should its task be ended later, it is not counted again
         self.settle(flight, ABANDONED)
         if was_running and isinstance(flight, TaskFlight) and flight.task is not None and flight.loop.is_closed():
             lay_to_rest(flight.task)
         return was_running
+
+
+def set_apart(flight: InFlight) -> None:
+    """Have *flight*, which nobody else has seen yet, be led outside the table."""
+    del flight.current
+    flight.fenced = True
 
 
 def add_waiter(flight: InFlight, waiter: Any) -> None:
@@ -394,6 +498,14 @@ def remove_waiter(flight: InFlight, waiter: Any) -> None:
     """Take that back; called with the table's lock held."""
     if flight.waiters is not None:
         flight.waiters.pop(waiter, None)
+
+
+def wake_all(flight: InFlight, lock: threading.RLock) -> None:
+    """Wake whoever waits for *flight*, which has ended; who registers later sees that and does not wait."""
+    with lock:
+        waiters, flight.waiters = flight.waiters, None
+    if waiters:
+        wake(waiters)
 
 
 def wake(waiters: dict[Any, None]) -> None:
@@ -429,11 +541,16 @@ def lay_to_rest(task: Any) -> None:
     """End a task whose loop is closed, quietly: nobody can await it any more."""
     if task.done():
         return
-    task._log_destroy_pending = False  # what asyncio.gather() does to tasks of its own
+    keep_quiet(task)
     try:
         task.get_coro().close()
     except (RuntimeError, ValueError):  # it ignored GeneratorExit, or is running: it is past our help
         pass
+
+
+def keep_quiet(task: Any) -> None:
+    """Let the end of a loop before that of *task* go without a message."""
+    task._log_destroy_pending = False  # what asyncio.gather() does to tasks of its own
 
 
 def thread_lives(identifier: int) -> bool:
@@ -470,8 +587,13 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     for flights in list(_forkable):
-        flights.table.clear()
+        for flight in list(flights.table.values()):  # no look at a key here: its __hash__ may be anybody's
+            flight.fenced = True
+            if hasattr(flight, "current"):
+                del flight.current
+        flights.table.clear()  # whole: a leader that is not here may have been about to take its own out
         flights._watched.clear()
+        flights.forget_work()
     waiting.clear()
     _after_fork_in_parent()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from _thread import get_ident
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._clock import call_when
@@ -25,12 +25,13 @@ from memo._flight_table import (
     Work,
     add_waiter,
     graph,
+    keep_quiet,
     lay_to_rest,
     remove_waiter,
 )
 from memo._oneshot import PLAIN, refuse_one_shot
 
-__all__ = ("TaskFlights",)
+__all__ = ("Role", "TaskFlights", "outside_work")
 
 _inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
@@ -39,11 +40,31 @@ _DEPTH = 12
 """Calls that a launch nests, those of the event loop included."""
 
 
+class Role:
+    """What a caller turned out to be: for who must know when the call raised."""
+
+    __slots__ = ("led",)
+
+    def __init__(self) -> None:
+        self.led = False
+
+
+def outside_work() -> None:
+    """Have the present context belong to no flight's work: what it waits for, nobody waits for with it."""
+    _inside.set(None)
+
+
 class TaskFlights(FlightTable):
     """The running calls of a coroutine function: ``run`` answers one."""
 
     async def run(
-        self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], refresh: bool = False
+        self,
+        key: Hashable,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        refresh: bool = False,
+        background: bool = False,
+        role: Role | None = None,
     ) -> Any:
         """Answer one call of a coroutine function, by a flight of its own or by the one that runs.
 
@@ -61,14 +82,18 @@ class TaskFlights(FlightTable):
         try:
             if current is None or current.loop is not loop or self._is_stuck(current):
                 _need_depth(_DEPTH)
-                mine = self._new(key, loop, refresh)
+                mine = self._new(key, loop, refresh, background)
                 current = self._join_or_lead(mine, loop)
-                if current.state is RETURNED:
-                    return current.value  # a second look found it
+                if current is mine and mine.state is RETURNED:
+                    return mine.value  # a second look found it
             inherited = False
             while True:
                 if inside is not None and not _depend(inside, current):
-                    current = mine = self._new(key, loop, refresh)  # a recursion: straight through, outside the table
+                    if inherited:
+                        with self.lock:
+                            self._withdraw(current)
+                    # a recursion: straight through, outside the table
+                    current = mine = self._new(key, loop, refresh, background)
                     _depend(inside, current)
                 led = current is mine
                 try:
@@ -79,15 +104,19 @@ class TaskFlights(FlightTable):
                     if inside is not None:
                         _no_longer_depend(inside, current)
                 if led:
+                    if role is not None:
+                        role.led = True
                     return await self._own_end(current)
                 if joined and current.state is not ABANDONED:
                     break
                 if current.state is not ABANDONED:  # it ended before this call could join it
-                    mine = self._new(key, loop, refresh)
+                    mine = self._new(key, loop, refresh, background)
                     current = self._join_or_lead(mine, loop)
+                    if current is mine and mine.state is RETURNED:
+                        return mine.value
                     inherited = False
                     continue
-                mine = self._new(key, loop, refresh)
+                mine = self._new(key, loop, refresh, background)
                 current = self._succeed(current, mine, joined)
                 inherited = joined and current is not mine
         except BaseException:
@@ -96,10 +125,15 @@ class TaskFlights(FlightTable):
                 mine.was_current = False
                 mine.heir = None
                 mine.state = ABANDONED
-                if key in self.table and self.table[key] is mine:
-                    del self.table[key]
+                try:
+                    del mine.current
+                except AttributeError:  # somebody else took it out
+                    pass
+                else:
+                    if key in self.table and self.table[key] is mine:
+                        del self.table[key]
             raise
-        self._count_joined(refresh)
+        self._count_joined(refresh or background)
         if current.state is not RETURNED:
             self._raise_shared(current)
         return self._taken(current)
@@ -134,9 +168,13 @@ class TaskFlights(FlightTable):
             else:
                 return current
 
-    def _new(self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool) -> TaskFlight:
+    def _new(
+        self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool, background: bool
+    ) -> TaskFlight:
         flight = TaskFlight()
-        flight.over = flight.led = False
+        flight.background = background
+        flight.over = flight.led = flight.fenced = False
+        flight.current = True
         flight.refresh = refresh
         flight.waiters = None
         flight.present = 1  # the leader
@@ -174,9 +212,8 @@ class TaskFlights(FlightTable):
     ) -> None:
         """Begin the work of *flight* in a task, in the context of its first caller."""
         loop = flight.loop
-        flight.led = True
         self.counters.started += 1
-        if flight.refresh:
+        if flight.refresh or flight.background:
             self.counters.refreshes += 1
         flight.work.within = inside
         entered = _inside.set(flight.work)
@@ -190,29 +227,38 @@ class TaskFlights(FlightTable):
         finally:
             _inside.reset(entered)
         flight.task = task
-        if flight.state is RUNNING:  # an eager task factory may have ended it already
-            if self.timeout_s is not None:
-                self._watch(flight, loop)
-            task.add_done_callback(lambda task: self._task_done(flight, task))
+        if flight.background:
+            keep_quiet(task)
+        if task.done():  # an eager task factory was at work
+            return
+        task.add_done_callback(lambda task: self._task_done(flight, task))
+        if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
+            task.cancel()
+        elif self.timeout_s is not None:
+            self._watch(flight, loop)
 
     async def _work(self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function, and end *flight* in the same step in which it ends.
 
         Returns what nobody asks the task for, unless the flight was given up before.
         """
+        flight.led = True
         try:
+            if self.tags_of is not None:
+                flight.tags = self.tags_of(*args, **kwargs)
             value = await self.call(*args, **kwargs)
             if type(value) not in PLAIN:
                 refuse_one_shot(self.name, value)
         except Exception as error:
             self.counters.failed += 1
             given_up = flight.state is ABANDONED
+            self.load_failed(flight, error)
             self.settle(flight, RAISED, error=error)
             if given_up:
                 raise
             return None
         except BaseException:
-            self.counters.cancelled += 1
+            self.counters.cancelled += not flight.over
             self.settle(flight, ABANDONED)
             raise
         else:
@@ -226,8 +272,8 @@ class TaskFlights(FlightTable):
             self._watched.get(flight.loop, {}).pop(flight, None)
             if flight.alarm is not None:
                 flight.alarm()
-        if flight.state is RUNNING:  # cancelled before its first step
-            self.counters.cancelled += 1
+        if not flight.led:  # cancelled before its first step
+            self.counters.cancelled += not flight.over
             self.settle(flight, ABANDONED)
         if not task.cancelled():
             task.exception()  # its callers have it; the loop need not report it
@@ -240,12 +286,13 @@ class TaskFlights(FlightTable):
         assert self.timeout_s is not None
         due = self._watched.get(loop)
         if due is None:
-            for other in [other for other in self._watched if other.is_closed()]:
-                self._watched.pop(other, None)
+            for other in list(self._watched):  # list() is one step: the threads of other loops add theirs meanwhile
+                if other.is_closed():
+                    self._watched.pop(other, None)
             due = self._watched[loop] = {}
             loop.call_later(self.timeout_s, self._ring, loop)
         due[flight] = loop.time() + self.timeout_s
-        flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
+        self._set_alarm(flight)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         """Expire what is due on *loop*, and set its timer for the next."""
@@ -259,6 +306,19 @@ class TaskFlights(FlightTable):
             self.expire(flight)
         self._watched.pop(loop, None)
 
+    def follow(self, read: Callable[[], float]) -> None:
+        super().follow(read)
+        for due in list(self._watched.values()):
+            for flight in list(due):
+                if flight.alarm is not None:
+                    flight.alarm()
+                self._set_alarm(flight)
+
+    def _set_alarm(self, flight: TaskFlight) -> None:
+        """Have a clock that is advanced by hand expire *flight*, too."""
+        assert self.timeout_s is not None
+        flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
+
     async def _attend(
         self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool, inherited: bool
     ) -> bool:
@@ -268,10 +328,10 @@ class TaskFlights(FlightTable):
                 return inherited
             if not led and not inherited:
                 flight.present += 1
+                flight.joined += 1
             future = loop.create_future()
             waiter = (loop, future)
             add_waiter(flight, waiter)
-            flight.joined += not led
         try:
             if flight.loop is loop:
                 await future
@@ -296,12 +356,14 @@ class TaskFlights(FlightTable):
     def _leave(self, flight: TaskFlight, waiter: object, led: bool) -> bool:
         """Take a cancelled waiter out; whether it was the last, so that the flight was abandoned."""
         with self.lock:
-            flight.present -= 1
-            flight.joined -= not led
+            if led:
+                flight.present -= 1
+            else:
+                self._withdraw(flight)
+            if flight.state is not RUNNING:
+                return False  # whoever ended it walks through those whom it wakes: leave them as they are
             remove_waiter(flight, waiter)
-            if flight.state is ABANDONED and flight.heir is not None and not led:
-                flight.heir.present -= 1
-            if flight.state is not RUNNING or flight.present > 0:
+            if flight.present > 0:
                 return False
             flight.was_current = self._take_out(flight)
             flight.heir = None

@@ -18,9 +18,10 @@ from memo._flight_table import (
     add_waiter,
     graph,
     remove_waiter,
+    set_apart,
     thread_lives,
     waiting,
-    wake,
+    wake_all,
 )
 from memo._oneshot import PLAIN, refuse_one_shot
 
@@ -37,8 +38,14 @@ class ThreadFlights(FlightTable):
     and ``lead`` for whoever has no wrapper.
     """
 
-    def enter(self, mine: InFlight, key: Hashable, now: float, refresh: bool = False) -> bool:
+    def enter(
+        self, mine: InFlight, key: Hashable, now: float, refresh: bool = False, background: bool = False
+    ) -> bool:
         """Lead the flight of *key* as *mine*, begun *now*, or wait for the one that runs.
+
+        Args:
+            refresh: It supersedes a running load.
+            background: It is no call, and does not count as one.
 
         Returns:
             True: the caller leads: it runs the function and then calls ``landed`` or ``failed``.
@@ -48,7 +55,8 @@ class ThreadFlights(FlightTable):
             InflightTimeout: The flight that the caller had joined is older than the timeout.
             Exception: What the work of the flight that the caller had joined raised.
         """
-        mine.over = mine.led = False
+        mine.over = mine.led = mine.fenced = False
+        mine.current = True
         mine.refresh = refresh
         mine.waiters = None
         mine.present = mine.joined = 0
@@ -73,14 +81,20 @@ class ThreadFlights(FlightTable):
                 if current.over:  # this thread's own, whose end it could not tell
                     self._abandon_dead(current)
                     continue
+                set_apart(mine)
                 break  # a recursion with the same key: run straight through, outside the table
-            if self._is_stuck(current):
+            # Its leader is about to take it out, without the lock.  A fence may have passed it by, so what it
+            # returns is not for this call; but to wait it must, or two would run at the same time.
+            leaving = not hasattr(current, "current") and not current.fenced
+            if not leaving and self._is_stuck(current):
                 self.expire(current)
                 continue
             inherited = False
             while (joined := self._wait(current, me, inherited)) is not None:
+                if leaving and current.state is RETURNED:
+                    break
                 if current.state is RETURNED or (joined and current.state is not ABANDONED):
-                    self._count_joined(refresh)
+                    self._count_joined(refresh or background)
                     if current.state is not RETURNED:
                         self._raise_shared(current)
                     mine.value = self.hand_out(current.value)
@@ -91,11 +105,15 @@ class ThreadFlights(FlightTable):
                 if current is mine:
                     break
                 inherited = joined
-            if joined is None or current is mine:
-                break  # lead: straight through, since to wait would close a circle, or as the successor
+                leaving = False
+            if joined is None:
+                set_apart(mine)
+                break  # to wait would close a circle: run straight through
+            if current is mine:
+                break  # lead as the successor
         mine.led = True
         self.counters.started += 1
-        if refresh:
+        if refresh or background:
             self.counters.refreshes += 1
         return True
 
@@ -103,30 +121,32 @@ class ThreadFlights(FlightTable):
         """End the flight that the caller led; returns what it is to get of *value*."""
         if type(value) not in PLAIN:
             refuse_one_shot(self.name, value)
-        key = mine.key
-        table = self.table
-        try:
-            # inside the try: an interrupt that strikes between the two would leave the lock held.  A
-            # with statement takes three times as long
-            self.lock.acquire()
+        with self.lock:
             self.counters.completed += 1
-            if table.get(key) is mine:
-                del table[key]
+            self._take_out(mine)
             if mine.state is RUNNING:
                 mine.value = value
                 mine.state = RETURNED
-        finally:
-            self.lock.release()
-        if mine.waiters is not None:  # nobody adds to them any more
-            wake(mine.waiters)
+        if mine.waiters is not None:
+            wake_all(mine, self.lock)
         return value
 
-    def lead(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], refresh: bool = False) -> Any:
+    def lead(
+        self,
+        key: Hashable,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        refresh: bool = False,
+        background: bool = False,
+    ) -> Any:
         """Answer one call of a plain function, as a generated wrapper does inline."""
         mine = InFlight()
+        mine.background = background
         try:
-            if not self.enter(mine, key, self.clock.read(), refresh):
+            if not self.enter(mine, key, self.clock.read(), refresh, background):
                 return mine.value
+            if self.tags_of is not None:
+                mine.tags = self.tags_of(*args, **kwargs)
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
             mine.over = True
@@ -141,9 +161,12 @@ class ThreadFlights(FlightTable):
             self.settle(mine, ABANDONED)  # a caller who was interrupted, or got another's error, before it led
             return
         if mine.state is not RUNNING and mine.state is not TIMED_OUT:
+            if mine.waiters:  # interrupted after the end of the flight and before they were woken
+                wake_all(mine, self.lock)
             return
         if isinstance(error, Exception):
             self.counters.failed += 1
+            self.load_failed(mine, error)
             self.settle(mine, RAISED, error=error)
         else:
             self.counters.cancelled += 1
@@ -169,17 +192,23 @@ class ThreadFlights(FlightTable):
                 pass
 
         with graph:
-            if _circle_of_threads(flight, me):
-                return None
-            waiting[me] = flight
+            closes = _circle_of_threads(flight, me)
+            if not closes:
+                waiting[me] = flight
+        if closes:
+            if inherited:
+                with self.lock:
+                    self._withdraw(flight)
+            return None
         alarm = None
         try:
             with self.lock:
                 if flight.state is not RUNNING:
                     return inherited
                 add_waiter(flight, open_gate)
-                flight.present += not inherited
-                flight.joined += 1
+                if not inherited:
+                    flight.present += 1
+                    flight.joined += 1
             ends = None
             looks = 0
             if self.timeout_s is not None:
@@ -193,8 +222,10 @@ class ThreadFlights(FlightTable):
                     break
                 looks += flight.over
                 if (ends is not None and time.monotonic() >= ends) or self._is_stuck(flight):
-                    self.expire(flight)
-                elif looks > _PATIENCE or not thread_lives(flight.leader):
+                    if self.expire(flight):
+                        break
+                    ends = None  # its leader is at the end
+                if looks > _PATIENCE or not thread_lives(flight.leader):
                     self._abandon_dead(flight)
         finally:
             if alarm is not None:

@@ -4,11 +4,14 @@ One engine for threads and for coroutines; no decorator in it.  ``_flight_table`
 both, ``_flight_threads`` and ``_flight_tasks`` how each waits.
 """
 
-from memo._flight_table import RETURNED, RUNNING, Counters, InFlight, TaskFlight, wake
-from memo._flight_tasks import TaskFlights
+from memo._flight_table import RETURNED, RUNNING, TIMED_OUT, Counters, InFlight, TaskFlight, wake, wake_all
+from memo._flight_tasks import Role, TaskFlights, outside_work
 from memo._flight_threads import ThreadFlights
 
-__all__ = ("RETURNED", "RUNNING", "Counters", "Flights", "InFlight", "TaskFlight", "wake")
+__all__ = (
+    "RETURNED", "RUNNING", "TIMED_OUT", "Counters", "Flights", "InFlight", "Role", "TaskFlight",
+    "outside_work", "wake", "wake_all",
+)  # fmt: skip
 
 
 class Flights(ThreadFlights, TaskFlights):

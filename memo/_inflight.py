@@ -1,15 +1,18 @@
 """``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
 
-from collections.abc import Callable, Hashable, Iterable
+from _thread import get_ident
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, overload
 
 from memo._calls import KeyOptions, check_key_options
 from memo._decorated import Decorated
-from memo._flights import Flights, InFlight
+from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
 from memo._layer import Layer
+from memo._oneshot import PLAIN, refuse_one_shot
 from memo._placement import Decorator, P, Placement, R, check_common
 from memo._registry import Registry
+from memo._tags import Tags, TagsOption, check_tags
 from memo._units import Duration, seconds
 
 __all__ = ("dedupe_inflight",)
@@ -29,9 +32,12 @@ class _InflightLayer(Layer):
         keys: KeyOptions,
         clock: Callable[[], float] | None,
         takes_instance: bool | None,
+        tags: Tags,
     ) -> None:
         self.timeout_s = timeout_s
-        super().__init__("dedupe_inflight", function, keys, clock, takes_instance)
+        super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
+        if tags.function is not None:
+            self.flights.tags_of = self.tags_of
         self.flights.explain = self.generated.explain
 
     def prepare(self) -> None:
@@ -43,6 +49,18 @@ class _InflightLayer(Layer):
             "Flight": InFlight,
             "enter": flights.enter,
             "finish": flights.finish,
+            "setdefault": flights.table.setdefault,
+            "pop": flights.table.pop,
+            "counters": flights.counters,
+            "lock": flights.lock,
+            "wake_all": wake_all,
+            "get_ident": get_ident,
+            "RUNNING": RUNNING,
+            "RETURNED": RETURNED,
+            "PLAIN": PLAIN,
+            "refuse_one_shot": refuse_one_shot,
+            "name": flights.name,
+            "AttributeError": AttributeError,
             "failed": flights.failed,
             "run": flights.run,
             "function": self.shape.function,
@@ -50,7 +68,10 @@ class _InflightLayer(Layer):
         }
 
     def template(self) -> str:
-        return _AWAIT if self.shape.is_async else _CALL
+        if self.shape.is_async:
+            return _AWAIT
+        tags = "" if self.tags.function is None else "    $flight.tags = $tags_of(<pass>)\n"
+        return _CALL.replace("<tags>\n", tags)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated, self.instances, self.name, self.fence_others, prefix)
@@ -61,20 +82,65 @@ class _InflightLayer(Layer):
         else:
             self.flights.detach(self.generated.key_of(*call[0], **call[1]))
 
-    def sweep(self) -> tuple[int, int, int]:
-        return 0, self.flights.cleanup(), 0
+    def drop_tagged(self, tag: str) -> int:
+        if self.tags.function is not None:
+            self.flights.detach_tagged(tag)
+        return 0
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        yield 0, self.flights.cleanup(), 0
 
     def empty(self) -> None:
         self.flights.detach_all()
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.flights.follow(read)
+
+    def set_aside(self) -> Any:
+        return self.flights.set_aside()
+
+    def put_back(self, aside: Any = None) -> None:
+        self.flights.put_back(aside)
 
 
 _CALL = """\
 <prelude>
 $flight = $Flight()
 try:
-    if $enter($flight, <whole key>, $clock()):
-        return $finish($flight, $function(<pass>))
-    return $flight.value
+    $flight.over = $flight.led = $flight.fenced = $flight.refresh = False
+    $flight.current = True
+    $flight.waiters = None
+    $flight.present = $flight.joined = 0
+    $flight.state = $RUNNING
+    $flight.started = $clock()
+    $flight.leader = $get_ident()
+    $flight.key = $k = <whole key>
+    try:
+        $leads = $setdefault($k, $flight) is $flight
+    except $TypeError:
+        $leads = False
+    if $leads:
+        $flight.led = True
+        $counters.started += 1
+    elif not $enter($flight, $k, $flight.started):
+        return $flight.value
+<tags>
+    $result = $function(<pass>)
+    if $type($result) not in $PLAIN:
+        $refuse_one_shot($name, $result)
+    try:
+        del $flight.current
+    except $AttributeError:
+        pass
+    else:
+        $pop($k, None)
+        $flight.value = $result
+        $flight.state = $RETURNED
+        $counters.completed += 1
+        if $flight.waiters is not None:
+            $wake_all($flight, $lock)
+        return $result
+    return $finish($flight, $result)
 except $BaseException as $error:
     $flight.over = True
     $failed($flight, $error)
@@ -96,6 +162,7 @@ def dedupe_inflight(
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     typed: bool = False,
+    tags: TagsOption = (),
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -108,6 +175,7 @@ def dedupe_inflight(
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     typed: bool = False,
+    tags: TagsOption = (),
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -138,6 +206,8 @@ def dedupe_inflight(
         key: Makes the key of a call of its arguments (defaults filled in, without self or cls).
         ignore: Names of parameters to leave out of the key.
         typed: Arguments of different types have different keys.
+        tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
+            names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; measures the age of a running call.
@@ -158,9 +228,10 @@ def dedupe_inflight(
     timeout_s = seconds(timeout, where=where, option="timeout")
     keys = check_key_options(where, key, ignore, typed)
     check_common(where, name, registry, clock)
+    found_tags = check_tags(where, tags)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _InflightLayer(function, timeout_s, keys, clock, takes_instance)
+        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags)
 
     decorator = Decorator(Placement(where, make, name, registry))
     if function is None:

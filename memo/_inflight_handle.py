@@ -1,6 +1,7 @@
 """The handle ``f.inflight``: the running calls of a decorated function."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._calls import Generated
@@ -12,8 +13,9 @@ __all__ = ("FenceOthers", "InflightHandle")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
-FenceOthers = Callable[[tuple[tuple[Any, ...], dict[str, Any]] | None], None]
-"""Fences the running calls of the other layers of a stack: those of one call, or all (None)."""
+FenceOthers = Callable[[tuple[tuple[Any, ...], dict[str, Any]] | None], AbstractContextManager[None]]
+"""Fences the running calls of the other layers of a stack while something is changed: those of one call, or
+all (None)."""
 
 
 class InflightHandle(Generic[P, R_co]):
@@ -58,12 +60,9 @@ class InflightHandle(Generic[P, R_co]):
 
         Its result is not stored.  Returns whether there was one.
         """
-        key = self._generated.key_of(*self._prefix, *args, **kwargs)
-        refusal = self._generated.explain(key)
-        if refusal is not None:
-            raise refusal
-        self._fence_others(((*self._prefix, *args), kwargs))
-        return self._flights.detach(key)
+        key = self._generated.checked_key_of(*self._prefix, *args, **kwargs)
+        with self._fence_others(((*self._prefix, *args), kwargs)):
+            return self._flights.detach(key)
 
     def cleanup(self) -> int:
         """Detach the calls that are older than the timeout, or whose thread or loop died; how many."""

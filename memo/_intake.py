@@ -20,13 +20,13 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from memo._events import BATCH, EXPIRE, Columns, EventCache, Raw, ended_at
 from memo._key_text import Failure, failure_text, stored_key
+from memo._pace import in_slices
 from memo._totals import PER_SLICE, Totals
 from memo._window_records import Outcome
 
@@ -35,14 +35,17 @@ __all__ = ("LIMIT", "NOTE", "Intake")
 log = logging.getLogger("memo")
 
 _INF = math.inf
-LIMIT = 8 * BATCH  # queue length at which a recorder waits for its turn to fold
+LIMIT = 4 * BATCH  # queue length at which a recorder waits for its turn to fold
+
+_HELD = ("_anchor", "_dated", "_high", "_kept", "_last", "_offset", "_totals")  # what is set aside and put back
 
 # What note() does, as source for a generated wrapper, which saves it a call.
 # Each $word is a key of note_names(); $started, $ended and $k (the key, ready to be kept) are the wrapper's own.
 NOTE = """\
-if 0.0 <= $ended - $started < $inf and $ended >= $intake._last:
+$took = $ended - $started
+if 0.0 <= $took < $inf and $ended >= $intake._last:
     $intake._last = $ended
-    $append(($ended, $started, "ok", $k))
+    $pending.append(($ended, $took, "ok", $k))
     if $len($pending) >= $batch:
         $relieve($len($pending))
 else:
@@ -103,12 +106,13 @@ class Intake:
         self._everything = only is None
         self._clock = clock
         self._wall = wall
-        self._pending: deque[Raw] = deque()  # no lock: append and popleft are atomic; only the lock's holder pops
+        self._pending: list[Raw] = []  # no lock: append and del are atomic; only the lock's holder takes from its front
         self._last = -math.inf  # no lock: latest end or read; a lost write only delays noticing that time went back
-        # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy` then keeps
-        # it from changing what that section is looking at. The lock guards all that follows.
+        # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy`, how many
+        # such sections are open, then keeps it from changing what the outer one is looking at. The lock guards all
+        # that follows.
         self._lock = threading.RLock()
-        self._busy = False
+        self._busy = 0
         self._folding = False
         self._kept = EventCache(max_events, self._span_s)
         self._totals = Totals(self._span_s)
@@ -157,12 +161,13 @@ class Intake:
         Applies no `only`. Times that are not finite are logged to logger "memo", and the event is dropped.
         """
         # Of times that are no numbers or not finite, the comparison is false.
-        if 0.0 <= ended - started < _INF and ended >= self._last:
+        took = ended - started
+        if 0.0 <= took < _INF and ended >= self._last:
             self._last = ended
         elif not self._take_odd(started, ended):
             return
         pending = self._pending
-        pending.append((ended, started, detail, key))
+        pending.append((ended, max(0.0, took), detail, key))
         if len(pending) >= BATCH:
             self._relieve(len(pending))
 
@@ -171,7 +176,6 @@ class Intake:
         return {
             "intake": self,
             "pending": self._pending,
-            "append": self._pending.append,
             "relieve": self._relieve,
             "note": self.note,
             "batch": BATCH,
@@ -218,9 +222,9 @@ class Intake:
         A clock read under the lock, after everything before it was folded, is below what was folded only if the clock
         went back: a thread that merely came late cannot make it so.
         """
-        with self._held():
+        with self._held() as alone:
             reading = self._reading()
-            if reading < self._high:
+            if alone and reading < self._high:
                 self._continue_from(reading)
 
     def _continue_from(self, reading: float) -> None:
@@ -231,22 +235,23 @@ class Intake:
         if self._lock.acquire(blocking=waiting >= LIMIT):
             try:
                 if not self._busy:
-                    self._busy = True
+                    self._busy = 1
                     try:
                         self._drain(LIMIT)
                     finally:
-                        self._busy = False
+                        self._busy = 0
             finally:
                 self._lock.release()
 
     def _drain(self, most: int) -> None:
         """Fold what is pending, at most so many events. Lock held."""
-        pending, popleft = self._pending, self._pending.popleft
+        pending = self._pending
         while most > 0 and pending:
-            size = min(len(pending), BATCH, most)
-            most -= size
+            batch = pending[: min(BATCH, most)]
+            most -= len(batch)
             self._folding = True
-            self._fold([popleft() for _ in range(size)])
+            del pending[: len(batch)]
+            self._fold(batch)
             self._folding = False
 
     def _fold(self, batch: list[Raw]) -> None:
@@ -259,7 +264,7 @@ class Intake:
         self._high = max(self._high, ordered[-1])
         if self._offset:
             shift = self._offset
-            batch = [(ended + shift, started + shift, detail, key) for ended, started, detail, key in batch]
+            batch = [(ended + shift, took, detail, key) for ended, took, detail, key in batch]
             columns = Columns.of(batch)
         kept = self._kept
         kept.expire(batch[-1][0], EXPIRE)
@@ -270,20 +275,21 @@ class Intake:
     def _held(self) -> Iterator[bool]:
         """Hold the lock, with everything folded; yields False in a call that interrupted another of this thread."""
         with self._lock:
-            if self._busy:
-                yield False
-                return
-            self._busy = True
+            alone = not self._busy
+            self._busy += 1
             try:
-                # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
-                self._drain(len(self._pending))
-                yield True
+                if alone:
+                    # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
+                    self._drain(len(self._pending))
+                yield alone
             finally:
-                self._busy = False
+                self._busy -= 1
 
     def _now(self) -> float:
         """The window's own time. Lock held, everything folded."""
         reading = self._reading()
+        if self._busy > 1:  # the interrupted section may have read the clock before, and must not find it gone back
+            return max(reading, self._high) + self._offset
         if reading < self._high:
             self._continue_from(reading)
         else:
@@ -295,6 +301,8 @@ class Intake:
         return reading + self._offset
 
     def _forget(self, now: float) -> None:
+        if self._busy > 1:
+            return
         # One slice more than the edge asks for, lest rounding take one that the window still touches.
         self._totals.forget(self._totals.index(now - self._span_s) // PER_SLICE - 1)
 
@@ -303,19 +311,21 @@ class Intake:
     def cleanup(self) -> int:
         """Remove kept events and histograms that are out of the window by their age; returns how many events.
 
-        The lock is let go between slices of a thousand events.
+        Works in slices of a thousand events and lets other threads run in between.
         """
-        removed = 0
-        while True:
+        return in_slices(self.expire_events())
+
+    def expire_events(self) -> Iterator[int]:
+        """Do that slice by slice, without the lock in between: how many events, for each."""
+        expired = EXPIRE
+        while expired == EXPIRE:
             with self._held() as alone:
                 if not alone:
-                    return removed
+                    return
                 now = self._now()
                 self._forget(now)
                 expired = self._kept.expire(now, EXPIRE)
-            removed += expired
-            if expired < EXPIRE:
-                return removed
+            yield expired
 
     def clear(self) -> None:
         """Forget all events and totals. `dropped`, a counter, stays."""
@@ -330,6 +340,28 @@ class Intake:
         while old:
             old.popleft()
 
+    def exchange(self, held: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
+        """Hold what an earlier call returned, or nothing, like a new recorder (None); returns what was held until now.
+
+        Raises:
+            RuntimeError: The call interrupted another of this thread.
+        """
+        with self._held() as alone:
+            if not alone:
+                raise RuntimeError(f"{self.where}: its window cannot be set aside in the middle of a look at it.")
+            before = tuple(getattr(self, name) for name in _HELD)
+            if held is not None:
+                for name, value in zip(_HELD, held, strict=True):
+                    setattr(self, name, value)
+                return before
+            self._kept = EventCache(int(self._kept.maxsize), self._span_s)
+            self._totals = Totals(self._span_s)
+            self._last = self._high = -_INF
+            self._offset = 0.0
+            self._dated = True
+            self._anchor = self._wall() - self._reading()
+            return before
+
     def _after_fork_in_child(self) -> None:
         """Make the recorder usable in a forked child, where the holder of the lock may not exist.
 
@@ -337,7 +369,7 @@ class Intake:
         totals are torn, and the child starts empty.
         """
         self._lock = threading.RLock()
-        self._busy = False
+        self._busy = 0
         if self._folding:
             self._folding = False
             self.clear()

@@ -12,14 +12,14 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeAlias
 
-__all__ = ("BIG", "LONGEST", "Failure", "KeyText", "failure_text", "label", "short_text", "stored_key")
+__all__ = ("BIG", "ITEMS", "LONGEST", "Failure", "KeyText", "failure_text", "label", "short_text", "stored_key")
 
 Failure: TypeAlias = tuple[str | None, str | None]
 """The type's name and the message of an error; None where there was no exception to ask."""
 
 LONGEST = 200  # longest text of a key or a message, in characters
 BIG = 1 << 63  # integers from here on are kept as text
-_ITEMS = 8  # elements shown of a container
+ITEMS = 8  # elements shown of a container
 _DEPTH = 3  # containers shown within each other
 
 
@@ -37,7 +37,7 @@ def _cut(text: str) -> str:
 def _joined(parts: Iterator[str], total: int) -> str:
     shown: list[str] = []
     room = LONGEST
-    for part in islice(parts, _ITEMS):
+    for part in islice(parts, ITEMS):
         shown.append(part)
         room -= len(part)
         if room < 0:
@@ -78,7 +78,7 @@ def _repr(value: Any, depth: int) -> str:
             return _cut(f"{kind.__name__}({_plain_slice(value)!r})")
         if isinstance(value, list | tuple | set | frozenset | dict | deque):
             built_in = kind in (list, tuple, set, frozenset, dict)
-            if built_in or len(value) > _ITEMS:
+            if built_in or len(value) > ITEMS:
                 return _cut(_container_text(value, depth))
         return _cut(repr(value))
     return _cut(f"<unprintable {kind.__name__}>")
@@ -111,7 +111,7 @@ def stored_key(key: Any) -> object:
         if -BIG < key < BIG:
             return key
     elif kind is tuple:
-        if len(key) <= _ITEMS:
+        if len(key) <= ITEMS:
             for part in key:
                 kind = type(part)
                 if kind is str or kind is bytes:

@@ -1,19 +1,49 @@
 """What one decorator adds to one function, and how the layers of a stack are found."""
 
+import contextlib
 import functools
 import types
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from memo._calls import Generated, KeyOptions, Shape
 from memo._clock import Clock
 from memo._instances import InstanceRef, Instances
-from memo._registry import Record
+from memo._registry import Part, Record
+from memo._switch import is_off, off_for_good
+from memo._tags import NO_TAGS, Tags
 
 __all__ = ("HANDLES", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of")
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
+
+
+_GATE = """\
+if $is_off():
+    return <await>$function(<pass>)
+"""
+_ALWAYS_OFF = """\
+return <await>$function(<pass>)
+"""
+
+
+_NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _fenced(
+    above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
+) -> Iterator[None]:
+    """Fence the layers *below* and *above*, each given innermost first, and those above again at the end."""
+    for part in (*below, *above):
+        part.fence(call)
+    try:
+        yield
+    finally:
+        for part in above:
+            part.fence(call)
 
 
 class Layer:
@@ -25,6 +55,7 @@ class Layer:
         options: The key's options.
         clock: What reads the time, or None for the default clock.
         takes_instance: Whether the first parameter is an instance; None: to be guessed.
+        tags: What it was told about tags.
     """
 
     kind = ""
@@ -36,14 +67,23 @@ class Layer:
         options: KeyOptions,
         clock: Callable[[], float] | None,
         takes_instance: bool | None,
+        tags: Tags = NO_TAGS,
     ) -> None:
         self.shape = Shape(function, where, takes_instance)
+        self.tags = tags
         self.clock = Clock(clock)
         self.instances = Instances(self.shape.qualname, self.collected)
         self.record: Record | None = None
         self.prepare()
         self.generated = Generated(self.shape, options, self.template, self.internals(), self.instances)
+        self.generated.assign("is_off", self.is_off)
+        self.generated.assign("tags_of", self.tags_of)
+        self._learn_tags()
+        self._off_for_good = off_for_good()
+        if self._off_for_good:
+            self.generated.set_gate(_ALWAYS_OFF)
         self.clock.on_exchange(functools.partial(self.generated.assign, "clock"))
+        self.clock.on_exchange(self.follow, at_once=False)
 
     def prepare(self) -> None:
         """Make what the template needs; the shape is known, the wrapper not made yet."""
@@ -59,6 +99,34 @@ class Layer:
     def take_instance(self) -> None:
         """Learn that the function is a method after all."""
         self.generated.take_instance()
+        self._learn_tags()
+
+    # -- tags
+
+    def _learn_tags(self) -> None:
+        function = self.tags.function
+        self._ask_tags = None if function is None else self.generated.teller(function)
+
+    def tags_of(self, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        """The tags of one call that ``tags=`` computes; None if it cannot."""
+        if self._ask_tags is None:
+            return ()
+        return self.tags.of_call(self.shape.qualname, self._ask_tags, args, kwargs)
+
+    def drop_tagged(self, tag: str) -> int:
+        """Drop what bears *tag*, and let no running call that bears it serve newcomers; how many entries went."""
+        return 0
+
+    # -- the off switch
+
+    def watch_switch(self, on: bool) -> None:
+        """Look at each call whether the function is switched off; no call pays for that otherwise."""
+        if not self._off_for_good:
+            self.generated.set_gate(_GATE if on else None)
+
+    def is_off(self) -> bool:
+        """Whether a call in the present context goes straight to the function."""
+        return self.record is not None and is_off(self.record)
 
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
@@ -66,22 +134,39 @@ class Layer:
     def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
 
-    def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
-        """Do that in the other layers of the stack, which would hand a newcomer what is being invalidated."""
-        for part in () if self.record is None else self.record.parts:
-            if part is not self:
-                part.fence(call)
+    def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> AbstractContextManager[None]:
+        """Do that in the other layers of the stack, around a change that makes outdated what this layer holds.
+
+        Those below before the change, so that it is not undone by what they hand out.  Those above before it,
+        and again after it: a flight that was begun up there meanwhile may have been given the old value.
+        """
+        parts = () if self.record is None else self.record.parts
+        if len(parts) < 2:
+            return _NOTHING
+        here = next(place for place, part in enumerate(parts) if part is self)
+        return _fenced(tuple(reversed(parts[:here])), tuple(reversed(parts[here + 1 :])), call)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> Any:
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError
 
-    def sweep(self) -> tuple[int, int, int]:
-        """Drop what is expired or stuck; how many entries, flights and window events went."""
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
         raise NotImplementedError
 
     def empty(self) -> None:
         """Drop everything."""
+        raise NotImplementedError
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """Go by another clock, which may have been put back."""
+
+    def set_aside(self) -> Any:
+        """Hold nothing and have counted nothing, as if newly decorated, until what is returned is put back."""
+        raise NotImplementedError
+
+    def put_back(self, aside: Any = None) -> None:
+        """Drop what is held now, and hold what was set aside as it was then; None: nothing."""
         raise NotImplementedError
 
     def handle(self) -> Any:

@@ -84,6 +84,16 @@ class Queue(Node):
         node.newer = self
         newest.newer = self.older = node
 
+    @staticmethod
+    def remove(node: Node) -> None:
+        """Take *node* out of its queue, if it hangs in one.
+
+        It forgets its neighbours: whoever still holds it must not keep those alive that follow.
+        """
+        if hasattr(node, "newer"):
+            _unlink(node)
+            del node.older, node.newer
+
     def __iter__(self) -> Iterator[Node]:
         """The nodes, oldest first."""
         node = self.newer
@@ -192,6 +202,11 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         self._small_most = max(1, self.maxsize // _SMALL_SHARE)
         self._main_most = self.maxsize - self._small_most
 
+    @property
+    def queues(self) -> tuple[Queue, Queue]:
+        """The small queue and the main queue."""
+        return self._small, self._main
+
     def _new_nodes(self) -> dict[K, Any]:
         return {}
 
@@ -240,6 +255,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
             node.mark = (-uses << 1) | (old.mark & 1)
             node.older, node.newer = old.older, old.newer
             node.older.newer = node.newer.older = node
+            del old.older, old.newer  # it hangs nowhere any more
             self.nodes[key] = node
         (self._main if old.mark & 1 else self._small).size += difference
         if self._weighs:

@@ -191,11 +191,11 @@ class Recorder(Intake):
                         counts[part] += calls
                         errors[part] += failed
                         seconds[part] += took
-        for ended, started, detail, _ in raws:
+        for ended, took, detail, _ in raws:
             part = min(max(int((ended - begin) // part_s), 0), parts - 1)
             counts[part] += 1
             errors[part] += type(detail) is tuple
-            seconds[part] += max(0.0, ended - started)
+            seconds[part] += took
         return begin, part_s, anchor, list(zip(counts, errors, seconds, strict=True))
 
     def sparkline(self, width: int = 24) -> str:
@@ -295,8 +295,8 @@ def _utc(epoch_s: float) -> datetime:
 
 
 def _event(anchor: float, raw: Raw) -> Event:
-    ended, started, detail, key = raw
-    at, duration = _utc(anchor + started), max(0.0, ended - started)
+    ended, duration, detail, key = raw
+    at = _utc(anchor + ended - duration)
     if isinstance(detail, tuple):
         return Event(at, duration, "error", label(key), detail[0], detail[1])
     return Event(at, duration, "ok" if detail == "ok" else "cancelled", label(key), None, None)

@@ -7,7 +7,7 @@ from collections import deque
 from enum import EnumType
 from typing import Any, NamedTuple
 
-__all__ = ("sizeof",)
+__all__ = ("reachable", "sizeof")
 
 # Types are looked up by id: the hash of a class may be its metaclass's own, and so user code.
 _ATOMS = frozenset(map(id, (str, bytes, int, float, bool, type(None), complex, bytearray, range, type(...))))
@@ -76,7 +76,7 @@ def sizeof(value: Any) -> int:
 
 def _deep_size(value: Any) -> int:
     # All is found before the first ``__sizeof__`` runs: that of a mock makes further mocks, without end.
-    found = _reachable(value)
+    found = reachable(value)
     try:
         return sum(map(sys.getsizeof, found))
     except Exception:
@@ -90,8 +90,8 @@ def _size_at_any_rate(item: Any) -> int:
         return object.__sizeof__(item)
 
 
-def _reachable(value: Any) -> list[Any]:
-    """*value* and all objects that it holds, each once."""
+def reachable(value: Any) -> list[Any]:
+    """*value* and all objects that it holds, each once, as ``sizeof`` counts them."""
     # Holds the objects themselves: an id that is free again would hide the next object there.
     seen: dict[int, Any] = {}
     shared: list[int] = []

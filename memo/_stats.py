@@ -77,6 +77,8 @@ class Snapshot:
 
 
 def _difference(later: Any, earlier: Any) -> Any:
+    if later is None or earlier is None:
+        return None  # a figure that only one of the two knows
     if isinstance(later, Mapping):
         return MappingProxyType({key: count - earlier.get(key, 0) for key, count in later.items()})
     return later - earlier

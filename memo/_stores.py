@@ -17,22 +17,25 @@ import math
 import operator
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import cachetools
 
-from memo._instances import InstanceRef, owner_of, rest_of
-from memo._policies import Entry, EntryS3FIFO
+from memo._instances import InstanceRef, belongs_to, owner_of, rest_of
+from memo._policies import Entry, EntryS3FIFO, Queue
 from memo._stats import EvictionReason
+from memo._walks import ListWalk, QueueWalk, RingWalk, Walk
 
 __all__ = (
     "POLICIES",
     "AnyCache",
     "CacheClass",
     "Entry",
+    "Failure",
     "Gone",
     "IdleEntry",
+    "RichEntry",
     "Store",
     "WeighedEntry",
     "check_policy",
@@ -62,6 +65,42 @@ class WeighedEntry(Entry):
 
     size: int
 
+
+class RichEntry(IdleEntry):
+    """An entry with tags of its own, one that may serve past its deadline, or a remembered failure."""
+
+    __slots__ = ("ends", "failure", "paused", "retry", "stale_hits", "tags")
+
+    ends: float
+    """The time from which on it may serve nobody."""
+    failure: bool
+    """Its value is a ``Failure``; its deadline lies behind, so that no hit finds it fresh."""
+    retry: float
+    """Until then whoever finds it stale is answered at once, and nobody begins a load."""
+    paused: float
+    """Until then a load that failed is not tried again."""
+    stale_hits: int
+    """Those of its hits that found it stale."""
+    tags: tuple[str, ...]
+
+
+class Failure:
+    """What is remembered of a load that failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+_HELD = (
+    "_most", "_ring", "cache", "index", "left", "left_for_size", "max_bytes", "max_entries", "retired_error_hits",
+    "retired_hits", "retired_stale_hits", "tagged",
+)  # fmt: skip
+"""What a store exchanges with its twin: entries, bounds and counts."""
+
+SLICE = 100
+"""Entries looked at, and perhaps taken out, in one hold of the lock by a clean-up: some 0.2 ms."""
 
 _SIZE = EvictionReason.SIZE
 _HITS: Callable[[Any], int] = operator.attrgetter("hits")
@@ -114,7 +153,7 @@ class Store:
         max_bytes: Most bytes of values together, or None; one of the two is given.
         policy: The cachetools class that decides what leaves.
         idle_s: Seconds after its last use at which an entry is past its life; None: never.
-        stale_s: Seconds beyond its deadline for which an entry may still serve.
+        rich: Entries are ``RichEntry``.
     """
 
     def __init__(
@@ -124,12 +163,12 @@ class Store:
         max_bytes: int | None,
         policy: CacheClass,
         idle_s: float | None = None,
-        stale_s: float = 0.0,
+        rich: bool = False,
     ) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.idle_s = idle_s
-        self.stale_s = stale_s
+        self.rich = rich
         self.weighed = max_bytes is not None
         self.cache = self._make_cache(where, policy)
         self.instances = False
@@ -137,12 +176,19 @@ class Store:
         self.watched = type(self.cache) not in _UNTOUCHED
         """The policy must see every hit, so that hits take the lock."""
         self._own_index = not isinstance(self.cache, EntryS3FIFO)
-        self.lean = type(self.cache) is EntryS3FIFO and not self.weighed and idle_s is None
+        self.lean = type(self.cache) is EntryS3FIFO and not self.weighed and idle_s is None and not rich
         """The common case, for which ``put_lean`` has a way without detours."""
         self._most = math.inf if max_entries is None else max_entries
         self.index: dict[Hashable, Any] = {} if self._own_index else self.cache.nodes  # type: ignore[attr-defined]
+        self._ring = Queue()
+        """The entries in the order in which they came, if the policy has no queues of entries: a clean-up can go along
+        them bit by bit, as it cannot along a dictionary that changes meanwhile."""
         self.lock = threading.RLock()
         self.retired_hits = 0
+        self.retired_stale_hits = 0
+        self.retired_error_hits = 0
+        self.tagged: dict[str, dict[Hashable, RichEntry]] = {}
+        """The entries that bear each tag, by their keys."""
         self.left = dict.fromkeys(EvictionReason, 0)
         self.left_for_size = 0
         """Counted apart from ``left``: hashing a member of an enumeration takes longer than the eviction."""
@@ -165,7 +211,7 @@ class Store:
 
     def past_life(self, entry: Any, now: float) -> bool:
         """Whether *entry* may serve nobody any more."""
-        if now >= entry.deadline + self.stale_s:
+        if now >= (entry.ends if self.rich else entry.deadline):
             return True
         return self.idle_s is not None and now >= entry.used + self.idle_s
 
@@ -190,6 +236,25 @@ class Store:
             entry.hits += 1
             return entry
 
+    def use_stale(self, key: Hashable, entry: RichEntry, now: float) -> None:
+        """Count *entry*, found under *key*, as having answered stale or with its failure."""
+        with self.lock:
+            if self.index.get(key) is not entry:  # it left meanwhile
+                self.retired_hits += 1
+                if entry.failure:
+                    self.retired_error_hits += 1
+                else:
+                    self.retired_stale_hits += 1
+                return
+            if self.watched and not self.busy:
+                try:
+                    self.cache[key]
+                except KeyError:  # a policy of the user's own dropped it unasked
+                    self._later.append((self._reconcile, (now,)))
+            entry.used = now
+            entry.hits += 1
+            entry.stale_hits += not entry.failure
+
     def snapshot(self) -> list[tuple[Hashable, Any]]:
         """All keys and entries, at one moment."""
         with self.lock:
@@ -199,6 +264,17 @@ class Store:
         """All hits so far, on entries here and gone."""
         with self.lock:
             return self.retired_hits + sum(map(_HITS, self.index.values()))
+
+    def answers(self) -> tuple[int, int, int]:
+        """The same as hits on fresh values, on stale values and on remembered failures."""
+        with self.lock:
+            hits = self.hits()
+            stale, errors = self.retired_stale_hits, self.retired_error_hits
+            if self.rich:
+                for entry in self.index.values():
+                    stale += entry.stale_hits
+                    errors += entry.hits if entry.failure else 0
+            return hits - stale - errors, stale, errors
 
     def evictions(self) -> dict[EvictionReason, int]:
         """How many values left, by reason."""
@@ -257,8 +333,13 @@ class Store:
         cache[key] = entry
         if self._own_index:
             index[key] = entry
+            entry.key = key
+            self._ring.append(entry)
         if self.instances:
             self._own(key, entry)
+        if self.rich:
+            for tag in entry.tags:
+                self.tagged.setdefault(tag, {})[key] = entry
         if still_old is not None:
             self._retire(gone, key, still_old, EvictionReason.REPLACED, now, by=entry)
         if len(cache) != len(index):
@@ -311,10 +392,45 @@ class Store:
         for entry in tuple(owner.table.values()):
             self.drop(gone, entry.key, reason, now)
 
-    def clear(self, gone: list[Gone], now: float) -> None:
+    def expire(self, now: float, scope: Hashable | None = None) -> Iterator[list[Gone]]:
+        """Take out what is past its life, of one instance or (None) of all: what left, slice by slice.
+
+        The lock is held for one slice at a time.  What leaves is let go of before the next slice, outside the lock.
+        Called by what a change of this store runs (a finalizer), it does nothing.
+        """
+        with self.lock:
+            walk = self._walk(scope)
+        try:
+            while not walk.over:
+                spent: list[Any] = []
+                with self.lock:
+                    if self.busy:
+                        return
+                    entries = walk.step(SLICE, spent)
+                    gone = self.change(self._drop_past, entries, scope, now)
+                del entries, spent
+                yield gone
+                del gone
+        finally:
+            with self.lock:
+                walk.close()
+
+    def _walk(self, scope: Hashable | None) -> Walk:
+        if isinstance(scope, InstanceRef):
+            return ListWalk(list(scope.table.values()))
+        if isinstance(self.cache, EntryS3FIFO):
+            return QueueWalk(self.cache.queues, len(self.index))
+        return RingWalk(self._ring, len(self.index))
+
+    def _drop_past(self, gone: list[Gone], entries: list[Any], scope: Hashable | None, now: float) -> None:
+        for entry in entries:
+            if self.past_life(entry, now) and belongs_to(entry.key, scope):
+                self.drop(gone, entry.key, EvictionReason.EXPIRED, now, only=entry)
+
+    def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
         """Take everything out."""
         for key, entry in self._emptied():
-            self._retire(gone, key, entry, EvictionReason.CLEARED, now)
+            self._retire(gone, key, entry, reason, now)
 
     def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
         """Change the bounds and evict what no longer fits; the policy's order is kept."""
@@ -349,7 +465,59 @@ class Store:
         finally:
             self.lock.release()
 
+    def twin(self) -> "Store":
+        """An empty store, made like this one."""
+        return Store("bounded", self.max_entries, self.max_bytes, type(self.cache), self.idle_s, self.rich)
+
+    def exchange(self, twin: "Store") -> list[Gone]:
+        """Exchange with *twin*, which nobody else uses, what is held and what was counted.
+
+        Returns:
+            What left by the way: entries of instances that have died.
+
+        Raises:
+            RuntimeError: Called by what a change of this store runs.
+        """
+        with self.lock:
+            if self.busy:
+                raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
+            return self.change(self._exchange, twin)
+
+    def rewind(self, now: float, pause_s: float) -> None:
+        """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.
+
+        Args:
+            now: What the clock shows.
+            pause_s: The longest that ``retry`` and ``paused`` ever lie ahead.
+        """
+        with self.lock:
+            for entry in list(self.index.values()):
+                if entry.stored > now:
+                    entry.deadline = now + (entry.deadline - entry.stored)
+                    if self.rich:
+                        entry.ends = now + (entry.ends - entry.stored)
+                    entry.stored = now
+                if self.idle_s is not None and entry.used > now:
+                    entry.used = now
+                if self.rich:
+                    entry.retry = min(entry.retry, now + pause_s)
+                    entry.paused = min(entry.paused, now + pause_s)
+
     # -- steps of the above
+
+    def _exchange(self, gone: list[Gone], twin: "Store") -> None:
+        while self._later:  # what finalizers asked for concerns what is held now
+            operation, args = self._later.popleft()
+            operation(gone, *args)
+        for key in self.index:
+            self._disown(key)
+        for name in _HELD:
+            mine, its = getattr(self, name), getattr(twin, name)
+            setattr(self, name, its)
+            setattr(twin, name, mine)
+        if self.instances:
+            for key, entry in self.index.items():
+                self._own(key, entry)  # those of instances that died meanwhile leave at the end of the change
 
     def _evict(self, gone: list[Gone], now: float, replacing: Hashable = None) -> None:
         key, entry = self.cache.popitem()
@@ -363,12 +531,29 @@ class Store:
         self, gone: list[Gone], key: Hashable, entry: Any, reason: EvictionReason, now: float, by: Any = None
     ) -> None:
         self.retired_hits += entry.hits
+        if self._own_index:
+            Queue.remove(entry)
+        if self.rich:
+            self.retired_stale_hits += entry.stale_hits
+            self._untag(key, entry)
+            if entry.failure:
+                self.retired_error_hits += entry.hits
+                gone.append((key, entry.value, reason))
+                return
         if by is not None and by.value is entry.value:
             return  # the identical object put again has not left
         if reason is not EvictionReason.COLLECTED and self.past_life(entry, now):
             reason = EvictionReason.EXPIRED
         self.left[reason] += 1
         gone.append((key, entry.value, reason))
+
+    def _untag(self, key: Hashable, entry: RichEntry) -> None:
+        for tag in entry.tags:
+            bearers = self.tagged.get(tag, {})
+            if bearers.get(key) is entry:
+                del bearers[key]
+                if not bearers:
+                    del self.tagged[tag]
 
     def _own(self, key: Hashable, entry: Any) -> None:
         owner = owner_of(key)
@@ -415,6 +600,13 @@ class Store:
                 sizes = sum(entry.size for entry in self.index.values())
                 assert sizes == self.cache.currsize, "sizes do not add up"
                 assert self.max_bytes is not None and sizes <= self.max_bytes, "more bytes than max_bytes"
+            if self.rich:
+                bearers = {(tag, key) for tag, entries in self.tagged.items() for key in entries}
+                assert bearers == {(t, k) for k, e in self.index.items() for t in e.tags}, "tags and entries differ"
+            if self._own_index:
+                entries = RingWalk(self._ring, len(self.index)).step(len(self.index) + 1, [])
+                assert len(entries) == len(self.index), "the ring has more or fewer entries than the index"
+                assert all(self.index.get(entry.key) is entry for entry in entries), "the ring has others"
             for key, entry in self.index.items():
                 owner = owner_of(key)
                 assert owner is None or owner.table.get(rest_of(key)) is entry, "an instance lost an entry"

@@ -3,16 +3,17 @@
 import logging
 import math
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from memo._calls import KeyOptions, check_key_options
 from memo._intake import NOTE
-from memo._key_text import LONGEST, KeyText, failure_text, stored_key
+from memo._key_text import BIG, ITEMS, LONGEST, KeyText, failure_text, stored_key
 from memo._layer import Layer
 from memo._placement import Decorator, Placement, check_common
 from memo._recorder import Recorder
 from memo._registry import Registry
+from memo._tags import Tags, check_tags
 from memo._units import Duration, positive_int, seconds
 from memo._window_handle import WindowHandle
 
@@ -35,12 +36,13 @@ class _WindowLayer(Layer):
         keys: KeyOptions,
         clock: Callable[[], float] | None,
         takes_instance: bool | None,
+        tags: Tags,
     ) -> None:
         self.span_s = span_s
         self.max_events = max_events
         self.only = only
         self.has_prelude = keys.key is not None
-        super().__init__("sliding_window", function, keys, clock, takes_instance)
+        super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
 
     def prepare(self) -> None:
         self.recorder = Recorder(
@@ -60,7 +62,11 @@ class _WindowLayer(Layer):
             "dropped": self._dropped,
             "stored": stored_key,
             "longest": LONGEST,
+            "low": -BIG,
+            "high": BIG,
             "str": str,
+            "int": int,
+            "atoms": frozenset({type(None), bool, float}),
             "function": self.shape.function,
             "Exception": Exception,
             "BaseException": BaseException,
@@ -69,7 +75,8 @@ class _WindowLayer(Layer):
     def template(self) -> str:
         prelude = "    <prelude>\n" if self.has_prelude or self.shape.narrow is not None else ""
         ending = _RETURN if self.only is None else "return $result\n"
-        return _CALL.replace("    <prelude>\n", prelude) + ending
+        small = _SMALL if len(self.shape.narrow or self.shape.parameters) <= ITEMS else "False"
+        return _CALL.replace("    <prelude>\n", prelude).replace("<small>", small) + ending
 
     def _fail(self, started: float, key: object, error: BaseException) -> None:
         """Record a call that raised; raises nothing itself."""
@@ -96,19 +103,32 @@ class _WindowLayer(Layer):
     def handle_for(self, prefix: tuple[Any, ...]) -> WindowHandle[..., Any]:
         return WindowHandle(self.recorder, self.name)
 
-    def sweep(self) -> tuple[int, int, int]:
-        return 0, 0, self.recorder.cleanup()
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        for events in self.recorder.expire_events():
+            yield 0, 0, events
 
     def empty(self) -> None:
         self.recorder.clear()
 
+    def set_aside(self) -> Any:
+        return self.recorder.exchange()
 
-# The key becomes text before the call, which may change its arguments.  A text that is short stays as it is.
+    def put_back(self, aside: Any = None) -> None:
+        self.recorder.exchange(aside)
+
+
+# What stored_key() leaves as it is, told without a call; all else goes there.
+_SMALL = (
+    "(($kind := $type(<value>)) is $int and $low < <value> < $high"
+    " or $kind is $str and $len(<value>) <= $longest or $kind in $atoms)"
+)
+
+# The key becomes text before the call, which may change its arguments.
 _CALL = """\
 try:
     <prelude>
     $k = <key>
-    if $type($k) is not $str or $len($k) > $longest:
+    if not (<every value: <small>>):
         $k = $stored($k)
 except $Exception as $error:
     $k = $unkeyed($error)
@@ -139,6 +159,7 @@ def sliding_window(
     key: Callable[..., object] | None = None,
     ignore: Iterable[str] = (),
     only: type[Exception] | Iterable[type[Exception]] | None = None,
+    tags: str | Iterable[str] = (),
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -171,6 +192,8 @@ def sliding_window(
         ignore: Names of parameters to leave out of the key.
         only: Type or types of exceptions to record; then nothing else is, neither other failures nor
             calls that went well.
+        tags: Names by which ``registry.select(tag=...)`` finds the function.  What was recorded is not
+            invalidated by them: it happened.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; default ``time.monotonic``.  If it does
@@ -192,9 +215,15 @@ def sliding_window(
     keys = check_key_options(where, key, ignore, False)
     keys.apart = False  # keys are to be read, and say nothing of the instance
     check_common(where, name, registry, clock)
+    found_tags = check_tags(where, tags)
+    if found_tags.function is not None:
+        raise TypeError(
+            f"sliding_window: tags={tags!r} is a function, but what a window has recorded is not invalidated; "
+            f"give names, which registry.select(tag=...) finds."
+        )
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _WindowLayer(function, span_s, max_events, types, keys, clock, takes_instance)
+        return _WindowLayer(function, span_s, max_events, types, keys, clock, takes_instance, found_tags)
 
     return Decorator(Placement(where, make, name, registry))
 

@@ -1,12 +1,19 @@
 """The exceptions of this package, each also derived from the closest builtin."""
 
-__all__ = ("InflightTimeout", "MemoError", "MissingExtra")
+__all__ = ("DumpError", "InflightTimeout", "MemoError", "MissingExtra")
 
 
 class MemoError(Exception):
     """Base of the exceptions that only this package raises.
 
     Misuse of an option or of an argument raises plain ``TypeError`` or ``ValueError``.
+    """
+
+
+class DumpError(MemoError, ValueError):
+    """A file cannot be loaded: it is no dump, was cut short or altered, or is of another function or version.
+
+    Nothing of it was stored.
     """
 
 

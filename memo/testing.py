@@ -1,21 +1,43 @@
-"""For tests of programs that use this package: a clock that is advanced by hand."""
+"""For tests of programs that use this package: time that is advanced by hand, and stores that start empty.
 
+``FakeClock`` and ``isolated()`` change what the whole process sees, in every thread: they are for tests, of
+which one runs at a time.  With pytest, the fixtures of ``memo.pytest_plugin`` put them in place and back.
+"""
+
+import contextlib
 import heapq
 import itertools
+import math
 import threading
-from collections.abc import Callable
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Self
 
+from memo._clock import default_clock, exchange_default
+from memo._layer import Layer
+from memo._registry import Record, View, record_of, registry
 from memo._units import seconds
 
-__all__ = ("FakeClock",)
+__all__ = ("FakeClock", "isolated")
+
+_STEPS = 1024  # to a second: an installed clock starts at one of them, see FakeClock.install()
+
+_installed: "list[FakeClock]" = []  # the last one is in force; guarded by _installing
+_installing = threading.RLock()
 
 
 class FakeClock:
-    """A clock that stands still until it is advanced; give it as ``clock=``.
+    """A clock that stands still until it is advanced; give it as ``clock=``, or install it for every function.
 
-    Waits that a function decorated with this clock bounds by a deadline (``timeout=``) are released
-    by ``advance()`` when it passes that deadline.  Safe from any thread.
+    ``with FakeClock() as clock:`` installs it, and so does ``install()`` until ``uninstall()``: it then
+    drives everything that was given no ``clock=``, whenever it was decorated: ages, idle times, windows, the
+    deadlines of running calls, and the janitor.  What was given a clock keeps it.
+
+    Waits that a function with this clock bounds by a deadline (``timeout=``) are released by ``advance()``
+    when it passes that deadline; that of a thread that began before the clock was installed, within a
+    twentieth of a second after.  Time that other libraries read (``time.time()``, ``asyncio.sleep()``)
+    goes on by itself.  Safe from any thread.
 
     Args:
         now: The time it shows first, in seconds.
@@ -23,6 +45,7 @@ class FakeClock:
 
     def __init__(self, now: float = 1000.0) -> None:
         self._now = now
+        self._target = now  # where the advances under way lead to; guarded by _lock
         self._lock = threading.Lock()
         self._order = itertools.count()
         self._waits: list[tuple[float, int, Callable[[], object]]] = []  # a heap, guarded by _lock
@@ -32,12 +55,65 @@ class FakeClock:
         """The time in seconds."""
         return self._now
 
+    def install(self) -> Self:
+        """Drive every function that was given no clock, also those decorated from now on, until uninstalled.
+
+        Goes forward to the time that they show now (to the next 1/1024 s, so that spans that are exact in binary,
+        whole seconds among them, add up exactly), unless it is ahead of it: so time goes on where it was, and
+        entries keep what is left of their lives.  Of several installed clocks the last one is in force.
+
+        Returns:
+            The clock.
+
+        Raises:
+            RuntimeError: It is installed already.
+        """
+        self._go_to(math.ceil(default_clock()() * _STEPS) / _STEPS)
+        with _installing:
+            if self in _installed:
+                raise RuntimeError("FakeClock.install: this clock is installed already; uninstall() it first.")
+            _installed.append(self)
+            exchange_default(self)
+        return self
+
+    def uninstall(self) -> None:
+        """Give back the clock that was in force before; nothing if this one is not installed.
+
+        What was there before the clock came is then as old as if it had never been.  What was stored,
+        used or begun at a time that lies ahead now counts as stored, used or begun now: nothing outlives its
+        ``ttl`` for having been made in a test.  A window, which never goes back, stands still for a moment and goes
+        on from the latest time that it has seen: to it the time advanced has passed.
+        """
+        with _installing:
+            if self not in _installed:
+                return
+            in_force = _installed[-1] is self
+            _installed.remove(self)
+            if in_force:
+                exchange_default(_installed[-1] if _installed else None)
+
+    def __enter__(self) -> Self:
+        return self.install()
+
+    def __exit__(self, *exception: object) -> None:
+        self.uninstall()
+
     def advance(self, span: Any) -> None:
         """Go forward by *span*: seconds, a timedelta, or text such as "1h30m"; "0s" and 0 are allowed.
 
         Releases, in order of their deadlines and in this thread, the waits that it passes.
+
+        Raises:
+            TypeError: span is no duration.
+            ValueError: span is negative, not finite, or text that is no duration.
         """
-        target = self._now + seconds(span, where="FakeClock.advance", option="span", zero_ok=True)
+        span_s = seconds(span, where="FakeClock.advance", option="span", zero_ok=True)
+        with self._lock:
+            target = self._target = max(self._target, self._now) + span_s  # two threads' advances add up
+        self._go_to(target)
+
+    def _go_to(self, target: float) -> None:
+        """Go forward to *target*, or stay where that lies behind."""
         while True:
             with self._lock:
                 if not self._waits or self._waits[0][0] > target:
@@ -67,3 +143,82 @@ class FakeClock:
         """How many waits an advance would release sooner or later."""
         with self._lock:
             return len(self._waits) - len(self._revoked)
+
+
+def isolated(*subjects: Any) -> AbstractContextManager[None]:
+    """Let stores start empty within a ``with`` statement, and put them back afterwards exactly as they were.
+
+    "Stores" are the entries, the running calls, the windows, and the counters of all three, of each function.
+    Entries come back with their order and frequencies in the policy, bounds that were changed by ``resize()``
+    as they were, running calls that still run.  Handles (``f.cache``) show the present state before, inside
+    and after.  Entries of instances that died meanwhile do not come back; they leave as ``collected``.
+
+    ``on_evict`` is not called for what is set aside.  It is called for what was stored inside, which leaves at
+    the end as ``cleared``, so that a resource opened in a test is closed.  A call begun outside stores nothing
+    inside, nor one begun inside anything after; it stores as usual if it ends on the side where it began.
+    Functions decorated inside are cleared at the end.
+
+    Works around ``await`` as well.  It holds for the whole process: contexts in several threads or tasks must
+    lie one within another.
+
+    Args:
+        *subjects: Decorated functions (every instance of a method), records, views or registries; none means
+            ``memo.registry``.
+
+    Raises:
+        TypeError: One of them is none of these.
+    """
+    views: list[View] = []
+    records: list[Record] = []
+    for subject in subjects or (registry,):
+        if isinstance(subject, View):
+            views.append(subject)
+            continue
+        record = subject if isinstance(subject, Record) else record_of(subject)
+        if record is None:
+            raise TypeError(
+                f"isolated: {subject!r} is neither decorated by this package nor a registry; give decorated functions "
+                f"or registries, or nothing for memo.registry."
+            )
+        records.append(record)
+    return _Isolation(views, records)
+
+
+class _Isolation(AbstractContextManager[None]):
+    """Some functions, and for each time that this was entered what was set aside."""
+
+    def __init__(self, views: list[View], records: list[Record]) -> None:
+        self._views = views
+        self._records = records
+        self._asides: list[weakref.WeakKeyDictionary[Layer, Any]] = []
+
+    def _layers(self) -> Iterator[Layer]:
+        for record in itertools.chain(self._records, *self._views):
+            for part in record.parts:  # adopted caches have parts of another kind
+                if isinstance(part, Layer):
+                    yield part
+
+    def __enter__(self) -> None:
+        aside: weakref.WeakKeyDictionary[Layer, Any] = weakref.WeakKeyDictionary()
+        try:
+            for layer in self._layers():
+                if layer not in aside:
+                    aside[layer] = layer.set_aside()
+        except BaseException:
+            self._put_back(aside, [])
+            raise
+        self._asides.append(aside)
+
+    def __exit__(self, *exception: object) -> None:
+        aside = self._asides.pop()
+        self._put_back(aside, [layer for layer in self._layers() if layer not in aside])
+
+    def _put_back(self, aside: "weakref.WeakKeyDictionary[Layer, Any]", new: list[Layer]) -> None:
+        layers = list(dict.fromkeys([*aside, *new]))
+        # One that fails does not keep the others from going on.  Last in, first out: everything is emptied first, so
+        # that whatever on_evict calls still finds all of it set aside.
+        with contextlib.ExitStack() as steps:
+            for layer in layers:
+                steps.callback(layer.put_back, aside.get(layer))
+            for layer in layers:
+                steps.callback(layer.empty)

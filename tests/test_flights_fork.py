@@ -11,7 +11,20 @@ from typing import Any
 
 import pytest
 from test_flights_tasks import until_elsewhere
-from test_flights_threads import Gate, Make, Running, assert_idle, every_make, lead_and_join, tables, until, waiters
+from test_flights_threads import (
+    WRAPPER,
+    Gate,
+    Make,
+    Running,
+    assert_idle,
+    at_every_instruction,
+    every_make,
+    lead_and_join,
+    stopped,
+    tables,
+    until,
+    waiters,
+)
 
 from memo import Registry, bounded, dedupe_inflight, registry
 
@@ -359,3 +372,27 @@ def test_four_workers_forked_from_a_warm_server() -> None:
     assert slow.result() == ["slow", parent]
     assert_idle(handle)
     assert_idle(load)
+
+
+def test_a_child_of_another_thread_answers_at_any_instruction_of_a_leader() -> None:
+    """A leader may be half-way through the end of its flight: in the child it stays there for ever."""
+
+    def trial(at: int) -> bool:
+        returned: list[int] = []
+
+        @dedupe_inflight(registry=Registry())
+        def fetch(name: str) -> int:
+            returned.append(len(returned))
+            return returned[-1]
+
+        def act(frame: Any) -> None:
+            # before the function has run, a leader holds what other tests here look at
+            if returned:
+                assert Running(lambda: in_a_child(lambda: fetch("a") == 1 and fetch("a") == 2)).result() == 0
+
+        value, reached = Running(stopped(lambda: fetch("a"), at, act, WRAPPER)).result()
+        assert (value, fetch("a")) == (0, 1)
+        assert_idle(fetch)
+        return bool(reached)
+
+    at_every_instruction(trial)

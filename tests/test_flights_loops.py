@@ -16,9 +16,12 @@ from test_flights_threads import (
     Make,
     Running,
     assert_idle,
+    deduped,
     depth_of,
     every_make,
+    remembered,
     single_make,
+    switching_often,
     tables,
     until,
     waiters,
@@ -639,3 +642,178 @@ def test_loops_that_come_and_go_in_eight_threads(make: Make) -> None:
         calls = [Running(lambda me=me: runs(me)) for me in range(8)]  # type: ignore[misc]
         assert all(call.result() > 0 for call in calls)
     assert_idle(fetch)
+
+
+# -- what the engine's own steps must not let slip
+
+
+@every_make
+def test_who_leaves_while_the_others_are_woken_hurts_nobody(make: Make) -> None:
+    """A waiter that is cancelled just when the work has ended does not keep those after it from being woken."""
+    stage = Stage(make)
+    leave, left = Gate(), threading.Event()
+
+    async def hooked() -> Any:
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+
+        def call_soon_threadsafe(callback: Any, *args: Any, **options: Any) -> Any:
+            if threading.get_ident() in stage.threads:  # the thread of the work wakes this loop
+                leave.open()
+                assert left.wait(LIMIT_S)
+            return wake(callback, *args, **options)
+
+        loop.call_soon_threadsafe = call_soon_threadsafe  # type: ignore[method-assign]
+        try:
+            return await stage.fetch("a")
+        finally:
+            loop.call_soon_threadsafe = wake  # type: ignore[method-assign]
+
+    async def leaving() -> None:
+        task = asyncio.create_task(stage.fetch("a"))
+        await passing(leave)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        left.set()
+
+    with quietly():
+        calls = [stage.lead(), in_a_loop(hooked)]
+        until(lambda: waiters(stage.fetch) == [1])
+        leaver = in_a_loop(leaving)
+        until(lambda: waiters(stage.fetch) == [2])
+        calls += stage.join(3)
+        stage.gates[0].open()
+        assert [call.result() for call in calls] == [["a"]] * 5
+        leaver.result()
+    assert len(stage.threads) == 1
+    assert_idle(stage.fetch)
+
+
+@pytest.mark.parametrize("make", [deduped, remembered], ids=lambda make: make.__name__)
+def test_a_flight_that_ends_just_as_a_newcomer_finds_it_serves_nobody_who_was_not_there(make: Make) -> None:
+    """Its value may be gone by then: the newcomer gets one of its own."""
+    asked: list[Callable[[], object]] = []
+
+    def clock() -> float:
+        if asked and threading.get_ident() not in stage.threads:
+            asked.pop()()
+        return 1000.0
+
+    stage = Stage(make, clock=clock)
+
+    def end_it() -> None:
+        stage.gates[0].open()
+        assert first.result() == ["a"]
+
+    async def main() -> Any:
+        # the first reading is for the newcomer's own flight, the second for the age of the one that it found
+        asked[:] = [end_it, lambda: None]
+        return await stage.fetch("a")
+
+    with quietly():
+        first = stage.lead()
+        stage.gates[1].open()
+        assert in_a_loop(main).result() == ["a"]
+    assert asked == []
+    stats = stage.fetch.inflight.stats()
+    assert stats.started == stats.completed == len(stage.threads)
+    assert_idle(stage.fetch)
+
+
+@every_make
+def test_loops_may_call_for_the_first_time_while_another_looks_through_them(make: Make) -> None:
+    """The table of their timers may change while one of them drops those of closed loops."""
+    fetch = make(staying)
+    others: list[Running] = []
+
+    async def once(name: str) -> str:
+        return str(await fetch(name))
+
+    async def hooked() -> str:
+        loop = asyncio.get_running_loop()
+        is_closed = loop.is_closed
+
+        def look() -> bool:
+            if len(others) == 1:
+                others.append(in_a_loop(lambda: once("c")))
+                others[1].join()
+            return is_closed()
+
+        result = await fetch("a")
+        loop.is_closed = look  # type: ignore[method-assign]
+        try:
+            others.append(in_a_loop(lambda: once("b")))
+            await until_elsewhere(lambda: not others[0].thread.is_alive())
+        finally:
+            loop.is_closed = is_closed  # type: ignore[method-assign]
+        return str(result)
+
+    with quietly():
+        assert in_a_loop(hooked).result() == "a"
+        assert [other.result() for other in others] == ["b", "c"]
+    assert_idle(fetch)
+
+
+async def staying(name: str) -> str:
+    await asyncio.sleep(0)
+    return name
+
+
+@every_make
+def test_successors_in_several_loops_may_be_struck_in_their_turn(make: Make) -> None:
+    """However fast they are, each of the others gets what the last one made."""
+    for _ in range(10):
+        gate = Gate()
+        executions = itertools.count()
+
+        async def work(name: str, gate: Gate = gate, executions: "itertools.count[int]" = executions) -> list[str]:
+            number = next(executions)
+            if number == 0:
+                await passing(gate)
+            if number < 4:
+                raise GeneratorExit
+            return [name]
+
+        fetch = make(lambda_of(work))
+        with quietly(), switching_often():
+            calls = [in_a_loop(lambda fetch=fetch: fetch("a"))]  # type: ignore[misc]
+            gate.reached()
+            calls += [in_a_loop(lambda fetch=fetch: fetch("a")) for _ in range(8)]  # type: ignore[misc]
+            until(lambda fetch=fetch: waiters(fetch) == [8])  # type: ignore[misc]
+            gate.open()
+            ends = []
+            for call in calls:
+                call.join()
+                ends.append(call._error or call.result())
+        assert [type(end) for end in ends].count(GeneratorExit) == 4
+        assert [end for end in ends if not isinstance(end, GeneratorExit)] == [["a"]] * 5
+        assert_idle(fetch)
+
+
+def lambda_of(work: Callable[[str], Coroutine[Any, Any, Any]]) -> Callable[[str], Coroutine[Any, Any, Any]]:
+    async def fetch(name: str) -> Any:
+        return await work(name)
+
+    return fetch
+
+
+@single_make
+def test_an_execution_whose_loop_is_closed_in_the_middle_is_counted_once(make: Make) -> None:
+    """Given up for dead, and then laid to rest, it is one that was cancelled."""
+    stage = Stage(make)
+    callers: list[asyncio.Task[Any]] = []
+
+    def doomed() -> None:
+        loop = asyncio.new_event_loop()
+        callers.append(loop.create_task(stage.fetch("a")))
+        loop.run_until_complete(until_elsewhere(stage.gates[0].entered.is_set))
+        loop.close()
+
+    with quietly():
+        Running(doomed).result()
+        assert stage.fetch.inflight.cleanup() == 1
+        callers[0]._log_destroy_pending = False  # type: ignore[attr-defined]
+        callers.clear()
+    stats = stage.fetch.inflight.stats()
+    assert (stats.started, stats.completed, stats.failed, stats.cancelled) == (1, 0, 0, 1)

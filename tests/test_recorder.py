@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from memo._events import BATCH, EventCache
+from memo._events import BATCH, Columns, EventCache, Raw
 from memo._intake import LIMIT
 from memo._key_text import short_text
 from memo._recorder import Recorder
-from memo._totals import BUCKETS, PER_SLICE
+from memo._totals import BUCKETS, PER_SLICE, cells_of
 from memo._window_records import Bucket, Event, Outcome, WindowStats
 
 
@@ -230,6 +230,24 @@ def test_percentiles_are_within_five_percent(durations: list[float], q: float, m
     assert recorder.percentile(q) == pytest.approx(exact, rel=0.05)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    usual=st.lists(st.floats(1e-3, 1.0), max_size=64),
+    others=st.lists(st.sampled_from((0.0, 5e-324, 1e-9, 2.0**-24, 3e-5, 2.0, 65535.0, 65536.0, 1e300)), max_size=6),
+)
+def test_durations_are_counted_alike_whatever_their_order(usual: list[float], others: list[float]) -> None:
+    """The histogram of a batch is that of its events one by one, also where their durations differ by orders."""
+    raws: list[Raw] = [(0.0, seconds, "ok", None) for seconds in usual + others]
+    cells: Counter[int] = Counter()
+    for raw in raws:
+        cells.update(dict(cells_of(Columns.of([raw]).codes)))
+    together: Counter[int] = Counter()
+    for cell, times in cells_of(Columns.of(raws).codes):
+        together[cell] += times
+    assert +together == cells
+    assert together.total() == len(raws)
+
+
 # The edges of the window
 
 
@@ -373,6 +391,51 @@ def test_agrees_with_dropwizard_on_a_sliding_time_window() -> None:
     assert [event.key for event in recorder.events()] == ["2", "1"]
 
 
+class NanosecondsWindow:
+    """Dropwizard's SlidingTimeWindowReservoir as its source has it: each measurement has a number of its own, the time
+    with room for 255 more of the same moment; each look takes a number too, and drops what is a window below it."""
+
+    def __init__(self, span: int, now: int) -> None:
+        self.span = span * 256
+        self.latest = now * 256
+        self.values: dict[int, int] = {}
+
+    def number(self, now: int) -> int:
+        self.latest = max(now * 256, self.latest + 1)
+        return self.latest
+
+    def update(self, now: int, value: int) -> None:
+        self.values[self.number(now)] = value
+
+    def look(self, now: int) -> list[int]:
+        begin = self.number(now) - self.span
+        self.values = {number: value for number, value in self.values.items() if number >= begin}
+        return list(self.values.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(span=st.integers(1, 12), steps=st.lists(st.sampled_from((0, 0, 1, 1, 2, 3, 7, 30)), max_size=60))
+def test_agrees_with_dropwizard_and_a_list(span: int, steps: list[int]) -> None:
+    """The same measurements are in the window; those of exactly its age are out here, and there once looked at often
+    enough."""
+    recorder, clock = make(float(span))
+    theirs = NanosecondsWindow(span, 0)
+    ends: list[int] = []
+    now = 0
+    for value, step in enumerate(steps):
+        clock.now = now = now + step
+        note(recorder, clock, key=value)
+        theirs.update(now, value)
+        ends.append(now)
+        exact = [value for value, ended in enumerate(ends) if now < ended + span]
+        at_the_edge = [value for value, ended in enumerate(ends) if now == ended + span]
+        found = theirs.look(now)
+        assert [event.key for event in reversed(recorder.events())] == [str(value) for value in exact]
+        assert recorder.count() == len(exact)
+        assert found in [at_the_edge[i:] + exact for i in range(len(at_the_edge) + 1)]
+    recorder._check()
+
+
 class SecondsWindow:
     """Resilience4j's time-based window as its documentation describes it: one partial sum for each of the last N
     whole seconds, and a total from which the oldest partial sum is taken when its second ends."""
@@ -403,18 +466,40 @@ class SecondsWindow:
     script=st.lists(st.tuples(st.sampled_from((0, 0, 1, 1, 2, 5, 40)), st.booleans()), max_size=60),
 )
 def test_agrees_with_resilience4j_at_whole_seconds(seconds: int, script: list[tuple[int, bool]]) -> None:
-    """Where events fall on whole seconds, counts and failure rate are those of partial sums by second; the same
-    events half a second later would leave at their own age here, with their second there."""
+    """Where events fall on whole seconds, counts and failure rate are those of a list and of partial sums by second."""
     recorder, clock = make(float(seconds))
     theirs = SecondsWindow(seconds, 0)
+    events: list[tuple[float, bool]] = []
     for step, failed in script:
         clock.now += step
         theirs.move_to(int(clock.now))
         note(recorder, clock, outcome="error" if failed else "ok")
         theirs.record(failed)
-        assert recorder.count() == theirs.calls
-        assert recorder.error_ratio() == theirs.failures / theirs.calls
+        events.append((clock.now, failed))
+        within = [failed for ended, failed in events if clock.now < ended + seconds]
+        assert recorder.count() == theirs.calls == len(within)
+        assert recorder.error_ratio() == theirs.failures / theirs.calls == sum(within) / len(within)
     recorder._check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seconds=st.integers(2, 15),
+    steps=st.lists(st.sampled_from((0, 1, 1, 2, 3, 5, 6, 19, 160)).map(lambda n: n / 4), max_size=60),
+)
+def test_differs_from_resilience4j_by_the_oldest_second(seconds: int, steps: list[float]) -> None:
+    """Between whole seconds an event leaves at its own age here, and up to a second earlier there, with its second."""
+    recorder, clock = make(float(seconds))
+    theirs = SecondsWindow(seconds, 0)
+    ends: list[float] = []
+    for step in steps:
+        clock.now += step
+        theirs.move_to(int(clock.now))
+        note(recorder, clock)
+        theirs.record(False)
+        ends.append(clock.now)
+        assert recorder.count() == sum(clock.now < ended + seconds for ended in ends)
+        assert recorder.count(seconds - 1.0) <= theirs.calls <= recorder.count()
 
 
 # Threads

@@ -4,7 +4,9 @@ import copy
 import functools
 import gc
 import html.parser
+import sys
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -13,7 +15,18 @@ from typing import Any
 import pytest
 
 import memo
-from memo import CleanupReport, EvictionReason, FunctionStats, Record, Registry, bounded, dedupe_inflight, registry
+from memo import (
+    CleanupReport,
+    EvictionReason,
+    FunctionStats,
+    Record,
+    Registry,
+    bounded,
+    dedupe_inflight,
+    registry,
+    sliding_window,
+)
+from memo._calls import _compiled
 from memo.testing import FakeClock
 
 
@@ -341,6 +354,116 @@ def test_functions_may_come_and_go_while_others_look_on() -> None:
         watcher.join(20)
     assert not watcher.is_alive()
     assert errors == []
+
+
+def make_closures(own: Registry, count: int) -> None:
+    """Decorate and use functions that nobody keeps."""
+    for i in range(count):
+
+        @sliding_window("1h", max=10, registry=own)
+        @bounded(max=8, ttl="1h")
+        @dedupe_inflight(timeout=5)
+        def fetch(x: int, captured: int = i) -> list[int]:
+            return [x, captured]
+
+        fetch(i)
+        if i % 100 == 0:
+            own.stats()
+
+
+def test_a_thousand_closures_leave_no_record_and_no_memory() -> None:
+    """What was decorated, used and dropped is gone: its record, its objects and its bytes."""
+    own = Registry()
+    make_closures(own, 50)  # what is made once for all
+    gc.collect()
+    objects = len(gc.get_objects())
+    make_closures(own, 1000)
+    gc.collect()
+    assert len(own) == 0
+    assert len(own._by_name) == 0
+    assert len(gc.get_objects()) - objects < 100
+    tracemalloc.start()
+    try:
+        make_closures(own, 20)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        make_closures(own, 200)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 25_000, "more than the tables that grew for those alive at one time"
+
+
+def test_wrappers_of_many_shapes_are_kept_up_to_a_bound() -> None:
+    """The code of wrappers, which functions of one shape share, is remembered for a bounded number of shapes."""
+    own = Registry()
+    for i in range(600):
+        names: dict[str, Any] = {}
+        exec(f"def shape_{i}(a_{i}): return a_{i}", names)
+        assert bounded(max=8, registry=own)(names[f"shape_{i}"])(i) == i
+    info = _compiled.cache_info()
+    assert info.maxsize is not None
+    assert info.currsize <= info.maxsize <= 512
+    gc.collect()
+    assert len(own) == 0
+
+
+def test_threads_may_decorate_iterate_and_collect_at_once() -> None:
+    """Decorating, renaming, looking on, cleaning up and collecting in several threads disturb each other nowhere."""
+    own = Registry()
+    kept = [bounded(max=8, registry=own, name=f"kept-{i}")(abs) for i in range(5)]
+    errors: list[BaseException] = []
+    over = threading.Event()
+    names: list[str] = []
+
+    def guarded(act: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                while not over.is_set():
+                    act()
+            except BaseException as error:
+                errors.append(error)
+
+        return run
+
+    def look() -> None:
+        found = [record.name for record in own]
+        assert len(set(found)) == len(found), "two records of one name"
+        assert {f"kept-{i}" for i in range(5)} <= set(found)
+        for record in own:
+            record.stats()
+        str(own)
+        assert kept[0] in own
+        assert own["kept-1"] is own[kept[1]]
+
+    def decorate() -> None:
+        one = bounded(max=8, registry=own, name="same")(abs)
+        two = dedupe_inflight(timeout=5, name="other")(one)
+        one(-1)
+        two(-1)
+        names.append(own[two].name)
+        own.cleanup()
+
+    interval = sys.getswitchinterval()
+    acts = [look, look, decorate, lambda: gc.collect(1)]
+    threads = [threading.Thread(target=guarded(act), daemon=True) for act in acts]
+    try:
+        sys.setswitchinterval(1e-4)
+        for thread in threads:
+            thread.start()
+        for _ in range(30):
+            decorate()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
+        sys.setswitchinterval(interval)
+    assert not any(thread.is_alive() for thread in threads)
+    assert errors == []
+    assert {name.partition("#")[0] for name in names} == {"other"}
+    gc.collect()
+    assert sorted(record.name for record in own) == [f"kept-{i}" for i in range(5)]
 
 
 # -- what is done with all of them

@@ -1,6 +1,7 @@
 """``@sliding_window``: it records in every placement, changes nothing of the call, and keeps nothing alive."""
 
 import asyncio
+import enum
 import gc
 import inspect
 import itertools
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from memo import Registry, WindowStats, bounded, dedupe_inflight, freeze, sliding_window
+from memo._key_text import short_text, stored_key
 from memo.testing import FakeClock
 
 OUTSIDE = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
@@ -267,6 +269,64 @@ def test_ignored_parameters_and_freeze() -> None:
     assert order.window.by_key() == [("1", 2)]
     total([1])
     assert total.window.count() == 1
+
+
+class Word(str):
+    __slots__ = ()
+
+
+class Number(int):
+    pass
+
+
+class Level(enum.IntEnum):
+    HIGH = 1
+
+
+SMALL: list[Any] = [
+    None, True, False, 0, -1, 7, 2**63 - 1, 1 - 2**63, 1.5, math.nan, -math.inf, "", "alice", "x" * 200, b"x" * 200,
+]  # fmt: skip
+NOT_SMALL: list[Any] = [
+    2**63, -(2**63), 10**5000, "x" * 201, b"x" * 201, Word("w"), Number(3), Level.HIGH, bytearray(b"x"), 1j,
+    (), (1,), (1, (2,)), [1], {1: 2}, {1}, ("x" * 201,), object, timedelta.max,
+]  # fmt: skip
+
+
+def _one(x: Any) -> None: ...
+def _two(x: Any, y: Any) -> None: ...
+def _named(*, x: Any, y: Any = 1) -> None: ...
+def _any(*args: Any, **kwargs: Any) -> None: ...
+def _nine(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any) -> None: ...
+
+
+@pytest.mark.parametrize("value", SMALL + NOT_SMALL, ids=lambda value: short_text(value)[:20])
+@pytest.mark.parametrize(
+    ("make_key", "function", "call"),
+    [
+        (lambda v: v, _one, lambda f, v: f(v)),
+        (lambda v: (v, 1), _two, lambda f, v: f(v, 1)),
+        (lambda v: ("a", v), _two, lambda f, v: f("a", y=v)),
+        (lambda v: (v, 1), _named, lambda f, v: f(x=v)),
+        (lambda v: ((v, 2), (("k", v),)), _any, lambda f, v: f(v, 2, k=v)),
+        (lambda v: (v,) * 9, _nine, lambda f, v: f(*(v,) * 9)),
+    ],
+    ids=["one", "first of two", "second of two", "keyword-only", "any", "nine"],
+)
+def test_wrapper_keeps_what_stored_key_tells(
+    value: Any, make_key: Callable[[Any], object], function: Any, call: Callable[[Any, Any], object]
+) -> None:
+    """The wrapper, which tells small keys by itself, keeps of every key what the function that tells all would keep."""
+    decorated = sliding_window("1m")(function)
+    chosen = sliding_window("1m", key=lambda *a, **k: make_key(value))(function)
+    wanted = stored_key(make_key(value))
+    for work in (decorated, chosen):
+        call(work, value)
+        ((_, _, _, kept),) = work.window._recorder._pending
+        assert type(kept) is type(wanted)
+        assert repr(kept) == repr(wanted)
+        if type(kept) is tuple:
+            assert list(map(type, kept)) == list(map(type, wanted))  # type: ignore[call-overload]
+        assert keys_of(work) == [short_text(make_key(value))]
 
 
 def test_arguments_named_as_the_wrapper_names_its_own() -> None:
@@ -762,6 +822,76 @@ def test_clock_that_goes_back(clock: FakeClock) -> None:
     assert work.window.count() == 0
 
 
+# Interruptions
+
+
+class Interruption:
+    """Runs something at the n-th line that this thread comes to within a window, as a signal handler might."""
+
+    inside = tuple(f"memo/_{part}.py" for part in ("intake", "recorder", "events", "totals", "window", "window_handle"))
+
+    def __init__(self, line: int, action: Callable[[], object]) -> None:
+        self.left = line
+        self.action = action
+
+    def trace(self, frame: Any, event: str, arg: object) -> Any:
+        if not frame.f_code.co_filename.endswith((*self.inside, "<memo wrapper>")):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                self.action()
+        return self.trace
+
+    def __enter__(self) -> None:
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+
+    def __exit__(self, *exception: object) -> None:
+        sys.settrace(self.before)
+
+
+@pytest.mark.parametrize("step", [0, 30], ids=["at once", "later"])
+def test_interrupted_at_any_line(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler or finaliser that calls, reads and cleans up, at any line of a call or look, harms neither."""
+    batch = 16
+    monkeypatch.setattr("memo._intake.BATCH", batch)
+    clock = FakeClock()
+
+    def interrupt() -> None:
+        clock.advance(step)
+        work()
+        work.window.stats()
+        work.window.events()
+        work.window.cleanup()
+
+    line = 0
+    reached = True
+    while reached:
+        line += 1
+
+        @sliding_window("1m", max=batch + 8, clock=clock)
+        def work() -> None: ...
+
+        for _ in range(10):  # in slices of their own, half of which the interruption puts out of the window
+            work()
+            clock.advance(4)
+        work.window.stats()
+        clock.advance(15)
+        for _ in range(batch - 1):
+            work()
+        interruption = Interruption(line, interrupt)
+        with interruption:
+            work()  # a batch is full
+            work.window.stats()
+            work.window.events("30s")
+            work.window.percentile(50, "30s")
+        reached = interruption.left <= 0
+        work.window._recorder._check()
+        assert work.window.count(10 + step * reached) == batch + reached
+    assert line > 200
+
+
 # Threads and processes
 
 
@@ -820,6 +950,7 @@ def test_fork_while_another_thread_holds_the_lock() -> None:
 
     work()
     assert work.window.count() == 1
+    work()  # still waits to be entered
     held, release = threading.Event(), threading.Event()
     recorder = work.window._recorder
 
@@ -836,13 +967,13 @@ def test_fork_while_another_thread_holds_the_lock() -> None:
         status = 1
         try:
             work()
-            status = 0 if work.window.count() == 2 else 2
+            status = 0 if work.window.count() == 3 else 2
         finally:
             os._exit(status)
     release.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert work.window.count() == 1
+    assert work.window.count() == 2
 
 
 # The registry

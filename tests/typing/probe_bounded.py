@@ -1,5 +1,6 @@
 """What type checkers must see of ``@bounded``, in every placement; checked by mypy --strict and pyright, never run."""
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import cachetools
@@ -16,7 +17,18 @@ def function(x: int, *, lang: str = "en") -> float:
     return 1.0
 
 
-@bounded(max=3, ttl="24h", on_evict=note)
+@bounded(
+    max=3,
+    ttl="24h",
+    jitter=0.1,
+    stale_while_revalidate="1h",
+    stale_if_error="6h",
+    soft_timeout="100ms",
+    cache_errors=(LookupError, ValueError),
+    error_ttl="30s",
+    tags=lambda x: f"x:{x}",
+    on_evict=note,
+)
 async def coroutine(x: int) -> str:
     return ""
 
@@ -32,7 +44,7 @@ def stacked(x: int) -> float:
     return 1.0
 
 
-@bounded(max=3)
+@bounded(max=3, ttl=lambda value: None, cache_errors=LookupError, error_ttl=1, tags=("a", "b"))
 def optional(x: int) -> str | None:
     return None
 
@@ -107,6 +119,14 @@ def handle() -> None:
     assert_type(function.cache.invalidate(1, lang="de"), bool)
     assert_type(function.cache.invalidate_where(lambda key, value: True), int)
     assert_type(function.cache.refresh(1), float)
+    assert_type(function.cache.get(1, lang="de"), float)
+    assert_type(function.cache.fresh(1), float)
+    assert_type(function.cache.within("50ms").get(1), float)
+    assert_type(function.cache.within(0.05).fresh(1), float)
+    assert_type(registry.invalidate(tag="t"), int)
+    assert_type(len(registry.select("bot.*", tag="t")), int)
+    with registry.disabled("bot.*"):
+        pass
     assert_type(function.cache.entry(1), EntryInfo[float] | None)
     assert_type(function.cache.clear(), int)
     assert_type(function.cache.cleanup(), int)
@@ -124,19 +144,37 @@ def handle() -> None:
     function.cache.invalidate("no")  # type: ignore[arg-type]
     function.cache.invalidate()  # type: ignore[call-arg]
     function.cache.refresh("no")  # type: ignore[arg-type]
+    function.cache.get("no")  # type: ignore[arg-type]
+    function.cache.fresh("no")  # type: ignore[arg-type]
+    function.cache.within("50ms").get("no")  # type: ignore[arg-type]
+    registry.invalidate("t")  # type: ignore[call-arg]
     function.cache.resize("5")  # type: ignore[arg-type]
     function.inflight.forget("no")  # type: ignore[arg-type]
     function.cache.entry("no")  # type: ignore[arg-type]
     function.cache.put(2.0, "no")  # type: ignore[arg-type]
     function.cache.put(2.0)  # type: ignore[call-arg]
+    assert_type(function.cache.put_many({1: 2.0}), int)
+    assert_type(function.cache.put_many((x, float(x)) for x in range(3)), int)
+    assert_type(function.cache.dump("path"), int)
+    assert_type(function.cache.dump(Path("path"), encode=float.hex), int)
+    assert_type(function.cache.load("path", decode=float.fromhex), int)
+    function.cache.put_many(5)  # type: ignore[arg-type]
+    function.cache.dump()  # type: ignore[call-arg]
+    function.cache.dump(5)  # type: ignore[arg-type]
+    function.cache.dump("path", encode=str.lower)  # type: ignore[arg-type]
+    function.cache.load(5)  # type: ignore[arg-type]
 
 
 async def coroutines(c: C) -> None:
     assert_type(await coroutine(1), str)
     assert_type(coroutine.cache.invalidate(1), bool)
     assert_type(await coroutine.cache.refresh(1), str)
+    assert_type(await coroutine.cache.within("50ms").get(1), str)
     assert_type(coroutine.cache.entry(1), EntryInfo[str] | None)
     coroutine.cache.put("value", 1)
+    assert_type(coroutine.cache.put_many({1: "value"}), int)
+    assert_type(coroutine.cache.dump("path", encode=str.lower), int)
+    assert_type(coroutine.cache.load("path", decode=str), int)
     assert_type(await c.async_method(1), str)
     assert_type(await c.async_method.cache.refresh(1), str)
     assert_type(c.async_method.cache.entry(1), EntryInfo[str] | None)
@@ -155,6 +193,8 @@ def methods(c: C, d: D) -> None:
     assert_type(C.method(c, 1), str)
     assert_type(c.method.cache.invalidate(1), bool)
     assert_type(c.method.cache.refresh(1), str)
+    assert_type(c.method.cache.within("50ms").get(1), str)
+    assert_type(c.method.cache.fresh(1), str)
     assert_type(c.method.cache.entry(1), EntryInfo[str] | None)
     assert_type(c.method.cache_info(), CacheInfo)
     assert_type(c.method.inflight.forget(1), bool)

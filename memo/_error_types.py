@@ -1,0 +1,29 @@
+"""Options that name types of exceptions."""
+
+from typing import Any
+
+__all__ = ("check_error_types",)
+
+
+def check_error_types(where: str, option: str, types: Any) -> tuple[type[Exception], ...]:
+    """Types of exceptions, given as one or as several.
+
+    Raises:
+        TypeError: Something else is among them.
+        ValueError: One is no ``Exception``, and so never shared nor remembered.
+    """
+    try:
+        found = (types,) if isinstance(types, type) else tuple(types)
+    except TypeError:
+        found = (types,)
+    for kind in found:
+        if not isinstance(kind, type) or not issubclass(kind, BaseException):
+            raise TypeError(
+                f"{where}: {option} contains {kind!r}, which is no exception type; write {option}=(LookupError,)."
+            )
+        if not issubclass(kind, Exception):
+            raise ValueError(
+                f"{where}: {option} contains {kind.__name__}, which ends a call rather than failing it; "
+                f"name types of Exception."
+            )
+    return found

@@ -1,0 +1,531 @@
+"""Values past their time to live, failures worth remembering, and callers who wait no longer than they like.
+
+What a call finds, and what it gets, is decided here; the running of loads is the business of
+``_flights``, and of ``_background`` where no caller runs them.  The models are RFC 5861 (stale-while-revalidate,
+stale-if-error), Caffeine's refreshAfterWrite and FusionCache's fail-safe and soft timeouts.
+
+A ``RichEntry`` bears what callers need to decide without a lock:
+
+- until ``retry`` whoever finds it stale is answered at once, and nobody begins a load;
+- until ``paused`` (never later than ``retry``) that is because a load has failed.
+
+While a background load runs, ``retry`` lies a lease ahead, so that a load that was lost with its
+loop, its thread or its process is noticed by the first call after the lease.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any
+
+from memo._background import RefreshPool, TaskJob, ThreadJob, is_ending
+from memo._cache_options import LEASE_S, CacheOptions
+from memo._clock import Clock
+from memo._errors_shared import frameless_copy, shared_copy
+from memo._flights import TIMED_OUT, InFlight, Role, outside_work
+from memo._loads import Loads
+from memo._sizes import sizeof
+from memo._stores import Failure, Gone, RichEntry
+from memo.errors import InflightTimeout
+
+__all__ = ("FreshLoads",)
+
+log = logging.getLogger("memo")
+
+_FAILURE_BYTES = 200
+"""What a remembered failure weighs if that cannot be measured."""
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class FreshLoads(Loads):
+    """The loads of one function, as far as they know what to do without a fresh value."""
+
+    def __init__(
+        self,
+        where: str,
+        name: str,
+        call: Callable[..., Any],
+        clock: Clock,
+        options: CacheOptions,
+        pool: Callable[[], RefreshPool] | None,
+    ) -> None:
+        super().__init__(where, name, call, clock, options)
+        self.pool = pool
+        """Gives the threads for background loads of a plain function; None: it is a coroutine function."""
+        self._jobs: dict[asyncio.AbstractEventLoop | None, dict[Hashable, Any]] = {}
+        """Background loads that newcomers may wait for, by loop (None: in threads) and key; guarded by ``lock``."""
+        self.is_off: Callable[[], bool] = _never
+        """Whether calls go straight to the function now."""
+
+    # -- calls that found no fresh value
+
+    def answer(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of a plain function."""
+        entry = self._late(key, now)
+        if entry is not None:
+            if self._serves_at_once(entry, key, now, (args, kwargs)):
+                return self._serve(key, entry, now)
+            if self.options.soft_s is not None:
+                found, value, _ = self._wait_for(key, (args, kwargs), self.options.soft_s, stale=True)
+                if found:
+                    return value
+                now = self.clock.read()  # its time was over meanwhile: from here as without it
+        return self._lead(key, now, args, kwargs)
+
+    async def answer_awaited(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of a coroutine function."""
+        entry = self._late(key, now)
+        if entry is not None:
+            if self._serves_at_once(entry, key, now, (args, kwargs)):
+                return self._serve(key, entry, now)
+            if self.options.soft_s is not None:
+                found, value, _ = await self._wait_for_awaited(key, (args, kwargs), self.options.soft_s, stale=True)
+                if found:
+                    return value  # else its time was over meanwhile: from here as without it
+        role = Role()
+        try:
+            return await self.run(key, args, kwargs, role=role)
+        except Exception as error:
+            stale = self._instead(key, error, role.led)
+            if stale is None:
+                raise
+            return self._serve_instead(key, stale, role.led, error)
+
+    def _lead(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Load, or wait for the load that runs; a stale value answers for one that fails."""
+        mine = InFlight()
+        try:
+            return self._fly(mine, key, now, args, kwargs)
+        except Exception as error:
+            led = getattr(mine, "led", False)  # unset: it was struck before it entered
+            stale = self._instead(key, error, led)
+            if stale is None:
+                raise
+            return self._serve_instead(key, stale, led, error)
+
+    def _fly(
+        self,
+        mine: InFlight,
+        key: Hashable,
+        now: float,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        background: bool = False,
+    ) -> Any:
+        """The same as ``lead()`` does it, for whoever asks *mine* afterwards whether it led."""
+        try:
+            if not self.enter(mine, key, now, background=background):
+                return mine.value
+            if self.tags_of is not None:
+                mine.tags = self.tags_of(*args, **kwargs)
+            return self.finish(mine, self.call(*args, **kwargs))
+        except BaseException as error:
+            mine.over = True
+            self.failed(mine, error)
+            raise
+
+    def _late(self, key: Hashable, now: float) -> RichEntry | None:
+        """The stale value of *key* that may still serve, if there is one; raises a remembered failure."""
+        try:
+            entry = self.index.get(key)
+        except TypeError:
+            self._refuse_unhashable(key)
+            raise
+        if entry is None or not self.store.rich or self.store.past_life(entry, now):
+            return None
+        if entry.failure:
+            self.store.use_stale(key, entry, now)
+            raise shared_copy(entry.value.error, None)
+        return None if now < entry.deadline else entry
+
+    def _serves_at_once(self, entry: RichEntry, key: Hashable, now: float, call: Call) -> bool:
+        """Whether *entry*, which is stale, answers without waiting; begins the load that this may ask for."""
+        if now < entry.deadline + self.options.revalidate_s:
+            self._revalidate(entry, key, now, call)
+            return True
+        return now < entry.paused
+
+    def _serve(self, key: Hashable, entry: RichEntry, now: float) -> Any:
+        self.store.use_stale(key, entry, now)
+        return self.handed(entry.value)
+
+    def _serve_instead(self, key: Hashable, entry: RichEntry, led: bool, error: Exception) -> Any:
+        """Answer stale a call that the flights have counted already."""
+        with self.lock:
+            if led:
+                self.misses_moved += 1
+            else:
+                self.joins_moved += 1
+        if led:
+            self._log(error)
+        return self._serve(key, entry, self.clock.read())
+
+    def _instead(self, key: Hashable, error: BaseException, counted: bool = True) -> RichEntry | None:
+        """The stale value that answers for a load that failed.
+
+        Args:
+            counted: The flights have surely counted the call; if not, only a caller at the recursion limit is
+                struck before they do.
+        """
+        if not isinstance(error, Exception) or not self.options.if_error_s:
+            return None
+        if not counted and isinstance(error, RecursionError):
+            return None
+        entry = self.index.get(key)
+        now = self.clock.read()
+        if entry is None or entry.failure or self.store.past_life(entry, now):
+            return None
+        inside = entry.deadline <= now < entry.deadline + self.options.if_error_s
+        return entry if inside else None
+
+    def load_failed(self, flight: InFlight, error: Exception) -> None:
+        """Let a stale value serve for a while before the next attempt, or remember the failure."""
+        options = self.options
+        if not options.serves_late:
+            return
+        failure = None
+        if isinstance(error, options.cache_errors):  # what runs user code, before the lock
+            failure = self._failure_entry(error, flight.tags if self.tags_of is not None else ())
+        gone: list[Gone] = []
+        with self.lock:
+            key, now = flight.key, self.clock.read()
+            entry = self.index.get(key)
+            if entry is not None and not entry.failure and not self.store.past_life(entry, now):
+                if now >= entry.deadline:
+                    entry.paused = entry.retry = min(now + options.error_s, entry.ends)
+                return
+            if failure is not None and self._was_current(flight):
+                failure.stored = failure.used = now
+                failure.ends = now + options.error_s
+                gone = self.store.change(self._keep, key, failure, now)
+        self.report(gone)
+
+    def _was_current(self, flight: InFlight) -> bool:
+        """Whether nothing fenced *flight* before it failed."""
+        if flight.state is TIMED_OUT:  # it has left the table already
+            return flight.was_current and flight.key not in self.table
+        return self.table.get(flight.key) is flight
+
+    def _failure_entry(self, error: Exception, tags: tuple[str, ...] | None) -> RichEntry | None:
+        """What to remember of a failure, but for its times; None: nothing."""
+        if tags is None:
+            return None
+        remembered = frameless_copy(error)
+        if remembered is None:
+            log.warning("%s: %r cannot be copied, and so is not remembered", self.name, error)
+            return None
+        entry = RichEntry()
+        entry.value = Failure(remembered)
+        entry.failure = True
+        entry.hits = entry.stale_hits = 0
+        entry.deadline = entry.retry = entry.paused = -math.inf
+        entry.tags = tags
+        if self.options.max_bytes is not None:
+            try:
+                entry.size = sizeof(error.args) + _FAILURE_BYTES
+            except Exception:  # whatever an argument's __dict__ does
+                entry.size = _FAILURE_BYTES
+        return entry
+
+    # -- loads in the background
+
+    def _revalidate(self, entry: RichEntry, key: Hashable, now: float, call: Call) -> None:
+        """Begin a background load of a stale value, unless one runs or has failed of late."""
+        with self.lock:
+            if now < entry.retry:
+                return
+            entry.retry = min(now + LEASE_S, entry.deadline + self.options.revalidate_s)
+            flight = self.table.get(key)
+        if flight is not None:
+            if self._is_stuck(flight):
+                self.expire(flight)
+                return  # which has failed, so that the next attempt is due after the pause
+            if not self._is_dead(flight, None):
+                return
+        self._job_for(key, call, watched=False)
+
+    def _job_for(self, key: Hashable, call: Call, watched: bool) -> tuple[Any, bool]:
+        """The background load of *key* (None: none can be begun), and whether this call began it.
+
+        Args:
+            key: What to load.
+            call: Its arguments.
+            watched: The caller waits for it; he must take that back with ``_unwatch()``.
+        """
+        now = self.clock.read()
+        loop = asyncio.get_running_loop() if self.pool is None else None
+        job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
+        with self.lock:
+            lost = [self._jobs.pop(other) for other in list(self._jobs) if other is not None and other.is_closed()]
+            running = self._jobs.setdefault(loop, {}).get(key)
+            if running is not None and not (self.timeout_s is not None and now >= running.began + self.timeout_s):
+                running.watchers += watched
+            else:
+                running = None
+                self._jobs[loop][key] = job
+                job.watchers += watched
+        for jobs in lost:
+            for other_job in jobs.values():
+                other_job.give_up()
+        if running is not None:
+            if self.pool is not None:
+                self.pool().stir()  # it may wait for a thread, and a hung one may count no longer
+            return running, False
+
+        def ended() -> None:
+            with self.lock:
+                jobs = self._jobs.get(loop, {})
+                if jobs.get(key) is job:
+                    del jobs[key]
+                    if not jobs:
+                        del self._jobs[loop]
+            self._tell(job)
+
+        if self.pool is None:
+            load = self._load_awaited(job, key, call, watched)
+            try:
+                job.start(load, ended)
+            except BaseException:
+                load.close()
+                ended()
+                raise
+            return job, True
+        if not job.start(self.pool(), lambda: self._load(job, key, call), ended, self.timeout_s):
+            ended()
+            if not is_ending():
+                log.warning("%s: no thread is free for a background load; it is tried again later", self.name)
+            return None, False
+        return job, True
+
+    def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
+        mine = InFlight()
+        mine.background = True
+        try:
+            return self._fly(mine, key, self.clock.read(), *call, background=True)
+        finally:
+            job.led = getattr(mine, "led", False)
+
+    async def _load_awaited(self, job: TaskJob, key: Hashable, call: Call, watched: bool) -> Any:
+        if not watched:
+            outside_work()  # nobody waits for it, so it cannot close a circle
+        return await self.run(key, *call, background=True, role=job.role)
+
+    def _tell(self, job: Any) -> None:
+        """Log why *job* failed, unless somebody is going to learn of it."""
+        with self.lock:
+            error = job.error if job.done else None
+            if error is None or job.watchers or job.told or not job.led:
+                return
+            job.told = True
+        self._log(error)
+
+    def _log(self, error: BaseException) -> None:
+        if is_ending() or isinstance(error, asyncio.CancelledError):
+            return
+        log.warning("%s: a load failed; the stale value, if there is one, stays for now", self.name, exc_info=error)
+
+    # -- callers who wait so long and no longer
+
+    def call_within(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Any:
+        """Answer a call of a plain function within so many seconds.
+
+        Args:
+            key: What to load.
+            call: Its arguments.
+            seconds: How long to wait at most.
+            stale: Whether a stale value will do.
+        """
+        if self.is_off():
+            return self.call(*call[0], **call[1])
+        found, value = self._at_once(key, call, stale)
+        if not found:
+            found, value, began = self._wait_for(key, call, seconds, stale)
+            if not found:
+                raise self._too_late(key, seconds, began)
+        return value
+
+    async def call_within_awaited(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Any:
+        """The same for a coroutine function."""
+        if self.is_off():
+            return await self.call(*call[0], **call[1])
+        found, value = self._at_once(key, call, stale)
+        if not found:
+            found, value, began = await self._wait_for_awaited(key, call, seconds, stale)
+            if not found:
+                raise self._too_late(key, seconds, began)
+        return value
+
+    def call_fresh(self, key: Hashable, call: Call) -> Any:
+        """Answer a call of a plain function with a fresh value."""
+        if self.is_off():
+            return self.call(*call[0], **call[1])
+        found, value = self._at_once(key, call, stale=False)
+        return value if found else self.lead(key, *call)
+
+    async def call_fresh_awaited(self, key: Hashable, call: Call) -> Any:
+        """The same for a coroutine function."""
+        if self.is_off():
+            return await self.call(*call[0], **call[1])
+        found, value = self._at_once(key, call, stale=False)
+        return value if found else await self.run(key, *call)
+
+    def _at_once(self, key: Hashable, call: Call, stale: bool) -> tuple[bool, Any]:
+        """Whether the store has an answer that needs no waiting, and which; raises a remembered failure."""
+        now = self.clock.read()
+        fresh = self.store.use(key, now)
+        if fresh is not None:
+            return True, self.handed(fresh.value)
+        entry = self._late(key, now)
+        if entry is not None and stale and self._serves_at_once(entry, key, now, call):
+            return True, self._serve(key, entry, now)
+        return False, None
+
+    def _wait_for(self, key: Hashable, call: Call, seconds: float, stale: bool) -> tuple[bool, Any, bool]:
+        """Wait for a background load of *key*, as a call of a plain function.
+
+        Args:
+            key: What to load.
+            call: Its arguments.
+            seconds: How long to wait at most.
+            stale: Whether a stale value will do, if the load fails or takes longer.
+
+        Returns:
+            Whether there is an answer, which, and whether this call began the load.  Without an answer the call is
+            counted nowhere yet.
+
+        Raises:
+            Exception: What the load raised, if nothing stale answers for it.
+        """
+        ends = monotonic() + seconds
+        while True:
+            job, began = self._job_for(key, call, watched=True)
+            if job is not None:
+                try:
+                    job.wait(ends - monotonic(), self.clock.read)
+                except BaseException:
+                    self._leave_job(job, began)
+                    raise
+                self._unwatch(job)
+            if job is None or not self._is_another_s(job, began):
+                return *self._outcome(key, job, began, stale), began
+
+    async def _wait_for_awaited(self, key: Hashable, call: Call, seconds: float, stale: bool) -> tuple[bool, Any, bool]:
+        """The same as a call of a coroutine function."""
+        ends = monotonic() + seconds
+        while True:
+            job, began = self._job_for(key, call, watched=True)
+            try:
+                await job.wait(ends - monotonic(), self.clock.read)
+            except BaseException:
+                self._leave_job(job, began)
+                raise
+            self._unwatch(job)
+            if not self._is_another_s(job, began):
+                return *self._outcome(key, job, began, stale), began
+
+    def _unwatch(self, job: Any) -> None:
+        with self.lock:
+            job.watchers -= 1
+
+    def _leave_job(self, job: Any, began: bool) -> None:
+        """Let a caller go who was cancelled or interrupted."""
+        self._unwatch(job)
+        self._count(began)
+        self._tell(job)
+
+    def _is_another_s(self, job: Any, began: bool) -> bool:
+        """Whether *job* ended by what is no failure and strikes only the caller who began it: the others go on."""
+        return job.done and job.error is not None and not isinstance(job.error, Exception) and not began
+
+    def _outcome(self, key: Hashable, job: Any, began: bool, stale: bool) -> tuple[bool, Any]:
+        if job is not None and job.done:
+            error = job.error
+            if error is None:
+                self._count(began and job.led)
+                return True, self.handed(job.value)
+            entry = self._instead(key, error) if stale else None
+            if entry is None:
+                with self.lock:
+                    job.told = True
+                self._count(began and job.led)
+                raise shared_copy(error, error.__traceback__)
+            self._tell(job)
+            return True, self._serve(key, entry, self.clock.read())
+        now = self.clock.read()
+        fresh = self.store.use(key, now)  # put meanwhile
+        if fresh is not None:
+            return True, self.handed(fresh.value)
+        entry = self.index.get(key) if stale and self.store.rich else None
+        if entry is None or entry.failure or self.store.past_life(entry, now):
+            return False, None
+        return True, self._serve(key, entry, now)
+
+    def _too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
+        self._count(began)
+        return InflightTimeout(
+            f"{self.name}(): no result within the {seconds:g} s that this caller allows; the load goes on for "
+            f"others. Give more time, or allow a stale value with stale_if_error=.",
+            key,
+            seconds,
+        )
+
+    def _count(self, led: bool) -> None:
+        """Count a call that waited for a background load, which the flights count for nobody's call."""
+        with self.lock:
+            if led:
+                self.misses_moved -= 1
+            else:
+                self.joins_moved -= 1
+
+    # -- fencing: a background load that newcomers must not wait for any more is forgotten, and ends alone
+
+    def detach(self, key: Hashable) -> bool:
+        with self.lock:
+            for loop, jobs in list(self._jobs.items()):
+                if jobs.pop(key, None) is not None and not jobs:
+                    del self._jobs[loop]
+            return super().detach(key)
+
+    def detach_all(self) -> int:
+        with self.lock:
+            self._jobs.clear()
+            return super().detach_all()
+
+    def detach_tagged(self, tag: str) -> None:
+        with self.lock:
+            self._jobs.clear()
+            super().detach_tagged(tag)
+
+    def _fence(self, scope: Hashable | None) -> None:
+        with self.lock:
+            self._jobs.clear()
+            super()._fence(scope)
+
+    def follow(self, read: Callable[[], float]) -> None:
+        super().follow(read)
+        now = read()
+        with self.lock:
+            for jobs in self._jobs.values():
+                for job in jobs.values():
+                    job.began = min(job.began, now)
+
+    def set_aside(self) -> Any:
+        with self.lock:
+            self._jobs.clear()
+        return super().set_aside()
+
+    def put_back(self, aside: Any = None) -> None:
+        with self.lock:
+            self._jobs.clear()
+        super().put_back(aside)
+
+    def forget_work(self) -> None:
+        super().forget_work()
+        self._jobs.clear()
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,460 @@
+"""The loads of a ``bounded`` function and the store that keeps their results.
+
+The store and the table of running loads share one lock, so that whoever takes an entry out also
+fences the load that would bring it back.  User code (the function, ``sizeof``, ``cache_if``,
+``copy``, ``on_evict``, predicates) runs outside that lock.
+"""
+
+import logging
+import math
+import random
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from memo._cache_options import CacheOptions
+from memo._clock import Clock
+from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
+from memo._instances import InstanceRef, belongs_to
+from memo._oneshot import PLAIN, refuse_one_shot
+from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
+from memo._stores import Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
+from memo._units import seconds
+
+__all__ = ("Loads",)
+
+log = logging.getLogger("memo")
+
+_COUNTED: dict[str, Any] = {"rejected": 0, "load_seconds": 0.0, "_before": None, "misses_moved": 0, "joins_moved": 0}
+"""What the loads of a function count and their counters do not, and as what it begins."""
+
+_SLICE = 500
+"""Entries that leave under one hold of the lock where many leave at once."""
+
+
+class Loads(Flights):
+    """The loads of one function and the store that keeps their results."""
+
+    def __init__(self, where: str, name: str, call: Callable[..., Any], clock: Clock, options: CacheOptions) -> None:
+        self.store = Store(
+            where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
+        )
+        super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
+        self.options = options
+        self.index = self.store.index
+        self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
+        self._simple = not (
+            options.cache_if or options.max_bytes or options.idle_s or options.ttl_of or options.jitter or options.rich
+        )
+        """An entry needs nothing but a value and a deadline."""
+        self.lean = self._simple and self.store.lean
+        """... and the store needs no more than to put it in: the common case, kept short."""
+        self.rejected = 0
+        self.load_seconds = 0.0
+        self.misses_moved = self.joins_moved = 0
+        """Calls that the flights count as misses and joins, less those that really were: some are answered stale."""
+        self._before: CacheStats | None = None
+        """The figures when ``cache_clear()`` set them to zero."""
+        self.reveal: Callable[[Any], Any] = _as_is
+        self.show_index: Callable[[dict[Hashable, Any]], object] = _as_is
+        """Told of another index to read, under the lock."""
+
+    # -- what the engine asks
+
+    def look_again(self, flight: InFlight) -> bool:
+        if getattr(flight, "background", False):
+            entry = self.store.index.get(flight.key)  # not a call, and so no hit
+            if entry is not None and not self.store.is_fresh(entry, flight.started):
+                entry = None
+        else:
+            entry = self.store.use(flight.key, flight.started)
+        if entry is None:
+            return False
+        flight.value = self.handed(entry.value)
+        return True
+
+    def finish(self, mine: InFlight, value: Any) -> Any:
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        self.landed(mine, value)
+        copy = self.options.copy
+        return value if copy is None else copy(value)
+
+    def finish_lean(self, mine: InFlight, value: Any) -> Any:
+        """``finish`` without detours, for a ``lean`` store: on the path of every miss."""
+        if type(value) not in PLAIN:
+            refuse_one_shot(self.name, value)
+        now = self.clock.read()
+        entry: Any = Entry()
+        entry.value = value
+        entry.hits = 0
+        entry.stored = now
+        entry.deadline = now + self._ttl_s
+        key = mine.key
+        store = self.store
+        victim = gone = None
+        try:
+            # inside the try: an interrupt that strikes between the two would leave the lock held.  A
+            # with statement takes three times as long
+            self.lock.acquire()
+            self.load_seconds += now - mine.started
+            self.counters.completed += 1
+            if self.table.get(key) is mine:
+                del self.table[key]
+                victim = store.put_lean(key, entry, now)
+                if victim is None:
+                    gone = store.change(store.put, key, entry, now)
+            if mine.state is RUNNING:
+                mine.value = value
+                mine.state = RETURNED
+        finally:
+            self.lock.release()
+        if mine.waiters is not None:  # nobody adds to them any more
+            wake(mine.waiters)
+        options = self.options
+        if options.on_evict is not None:
+            if victim is not None:
+                reason = EvictionReason.SIZE if now < victim.deadline else EvictionReason.EXPIRED
+                gone = [(victim.key, victim.value, reason)]
+            if gone:
+                self.report(gone)
+        return value if options.copy is None else options.copy(value)
+
+    def landed(self, flight: InFlight, value: Any) -> None:
+        now = self.clock.read()
+        if self._simple:
+            entry: Any = Entry()
+            entry.value = value
+            entry.hits = 0
+            entry.stored = now
+            entry.deadline = now + self._ttl_s
+        else:
+            entry = self._entry_for(value, now, flight.tags if self.tags_of is not None else ())
+        gone = self.store.change(self._land, flight, value, entry, now)
+        if flight.waiters is not None:  # nobody adds to them any more
+            wake(flight.waiters)
+        if gone and self.options.on_evict is not None:
+            self.report(gone)
+
+    def hand_out(self, value: Any) -> Any:
+        return self.handed(value)
+
+    # -- storing
+
+    def handed(self, value: Any) -> Any:
+        """*value* as a caller gets it."""
+        copy = self.options.copy
+        return value if copy is None else copy(value)
+
+    def _entry_for(self, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
+        """A new entry; None if the value is to be returned but not stored."""
+        options = self.options
+        life_s = self._life_of(value)
+        if life_s is None or tags is None or not self._is_wanted(value):
+            self.rejected += 1
+            return None
+        deadline = now + life_s
+        entry: Any
+        if options.rich:
+            entry = RichEntry()
+            entry.used = now
+            entry.ends = deadline + options.stale_s
+            entry.retry = entry.paused = -math.inf
+            entry.stale_hits = 0
+            entry.failure = False
+            entry.tags = tags
+        elif options.idle_s is not None:
+            entry = IdleEntry()
+            entry.used = now
+        else:
+            entry = Entry() if options.max_bytes is None else WeighedEntry()
+        if options.max_bytes is not None:
+            entry.size = self._measured(value)
+        entry.value = value
+        entry.hits = 0
+        entry.stored = now
+        entry.deadline = deadline
+        return entry
+
+    def _is_wanted(self, value: Any) -> bool:
+        """Whether ``cache_if`` lets *value* be stored."""
+        try:
+            return self.options.cache_if is None or bool(self.options.cache_if(value))
+        except Exception:
+            log.exception("%s: cache_if raised; the value is returned but not stored", self.name)
+            return False
+
+    def _life_of(self, value: Any) -> float | None:
+        """Seconds for which *value* is fresh, infinite if there is no limit; None if it is not to be stored."""
+        options = self.options
+        life_s = self._ttl_s
+        if options.ttl_of is not None:
+            try:
+                ttl = options.ttl_of(value)
+                life_s = math.inf if ttl is None else seconds(ttl, where=self.name, option="ttl(value)", zero_ok=True)
+            except Exception:
+                log.exception("%s: ttl(value) failed; the value is returned but not stored", self.name)
+                return None
+            if life_s == 0:
+                return None
+        return life_s * (1.0 - options.jitter * random.random()) if options.jitter else life_s
+
+    def _measured(self, value: Any) -> int | None:
+        """Bytes of *value*; None if ``sizeof`` cannot tell."""
+        try:
+            size = self.options.sizeof(value)
+        except Exception:
+            log.exception("%s: sizeof raised; the value is returned but not stored", self.name)
+            return None
+        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < math.inf:
+            log.error("%s: sizeof returned %r, not a number of bytes; the value is not stored", self.name, size)
+            return None
+        return math.ceil(size)
+
+    def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
+        """End a load, and store its result if its flight is still the current one."""
+        key = flight.key
+        self.load_seconds += now - flight.started
+        self.counters.completed += 1
+        if self.table.get(key) is flight:
+            if entry is not None:
+                if self._simple:
+                    self.store.put(gone, key, entry, now)
+                else:
+                    self._keep(gone, key, entry, now)
+            del self.table[key]
+        if flight.state is RUNNING:
+            flight.value = value
+            flight.state = RETURNED
+
+    def _keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        if self._fits(entry):
+            self.store.put(gone, key, entry, now)
+            return
+        self.rejected += 1
+        self.store.drop(gone, key, EvictionReason.REPLACED, now)  # an older value must not outlive a newer one
+
+    def _fits(self, entry: Any) -> bool:
+        """Whether *entry* alone is within the bounds."""
+        store = self.store
+        return not store.weighed or (entry.size is not None and entry.size <= (store.max_bytes or 0))
+
+    def _put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        self.detach(key)
+        self._keep(gone, key, entry, now)
+
+    def _invalidate(self, gone: list[Gone], key: Hashable, now: float) -> None:
+        self.detach(key)
+        self.store.drop(gone, key, EvictionReason.INVALIDATED, now)
+
+    def _clear(self, gone: list[Gone], scope: Hashable | None, now: float) -> None:
+        if scope is None:
+            self.detach_all()
+            self.store.clear(gone, EvictionReason.CLEARED, now)
+            return
+        self._fence(scope)
+        for key, _ in self.snapshot(scope):
+            self.store.drop(gone, key, EvictionReason.CLEARED, now)
+
+    def _fence(self, scope: Hashable | None) -> None:
+        with self.lock:
+            for key in [key for key in list(self.table) if belongs_to(key, scope)]:
+                self.detach(key)
+
+    # -- operations of the handle; *scope* is the token of the instance that it was reached through
+
+    def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
+        """Store *value*; whether it was, and not rejected."""
+        now = self.clock.read()
+        entry = self._entry_for(value, now, tags)
+        if entry is None:
+            self.invalidate(key)
+            return False
+        self.report(self.store.change(self._put, key, entry, now))
+        return self._fits(entry)
+
+    def invalidate(self, key: Hashable) -> bool:
+        gone = self.store.change(self._invalidate, key, self.clock.read())
+        self.report(gone)
+        return _count(gone, EvictionReason.INVALIDATED) > 0
+
+    def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
+        self._fence(scope)
+        now = self.clock.read()
+        chosen = [
+            (key, entry)
+            for key, entry in self.snapshot(scope)
+            if (self.store.rich and entry.failure)  # a predicate is about values; to load anew does no harm
+            or (not self.store.past_life(entry, now) and predicate(self.reveal(key), entry.value))
+        ]
+        gone = self.store.change(self.store.drop_all, chosen, EvictionReason.INVALIDATED, now)
+        self.report(gone)
+        return _count(gone, EvictionReason.INVALIDATED)
+
+    def invalidate_all(self) -> int:
+        """Drop every entry and fence every load."""
+        gone = self.store.change(self._invalidate_all, self.clock.read())
+        self.report(gone)
+        return _count(gone, EvictionReason.INVALIDATED)
+
+    def _invalidate_all(self, gone: list[Gone], now: float) -> None:
+        self.detach_all()
+        self.store.clear(gone, EvictionReason.INVALIDATED, now)
+
+    def invalidate_tag(self, tag: str) -> int:
+        """Drop the entries that bear *tag*, in slices, and fence their loads."""
+        self.detach_tagged(tag)
+        with self.lock:
+            bearers = self.store.tagged.pop(tag, {})  # later bearers come into a new one
+        count = 0
+        while bearers:
+            part = [bearers.popitem() for _ in range(min(_SLICE, len(bearers)))]
+            gone = self.store.change(self.store.drop_all, part, EvictionReason.INVALIDATED, self.clock.read())
+            self.report(gone)
+            count += _count(gone, EvictionReason.INVALIDATED)
+        return count
+
+    def clear(self, scope: Hashable | None) -> int:
+        gone = self.store.change(self._clear, scope, self.clock.read())
+        self.report(gone)
+        return _count(gone, EvictionReason.CLEARED)
+
+    def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
+        """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
+        for gone in self.store.expire(self.clock.read(), scope):
+            self.report(gone)
+            count = _count(gone, EvictionReason.EXPIRED)
+            gone.clear()  # the values with it, before the next slice takes the lock
+            yield count
+
+    def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
+        self.report(self.store.change(self.store.resize, max_entries, max_bytes, self.clock.read()))
+
+    def collected(self, owner: InstanceRef) -> None:
+        """Drop the entries of an instance that died."""
+        self.report(self.store.collected(owner, self.clock.read()))
+
+    def follow(self, read: Callable[[], float]) -> None:
+        super().follow(read)
+        self.store.rewind(read(), self.options.pause_s)
+
+    def set_aside(self) -> Any:
+        twin = self.store.twin()
+        with self.lock:
+            gone = self.store.exchange(twin)
+            self._reindex()
+            aside = super().set_aside(), twin, {name: getattr(self, name) for name in _COUNTED}
+            for name, value in _COUNTED.items():
+                setattr(self, name, value)
+        self.report(gone)
+        return aside
+
+    def put_back(self, aside: Any = None) -> None:
+        now = self.clock.read()
+        flights, twin, counted = aside or (None, self.store.twin(), _COUNTED)
+        with self.lock:
+            gone = self.store.change(self.store.clear, EvictionReason.CLEARED, now)
+            gone += self.store.exchange(twin)
+            self.store.rewind(now, self.options.pause_s)
+            self._reindex()
+            super().put_back(flights)
+            for name, value in counted.items():
+                setattr(self, name, value)
+        self.report(gone)
+
+    def _reindex(self) -> None:
+        self.index = self.store.index
+        self.show_index(self.index)
+
+    def snapshot(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
+        """Keys and entries within *scope*, at one moment."""
+        if isinstance(scope, InstanceRef):
+            with self.lock:
+                return [(entry.key, entry) for entry in scope.table.values()]
+        return [(key, entry) for key, entry in self.store.snapshot() if belongs_to(key, scope)]
+
+    def live(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
+        """Those of the snapshot that may still serve."""
+        now = self.clock.read()
+        store = self.store
+        return [
+            (key, entry)
+            for key, entry in self.snapshot(scope)
+            if not store.past_life(entry, now) and not (store.rich and entry.failure)
+        ]
+
+    def info(self, key: Hashable) -> EntryInfo[Any] | None:
+        """What is known of one entry, without counting a hit."""
+        now = self.clock.read()
+        entry = self.store.index.get(key)
+        if entry is None or self.store.past_life(entry, now) or (self.store.rich and entry.failure):
+            return None
+        return EntryInfo(
+            value=self.handed(entry.value),
+            age=now - entry.stored,
+            expires_in=None if math.isinf(entry.deadline) else entry.deadline - now,
+            hits=entry.hits,
+            bytes=entry.size if self.store.weighed else None,
+            stale=not now < entry.deadline,
+        )
+
+    def report(self, gone: list[Gone]) -> None:
+        """Tell ``on_evict`` what left.  It never raises."""
+        on_evict = self.options.on_evict
+        if on_evict is None:
+            return
+        for key, value, reason in gone:
+            if type(value) is Failure:
+                continue
+            try:
+                on_evict(self.reveal(key), value, reason)
+            except Exception:
+                log.exception("%s: on_evict raised for a value that left (%s)", self.name, reason)
+
+    # -- figures
+
+    def cache_stats(self, name: str) -> CacheStats:
+        with self.lock:
+            now = self._all_time(name)
+            return now if self._before is None else now - replace(self._before, name=name)
+
+    def _all_time(self, name: str) -> CacheStats:
+        store, counters = self.store, self.counters
+        hits, stale_hits, error_hits = store.answers()
+        return CacheStats(
+            name=name,
+            hits=hits,
+            misses=counters.started - counters.refreshes - self.misses_moved,
+            joins=counters.joined - counters.refreshes_joined - self.joins_moved,
+            stale_hits=stale_hits,
+            error_hits=error_hits,
+            loads=counters.completed,
+            load_errors=counters.failed + counters.cancelled,
+            load_seconds=self.load_seconds,
+            refreshes=counters.refreshes,
+            rejected=self.rejected,
+            size=len(store.index),
+            max=store.max_entries,
+            bytes=int(store.cache.currsize) if store.weighed else None,
+            max_bytes=store.max_bytes,
+            evictions=MappingProxyType(store.evictions()),
+        )
+
+    def cache_info(self) -> CacheInfo:
+        stats = self.cache_stats("")
+        return CacheInfo(stats.requests - stats.misses, stats.misses, stats.max, stats.size)
+
+    def forget_counts(self) -> None:
+        """Begin counting anew, as ``functools.lru_cache`` does in ``cache_clear()``."""
+        with self.lock:
+            self._before = self._all_time("")
+
+
+def _as_is(key: Any) -> Any:
+    return key
+
+
+def _count(gone: list[Gone], reason: EvictionReason) -> int:
+    """How many values left for *reason*; what is remembered of failed loads is none."""
+    return sum(why is reason and type(value) is not Failure for _, value, why in gone)

@@ -1,0 +1,454 @@
+"""The leak report: what each store holds and keeps alive, what to look at first, and what to do about it.
+
+Nothing here counts as a use of a cache, and no lock is held but for the moment in which the entries of one store are
+listed.  What a report says are numbers and text: it keeps no value and no instance alive.
+"""
+
+import functools
+import html
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import BuiltinMethodType, MappingProxyType, MethodType, MethodWrapperType
+from typing import TYPE_CHECKING, Any, Literal
+
+from memo._adopted import Adopted
+from memo._instances import InstanceRef
+from memo._pace import Pace
+from memo._peek import UNKNOWN
+from memo._sizes import reachable, sizeof
+from memo._table import aligned, html_rows
+from memo._units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from memo._cache import CacheHandle
+    from memo._registry import Record
+
+__all__ = ("Finding", "LeakReport", "Severity", "StoreReport", "report_on")
+
+log = logging.getLogger("memo")
+
+Severity = Literal["high", "medium", "low"]
+
+_SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
+_SAMPLE = 1_000
+"""Most values of one store that are measured."""
+_STRIDE = 200
+"""Entries that are looked at in one go before other threads may have their turn."""
+_FEW = 20
+"""So few entries that how often they were hit tells nothing."""
+_UNUSED_SHARE = 0.9
+"""Share of the entries without a hit from which on a store does not pay."""
+_NONE = "-"
+_HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
+_BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
+"""What is bound to an instance: ``sizeof`` does not follow it, but it keeps the instance alive all the same."""
+_NOBODY: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about one store that deserves a look."""
+
+    store: str
+    """Name of the store."""
+    severity: Severity
+    """"high": memory grows, or may, without end.  "medium": something lives longer than it should.  "low": waste."""
+    what: str
+    """What was found: one sentence."""
+    advice: str
+    """What to do about it: one sentence."""
+
+    def __str__(self) -> str:
+        return f"[{self.severity}] {self.store}: {self.what} {self.advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What one store holds.  What could not be learnt is None."""
+
+    name: str
+    """Name of the function or adopted cache in the registry."""
+    kind: str
+    """"bounded", or the library of an adopted cache: "functools", "async_lru", "cachetools" or another."""
+    entries: int | None = None
+    """Entries, also those past their life that nothing has removed yet."""
+    max: int | None = None
+    """Most entries; None if there is no such bound, or none that is known."""
+    bounded: bool | None = True
+    """Whether there is a bound of any kind; None if an adopted cache does not tell."""
+    bytes: int | None = None
+    """Bytes of the values together, without keys and bookkeeping: as ``sizeof=`` measured them where the store has
+    ``max_bytes=``, else by ``memo.sizeof`` (what two values share counts twice)."""
+    measured: int = 0
+    """Values that ``bytes`` rests on: at most 1,000 where they had to be measured, evenly spread over the store."""
+    unmeasured: int = 0
+    """Values whose measuring raised; logged to logger "memo", and taken to be as large as the others."""
+    oldest: float | None = None
+    """Seconds since the oldest entry was stored, by the function's clock; None for an empty store."""
+    never_hit: int | None = None
+    """Entries that have answered no call yet."""
+    expired: int | None = None
+    """Entries past their life that nothing has removed yet."""
+    instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    """Distinct instances of the method's class that its entries keep alive, by type."""
+    key_instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    """Those of them that keys keep alive."""
+    value_instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    """Those of them that values keep alive, as far as the sample shows."""
+    findings: tuple[Finding, ...] = ()
+    """What deserves a look, most urgent first."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether ``bytes`` is an estimate, and ``value_instances`` a part, since not every value was looked at."""
+        return self.entries is not None and 0 < self.measured + self.unmeasured < self.entries
+
+    @property
+    def severity(self) -> Severity | None:
+        """That of its most urgent finding; None if it has none."""
+        return self.findings[0].severity if self.findings else None
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReport:
+    """What the stores of a registry hold, those to look at first on top: by severity, then by bytes.
+
+    ``print(report)`` shows it as text, a notebook as a table.  It keeps nothing alive.
+    """
+
+    stores: tuple[StoreReport, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that deserves a look, most urgent first."""
+        return tuple(sorted((one for store in self.stores for one in store.findings), key=_urgency))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all values that could be measured, partly estimated."""
+        return sum(store.bytes or 0 for store in self.stores)
+
+    def _title(self) -> str:
+        stores, findings = len(self.stores), len(self.findings)
+        return (
+            f"{stores} {'store' if stores == 1 else 'stores'}, {format_bytes(self.bytes)} in values, "
+            f"{findings or 'no'} {'finding' if findings == 1 else 'findings'}"
+        )
+
+    def _note(self) -> str:
+        if not any(store.sampled for store in self.stores):
+            return ""
+        return f"~ estimated from {_SAMPLE:,} values, evenly spread over the store"
+
+    def __str__(self) -> str:
+        lines = [self._title()]
+        if self.stores:
+            lines.append(aligned([_HEAD, *map(_cells, self.stores)]))
+        if note := self._note():
+            lines.append(note)
+        return "\n".join([*lines, *(f"{i}. {one}" for i, one in enumerate(self.findings, 1))])
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{html.escape(self._title())}</p>", html_rows([_HEAD, *map(_cells, self.stores)])]
+        if note := self._note():
+            parts.append(f"<p>{html.escape(note)}</p>")
+        if self.findings:
+            parts += ["<ol>", *(f"<li>{html.escape(str(one))}</li>" for one in self.findings), "</ol>"]
+        return "".join(parts)
+
+
+def _urgency(finding: Finding) -> int:
+    return _SEVERITIES.index(finding.severity)
+
+
+def _order(store: StoreReport) -> tuple[int, int, str]:
+    urgency = len(_SEVERITIES) if store.severity is None else _SEVERITIES.index(store.severity)
+    return urgency, -(store.bytes or 0), store.name
+
+
+def _cells(store: StoreReport) -> list[str]:
+    entries = _NONE if store.entries is None else f"{store.entries}"
+    if store.max is not None or store.bounded is False:
+        entries += "/unbounded" if store.max is None else f"/{store.max}"
+    return [
+        store.name,
+        store.kind,
+        entries,
+        _NONE if store.bytes is None else f"{'~' * store.sampled}{format_bytes(store.bytes)}",
+        _NONE if store.oldest is None else format_seconds(store.oldest),
+        *(_NONE if figure is None else str(figure) for figure in (store.never_hit, store.expired)),
+        _counts(store.instances) or _NONE,
+    ]
+
+
+def _counts(instances: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in instances.items())
+
+
+# -- looking
+
+
+def report_on(records: Iterable["Record"]) -> LeakReport:
+    """Look at the stores of these functions and adopted caches.
+
+    Measuring a value runs ``__sizeof__`` of what it holds, outside locks.  Other threads get their turn in between.
+    """
+    found = []
+    for record in records:
+        layer = 0
+        for part in record.parts:
+            if part.kind not in ("cache", "adopted"):
+                continue
+            layer += 1
+            name = record.name if layer == 1 else f"{record.name} (layer {layer})"
+            try:
+                store = _of_adopted(name, part) if isinstance(part, Adopted) else _of_bounded(name, part.handle())
+            except Exception:  # a clock of the user's own
+                log.exception("%s: its store could not be looked at", name)
+                continue
+            found.append(replace(store, findings=tuple(sorted(store.findings, key=_urgency))))
+    return LeakReport(tuple(sorted(found, key=_order)))
+
+
+def _of_bounded(name: str, handle: "CacheHandle[..., Any]") -> StoreReport:
+    loads, shape = handle._loads, handle._generated.shape
+    store = loads.store
+    with store.lock:  # two copies of pointers: pairs would take a hundred times as long
+        keys, entries = list(store.index), list(store.index.values())
+    now = oldest = loads.clock.read()
+    look = _Look(name, shape.qualname, shape.module)
+    expired = never_hit = 0
+    for key, entry in look.unhurried(keys, entries):
+        expired += store.past_life(entry, now)
+        never_hit += entry.hits == 0
+        oldest = min(oldest, entry.stored)
+        if store.instances and type(key) is tuple and key and type(key[0]) is not InstanceRef:
+            look.in_keys[id(key[0])] = key[0]
+    look.at_values([entry.value for entry in _sample(entries)], measure=not store.weighed)
+    if store.weighed:
+        size, measured = sum(entry.size for entry in entries), len(entries)
+    else:
+        size, measured = look.estimate(len(entries)), look.measured
+    report = StoreReport(
+        name,
+        "bounded",
+        entries=len(entries),
+        max=store.max_entries,
+        bytes=size,
+        measured=measured,
+        unmeasured=look.unmeasured,
+        oldest=now - oldest if entries else None,
+        never_hit=never_hit,
+        expired=expired,
+        **look.instances(),
+    )
+    return replace(report, findings=tuple(_findings_of_bounded(report)))
+
+
+def _of_adopted(name: str, part: Adopted) -> StoreReport:
+    stats = part.stats()
+    contents = part.contents()
+    cache = part.cache
+    look = _Look(name, getattr(cache, "__qualname__", ""), getattr(cache, "__module__", ""))
+    report = StoreReport(name, stats.library, stats.size, stats.max, stats.bounded)
+    if contents is not None:
+        for ((key, _),) in look.unhurried(contents):
+            look.at_key(key)
+        values = [value for _, value in contents if value is not UNKNOWN]
+        look.at_values(_sample(values), measure=True)
+        report = replace(
+            report,
+            entries=len(contents),
+            bytes=look.estimate(len(contents)) if values or not contents else None,
+            measured=look.measured,
+            unmeasured=look.unmeasured,
+            **look.instances(),
+        )
+    return replace(report, findings=tuple(_findings_of_adopted(report, part.expires, cache)))
+
+
+def _sample(items: list[Any]) -> list[Any]:
+    """At most a thousand of *items*, evenly spread, and the same ones each time."""
+    count = len(items)
+    return items if count <= _SAMPLE else [items[i * count // _SAMPLE] for i in range(_SAMPLE)]
+
+
+class _Look:
+    """One look at the keys and values of one function.
+
+    Args:
+        name: The store's name, for the log.
+        qualname: The function's, which names the class that it is a method of.
+        module: The module of both.
+    """
+
+    def __init__(self, name: str, qualname: str, module: str) -> None:
+        owner = qualname.rpartition(".")[0]
+        self._owner = None if not owner or owner.endswith("<locals>") else (module, owner)
+        self._name = name
+        self._kinds: dict[int, tuple[type, bool]] = {}  # by address: to hash a class may be its metaclass's own
+        # An instance by its address, so that each counts once; held for as long as the look takes.
+        self.in_keys: dict[int, Any] = {}
+        self._in_values: dict[int, Any] = {}
+        self.measured = self.unmeasured = self._bytes = 0
+        self._pace = Pace()
+
+    def is_of_class(self, item: Any) -> bool:
+        """Whether *item* is an instance of the class that the function is a method of."""
+        if self._owner is None:
+            return False
+        kind = type(item)
+        known = self._kinds.get(id(kind))
+        if known is None:
+            has_owner = any((base.__module__, base.__qualname__) == self._owner for base in kind.__mro__)
+            known = self._kinds[id(kind)] = kind, has_owner
+        return known[1]
+
+    def unhurried(self, *lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """What stands side by side in lists of one length, while other threads get their turn in between."""
+        for begin in range(0, len(lists[0]), _STRIDE):
+            yield from zip(*(one[begin : begin + _STRIDE] for one in lists), strict=True)
+            self._pace.rest()
+
+    def at_key(self, key: Any) -> None:
+        """Look for instances in a key as others make them."""
+        if self._owner is not None:
+            for item in key if isinstance(key, tuple | list) else (key,):
+                if self.is_of_class(item):
+                    self.in_keys[id(item)] = item
+
+    def at_values(self, values: list[Any], measure: bool) -> None:
+        """Measure values, and look for instances in what they hold."""
+        for value in values:
+            try:
+                self._at_value(value, measure)
+            except Exception:
+                self.unmeasured += 1
+                log.exception("%s: a value could not be measured for the leak report", self._name)
+            self._pace.rest()
+
+    def _at_value(self, value: Any, measure: bool) -> None:
+        if measure:
+            self._bytes += sizeof(value)
+            self.measured += 1
+        if self._owner is None:
+            return
+        for item in reachable(value):
+            if self.is_of_class(item):
+                self._in_values[id(item)] = item
+        if isinstance(value, _BOUND) and self.is_of_class(value.__self__):
+            self._in_values[id(value.__self__)] = value.__self__
+
+    def estimate(self, count: int) -> int | None:
+        """Bytes of *count* values, going by those that were measured; None if none could be."""
+        if self.measured == 0:
+            return None if count else 0
+        return round(self._bytes * count / self.measured)
+
+    def instances(self) -> dict[str, Any]:
+        """What was found of instances, as the fields of a report."""
+        return {
+            "instances": _by_type({**self.in_keys, **self._in_values}),
+            "key_instances": _by_type(self.in_keys),
+            "value_instances": _by_type(self._in_values),
+        }
+
+
+def _by_type(found: dict[int, Any]) -> Mapping[str, int]:
+    """How many of each type, the most first."""
+    return MappingProxyType(dict(Counter(type(item).__qualname__ for item in found.values()).most_common()))
+
+
+# -- judging
+
+
+def _findings_of_bounded(store: StoreReport) -> Iterable[Finding]:
+    found = functools.partial(Finding, store.name)
+    seen = _sample_note(store)
+    if store.value_instances:
+        yield found(
+            "medium",
+            f"values keep {_counts(store.value_instances)} alive{seen}, so that these outlive whoever else used them.",
+            "Return plain data instead of the instance, or something that holds it only by weakref.",
+        )
+    if store.key_instances:
+        yield found(
+            "medium",
+            f"keys keep {_counts(store.key_instances)} alive, since these instances allow no weak reference.",
+            "Add '__weakref__' to the __slots__ of the class, or give key= so that the key does not need the instance.",
+        )
+    if store.expired:
+        yield found(
+            "low",
+            f"{_expired(store.expired)} past {'its' if store.expired == 1 else 'their'} life.",
+            "Call registry.cleanup() from time to time, or start registry.janitor().",
+        )
+    entries, unused = store.entries or 0, store.never_hit or 0
+    if entries >= _FEW and unused >= entries * _UNUSED_SHARE:
+        yield found(
+            "low",
+            f"{unused} of {entries} entries were never hit.",
+            "Give a smaller max= or a shorter ttl=, or leave out of the key (ignore=, key=) what differs at each call.",
+        )
+    yield from _unmeasured(store)
+
+
+def _findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterable[Finding]:
+    found = functools.partial(Finding, store.name)
+    seen = _sample_note(store)
+    if store.bounded is False and _grows(cache):
+        if expires:
+            yield found(
+                "medium",
+                "its number of entries is unbounded; only age removes them, and a burst of calls is kept whole.",
+                "Give it a maxsize, or decorate the function with @bounded(max=..., ttl=...) instead.",
+            )
+        else:
+            yield found(
+                "high",
+                "it is unbounded: no entry ever leaves.",
+                "Give it a maxsize, or decorate the function with @bounded(max=...) instead.",
+            )
+    if store.key_instances:
+        yield found(
+            "high" if store.bounded is False else "medium",
+            f"keys keep {_counts(store.key_instances)} alive, since each instance is part of its keys.",
+            "Decorate the method with @bounded instead, whose keys hold instances weakly.",
+        )
+    if store.value_instances:
+        yield found(
+            "high" if store.bounded is False else "medium",
+            f"values keep {_counts(store.value_instances)} alive{seen}.",
+            "Return plain data instead of the instance, or something that holds it only by weakref.",
+        )
+    yield from _unmeasured(store)
+
+
+def _unmeasured(store: StoreReport) -> Iterable[Finding]:
+    if store.unmeasured:
+        yield Finding(
+            store.name,
+            "low",
+            f"{store.unmeasured} of {store.measured + store.unmeasured} values could not be measured.",
+            "See the log of logger 'memo' for why, and take the bytes for a guess.",
+        )
+
+
+def _sample_note(store: StoreReport) -> str:
+    return f" (seen in {_SAMPLE:,} of its values)" if (store.entries or 0) > _SAMPLE else ""
+
+
+def _expired(count: int) -> str:
+    return "1 entry is kept" if count == 1 else f"{count} entries are kept"
+
+
+def _grows(cache: Any) -> bool:
+    """Whether it may come to hold more than one entry: not so that of a function without parameters."""
+    try:
+        return not callable(cache) or bool(inspect.signature(cache).parameters)
+    except (ValueError, TypeError):  # a builtin that does not tell
+        return True
+

@@ -1,0 +1,95 @@
+"""Tags: names by which entries of many functions are dropped together."""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ("NO_TAGS", "TagFunction", "Tags", "TagsOption", "check_tag", "check_tags")
+
+log = logging.getLogger("memo")
+
+TagFunction = Callable[..., str | Iterable[str]]
+"""Returns the tags of a call, given its arguments."""
+TagsOption = str | Iterable[str] | TagFunction
+"""What ``tags=`` takes."""
+
+
+class Tags:
+    """What a decorator was told about tags, already checked: names, or a function that returns them.
+
+    Attributes:
+        fixed: The names that every entry bears.
+        function: Computes those of one call; None if they are fixed.
+    """
+
+    __slots__ = ("fixed", "function")
+
+    def __init__(self, fixed: tuple[str, ...] = (), function: TagFunction | None = None) -> None:
+        self.fixed = fixed
+        self.function: TagFunction | None = function
+
+    def of_call(
+        self, name: str, ask: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[str, ...] | None:
+        """The tags that *ask* returns for a call of the function *name*; None, and logged, if it cannot say.
+
+        What bears unknown tags could not be dropped by them, so that it must not be stored.
+        """
+        try:
+            tags = ask(*args, **kwargs)
+            return _names("tags", tags)
+        except Exception:
+            log.exception("%s: tags= raised; the value is returned but not stored", name)
+            return None
+
+
+NO_TAGS = Tags()
+
+
+def _names(where: str, names: Any) -> tuple[str, ...]:
+    """Names as a tuple without repetition; one text is one name.
+
+    Raises:
+        TypeError: They are no names.
+        ValueError: One is empty.
+    """
+    if isinstance(names, str):
+        names = (names,)
+    try:
+        found = tuple(dict.fromkeys(names))
+    except TypeError:
+        raise TypeError(
+            f"{where}: tags={names!r} is neither a name nor a collection of names; write tags=('users',)."
+        ) from None
+    for name in found:
+        check_tag(where, name, option="tags")
+    return found
+
+
+def check_tag(where: str, tag: Any, option: str = "tag") -> str:
+    """One tag.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is empty.
+    """
+    if not isinstance(tag, str):
+        raise TypeError(f"{where}: {option} contains {tag!r}, which is not text; give names such as 'user:alice'.")
+    if not tag:
+        raise ValueError(f"{where}: {option} contains an empty name; give names such as 'user:alice'.")
+    return tag
+
+
+def check_tags(where: str, tags: TagsOption) -> Tags:
+    """Check ``tags=``.
+
+    Raises:
+        TypeError: It is neither names nor a plain function.
+        ValueError: A name is empty.
+    """
+    if callable(tags):
+        if inspect.iscoroutinefunction(tags):
+            raise TypeError(f"{where}: tags={tags!r} is a coroutine function; give a plain function.")
+        return Tags(function=tags)
+    return Tags(_names(where, tags))
