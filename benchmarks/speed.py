@@ -23,6 +23,8 @@ if __name__ == "__main__":  # as a command: the checkout need not be installed
 from _peers import FLIGHTS, FLIGHTS_AWAITED, HITS, HITS_AWAITED, installed
 from _ratios import Ratio, Timed, headline, interleaved, table, timed
 
+from _window_cases import WINDOW_CASES
+
 from memo import bounded, dedupe_inflight
 
 __all__ = ("CASES", "main")
@@ -279,7 +281,7 @@ def _depth_of_failure(joiners: int) -> int:
 CASES: dict[str, Case] = {
     case.__name__: case
     for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
-}
+} | WINDOW_CASES
 
 
 def peers(rounds: int) -> list[Ratio]:

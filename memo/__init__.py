@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from memo._freeze import freeze
     from memo._inflight import dedupe_inflight
     from memo._janitor import Janitor
-    from memo._registry import FunctionStats, Record, Registry, registry
+    from memo._records import FunctionStats, Record
+    from memo._registry import Registry, registry
     from memo._report import Finding, LeakReport, StoreReport
     from memo._sizes import sizeof
     from memo._stats import CacheInfo, CacheStats, CleanupReport, EntryInfo, EvictionReason, Flight, InflightStats
@@ -59,7 +60,8 @@ _HOMES = {
     "_freeze": ("freeze",),
     "_inflight": ("dedupe_inflight",),
     "_janitor": ("Janitor",),
-    "_registry": ("FunctionStats", "Record", "Registry", "registry"),
+    "_records": ("FunctionStats", "Record"),
+    "_registry": ("Registry", "registry"),
     "_report": ("Finding", "LeakReport", "StoreReport"),
     "_sizes": ("sizeof",),
     "_stats": ("CacheInfo", "CacheStats", "CleanupReport", "EntryInfo", "EvictionReason", "Flight", "InflightStats"),

@@ -5,6 +5,7 @@ he gives up ends neither the job nor the wait of others.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import os
@@ -12,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from memo._clock import call_when
@@ -42,8 +43,9 @@ class RefreshPool:
     """Daemon threads for background loads: started when there is work, ended when there is none.
 
     A thread whose load is past its timeout cannot be stopped; it no longer counts, so that a hung
-    load keeps no other from running.  At most as many threads again as the pool may have are given
-    up in this way at one time.  Safe from any thread; after ``os.fork()`` the child begins without threads.
+    load keeps no other from running; nor does one that waits for another load.  At most as many
+    threads again as the pool may have do not count at one time.  Safe from any thread; after
+    ``os.fork()`` the child begins without threads.
     """
 
     def __init__(self) -> None:
@@ -112,6 +114,23 @@ class RefreshPool:
         """Start a thread for a load that waits, if one that ran has become overdue meanwhile."""
         if self._queue:
             self._grow()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Have a thread of the pool not count while it waits for another load, which may need a thread itself."""
+        me = threading.get_ident()
+        until = self._until.get(me)
+        if until is None:  # no thread of the pool
+            yield
+            return
+        with self._work:
+            self._until[me] = -1.0
+        self._grow()
+        try:
+            yield
+        finally:
+            with self._work:
+                self._until[me] = until
 
     def _grow(self) -> None:
         """Start a thread if there is work that no other is free for."""
@@ -226,9 +245,10 @@ class ThreadJob:
         alarm = call_when(read, read() + seconds, gate.set)
         ends = time.monotonic() + seconds
         try:
-            while not gate.wait(min(_LOOK_S, ends - time.monotonic())) and time.monotonic() < ends:
-                if self._pool is not None:
-                    self._pool.stir()
+            with contextlib.nullcontext() if self._pool is None else self._pool.aside():
+                while not gate.wait(min(_LOOK_S, ends - time.monotonic())) and time.monotonic() < ends:
+                    if self._pool is not None:
+                        self._pool.stir()
         finally:
             if alarm is not None:
                 alarm()

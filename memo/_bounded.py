@@ -281,7 +281,8 @@ def bounded(
         stale_if_error: (RFC 5861) Time past ttl for which a stale result is answered if the load fails or
             times out.  Then error_ttl passes before it is tried again.
         soft_timeout: Within stale_if_error (and beyond stale_while_revalidate): how long a caller waits for the
-            load, before it is answered stale.  The load goes on in the background, and is stored.
+            load, before it is answered stale.  The load, which runs in the background (of a plain function in one of
+            the ``refresh_threads``), goes on and is stored.
         cache_errors: Type or types of exceptions to remember for error_ttl: until then calls raise a copy
             of the exception, with a traceback of their own.  Nothing else that is raised is remembered.
         error_ttl: How long a failure is remembered, and how long after a failed load there is no other as long as

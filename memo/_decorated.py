@@ -17,7 +17,7 @@ import wrapt
 from memo._cache import CacheHandle
 from memo._inflight_handle import InflightHandle
 from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, original_of
-from memo._registry import Record
+from memo._records import Record
 from memo._stats import CacheInfo
 from memo._window_handle import WindowHandle
 

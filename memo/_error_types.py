@@ -19,11 +19,12 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, BaseException):
             raise TypeError(
-                f"{where}: {option} contains {kind!r}, which is no exception type; write {option}=(LookupError,)."
+                f"{where}: {option}={types!r} contains {kind!r}, which is no exception type; "
+                f"write for example {option}=(LookupError,)."
             )
         if not issubclass(kind, Exception):
             raise ValueError(
-                f"{where}: {option} contains {kind.__name__}, which ends a call rather than failing it; "
+                f"{where}: {option}={types!r} contains {kind.__name__}, which counts as cancelled, not as an error; "
                 f"name types of Exception."
             )
     return found

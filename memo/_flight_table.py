@@ -28,6 +28,8 @@ runs between reading and writing one, since no call stands in between.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import os
 import sys
 import threading
@@ -44,7 +46,7 @@ from memo.errors import InflightTimeout
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "keep_quiet", "lay_to_rest", "remove_waiter", "set_apart", "thread_lives", "wake", "wake_all",
+    "add_waiter", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter", "set_apart", "thread_lives", "wake", "wake_all",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -109,12 +111,14 @@ class InFlight:
 class TaskFlight(InFlight):
     """A flight whose work runs in a task."""
 
-    __slots__ = ("alarm", "loop", "task", "work")
+    __slots__ = ("alarm", "loop", "task", "when_done", "work")
 
     loop: asyncio.AbstractEventLoop
     task: asyncio.Task[None] | None
     alarm: Callable[[], object] | None
     """Revokes the wake-up that a clock advanced by hand was asked for."""
+    when_done: Any
+    """Called when its task is done, however it ends; None where that has nothing left to do."""
     work: Work
 
 
@@ -191,7 +195,8 @@ class FlightTable:
         self.counters = Counters()
         self._watched: dict[asyncio.AbstractEventLoop, dict[TaskFlight, float]] = {}
         """By loop, its running flights and their deadlines in its own time, earliest first."""
-        _forkable.add(self)
+        with _making:
+            _forkable.add(self)
 
     # -- what a store adds; called without the lock
 
@@ -331,11 +336,11 @@ class FlightTable:
         self.load_failed(flight, self._timed_out(flight))
         if waiters:
             wake(waiters)
-        if isinstance(flight, TaskFlight) and flight.task is not None and not flight.loop.is_closed():
+        if isinstance(flight, TaskFlight) and flight.task is not None:
             if _running_loop() is flight.loop:
                 flight.task.cancel()
             else:
-                flight.loop.call_soon_threadsafe(flight.task.cancel)
+                cancel_elsewhere(flight.task)
         return True
 
     def detach(self, key: Hashable) -> bool:
@@ -537,6 +542,14 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def cancel_elsewhere(task: asyncio.Task[Any]) -> None:
+    """Cancel a task of a loop that another thread runs, unless that loop is closed or is just being closed."""
+    try:
+        task.get_loop().call_soon_threadsafe(task.cancel)
+    except RuntimeError:
+        pass
+
+
 def lay_to_rest(task: Any) -> None:
     """End a task whose loop is closed, quietly: nobody can await it any more."""
     if task.done():
@@ -549,13 +562,49 @@ def lay_to_rest(task: Any) -> None:
 
 
 def keep_quiet(task: Any) -> None:
-    """Let the end of a loop before that of *task* go without a message."""
+    """Let the end of a loop, and of the interpreter, before that of *task* go without a message."""
     task._log_destroy_pending = False  # what asyncio.gather() does to tasks of its own
+    _quiet.add(task)
+
+
+_quiet: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+
+
+def _end_quietly() -> None:
+    """End the tasks that nobody asked for: a coroutine that never began would complain when it is torn down."""
+    while True:
+        try:
+            tasks = list(_quiet)
+            break
+        except RuntimeError:  # another thread added one meanwhile
+            pass
+    for task in tasks:
+        if not task.done() and not task.get_loop().is_running():
+            lay_to_rest(task)
+
+
+atexit.register(_end_quietly)
 
 
 def thread_lives(identifier: int) -> bool:
     """Whether the thread of that identifier has not ended (or another has inherited it)."""
-    return identifier in sys._current_frames()
+    if not _FRAMES_COLLECT:
+        return identifier in sys._current_frames()
+    with _looking:
+        collects = gc.isenabled()
+        try:
+            gc.disable()
+            return identifier in sys._current_frames()
+        finally:
+            if collects:
+                gc.enable()
+
+
+_FRAMES_COLLECT = sys.version_info < (3, 12)
+"""Listing the frames may collect garbage while it holds a lock of the interpreter: should a finalizer give way then to
+a thread that begins or ends, the whole process hangs (python/cpython#106883)."""
+_looking = threading.RLock()
+"""Held while the collector is off on that account, so that none takes another's off for the user's."""
 
 
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
@@ -568,16 +617,21 @@ def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
 # them held would stay locked, and what it guards half-changed.  So the forking thread takes every
 # lock first: in the child all is consistent, and the locks are its own.
 
+_making = threading.RLock()
+"""Held while a table is added to those that a fork looks through, and during a fork."""
 _forkable: weakref.WeakSet[FlightTable] = weakref.WeakSet()
 _held: list[Any] = []
 
 
 def _before_fork() -> None:
-    graph.acquire()
-    _held.append(graph)
+    for lock in (_making, graph):
+        lock.acquire()
+        _held.append(lock)
     for flights in list(_forkable):
         flights.lock.acquire()
         _held.append(flights.lock)
+    _looking.acquire()
+    _held.append(_looking)
 
 
 def _after_fork_in_parent() -> None:

@@ -24,6 +24,7 @@ from memo._flight_table import (
     TaskFlight,
     Work,
     add_waiter,
+    cancel_elsewhere,
     graph,
     keep_quiet,
     lay_to_rest,
@@ -81,7 +82,7 @@ class TaskFlights(FlightTable):
             raise
         try:
             if current is None or current.loop is not loop or self._is_stuck(current):
-                _need_depth(_DEPTH)
+                _need_depth()
                 mine = self._new(key, loop, refresh, background)
                 current = self._join_or_lead(mine, loop)
                 if current is mine and mine.state is RETURNED:
@@ -106,6 +107,8 @@ class TaskFlights(FlightTable):
                 if led:
                     if role is not None:
                         role.led = True
+                    if current.state is RETURNED:
+                        return self._taken(current)
                     return await self._own_end(current)
                 if joined and current.state is not ABANDONED:
                     break
@@ -180,8 +183,7 @@ class TaskFlights(FlightTable):
         flight.present = 1  # the leader
         flight.joined = 0
         flight.state = RUNNING
-        flight.task = None
-        flight.alarm = None
+        flight.task = flight.alarm = flight.when_done = None
         flight.work = Work(None)
         flight.key = key
         flight.loop = loop
@@ -190,9 +192,7 @@ class TaskFlights(FlightTable):
         return flight
 
     async def _own_end(self, flight: TaskFlight) -> Any:
-        """What the first caller of a flight gets, even late and of a flight that others gave up for dead."""
-        if flight.state is RETURNED:
-            return self._taken(flight)
+        """What the first caller gets of a flight that did not return, even late and if others gave it up for dead."""
         if flight.state is TIMED_OUT:
             raise self._timed_out(flight)
         if flight.state is ABANDONED:
@@ -231,7 +231,8 @@ class TaskFlights(FlightTable):
             keep_quiet(task)
         if task.done():  # an eager task factory was at work
             return
-        task.add_done_callback(lambda task: self._task_done(flight, task))
+        flight.when_done = lambda task: self._task_done(flight, task)
+        task.add_done_callback(flight.when_done)
         if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
             task.cancel()
         elif self.timeout_s is not None:
@@ -262,12 +263,17 @@ class TaskFlights(FlightTable):
             self.settle(flight, ABANDONED)
             raise
         else:
-            self._watched.get(flight.loop, {}).pop(flight, None)
+            task = flight.task
+            if task is not None and flight.alarm is None:  # all is told, and the loop is spared a callback
+                self._watched.get(flight.loop, {}).pop(flight, None)
+                task.remove_done_callback(flight.when_done)
+                flight.when_done = None
             given_up = flight.state is ABANDONED
             self.landed(flight, value)
             return value if given_up else None
 
     def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
+        flight.when_done = None
         if self.timeout_s is not None:
             self._watched.get(flight.loop, {}).pop(flight, None)
             if flight.alarm is not None:
@@ -374,8 +380,7 @@ class TaskFlights(FlightTable):
         task, home = flight.task, flight.loop
         assert task is not None
         if home is not loop:
-            if not home.is_closed():
-                home.call_soon_threadsafe(task.cancel)
+            cancel_elsewhere(task)
             return
         if loop.is_closed():
             lay_to_rest(task)
@@ -385,10 +390,23 @@ class TaskFlights(FlightTable):
                 await asyncio.wait((task,))
 
 
-def _need_depth(levels: int) -> None:
-    """Raise RecursionError now unless so many calls can be nested: half-way through a launch nobody could tidy up."""
-    if levels:
-        _need_depth(levels - 1)
+def _nested(levels: int) -> Callable[[], None]:
+    """A function that nests so many calls and does nothing."""
+
+    def last() -> None:
+        pass
+
+    def call_next() -> None:
+        rest()
+
+    if levels == 1:
+        return last
+    rest = _nested(levels - 1)
+    return call_next
+
+
+_need_depth = _nested(_DEPTH)
+"""Raises RecursionError unless there is room for a launch: half-way through one nobody could tidy up."""
 
 
 def _depend(inside: Work, flight: TaskFlight) -> bool:

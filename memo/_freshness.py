@@ -144,7 +144,8 @@ class FreshLoads(Loads):
     def _serves_at_once(self, entry: RichEntry, key: Hashable, now: float, call: Call) -> bool:
         """Whether *entry*, which is stale, answers without waiting; begins the load that this may ask for."""
         if now < entry.deadline + self.options.revalidate_s:
-            self._revalidate(entry, key, now, call)
+            if now >= entry.retry:
+                self._revalidate(entry, key, now, call)
             return True
         return now < entry.paused
 
@@ -186,6 +187,8 @@ class FreshLoads(Loads):
         options = self.options
         if not options.serves_late:
             return
+        if flight.state is TIMED_OUT and self.pool is not None and getattr(flight, "background", False):
+            self._log(error)  # its job cannot tell: it hangs
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self._failure_entry(error, flight.tags if self.tags_of is not None else ())
@@ -403,12 +406,17 @@ class FreshLoads(Loads):
         while True:
             job, began = self._job_for(key, call, watched=True)
             if job is not None:
+                left_s = ends - monotonic()
+                if self.timeout_s is not None:
+                    left_s = min(left_s, job.began + self.timeout_s - self.clock.read())
                 try:
-                    job.wait(ends - monotonic(), self.clock.read)
+                    job.wait(left_s, self.clock.read)
                 except BaseException:
                     self._leave_job(job, began)
                     raise
                 self._unwatch(job)
+                if self._is_overdue(key, job):
+                    return True, self._failed_or_stale(key, job, self._overdue(key), began, stale), began
             if job is None or not self._is_another_s(job, began):
                 return *self._outcome(key, job, began, stale), began
 
@@ -440,20 +448,26 @@ class FreshLoads(Loads):
         """Whether *job* ended by what is no failure and strikes only the caller who began it: the others go on."""
         return job.done and job.error is not None and not isinstance(job.error, Exception) and not began
 
+    def _is_overdue(self, key: Hashable, job: ThreadJob) -> bool:
+        """Whether *job* is past the timeout; detaches what hangs."""
+        if job.done or self.timeout_s is None or self.clock.read() < job.began + self.timeout_s:
+            return False
+        flight = self.table.get(key)
+        if flight is not None and self._is_stuck(flight):
+            self.expire(flight)
+        return True
+
+    def _overdue(self, key: Hashable) -> InflightTimeout:
+        flight = InFlight()
+        flight.key = key
+        return self._timed_out(flight)
+
     def _outcome(self, key: Hashable, job: Any, began: bool, stale: bool) -> tuple[bool, Any]:
         if job is not None and job.done:
-            error = job.error
-            if error is None:
-                self._count(began and job.led)
-                return True, self.handed(job.value)
-            entry = self._instead(key, error) if stale else None
-            if entry is None:
-                with self.lock:
-                    job.told = True
-                self._count(began and job.led)
-                raise shared_copy(error, error.__traceback__)
-            self._tell(job)
-            return True, self._serve(key, entry, self.clock.read())
+            if job.error is not None:
+                return True, self._failed_or_stale(key, job, job.error, began and job.led, stale)
+            self._count(began and job.led)
+            return True, self.handed(job.value)
         now = self.clock.read()
         fresh = self.store.use(key, now)  # put meanwhile
         if fresh is not None:
@@ -463,11 +477,21 @@ class FreshLoads(Loads):
             return False, None
         return True, self._serve(key, entry, now)
 
+    def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, stale: bool) -> Any:
+        entry = self._instead(key, error) if stale else None
+        if entry is None:
+            with self.lock:
+                job.told = True
+            self._count(led)
+            raise shared_copy(error, error.__traceback__)
+        self._tell(job)
+        return self._serve(key, entry, self.clock.read())
+
     def _too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
         self._count(began)
         return InflightTimeout(
-            f"{self.name}(): no result within the {seconds:g} s that this caller allows; the load goes on for "
-            f"others. Give more time, or allow a stale value with stale_if_error=.",
+            f"{self.name}(): no result within the {seconds:g} s that this caller allows; a load that has begun goes "
+            f"on for others. Give more time, or allow a stale value with stale_if_error=.",
             key,
             seconds,
         )
@@ -487,6 +511,9 @@ class FreshLoads(Loads):
             for loop, jobs in list(self._jobs.items()):
                 if jobs.pop(key, None) is not None and not jobs:
                     del self._jobs[loop]
+            entry = self.index.get(key) if self.store.rich else None
+            if entry is not None:
+                entry.retry = entry.paused  # the next call may begin another at once
             return super().detach(key)
 
     def detach_all(self) -> int:

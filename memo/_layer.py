@@ -10,7 +10,7 @@ from typing import Any
 from memo._calls import Generated, KeyOptions, Shape
 from memo._clock import Clock
 from memo._instances import InstanceRef, Instances
-from memo._registry import Part, Record
+from memo._records import Part, Record
 from memo._switch import is_off, off_for_good
 from memo._tags import NO_TAGS, Tags
 
@@ -32,18 +32,28 @@ return <await>$function(<pass>)
 _NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def _fenced(
-    above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
-) -> Iterator[None]:
-    """Fence the layers *below* and *above*, each given innermost first, and those above again at the end."""
-    for part in (*below, *above):
-        part.fence(call)
-    try:
-        yield
-    finally:
-        for part in above:
-            part.fence(call)
+class _Fence:
+    """Fences the layers *below* and *above*, each given innermost first, and those above again at the end.
+
+    No generator: one that is interrupted between its making and its first step would go on when it is collected.
+    """
+
+    __slots__ = ("_above", "_below", "_call")
+
+    def __init__(
+        self, above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
+    ) -> None:
+        self._above = above
+        self._below = below
+        self._call = call
+
+    def __enter__(self) -> None:
+        for part in (*self._below, *self._above):
+            part.fence(self._call)
+
+    def __exit__(self, *exception: object) -> None:
+        for part in self._above:
+            part.fence(self._call)
 
 
 class Layer:
@@ -144,7 +154,7 @@ class Layer:
         if len(parts) < 2:
             return _NOTHING
         here = next(place for place, part in enumerate(parts) if part is self)
-        return _fenced(tuple(reversed(parts[:here])), tuple(reversed(parts[here + 1 :])), call)
+        return _Fence(tuple(reversed(parts[:here])), tuple(reversed(parts[here + 1 :])), call)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> Any:
         """The handle that this layer adds, as seen from the instance in *prefix*."""

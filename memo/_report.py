@@ -24,7 +24,7 @@ from memo._units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from memo._cache import CacheHandle
-    from memo._registry import Record
+    from memo._records import Record
 
 __all__ = ("Finding", "LeakReport", "Severity", "StoreReport", "report_on")
 

@@ -10,59 +10,58 @@ __all__ = ("aligned", "html_rows", "html_table", "text_table")
 
 _NONE = "-"
 _NO_LINES: Mapping[str, str] = {}
-_HEAD = (
-    "function", "entries", "bytes", "hit ratio", "hits", "misses", "joins", "evicted", "load", "running", "timeouts",
-    "calls", "errors", "p95", "window",
+_COLUMNS = (
+    "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
+    "timeouts", "calls", "errors", "p95", "window",
 )  # fmt: skip
 
 
-def _cells(function: Any, line: str) -> list[str]:
-    cache, inflight, window = function.cache, function.inflight, function.window
-    row = [function.name, *[_NONE] * (len(_HEAD) - 1)]
+def _cells(function: Any, line: str) -> dict[str, str]:
+    """What is known of one function, by column; a count that is rare is left out while it is zero."""
+    cache, inflight, window, adopted = function.cache, function.inflight, function.window, function.adopted
+    row: dict[str, Any] = {}
     if inflight is not None:
-        row[5:7] = [str(inflight.started), str(inflight.joined)]
-        row[9:11] = [str(inflight.active), str(inflight.timeouts) if inflight.timeouts else _NONE]
+        row |= {"misses": inflight.started, "joins": inflight.joined}
+        row |= {"running": inflight.active, "timeouts": inflight.timeouts or None}
     if cache is not None:
-        row[1:9] = [
-            f"{cache.size}" if cache.max is None else f"{cache.size}/{cache.max}",
-            _NONE if cache.bytes is None else f"{format_bytes(cache.bytes)}/{format_bytes(cache.max_bytes)}",
-            f"{cache.hit_ratio:.1%}" if cache.requests else _NONE,
-            str(cache.hits),
-            str(cache.misses),
-            str(cache.joins),
-            str(sum(cache.evictions.values())),
-            format_seconds(cache.load_mean) if cache.loads else _NONE,
-        ]
-    if function.adopted is not None:
-        row[1:6] = _adopted_cells(function.adopted)
+        row |= {
+            "entries": cache.size if cache.max is None else f"{cache.size}/{cache.max}",
+            "bytes": None if cache.bytes is None else f"{format_bytes(cache.bytes)}/{format_bytes(cache.max_bytes)}",
+            "hit ratio": f"{cache.hit_ratio:.1%}" if cache.requests else None,
+            "hits": cache.hits,
+            "stale": cache.stale_hits or None,
+            "failures": cache.error_hits or None,
+            "misses": cache.misses,
+            "joins": cache.joins,
+            "evicted": sum(cache.evictions.values()),
+            "load": format_seconds(cache.load_mean) if cache.loads else None,
+        }
+    if adopted is not None:
+        row |= _adopted_cells(adopted)
     if window is not None:
-        row[11:15] = [
-            str(window.count),
-            str(window.errors) if window.errors else _NONE,
-            _NONE if window.p95 is None else format_seconds(window.p95),
-            f"{line} {format_seconds(window.span)}".lstrip(),
-        ]
-    return row
+        row |= {
+            "calls": window.count,
+            "errors": window.errors or None,
+            "p95": None if window.p95 is None else format_seconds(window.p95),
+            "window": f"{line} {format_seconds(window.span)}".lstrip(),
+        }
+    return {column: str(cell) for column, cell in row.items() if cell is not None}
 
 
-def _adopted_cells(stats: Any) -> list[str]:
-    """Entries to misses of a cache that others made: dashes for what it does not know."""
+def _adopted_cells(stats: Any) -> dict[str, Any]:
+    """What is known of a cache that others made."""
     entries = _NONE if stats.size is None else str(stats.size)
     if stats.max is not None or stats.bounded is False:
         entries += "/unbounded" if stats.max is None else f"/{stats.max}"
-    return [
-        entries,
-        _NONE,
-        f"{stats.hit_ratio:.1%}" if stats.requests else _NONE,
-        *(_NONE if figure is None else str(figure) for figure in (stats.hits, stats.misses)),
-    ]
+    ratio = f"{stats.hit_ratio:.1%}" if stats.requests else None
+    return {"entries": entries, "hit ratio": ratio, "hits": stats.hits, "misses": stats.misses}
 
 
 def _table(stats: Iterable[Any], lines: Mapping[str, str]) -> list[list[str]]:
     """The head and a row for each function, without the columns in which nobody has a figure."""
-    rows = [_cells(function, lines.get(function.name, "")) for function in stats]
-    told = [i for i in range(len(_HEAD)) if i == 0 or any(row[i] != _NONE for row in rows)]
-    return [[row[i] for i in told] for row in [list(_HEAD), *rows]]
+    rows = [(function.name, _cells(function, lines.get(function.name, ""))) for function in stats]
+    told = [column for column in _COLUMNS if any(row.get(column, _NONE) != _NONE for _, row in rows)]
+    return [["function", *told], *([name, *(row.get(column, _NONE) for column in told)] for name, row in rows)]
 
 
 def text_table(stats: Iterable[Any], lines: Mapping[str, str] = _NO_LINES, note: str = "") -> str:

@@ -50,16 +50,17 @@ def cells_of(codes: array[int]) -> Iterator[tuple[int, int]]:
 
 
 def _counted(codes: array[int]) -> Iterable[tuple[int, int]]:
-    # Most durations are of one order and share their upper byte: bytes are counted at a fraction of the cost of
-    # integers. The few others are counted as if they shared it too, and then moved.
+    # Most durations are of one order and share their upper byte: bytes are counted at half the cost of integers
+    # above 255. The few others are counted as if they shared it too, and then moved.
     raw = codes.tobytes()
     upper, lower = raw[_UPPER::2], raw[1 - _UPPER :: 2]
-    orders = set(upper)
-    usual = max(orders, key=upper.count, default=0)
-    if len(upper) - upper.count(usual) > len(upper) // 16:
+    sample = upper[:: len(upper) // 32 + 1]
+    usual = max(sample, key=sample.count, default=0)
+    others = upper.translate(None, bytes((usual,)))
+    if len(others) > len(upper) // 16:
         return Counter(codes).items()
-    counted = [((usual << 8) + code, lower.count(code)) for code in set(lower)]
-    for order in orders - {usual}:
+    counted = [((usual << 8) + code, times) for code, times in Counter(lower).items()]
+    for order in set(others):
         at = upper.find(order)
         while at >= 0:
             counted += ((codes[at], 1), ((usual << 8) + lower[at], -1))

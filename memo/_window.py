@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from memo._calls import KeyOptions, check_key_options
+from memo._error_types import check_error_types
 from memo._intake import NOTE
 from memo._key_text import BIG, ITEMS, LONGEST, KeyText, failure_text, stored_key
 from memo._layer import Layer
@@ -231,23 +232,9 @@ def sliding_window(
 def _check_only(only: Any) -> tuple[type[Exception], ...] | None:
     if only is None:
         return None
-    try:
-        types = (only,) if isinstance(only, type) else tuple(only)
-    except TypeError:
-        types = (only,)
-    if isinstance(only, str) or not types:
-        raise (TypeError if types else ValueError)(
+    types = check_error_types("sliding_window", "only", only)
+    if not types:
+        raise ValueError(
             f"sliding_window: only={only!r} names no exception type; write only=(ValueError,), or leave it out."
         )
-    for kind in types:
-        if not isinstance(kind, type) or not issubclass(kind, BaseException):
-            raise TypeError(
-                f"sliding_window: only={only!r} contains {kind!r}, which is no exception type; "
-                f"write for example only=(ValueError,)."
-            )
-        if not issubclass(kind, Exception):
-            raise ValueError(
-                f"sliding_window: only={only!r} contains {kind.__name__}, which counts as cancelled, not as an error; "
-                f"name types of Exception."
-            )
     return types

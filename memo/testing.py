@@ -16,8 +16,10 @@ from typing import Any, Self
 
 from memo._clock import default_clock, exchange_default
 from memo._layer import Layer
-from memo._registry import Record, View, record_of, registry
+from memo._records import Record, record_of
+from memo._registry import registry
 from memo._units import seconds
+from memo._views import View
 
 __all__ = ("FakeClock", "isolated")
 

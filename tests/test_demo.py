@@ -76,6 +76,10 @@ def test_demo_shows_table_and_words() -> None:
     ).groups()
     assert number(asked) == number(requests) + number(joined)
     assert number(joined) > 0
+    stuck, released = found(
+        r"([\d,]+) requests? got stuck; timeout='[^']+' gave up each and released the ([\d,]+) callers? who", words
+    ).groups()
+    assert number(released) > number(stuck) > 0  # by this seed some are, and several wait for the same one
     errors, kept_errors = found(
         r"error tracker: ([\d,]+) errors? in the last 24 hours, ([\d,]+) of them kept in full\. The latest: '", words
     ).groups()

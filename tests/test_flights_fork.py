@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from test_flights_threads import (
     every_make,
     lead_and_join,
     stopped,
+    switching_often,
     tables,
     until,
     waiters,
@@ -293,6 +295,32 @@ def test_forks_while_other_threads_decorate_and_clean_up() -> None:
     stop.set()
     assert statuses == [0] * 15
     assert all(user.result() > 0 for user in users)
+
+
+def test_forks_while_other_threads_make_tables_and_registries() -> None:
+    """What a fork looks through may not change meanwhile: its locks would not be taken."""
+    stop = threading.Event()
+    failures: list[str] = []
+
+    def make() -> int:
+        for count in itertools.count():
+            if stop.is_set():
+                return count
+            bounded(max=4, registry=Registry())(lambda number: number)
+        raise AssertionError
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: failures.append(repr(unraisable.exc_value))
+    try:
+        with switching_often():
+            users = [Running(make) for _ in range(3)]
+            statuses = [in_a_child(lambda: True) for _ in range(40)]
+            stop.set()
+            assert all(user.result() > 0 for user in users)
+    finally:
+        sys.unraisablehook = hook
+    assert failures == []
+    assert statuses == [0] * 40
 
 
 @dedupe_inflight

@@ -725,33 +725,30 @@ def test_a_flight_that_ends_just_as_a_newcomer_finds_it_serves_nobody_who_was_no
 def test_loops_may_call_for_the_first_time_while_another_looks_through_them(make: Make) -> None:
     """The table of their timers may change while one of them drops those of closed loops."""
     fetch = make(staying)
-    others: list[Running] = []
+    results: list[Any] = []
 
-    async def once(name: str) -> str:
-        return str(await fetch(name))
-
-    async def hooked() -> str:
-        loop = asyncio.get_running_loop()
+    async def looked_at() -> None:
+        loop, home = asyncio.get_running_loop(), threading.get_ident()
         is_closed = loop.is_closed
 
         def look() -> bool:
-            if len(others) == 1:
-                others.append(in_a_loop(lambda: once("c")))
-                others[1].join()
+            if threading.get_ident() != home and not results:
+                results.append("looked")
+                results.append(in_a_loop(lambda: fetch("c")).result())
             return is_closed()
 
-        result = await fetch("a")
+        assert await fetch("a") == "a"
         loop.is_closed = look  # type: ignore[method-assign]
         try:
-            others.append(in_a_loop(lambda: once("b")))
-            await until_elsewhere(lambda: not others[0].thread.is_alive())
+            other = in_a_loop(lambda: fetch("b"))
+            await until_elsewhere(lambda: not other.thread.is_alive())
         finally:
             loop.is_closed = is_closed  # type: ignore[method-assign]
-        return str(result)
+        results.append(other.result())
 
     with quietly():
-        assert in_a_loop(hooked).result() == "a"
-        assert [other.result() for other in others] == ["b", "c"]
+        in_a_loop(looked_at).result()
+    assert results == ["looked", "c", "b"]
     assert_idle(fetch)
 
 
@@ -817,3 +814,59 @@ def test_an_execution_whose_loop_is_closed_in_the_middle_is_counted_once(make: M
         callers.clear()
     stats = stage.fetch.inflight.stats()
     assert (stats.started, stats.completed, stats.failed, stats.cancelled) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("how", ["deadline", "cleanup", "last caller"])
+def test_a_loop_that_is_closed_just_as_its_work_is_to_be_cancelled(how: str) -> None:
+    """Whoever gives the work up learns nothing of it: neither the clock, nor the cleaner, nor a caller elsewhere."""
+    clock = FakeClock()
+    stage = Stage(deduped, clock=clock)
+    leave, left = Gate(), Gate()
+    seen: list[str] = []
+
+    class Closing(asyncio.SelectorEventLoop):
+        def call_soon_threadsafe(self, callback: Any, *args: Any, **options: Any) -> Any:
+            if getattr(callback, "__name__", "") == "cancel":
+                seen.append("cancel")
+                raise RuntimeError("Event loop is closed")
+            return super().call_soon_threadsafe(callback, *args, **options)
+
+    async def lead() -> None:
+        task = asyncio.create_task(stage.fetch("a"))
+        if how == "last caller":
+            await until_elsewhere(lambda: waiters(stage.fetch) == [1])
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or isinstance(task.exception(), InflightTimeout)
+        await passing(left)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=Closing) as runner:
+            runner.run(lead())
+
+    async def join_and_leave() -> None:
+        task = asyncio.create_task(stage.fetch("a"))
+        await passing(leave)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with quietly():
+        leader = Running(run)
+        stage.gates[0].reached()
+        if how == "last caller":
+            joiner = in_a_loop(join_and_leave)
+            until(lambda: len(stage.fetch.inflight.pending()) == 1 and waiters(stage.fetch) == [1])
+            until(lambda: stage.fetch.inflight._flights.running()[0].present == 1)  # the leader has left
+            leave.open()
+            joiner.result()
+        elif how == "cleanup":
+            clock._now += 30  # without a word to those who wait for that
+            assert stage.fetch.inflight.cleanup() == 1
+        else:
+            clock.advance(30)
+        assert_idle(stage.fetch)
+        left.open()
+        leader.result()
+    assert seen == ["cancel"]
+    assert stage.cancelled == 1  # by the end of the loop

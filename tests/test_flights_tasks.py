@@ -1443,7 +1443,8 @@ def test_a_flight_found_too_old_before_it_has_a_task_is_cancelled_all_the_same(m
     def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
         if coroutine.__name__ == "_work" and now[0] == 1000.0:
             now[0] += 31
-            assert [table.cleanup() for table in tables(fetch)][0] == 1
+            cleaned = [table.cleanup() for table in tables(fetch)]
+            assert cleaned[0] == 1
         return asyncio.Task(coroutine, loop=loop, **options)
 
     async def main() -> None:
@@ -1565,9 +1566,9 @@ def test_a_window_in_the_stack_changes_nothing(kind: str) -> None:
             for decorator in order:
                 fetch = decorator(fetch)
             tasks = [asyncio.create_task(fetch("a")) for _ in range(4)]
-            await until_async(lambda: work.started == 1)
+            await until_async(lambda work=work: work.started == 1)  # type: ignore[misc]
             await some_turns()
-            assert len(fetch.inflight) == 1  # noqa: B023
+            assert len(fetch.inflight) == 1
             work.opened.set()
             results = await asyncio.gather(*tasks)
             assert all(result is results[0] for result in results)

@@ -62,14 +62,19 @@ ALLOWED: dict[str, set[str]] = {
     "_peek": set(),
     "_adopted": {"_peek", "_stats", "_tags"},
     "_report": {"_adopted", "_instances", "_pace", "_peek", "_sizes", "_table", "_units"},
-    "_registry": {
-        "_adopted", "_background", "_cache", "_inflight_handle", "_janitor", "_pace", "_report", "_stats", "_switch",
-        "_table", "_tags", "_units", "_window_handle", "_window_records",
+    "_cleanup": {"_pace", "_stats"},
+    "_records": {
+        "_adopted", "_cache", "_cleanup", "_inflight_handle", "_stats", "_tags", "_window_handle", "_window_records",
     },
-    "_layer": {"_calls", "_clock", "_instances", "_registry", "_switch", "_tags"},
-    "_decorated": {"_cache", "_inflight_handle", "_layer", "_registry", "_stats", "_window_handle"},
+    "_views": {"_adopted", "_cleanup", "_records", "_report", "_stats", "_switch", "_table", "_tags"},
+    "_registry": {
+        "_adopted", "_background", "_cache", "_cleanup", "_inflight_handle", "_janitor", "_records", "_stats", "_units",
+        "_views", "_window_handle",
+    },
+    "_layer": {"_calls", "_clock", "_instances", "_records", "_switch", "_tags"},
+    "_decorated": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
     "_placement": {"_decorated", "_layer", "_registry"},
-    "testing": {"_clock", "_layer", "_registry", "_units"},
+    "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.
 USERS = {

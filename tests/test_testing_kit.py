@@ -19,7 +19,7 @@ import memo._loads
 import memo._stores
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
 from memo._layer import Layer, layers_of
-from memo._registry import Record
+from memo._records import Record
 from memo.testing import FakeClock, isolated
 
 

@@ -1,0 +1,201 @@
+"""One decorated function, or adopted cache, as a registry sees it.
+
+A record lives as long as one of its function's layers, and that of an adopted cache as long as the
+cache.  A function decorated several times over has one record, which its layers share.
+"""
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from memo._adopted import Adopted, AdoptedHandle, AdoptedStats
+from memo._cache import CacheHandle
+from memo._cleanup import sweep
+from memo._inflight_handle import InflightHandle
+from memo._stats import CacheStats, CleanupReport, InflightStats
+from memo._tags import Tags
+from memo._window_handle import WindowHandle
+from memo._window_records import WindowStats
+
+if TYPE_CHECKING:
+    from memo._registry import Registry
+
+__all__ = ("FunctionStats", "Part", "Record", "record_of")
+
+
+class Part(Protocol):
+    """One layer of a decorated function, as the registry sees it."""
+
+    kind: str
+
+    def handle(self) -> Any:
+        """The handle that this layer adds."""
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
+        ...
+
+    def empty(self) -> None:
+        """Drop everything."""
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
+
+    def drop_tagged(self, tag: str) -> int:
+        """Drop what bears *tag*, and fence what runs with it; how many entries went."""
+        ...
+
+    def watch_switch(self, on: bool) -> None:
+        """Look at each call whether the function is switched off, or stop that."""
+
+    @property
+    def tags(self) -> Tags:
+        """What the decorator was told about tags."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStats:
+    """The figures of one decorated function; a part that it does not have is None."""
+
+    name: str
+    tags: tuple[str, ...]
+    cache: CacheStats | None = None
+    inflight: InflightStats | None = None
+    window: WindowStats | None = None
+    adopted: AdoptedStats | None = None
+    """Those of a cache that others made; it has no other part."""
+
+    def __sub__(self, earlier: Self) -> Self:
+        """What happened between two snapshots of one function."""
+        if type(earlier) is not type(self):
+            return NotImplemented
+        if self.name != earlier.name:
+            raise ValueError(
+                f"snapshots of {self.name!r} and {earlier.name!r} do not subtract; take both of one function."
+            )
+        return type(self)(
+            self.name,
+            self.tags,
+            _minus(self.cache, earlier.cache),
+            _minus(self.inflight, earlier.inflight),
+            _minus(self.window, earlier.window),
+            _minus(self.adopted, earlier.adopted),
+        )
+
+
+def _minus(later: Any, earlier: Any) -> Any:
+    return later - earlier if later is not None and earlier is not None else later
+
+
+class Record:
+    """One decorated function in a registry.
+
+    Attributes:
+        name: ``module.qualname``, or the ``name=`` that it was given.
+        tags: Its fixed tags.
+    """
+
+    __slots__ = ("__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "registry", "tags", "top")
+
+    def __init__(self, name: str, registry: "Registry") -> None:
+        self.name = name
+        self.registry = registry
+        self.tags: tuple[str, ...] = ()
+        self.explicit_name = False
+        self.explicit_registry = False
+        self.top: weakref.ref[Any] | None = None
+        """The outermost decorated object."""
+        self._parts: tuple[Part, ...] = ()
+
+    def add(self, part: Part) -> None:
+        """Put *part* around the layers so far."""
+        self._parts = (part, *self._parts)
+        self.tags = tuple(dict.fromkeys((*part.tags.fixed, *self.tags)))
+        self.registry.admit(part)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The layers, outermost first."""
+        return self._parts
+
+    def _handle(self, kind: str) -> Any:
+        for part in self._parts:
+            if part.kind == kind:
+                return part.handle()
+        return None
+
+    @property
+    def cache(self) -> CacheHandle[..., Any] | None:
+        """The handle on its store, or None."""
+        return self._handle("cache")  # type: ignore[no-any-return]
+
+    @property
+    def inflight(self) -> InflightHandle[..., Any] | None:
+        """The handle on its running calls, or None."""
+        handle = self._handle("inflight")
+        return handle if handle is not None else getattr(self.cache, "inflight", None)
+
+    @property
+    def window(self) -> WindowHandle[..., Any] | None:
+        """The handle on its window, or None."""
+        return self._handle("window")  # type: ignore[no-any-return]
+
+    @property
+    def adopted(self) -> AdoptedHandle | None:
+        """The handle on a cache that others made, or None."""
+        return self._handle("adopted")  # type: ignore[no-any-return]
+
+    def is_gone(self) -> bool:
+        """Whether this is the record of an adopted cache that is no more, kept by somebody."""
+        return any(isinstance(part, Adopted) and part.cache is None for part in self._parts)
+
+    def stats(self) -> FunctionStats:
+        """Its figures now."""
+        cache, inflight, window, adopted = self.cache, self.inflight, self.window, self.adopted
+        return FunctionStats(
+            self.name,
+            self.tags,
+            None if cache is None else cache.stats(),
+            None if inflight is None else inflight.stats(),
+            None if window is None else window.stats(),
+            None if adopted is None else adopted.stats(),
+        )
+
+    def cleanup(self) -> CleanupReport:
+        """Drop what is expired or stuck in every layer."""
+        return sweep([self])
+
+    def invalidate(self, tag: str) -> int:
+        """Drop the entries that bear *tag*, and fence the running calls that may bear it; how many entries went."""
+        parts = self._parts
+        everything = tag in self.tags
+        computed = any(part.tags.function is not None for part in parts)
+        count = 0
+        for part in reversed(parts):  # innermost first: what begins meanwhile above may be given what is still below
+            # without a function it cannot tell which of its running calls the others' tags are about
+            if everything or (computed and part.tags.function is None):
+                part.fence(None)
+            count += part.drop_tagged(tag)
+        return count
+
+    def clear(self) -> None:
+        """Drop every entry, in every layer."""
+        for part in reversed(self._parts):  # innermost first: what begins meanwhile above may be given what is below
+            part.empty()
+
+    def __repr__(self) -> str:
+        return f"<record of {self.name}>"
+
+
+def record_of(function: Any) -> Record | None:
+    """The record of a decorated function, looked for through whatever wraps it."""
+    seen = 0
+    while function is not None and seen < 100:
+        record = getattr(function, "__memo_record__", None)
+        if isinstance(record, Record):
+            return record
+        function = getattr(function, "__wrapped__", None) or getattr(function, "fget", None)
+        seen += 1
+    return None
