@@ -20,9 +20,9 @@ from typing import Any
 if __name__ == "__main__":  # as a command: the checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _fresh_cases import FRESH_CASES
 from _peers import FLIGHTS, FLIGHTS_AWAITED, HITS, HITS_AWAITED, installed
 from _ratios import Ratio, Timed, headline, interleaved, table, timed
-
 from _window_cases import WINDOW_CASES
 
 from memo import bounded, dedupe_inflight
@@ -281,7 +281,8 @@ def _depth_of_failure(joiners: int) -> int:
 CASES: dict[str, Case] = {
     case.__name__: case
     for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
-} | WINDOW_CASES
+}
+CASES |= WINDOW_CASES | FRESH_CASES
 
 
 def peers(rounds: int) -> list[Ratio]:

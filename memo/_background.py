@@ -304,7 +304,13 @@ class TaskJob:
             if not over.done():
                 over.set_result(None)
 
-        alarm = call_when(read, read() + seconds, lambda: loop.call_soon_threadsafe(ring))
+        def ring_from_anywhere() -> None:
+            try:
+                loop.call_soon_threadsafe(ring)
+            except RuntimeError:  # the loop is closed, and nobody waits any more
+                pass
+
+        alarm = call_when(read, read() + seconds, ring_from_anywhere)
         try:
             await asyncio.wait((task, over), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

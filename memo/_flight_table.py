@@ -46,7 +46,8 @@ from memo.errors import InflightTimeout
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter", "set_apart", "thread_lives", "wake", "wake_all",
+    "add_waiter", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
+    "set_apart", "thread_lives", "wake", "wake_all",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"

@@ -138,9 +138,19 @@ class ThreadFlights(FlightTable):
         kwargs: dict[str, Any],
         refresh: bool = False,
         background: bool = False,
+        mine: InFlight | None = None,
     ) -> Any:
-        """Answer one call of a plain function, as a generated wrapper does inline."""
-        mine = InFlight()
+        """Answer one call of a plain function, as a generated wrapper does inline.
+
+        Args:
+            key: What to load.
+            args: The call's arguments.
+            kwargs: Likewise.
+            refresh: It supersedes a running load.
+            background: It is no call, and does not count as one.
+            mine: A new flight, for who asks afterwards whether it led.
+        """
+        mine = InFlight() if mine is None else mine
         mine.background = background
         try:
             if not self.enter(mine, key, self.clock.read(), refresh, background):

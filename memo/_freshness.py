@@ -1,7 +1,7 @@
 """Values past their time to live, failures worth remembering, and callers who wait no longer than they like.
 
 What a call finds, and what it gets, is decided here; the running of loads is the business of
-``_flights``, and of ``_background`` where no caller runs them.  The models are RFC 5861 (stale-while-revalidate,
+``_flights``, and of ``_jobs`` where no caller runs them.  The models are RFC 5861 (stale-while-revalidate,
 stale-if-error), Caffeine's refreshAfterWrite and FusionCache's fail-safe and soft timeouts.
 
 A ``RichEntry`` bears what callers need to decide without a lock:
@@ -13,19 +13,17 @@ While a background load runs, ``retry`` lies a lease ahead, so that a load that 
 loop, its thread or its process is noticed by the first call after the lease.
 """
 
-import asyncio
 import logging
 import math
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Any
 
-from memo._background import RefreshPool, TaskJob, ThreadJob, is_ending
-from memo._cache_options import LEASE_S, CacheOptions
-from memo._clock import Clock
+from memo._background import ThreadJob
+from memo._cache_options import LEASE_S
 from memo._errors_shared import frameless_copy, shared_copy
-from memo._flights import TIMED_OUT, InFlight, Role, outside_work
-from memo._loads import Loads
+from memo._flights import TIMED_OUT, InFlight, Role
+from memo._jobs import BackgroundLoads, Call
 from memo._sizes import sizeof
 from memo._stores import Failure, Gone, RichEntry
 from memo.errors import InflightTimeout
@@ -37,26 +35,11 @@ log = logging.getLogger("memo")
 _FAILURE_BYTES = 200
 """What a remembered failure weighs if that cannot be measured."""
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-
-
-class FreshLoads(Loads):
+class FreshLoads(BackgroundLoads):
     """The loads of one function, as far as they know what to do without a fresh value."""
 
-    def __init__(
-        self,
-        where: str,
-        name: str,
-        call: Callable[..., Any],
-        clock: Clock,
-        options: CacheOptions,
-        pool: Callable[[], RefreshPool] | None,
-    ) -> None:
-        super().__init__(where, name, call, clock, options)
-        self.pool = pool
-        """Gives the threads for background loads of a plain function; None: it is a coroutine function."""
-        self._jobs: dict[asyncio.AbstractEventLoop | None, dict[Hashable, Any]] = {}
-        """Background loads that newcomers may wait for, by loop (None: in threads) and key; guarded by ``lock``."""
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self.is_off: Callable[[], bool] = _never
         """Whether calls go straight to the function now."""
 
@@ -71,9 +54,8 @@ class FreshLoads(Loads):
             if self.options.soft_s is not None:
                 found, value, _ = self._wait_for(key, (args, kwargs), self.options.soft_s, stale=True)
                 if found:
-                    return value
-                now = self.clock.read()  # its time was over meanwhile: from here as without it
-        return self._lead(key, now, args, kwargs)
+                    return value  # else its time was over meanwhile: from here as without it
+        return self._lead_or_serve(key, args, kwargs)
 
     async def answer_awaited(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call of a coroutine function."""
@@ -94,38 +76,17 @@ class FreshLoads(Loads):
                 raise
             return self._serve_instead(key, stale, role.led, error)
 
-    def _lead(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _lead_or_serve(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Load, or wait for the load that runs; a stale value answers for one that fails."""
         mine = InFlight()
         try:
-            return self._fly(mine, key, now, args, kwargs)
+            return self.lead(key, args, kwargs, mine=mine)
         except Exception as error:
             led = getattr(mine, "led", False)  # unset: it was struck before it entered
             stale = self._instead(key, error, led)
             if stale is None:
                 raise
             return self._serve_instead(key, stale, led, error)
-
-    def _fly(
-        self,
-        mine: InFlight,
-        key: Hashable,
-        now: float,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        background: bool = False,
-    ) -> Any:
-        """The same as ``lead()`` does it, for whoever asks *mine* afterwards whether it led."""
-        try:
-            if not self.enter(mine, key, now, background=background):
-                return mine.value
-            if self.tags_of is not None:
-                mine.tags = self.tags_of(*args, **kwargs)
-            return self.finish(mine, self.call(*args, **kwargs))
-        except BaseException as error:
-            mine.over = True
-            self.failed(mine, error)
-            raise
 
     def _late(self, key: Hashable, now: float) -> RichEntry | None:
         """The stale value of *key* that may still serve, if there is one; raises a remembered failure."""
@@ -161,7 +122,7 @@ class FreshLoads(Loads):
             else:
                 self.joins_moved += 1
         if led:
-            self._log(error)
+            self.log_failure(error)
         return self._serve(key, entry, self.clock.read())
 
     def _instead(self, key: Hashable, error: BaseException, counted: bool = True) -> RichEntry | None:
@@ -188,7 +149,7 @@ class FreshLoads(Loads):
         if not options.serves_late:
             return
         if flight.state is TIMED_OUT and self.pool is not None and getattr(flight, "background", False):
-            self._log(error)  # its job cannot tell: it hangs
+            self.log_failure(error)  # its job cannot tell: it hangs
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self._failure_entry(error, flight.tags if self.tags_of is not None else ())
@@ -248,87 +209,7 @@ class FreshLoads(Loads):
                 return  # which has failed, so that the next attempt is due after the pause
             if not self._is_dead(flight, None):
                 return
-        self._job_for(key, call, watched=False)
-
-    def _job_for(self, key: Hashable, call: Call, watched: bool) -> tuple[Any, bool]:
-        """The background load of *key* (None: none can be begun), and whether this call began it.
-
-        Args:
-            key: What to load.
-            call: Its arguments.
-            watched: The caller waits for it; he must take that back with ``_unwatch()``.
-        """
-        now = self.clock.read()
-        loop = asyncio.get_running_loop() if self.pool is None else None
-        job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
-        with self.lock:
-            lost = [self._jobs.pop(other) for other in list(self._jobs) if other is not None and other.is_closed()]
-            running = self._jobs.setdefault(loop, {}).get(key)
-            if running is not None and not (self.timeout_s is not None and now >= running.began + self.timeout_s):
-                running.watchers += watched
-            else:
-                running = None
-                self._jobs[loop][key] = job
-                job.watchers += watched
-        for jobs in lost:
-            for other_job in jobs.values():
-                other_job.give_up()
-        if running is not None:
-            if self.pool is not None:
-                self.pool().stir()  # it may wait for a thread, and a hung one may count no longer
-            return running, False
-
-        def ended() -> None:
-            with self.lock:
-                jobs = self._jobs.get(loop, {})
-                if jobs.get(key) is job:
-                    del jobs[key]
-                    if not jobs:
-                        del self._jobs[loop]
-            self._tell(job)
-
-        if self.pool is None:
-            load = self._load_awaited(job, key, call, watched)
-            try:
-                job.start(load, ended)
-            except BaseException:
-                load.close()
-                ended()
-                raise
-            return job, True
-        if not job.start(self.pool(), lambda: self._load(job, key, call), ended, self.timeout_s):
-            ended()
-            if not is_ending():
-                log.warning("%s: no thread is free for a background load; it is tried again later", self.name)
-            return None, False
-        return job, True
-
-    def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
-        mine = InFlight()
-        mine.background = True
-        try:
-            return self._fly(mine, key, self.clock.read(), *call, background=True)
-        finally:
-            job.led = getattr(mine, "led", False)
-
-    async def _load_awaited(self, job: TaskJob, key: Hashable, call: Call, watched: bool) -> Any:
-        if not watched:
-            outside_work()  # nobody waits for it, so it cannot close a circle
-        return await self.run(key, *call, background=True, role=job.role)
-
-    def _tell(self, job: Any) -> None:
-        """Log why *job* failed, unless somebody is going to learn of it."""
-        with self.lock:
-            error = job.error if job.done else None
-            if error is None or job.watchers or job.told or not job.led:
-                return
-            job.told = True
-        self._log(error)
-
-    def _log(self, error: BaseException) -> None:
-        if is_ending() or isinstance(error, asyncio.CancelledError):
-            return
-        log.warning("%s: a load failed; the stale value, if there is one, stays for now", self.name, exc_info=error)
+        self.job_for(key, call, watched=False)
 
     # -- callers who wait so long and no longer
 
@@ -404,7 +285,7 @@ class FreshLoads(Loads):
         """
         ends = monotonic() + seconds
         while True:
-            job, began = self._job_for(key, call, watched=True)
+            job, began = self.job_for(key, call, watched=True)
             if job is not None:
                 left_s = ends - monotonic()
                 if self.timeout_s is not None:
@@ -414,7 +295,7 @@ class FreshLoads(Loads):
                 except BaseException:
                     self._leave_job(job, began)
                     raise
-                self._unwatch(job)
+                self.unwatch(job)
                 if self._is_overdue(key, job):
                     return True, self._failed_or_stale(key, job, self._overdue(key), began, stale), began
             if job is None or not self._is_another_s(job, began):
@@ -424,25 +305,21 @@ class FreshLoads(Loads):
         """The same as a call of a coroutine function."""
         ends = monotonic() + seconds
         while True:
-            job, began = self._job_for(key, call, watched=True)
+            job, began = self.job_for(key, call, watched=True)
             try:
                 await job.wait(ends - monotonic(), self.clock.read)
             except BaseException:
                 self._leave_job(job, began)
                 raise
-            self._unwatch(job)
+            self.unwatch(job)
             if not self._is_another_s(job, began):
                 return *self._outcome(key, job, began, stale), began
 
-    def _unwatch(self, job: Any) -> None:
-        with self.lock:
-            job.watchers -= 1
-
     def _leave_job(self, job: Any, began: bool) -> None:
         """Let a caller go who was cancelled or interrupted."""
-        self._unwatch(job)
+        self.unwatch(job)
         self._count(began)
-        self._tell(job)
+        self.tell(job)
 
     def _is_another_s(self, job: Any, began: bool) -> bool:
         """Whether *job* ended by what is no failure and strikes only the caller who began it: the others go on."""
@@ -484,7 +361,7 @@ class FreshLoads(Loads):
                 job.told = True
             self._count(led)
             raise shared_copy(error, error.__traceback__)
-        self._tell(job)
+        self.tell(job)
         return self._serve(key, entry, self.clock.read())
 
     def _too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
@@ -503,56 +380,6 @@ class FreshLoads(Loads):
                 self.misses_moved -= 1
             else:
                 self.joins_moved -= 1
-
-    # -- fencing: a background load that newcomers must not wait for any more is forgotten, and ends alone
-
-    def detach(self, key: Hashable) -> bool:
-        with self.lock:
-            for loop, jobs in list(self._jobs.items()):
-                if jobs.pop(key, None) is not None and not jobs:
-                    del self._jobs[loop]
-            entry = self.index.get(key) if self.store.rich else None
-            if entry is not None:
-                entry.retry = entry.paused  # the next call may begin another at once
-            return super().detach(key)
-
-    def detach_all(self) -> int:
-        with self.lock:
-            self._jobs.clear()
-            return super().detach_all()
-
-    def detach_tagged(self, tag: str) -> None:
-        with self.lock:
-            self._jobs.clear()
-            super().detach_tagged(tag)
-
-    def _fence(self, scope: Hashable | None) -> None:
-        with self.lock:
-            self._jobs.clear()
-            super()._fence(scope)
-
-    def follow(self, read: Callable[[], float]) -> None:
-        super().follow(read)
-        now = read()
-        with self.lock:
-            for jobs in self._jobs.values():
-                for job in jobs.values():
-                    job.began = min(job.began, now)
-
-    def set_aside(self) -> Any:
-        with self.lock:
-            self._jobs.clear()
-        return super().set_aside()
-
-    def put_back(self, aside: Any = None) -> None:
-        with self.lock:
-            self._jobs.clear()
-        super().put_back(aside)
-
-    def forget_work(self) -> None:
-        super().forget_work()
-        self._jobs.clear()
-
 
 def _never() -> bool:
     return False

@@ -146,6 +146,8 @@ except $BaseException as $error:
     $failed($flight, $error)
     raise
 """
+"""``enter`` and ``finish`` of ``_flight_threads`` inline as far as the call is alone; ``_flight_table`` says why that
+needs no lock.  They would be half of what it costs."""
 
 _AWAIT = """\
 <prelude>

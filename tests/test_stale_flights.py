@@ -754,7 +754,8 @@ def test_a_background_load_may_fork() -> None:
 # -- the end of the interpreter
 
 PRELUDE = """\
-import asyncio, sys, threading, time
+import asyncio, logging, sys, threading, time
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that the machine is slow is no fault of an ending
 from memo import bounded, registry
 from memo.testing import FakeClock
 clock = FakeClock()
