@@ -1,12 +1,12 @@
 """The off switch: in which contexts calls go straight to the function.
 
 A context variable holds what is switched off, so that a switch holds for the thread or task that
-turned it, and for the tasks that it starts.  Which functions a switch covers is asked of the view
-of the registry that turned it.
+turned it, and for the tasks that it starts, until it is turned back.  Which functions a switch
+covers is asked of the view of the registry that turned it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -38,15 +38,20 @@ def switched_off(view: Covers) -> Iterator[None]:
     try:
         yield
     finally:
+        mark.covers = _nothing  # a task that outlives this, or a context that a generator left it in, keeps the mark
         # not reset(): the end may come in another context than the beginning, as in an async fixture
-        _off.set(tuple(other for other in _off.get() if other is not mark))
+        _off.set(tuple(other for other in _off.get() if other.covers is not _nothing))
 
 
 class _Mark:
     """One turn of the switch, told from others of the same view."""
 
     def __init__(self, view: Covers) -> None:
-        self.covers = view.covers
+        self.covers: Callable[[Any], bool] = view.covers
+
+
+def _nothing(record: Any) -> bool:
+    return False
 
 
 def off_for_good() -> bool:

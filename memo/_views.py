@@ -136,8 +136,9 @@ class View:
 
         Nothing is looked up, joined, stored, recorded or counted then; handles keep working.  This holds for the
         thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
-        threads and tasks go on as before.  (A context variable carries it.)  To switch everything off for
-        good, set ``MEMO_DISABLE=1`` in the environment before decorating.
+        threads and tasks go on as before.  With the block it ends for all of them, also for tasks that outlive it.
+        (A context variable carries it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the environment
+        before decorating.
 
         Args:
             pattern: Which functions, as for ``select()``; None: all of these.

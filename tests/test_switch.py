@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,59 @@ def test_a_block_that_raises_switches_on_again(here: Registry) -> None:
     block.__exit__(None, None, None)
     load(1), load(1)
     assert calls == [1]
+
+
+@pytest.mark.parametrize("elsewhere", ["pkg.other", "pkg.load"])
+def test_what_outlives_a_block_is_on_after_it(here: Registry, elsewhere: str) -> None:
+    """A task started inside is answered from the store once the block has ended, whatever else is switched off."""
+    calls: list[int] = []
+
+    @bounded(max=10, registry=here, name="pkg.load")
+    async def load(x: int) -> int:
+        calls.append(x)
+        return x
+
+    async def main() -> None:
+        begun, over = asyncio.Event(), asyncio.Event()
+
+        async def outlives() -> None:
+            await load(1)
+            begun.set()
+            await over.wait()
+            await load(1), await load(1)
+
+        with here.disabled():
+            task = asyncio.create_task(outlives())
+            await begun.wait()
+        await asyncio.create_task(enter(task, over))
+
+    async def enter(task: asyncio.Task[None], over: asyncio.Event) -> None:
+        with here.disabled(elsewhere):
+            over.set()
+            await task
+
+    asyncio.run(main())
+    assert calls == [1, 1]
+
+
+def test_a_generator_that_is_closed_elsewhere_leaves_nothing_switched_off(here: Registry) -> None:
+    """A block inside an async generator ends for whoever drew from it, though another task closes it."""
+    load, calls = counted(here)
+
+    async def drawn() -> AsyncGenerator[int, None]:
+        with here.disabled():
+            yield load(1)
+
+    async def main() -> None:
+        generator = drawn()
+        async for _ in generator:
+            break
+        await asyncio.ensure_future(generator.aclose())
+        with here.disabled("pkg.other"):
+            load(1), load(1)
+
+    asyncio.run(main())
+    assert calls == [1, 1]
 
 
 def test_without_a_block_a_call_looks_at_no_switch(here: Registry) -> None:
