@@ -153,15 +153,10 @@ class Record:
 
     def stats(self) -> FunctionStats:
         """Its figures now."""
-        cache, inflight, window, adopted = self.cache, self.inflight, self.window, self.adopted
-        return FunctionStats(
-            self.name,
-            self.tags,
-            None if cache is None else cache.stats(),
-            None if inflight is None else inflight.stats(),
-            None if window is None else window.stats(),
-            None if adopted is None else adopted.stats(),
-        )
+        handles = {part.kind: part.handle() for part in reversed(self._parts)}  # of a kind, the outermost
+        if "inflight" not in handles and "cache" in handles:
+            handles["inflight"] = handles["cache"].inflight
+        return FunctionStats(self.name, self.tags, **{kind: handle.stats() for kind, handle in handles.items()})
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck in every layer."""

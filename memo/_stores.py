@@ -260,15 +260,10 @@ class Store:
         with self.lock:
             return list(self.index.items())
 
-    def hits(self) -> int:
-        """All hits so far, on entries here and gone."""
-        with self.lock:
-            return self.retired_hits + sum(map(_HITS, self.index.values()))
-
     def answers(self) -> tuple[int, int, int]:
-        """The same as hits on fresh values, on stale values and on remembered failures."""
+        """All hits so far, on entries here and gone: on fresh values, on stale values and on remembered failures."""
         with self.lock:
-            hits = self.hits()
+            hits = self.retired_hits + sum(map(_HITS, self.index.values()))
             stale, errors = self.retired_stale_hits, self.retired_error_hits
             if self.rich:
                 for entry in self.index.values():
