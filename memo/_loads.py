@@ -18,6 +18,7 @@ from memo._clock import Clock
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._instances import InstanceRef, belongs_to
 from memo._oneshot import PLAIN, refuse_one_shot
+from memo._pace import Pace
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
 from memo._stores import Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
 from memo._units import seconds
@@ -29,7 +30,7 @@ log = logging.getLogger("memo")
 _COUNTED: dict[str, Any] = {"rejected": 0, "load_seconds": 0.0, "_before": None, "misses_moved": 0, "joins_moved": 0}
 """What the loads of a function count and their counters do not, and as what it begins."""
 
-_SLICE = 500
+_SLICE = 100
 """Entries that leave under one hold of the lock where many leave at once."""
 
 
@@ -303,16 +304,19 @@ class Loads(Flights):
         self.store.clear(gone, EvictionReason.INVALIDATED, now)
 
     def invalidate_tag(self, tag: str) -> int:
-        """Drop the entries that bear *tag*, in slices, and fence their loads."""
+        """Drop the entries that bear *tag*, in slices between which others get their turn, and fence their loads."""
         self.detach_tagged(tag)
         with self.lock:
             bearers = self.store.tagged.pop(tag, {})  # later bearers come into a new one
         count = 0
+        pace = Pace()
         while bearers:
             part = [bearers.popitem() for _ in range(min(_SLICE, len(bearers)))]
             gone = self.store.change(self.store.drop_all, part, EvictionReason.INVALIDATED, self.clock.read())
             self.report(gone)
             count += _count(gone, EvictionReason.INVALIDATED)
+            part, gone = [], []  # the values die before the next slice takes the lock
+            pace.rest()
         return count
 
     def clear(self, scope: Hashable | None) -> int:

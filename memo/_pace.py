@@ -6,7 +6,7 @@ from collections.abc import Iterable
 __all__ = ("Pace", "in_slices")
 
 _RUN_S = 0.00025
-_REST_S = 0.000001
+_REST_S = 0.0001
 
 
 class Pace:

@@ -83,8 +83,20 @@ class Placement:
         self._register(function, layer, decorated)
         return decorated
 
+    def _check_tags(self, layer: Layer, inner: list[Layer]) -> None:
+        """Refuse a stack in which one layer computes tags and a store of entries does not."""
+        stack = [layer, *inner]
+        untold = next((one for one in stack if one.kind == "cache" and one.tags.function is None), None)
+        if untold is not None and any(one.tags.function is not None for one in stack):
+            raise TypeError(
+                f"{self._where}: tags= of one decorator on {layer.shape.qualname} is a function, but @bounded has "
+                f"none, so that its entries could not be found by their tags; give the function to @bounded as well."
+            )
+
     def _register(self, function: Any, layer: Layer, decorated: Any) -> None:
-        inner = next(layers_of(function), None)
+        below = list(layers_of(function))
+        self._check_tags(layer, below)
+        inner = below[0] if below else None
         record = None if inner is None else inner.record
         if record is not None and record.top is not None and record.top() is not inner:
             record = None  # what is below was decorated once more elsewhere; each has a record
@@ -92,8 +104,8 @@ class Placement:
         if record is None:
             name = self._name or f"{layer.shape.module}.{layer.shape.qualname}"
             record = (wanted or registry).enter(name)
-            for below in reversed(list(layers_of(function))):
-                record.add(below)
+            for one in reversed(below):
+                record.add(one)
         else:
             if wanted is not None and record.explicit_registry and wanted is not record.registry:
                 raise TypeError(

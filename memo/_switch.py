@@ -6,12 +6,12 @@ covers is asked of the view of the registry that turned it.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Protocol
 
-__all__ = ("Covers", "is_off", "off_for_good", "switched_off")
+__all__ = ("Covers", "SwitchedOff", "is_off", "off_for_good")
 
 
 class Covers(Protocol):
@@ -30,17 +30,39 @@ def is_off(record: Any) -> bool:
     return any(view.covers(record) for view in _off.get())
 
 
-@contextmanager
-def switched_off(view: Covers) -> Iterator[None]:
-    """Switch off the functions of *view* in the present context."""
-    mark = _Mark(view)
-    _off.set((*_off.get(), mark))
-    try:
-        yield
-    finally:
-        mark.covers = _nothing  # a task that outlives this, or a context that a generator left it in, keeps the mark
+class SwitchedOff:
+    """A block in which some functions are off: what ``registry.disabled()`` returns.
+
+    To be entered once, with ``with``.  It is no decorator: of a coroutine function it would be over before the work
+    began.
+
+    Args:
+        view: The functions.
+        watch: Told 1 when the block begins and -1 when it ends.
+    """
+
+    def __init__(self, view: Covers, watch: Callable[[int], object]) -> None:
+        self._view = view
+        self._watch = watch
+        self._mark: _Mark | None = None
+
+    def __enter__(self) -> None:
+        if self._mark is not None:
+            raise RuntimeError("disabled(): this block was entered before; call disabled() again for another.")
+        self._mark = _Mark(self._view)
+        self._watch(1)
+        _off.set((*_off.get(), self._mark))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._mark is None or self._mark.covers is _nothing:
+            return
+        # a task that outlives the block, or a context that a generator left it in, keeps the mark
+        self._mark.covers = _nothing
         # not reset(): the end may come in another context than the beginning, as in an async fixture
         _off.set(tuple(other for other in _off.get() if other.covers is not _nothing))
+        self._watch(-1)
 
 
 class _Mark:

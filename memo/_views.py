@@ -1,7 +1,6 @@
 """Some decorated functions, chosen by name or tag, and what can be done with all of them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from memo._cleanup import sweep
 from memo._records import FunctionStats, Record, record_of
 from memo._report import LeakReport, report_on
 from memo._stats import CleanupReport
-from memo._switch import switched_off
+from memo._switch import SwitchedOff
 from memo._table import html_table, text_table
 from memo._tags import check_tag
 
@@ -130,8 +129,7 @@ class View:
         """The registry that this is, or is a part of."""
         raise NotImplementedError
 
-    @contextmanager
-    def disabled(self, pattern: str | None = None) -> Iterator[None]:
+    def disabled(self, pattern: str | None = None) -> SwitchedOff:
         """Have calls of these functions go straight to what they decorate, within a ``with`` block.
 
         Nothing is looked up, joined, stored, recorded or counted then; handles keep working.  This holds for the
@@ -147,14 +145,7 @@ class View:
             TypeError: pattern is no text.
             ValueError: pattern is empty.
         """
-        view = self if pattern is None else self.select(pattern)
-        home = self._home()
-        home.watch_switch(1)
-        try:
-            with switched_off(view):
-                yield
-        finally:
-            home.watch_switch(-1)
+        return SwitchedOff(self if pattern is None else self.select(pattern), self._home().watch_switch)
 
     def __str__(self) -> str:
         return text_table(self.stats().values(), self._sparklines(), self._note())

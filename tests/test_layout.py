@@ -41,7 +41,9 @@ ALLOWED: dict[str, set[str]] = {
     "_error_types": set(),
     "_background": {"_clock", "_flight_table", "_flight_tasks"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
-    "_loads": {"_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_stats", "_stores", "_units"},
+    "_loads": {
+        "_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_pace", "_stats", "_stores", "_units",
+    },
     "_jobs": {"_background", "_cache_options", "_clock", "_flights", "_loads"},
     "_freshness": {
         "_background", "_cache_options", "_errors_shared", "_flights", "_jobs", "_sizes", "_stores", "errors",

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -342,10 +342,12 @@ def test_the_environment_switches_everything_off(value: str, printed: str) -> No
     assert done.stderr == ""
 
 
-def test_disabled_is_also_a_decorator_of_functions(here: Registry) -> None:
-    """As every context manager of the standard library's kind."""
-    load, calls = counted(here)
-    run: Callable[[], None] = here.disabled()(lambda: calls.extend([load(1), load(1)]))
-    run()
-    run()
-    assert calls == [1] * 8  # four calls, and the results of four
+def test_disabled_is_no_decorator(here: Registry) -> None:
+    """Of a coroutine function it would silently do nothing; and a block is entered once."""
+    block: Any = here.disabled()
+    with pytest.raises(TypeError, match="not callable"):
+        block(print)
+    with block:
+        pass
+    with pytest.raises(RuntimeError, match="entered before"), block:
+        pass

@@ -339,3 +339,47 @@ def test_dropping_one_tag_does_not_look_at_the_other_entries(here: Registry) -> 
     looked.clear()
     assert here.invalidate(tag="tag7") == 100
     assert {number % 100 for number in looked} == {7}
+
+
+def test_dropping_many_entries_gives_others_their_turn(here: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between slices the thread rests, with the lock free: another one may change the store."""
+
+    @bounded(max=2_000, registry=here, tags=lambda number: "all")
+    def load(number: int) -> int:
+        return number
+
+    for number in range(1_000):
+        load(number)
+    left: list[int] = []
+
+    def rest(seconds: float) -> None:
+        other = threading.Thread(target=load, args=(-1 - len(left),))
+        other.start()
+        other.join(20)
+        assert not other.is_alive(), "the lock is held during a rest"
+        left.append(len(load.cache))
+
+    now = iter(range(100_000))
+    monkeypatch.setattr("memo._pace.time.perf_counter", lambda: next(now))  # each slice takes long
+    monkeypatch.setattr("memo._pace.time.sleep", rest)
+    assert here.invalidate(tag="all") == 1_000
+    assert len(left) >= 10
+    assert left == sorted(left, reverse=True)
+    assert sorted(key for key, _ in load.cache.items()) == list(range(-len(left), 0))
+
+
+@pytest.mark.parametrize("order", ["cache above", "cache below", "two caches"])
+def test_a_store_that_cannot_tell_the_tags_of_its_entries_is_refused(here: Registry, order: str) -> None:
+    """In a stack whose other layer computes tags, entries without any would outlive them."""
+
+    def tags(x: int) -> str:
+        return "t"
+
+    tagged = (bounded(max=1, registry=here, tags=tags) if order == "two caches" else dedupe_inflight(tags=tags))
+    plain = bounded(max=1, registry=here)
+    first, second = (tagged, plain) if order == "cache above" else (plain, tagged)
+    with pytest.raises(TypeError, match="give the function to @bounded as well"):
+        second(first(lambda x: x))
+    both = bounded(max=1, registry=here, tags=tags)(bounded(max=1, tags=tags)(lambda x: x))
+    assert both(1) == 1
+    assert here.invalidate(tag="t") == 2
