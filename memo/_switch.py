@@ -17,12 +17,12 @@ __all__ = ("Covers", "SwitchedOff", "is_off", "off_for_good")
 class Covers(Protocol):
     """Some decorated functions."""
 
-    def covers(self, record: Any) -> bool:
+    def covers(self, record: Any, /) -> bool:
         """Whether *record* is one of them."""
         ...
 
 
-_off: ContextVar[tuple[Covers, ...]] = ContextVar("memo_off", default=())
+_off: "ContextVar[tuple[_Mark, ...]]" = ContextVar("memo_off", default=())
 
 
 def is_off(record: Any) -> bool:
