@@ -111,9 +111,10 @@ class CacheStats(Snapshot):
     refreshes: int = counter()
     """Loads begun by ``refresh()`` or in the background; not calls."""
     rejected: int = counter()
-    """Values returned but not stored: too large, not measurable, or refused by ``cache_if``."""
+    """Values returned but not stored: too large, not measurable, refused by ``cache_if``, with a ``ttl(value)`` of
+    0, or where ``cache_if``, ``ttl(value)`` or ``tags`` raised."""
     size: int = 0
-    """Gauge: entries in the store, also those past their life that nothing has removed yet."""
+    """Gauge: entries in the store, with remembered failures, and those past their life that nothing has removed."""
     max: int | None = None
     """Gauge: most entries; None if the store is bounded by bytes alone."""
     bytes: int | None = None
