@@ -384,7 +384,7 @@ class Adopted:
     def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         """Nothing: its calls are its own."""
 
-    def drop_tagged(self, tag: str) -> int:
+    def drop_tagged(self, tag: str | None) -> int:
         """Nothing: its entries bear no tags."""
         return 0
 

@@ -11,7 +11,7 @@ from memo._calls import KeyOptions, check_key_options
 from memo._flights import InFlight
 from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
-from memo._layer import Layer
+from memo._layer import FlightLayer, Layer
 from memo._placement import Decorator, Placement, check_common
 from memo._registry import Registry
 from memo._registry import registry as default_registry
@@ -24,7 +24,7 @@ from memo._units import Duration, byte_size, positive_int, seconds
 __all__ = ("bounded",)
 
 
-class _BoundedLayer(Layer):
+class _BoundedLayer(FlightLayer):
     """Results of one function."""
 
     kind = "cache"
@@ -53,7 +53,9 @@ class _BoundedLayer(Layer):
 
     def prepare(self) -> None:
         pool = None if self.shape.is_async else self._pool
-        self.loads = FreshLoads("bounded", self.shape.qualname, self.shape.function, self.clock, self.options, pool)
+        shape = self.shape
+        self.loads = FreshLoads("bounded", shape.qualname, shape.function, self.clock, self.options, pool)
+        self.flights = self.loads
 
     def _goes_straight(self) -> bool:
         return self._off_for_good or self.is_off()
@@ -94,14 +96,8 @@ class _BoundedLayer(Layer):
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any]:
         return CacheHandle(self.loads, self.generated, self.instances, self.name, self.fence_others, prefix)
 
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
-        if call is None:
-            self.loads.detach_all()
-        else:
-            self.loads.detach(self.generated.key_of(*call[0], **call[1]))
-
-    def drop_tagged(self, tag: str) -> int:
-        if tag in self.tags.fixed or (self.record is not None and tag in self.record.tags):
+    def drop_tagged(self, tag: str | None) -> int:
+        if tag is None:
             return self.loads.invalidate_all()
         return 0 if self.tags.function is None else self.loads.invalidate_tag(tag)
 
@@ -112,15 +108,6 @@ class _BoundedLayer(Layer):
 
     def empty(self) -> None:
         self.loads.clear(None)
-
-    def follow(self, read: Callable[[], float]) -> None:
-        self.loads.follow(read)
-
-    def set_aside(self) -> Any:
-        return self.loads.set_aside()
-
-    def put_back(self, aside: Any = None) -> None:
-        self.loads.put_back(aside)
 
 
 def _hit(options: CacheOptions, watched: bool) -> str:

@@ -1,9 +1,8 @@
 """The handle ``f.cache``: the store of a decorated function."""
 
-import os
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from memo._calls import Generated
 from memo._freshness import FreshLoads
@@ -15,10 +14,12 @@ from memo._stores import AnyCache
 from memo._units import Duration, byte_size, positive_int, seconds
 from memo._within import Within
 
+if TYPE_CHECKING:
+    from memo._dump import Path
+
 __all__ = ("CacheHandle",)
 
 P = ParamSpec("P")
-Path = str | os.PathLike[str]
 R_co = TypeVar("R_co", covariant=True)
 V = TypeVar("V")
 
@@ -186,11 +187,11 @@ class CacheHandle(Generic[P, R_co]):
 
     @overload
     def dump(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: Path, *, encode: Callable[[V], object] | None = None
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: "Path", *, encode: Callable[[V], object] | None = None
     ) -> int: ...
     @overload
-    def dump(self, path: Path, *, encode: Callable[[R_co], object] | None = None) -> int: ...
-    def dump(self, path: Path, *, encode: Callable[[Any], object] | None = None) -> int:
+    def dump(self, path: "Path", *, encode: Callable[[R_co], object] | None = None) -> int: ...
+    def dump(self, path: "Path", *, encode: Callable[[Any], object] | None = None) -> int:
         """Write the live entries to a file, for ``load()`` in another process.
 
         Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered
@@ -222,11 +223,11 @@ class CacheHandle(Generic[P, R_co]):
 
     @overload
     def load(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: Path, *, decode: Callable[[Any], V] | None = None
+        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: "Path", *, decode: Callable[[Any], V] | None = None
     ) -> int: ...
     @overload
-    def load(self, path: Path, *, decode: Callable[[Any], Any] | None = None) -> int: ...
-    def load(self, path: Path, *, decode: Callable[[Any], Any] | None = None) -> int:
+    def load(self, path: "Path", *, decode: Callable[[Any], Any] | None = None) -> int: ...
+    def load(self, path: "Path", *, decode: Callable[[Any], Any] | None = None) -> int:
         """Store what ``dump()`` wrote to a file, as far as it is still alive.
 
         The time since the dump, by the wall clock, counts as passed (none, if that clock was put back);

@@ -8,7 +8,7 @@ from memo._calls import KeyOptions, check_key_options
 from memo._decorated import Decorated
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
-from memo._layer import Layer
+from memo._layer import FlightLayer, Layer
 from memo._oneshot import PLAIN, refuse_one_shot
 from memo._placement import Decorator, P, Placement, R, check_common
 from memo._registry import Registry
@@ -20,7 +20,7 @@ __all__ = ("dedupe_inflight",)
 _DEFAULT_TIMEOUT_S = 30.0
 
 
-class _InflightLayer(Layer):
+class _InflightLayer(FlightLayer):
     """Running calls of one function."""
 
     kind = "inflight"
@@ -76,14 +76,8 @@ class _InflightLayer(Layer):
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated, self.instances, self.name, self.fence_others, prefix)
 
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
-        if call is None:
-            self.flights.detach_all()
-        else:
-            self.flights.detach(self.generated.key_of(*call[0], **call[1]))
-
-    def drop_tagged(self, tag: str) -> int:
-        if self.tags.function is not None:
+    def drop_tagged(self, tag: str | None) -> int:
+        if tag is not None and self.tags.function is not None:
             self.flights.detach_tagged(tag)
         return 0
 
@@ -92,15 +86,6 @@ class _InflightLayer(Layer):
 
     def empty(self) -> None:
         self.flights.detach_all()
-
-    def follow(self, read: Callable[[], float]) -> None:
-        self.flights.follow(read)
-
-    def set_aside(self) -> Any:
-        return self.flights.set_aside()
-
-    def put_back(self, aside: Any = None) -> None:
-        self.flights.put_back(aside)
 
 
 _CALL = """\

@@ -9,12 +9,13 @@ from typing import Any
 
 from memo._calls import Generated, KeyOptions, Shape
 from memo._clock import Clock
+from memo._flights import Flights
 from memo._instances import InstanceRef, Instances
 from memo._records import Part, Record
 from memo._switch import is_off, off_for_good
 from memo._tags import NO_TAGS, Tags
 
-__all__ = ("HANDLES", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of")
+__all__ = ("HANDLES", "FlightLayer", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of")
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
@@ -123,8 +124,8 @@ class Layer:
             return ()
         return self.tags.of_call(self.shape.qualname, self._ask_tags, args, kwargs)
 
-    def drop_tagged(self, tag: str) -> int:
-        """Drop what bears *tag*, and let no running call that bears it serve newcomers; how many entries went."""
+    def drop_tagged(self, tag: str | None) -> int:
+        """Drop what bears *tag*, or (None) everything, and fence the running calls that do; how many entries went."""
         return 0
 
     # -- the off switch
@@ -186,6 +187,27 @@ class Layer:
     def name(self) -> str:
         """The function's name in its registry."""
         return self.shape.qualname if self.record is None else self.record.name
+
+
+class FlightLayer(Layer):
+    """A layer whose calls share executions."""
+
+    flights: Flights
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        if call is None:
+            self.flights.detach_all()
+        else:
+            self.flights.detach(self.generated.key_of(*call[0], **call[1]))
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.flights.follow(read)
+
+    def set_aside(self) -> Any:
+        return self.flights.set_aside()
+
+    def put_back(self, aside: Any = None) -> None:
+        self.flights.put_back(aside)
 
 
 def layers_of(function: Any) -> Iterator[Layer]:

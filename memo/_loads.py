@@ -20,7 +20,7 @@ from memo._instances import InstanceRef, belongs_to
 from memo._oneshot import PLAIN, refuse_one_shot
 from memo._pace import Pace
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
-from memo._stores import Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
+from memo._stores import SLICE, Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
 from memo._units import seconds
 
 __all__ = ("Loads",)
@@ -30,8 +30,6 @@ log = logging.getLogger("memo")
 _COUNTED: dict[str, Any] = {"rejected": 0, "load_seconds": 0.0, "_before": None, "misses_moved": 0, "joins_moved": 0}
 """What the loads of a function count and their counters do not, and as what it begins."""
 
-_SLICE = 100
-"""Entries that leave under one hold of the lock where many leave at once."""
 
 
 class Loads(Flights):
@@ -311,7 +309,7 @@ class Loads(Flights):
         count = 0
         pace = Pace()
         while bearers:
-            part = [bearers.popitem() for _ in range(min(_SLICE, len(bearers)))]
+            part = [bearers.popitem() for _ in range(min(SLICE, len(bearers)))]
             gone = self.store.change(self.store.drop_all, part, EvictionReason.INVALIDATED, self.clock.read())
             self.report(gone)
             count += _count(gone, EvictionReason.INVALIDATED)

@@ -42,8 +42,8 @@ class Part(Protocol):
     def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
 
-    def drop_tagged(self, tag: str) -> int:
-        """Drop what bears *tag*, and fence what runs with it; how many entries went."""
+    def drop_tagged(self, tag: str | None) -> int:
+        """Drop what bears *tag*, or (None) everything, and fence what runs with it; how many entries went."""
         ...
 
     def watch_switch(self, on: bool) -> None:
@@ -172,7 +172,7 @@ class Record:
             # without a function it cannot tell which of its running calls the others' tags are about
             if everything or (computed and part.tags.function is None):
                 part.fence(None)
-            count += part.drop_tagged(tag)
+            count += part.drop_tagged(None if everything else tag)
         return count
 
     def clear(self) -> None:

@@ -29,6 +29,7 @@ from memo._walks import ListWalk, QueueWalk, RingWalk, Walk
 
 __all__ = (
     "POLICIES",
+    "SLICE",
     "AnyCache",
     "CacheClass",
     "Entry",
@@ -275,12 +276,6 @@ class Store:
         """How many values left, by reason."""
         with self.lock:
             return {**self.left, _SIZE: self.left[_SIZE] + self.left_for_size}
-
-    def forget_evictions(self) -> None:
-        """Begin counting them anew."""
-        with self.lock:
-            self.left = dict.fromkeys(EvictionReason, 0)
-            self.left_for_size = 0
 
     # -- changing
 

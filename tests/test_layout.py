@@ -73,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
         "_adopted", "_background", "_cache", "_cleanup", "_inflight_handle", "_janitor", "_records", "_stats", "_units",
         "_views", "_window_handle",
     },
-    "_layer": {"_calls", "_clock", "_instances", "_records", "_switch", "_tags"},
+    "_layer": {"_calls", "_clock", "_flights", "_instances", "_records", "_switch", "_tags"},
     "_decorated": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
     "_placement": {"_decorated", "_layer", "_registry"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},

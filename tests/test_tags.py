@@ -383,3 +383,19 @@ def test_a_store_that_cannot_tell_the_tags_of_its_entries_is_refused(here: Regis
     both = bounded(max=1, registry=here, tags=tags)(bounded(max=1, tags=tags)(lambda x: x))
     assert both(1) == 1
     assert here.invalidate(tag="t") == 2
+
+
+def test_a_tag_reaches_what_two_decorated_functions_share(here: Registry) -> None:
+    """A function decorated twice over is emptied below, whichever of the two bears the tag."""
+    calls: list[int] = []
+
+    @bounded(max=10, registry=here, name="shared")
+    def load(x: int) -> int:
+        calls.append(x)
+        return len(calls)
+
+    first = bounded(max=10, name="first", tags="a")(load)
+    second = bounded(max=10, name="second", registry=here, tags="b")(load)
+    assert (first(1), second(1)) == (1, 1)
+    here.invalidate(tag="b")
+    assert (second(1), first(1)) == (2, 1)
