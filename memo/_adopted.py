@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from memo._peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
-from memo._stats import Snapshot, counter
+from memo._snapshots import Snapshot, counter
 from memo._tags import NO_TAGS
 
 __all__ = (
@@ -52,6 +52,8 @@ class AdoptedStats(Snapshot):
     ``later - earlier`` subtracts the counters; a difference is None unless both snapshots know the figure, and negative
     if the cache set its counters to zero in between, as ``functools.lru_cache`` does in ``cache_clear()``.
     """
+
+    __module__ = "memo"
 
     name: str
     library: str

@@ -53,6 +53,8 @@ class Janitor:
     Safe from any thread.
     """
 
+    __module__ = "memo"
+
     def __init__(self, registry: Any, sweep: Callable[[Any, Callable[[], bool]], CleanupReport]) -> None:
         self._registry = weakref.ref(registry, functools.partial(_orphaned, weakref.ref(self)))
         self._sweep = sweep

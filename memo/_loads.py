@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from memo._cache_options import CacheOptions
@@ -440,7 +439,7 @@ class Loads(Flights):
             max=store.max_entries,
             bytes=int(store.cache.currsize) if store.weighed else None,
             max_bytes=store.max_bytes,
-            evictions=MappingProxyType(store.evictions()),
+            evictions=store.evictions(),
         )
 
     def cache_info(self) -> CacheInfo:

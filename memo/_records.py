@@ -13,6 +13,7 @@ from memo._adopted import Adopted, AdoptedHandle, AdoptedStats
 from memo._cache import CacheHandle
 from memo._cleanup import sweep
 from memo._inflight_handle import InflightHandle
+from memo._snapshots import Frozen, in_lines
 from memo._stats import CacheStats, CleanupReport, InflightStats
 from memo._tags import Tags
 from memo._window_handle import WindowHandle
@@ -56,8 +57,10 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionStats:
+class FunctionStats(Frozen):
     """The figures of one decorated function; a part that it does not have is None."""
+
+    __module__ = "memo"
 
     name: str
     tags: tuple[str, ...]
@@ -84,6 +87,10 @@ class FunctionStats:
             _minus(self.adopted, earlier.adopted),
         )
 
+    def __str__(self) -> str:
+        """A line for each figure."""
+        return in_lines(self)
+
 
 def _minus(later: Any, earlier: Any) -> Any:
     return later - earlier if later is not None and earlier is not None else later
@@ -96,6 +103,8 @@ class Record:
         name: ``module.qualname``, or the ``name=`` that it was given.
         tags: Its fixed tags.
     """
+
+    __module__ = "memo"
 
     __slots__ = ("__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "registry", "tags", "top")
 

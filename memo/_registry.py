@@ -28,6 +28,8 @@ class Registry(View):
     Safe from any thread.
     """
 
+    __module__ = "memo"
+
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._janitor: Janitor | None = None  # guarded by _lock

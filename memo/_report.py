@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import BuiltinMethodType, MappingProxyType, MethodType, MethodWrapperType
+from types import BuiltinMethodType, MethodType, MethodWrapperType
 from typing import TYPE_CHECKING, Any, Literal
 
 from memo._adopted import Adopted
@@ -19,6 +19,7 @@ from memo._instances import InstanceRef
 from memo._pace import Pace
 from memo._peek import UNKNOWN
 from memo._sizes import reachable, sizeof
+from memo._snapshots import Frozen, FrozenDict, freeze_fields
 from memo._table import aligned, html_rows
 from memo._units import format_bytes, format_seconds
 
@@ -45,12 +46,13 @@ _NONE = "-"
 _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
 _BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
 """What is bound to an instance: ``sizeof`` does not follow it, but it keeps the instance alive all the same."""
-_NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """Something about one store that deserves a look."""
+
+    __module__ = "memo"
 
     store: str
     """Name of the store."""
@@ -66,8 +68,10 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreReport:
+class StoreReport(Frozen):
     """What one store holds.  What could not be learnt is None."""
+
+    __module__ = "memo"
 
     name: str
     """Name of the function or adopted cache in the registry."""
@@ -92,14 +96,17 @@ class StoreReport:
     """Entries that have answered no call yet."""
     expired: int | None = None
     """Entries past their life that nothing has removed yet."""
-    instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    instances: Mapping[str, int] = field(default_factory=FrozenDict)
     """Distinct instances of the method's class that its entries keep alive, by type."""
-    key_instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    key_instances: Mapping[str, int] = field(default_factory=FrozenDict)
     """Those of them that keys keep alive."""
-    value_instances: Mapping[str, int] = field(default_factory=lambda: _NOBODY)
+    value_instances: Mapping[str, int] = field(default_factory=FrozenDict)
     """Those of them that values keep alive, as far as the sample shows."""
     findings: tuple[Finding, ...] = ()
     """What deserves a look, most urgent first."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "instances", "key_instances", "value_instances")
 
     @property
     def sampled(self) -> bool:
@@ -113,11 +120,13 @@ class StoreReport:
 
 
 @dataclass(frozen=True, slots=True)
-class LeakReport:
+class LeakReport(Frozen):
     """What the stores of a registry hold, those to look at first on top: by severity, then by bytes.
 
     ``print(report)`` shows it as text, a notebook as a table.  It keeps nothing alive.
     """
+
+    __module__ = "memo"
 
     stores: tuple[StoreReport, ...] = ()
 
@@ -359,7 +368,7 @@ class _Look:
 
 def _by_type(found: dict[int, Any]) -> Mapping[str, int]:
     """How many of each type, the most first."""
-    return MappingProxyType(dict(Counter(type(item).__qualname__ for item in found.values()).most_common()))
+    return FrozenDict(Counter(type(item).__qualname__ for item in found.values()).most_common())
 
 
 # -- judging

@@ -7,9 +7,10 @@ gauge (marked so below) keeps the later value.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from memo._snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 
 __all__ = (
     "CacheInfo",
@@ -19,17 +20,15 @@ __all__ = (
     "EvictionReason",
     "Flight",
     "InflightStats",
-    "Snapshot",
-    "counter",
 )
 
 V = TypeVar("V")
 
-_COUNTER = "counter"
-
 
 class EvictionReason(enum.StrEnum):
     """Why a value left the store."""
+
+    __module__ = "memo"
 
     SIZE = "size"
     """The policy chose it to keep ``max`` or ``max_bytes``."""
@@ -45,51 +44,14 @@ class EvictionReason(enum.StrEnum):
     """The instance that its key belongs to was garbage-collected."""
 
 
-def counter(default: Any = 0) -> Any:
-    """A dataclass field that only grows, so that snapshots subtract it; other fields are gauges."""
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: default, metadata={_COUNTER: True})
-    return field(default=default, metadata={_COUNTER: True})
-
-
-class Snapshot:
-    """Base of the records that subtract."""
-
-    __slots__ = ()
-
-    def __sub__(self, earlier: Self) -> Self:
-        """What happened between two snapshots of one function; gauges keep the later value.
-
-        Raises:
-            ValueError: The snapshots are of different functions.
-        """
-        if type(earlier) is not type(self):
-            return NotImplemented
-        mine, theirs = getattr(self, "name", None), getattr(earlier, "name", None)
-        if mine != theirs:
-            raise ValueError(f"snapshots of {mine!r} and {theirs!r} do not subtract; take both of one function.")
-        changes = {
-            f.name: _difference(getattr(self, f.name), getattr(earlier, f.name))
-            for f in fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
-            if f.metadata.get(_COUNTER)
-        }
-        return replace(self, **changes)  # type: ignore[type-var]
-
-
-def _difference(later: Any, earlier: Any) -> Any:
-    if later is None or earlier is None:
-        return None  # a figure that only one of the two knows
-    if isinstance(later, Mapping):
-        return MappingProxyType({key: count - earlier.get(key, 0) for key, count in later.items()})
-    return later - earlier
-
-
-_NO_EVICTIONS: Mapping[EvictionReason, int] = MappingProxyType(dict.fromkeys(EvictionReason, 0))
+_NO_EVICTIONS: Mapping[EvictionReason, int] = FrozenDict(dict.fromkeys(EvictionReason, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStats(Snapshot):
     """One function's store.  Every call raises exactly one of the first five counters."""
+
+    __module__ = "memo"
 
     name: str
     hits: int = counter()
@@ -124,6 +86,9 @@ class CacheStats(Snapshot):
     evictions: Mapping[EvictionReason, int] = counter(_NO_EVICTIONS)
     """Values that left, by reason; a value put again as the identical object does not count."""
 
+    def __post_init__(self) -> None:
+        freeze_fields(self, "evictions")
+
     @property
     def requests(self) -> int:
         """All calls."""
@@ -144,6 +109,8 @@ class CacheStats(Snapshot):
 @dataclass(frozen=True, slots=True)
 class InflightStats(Snapshot):
     """One function's running calls."""
+
+    __module__ = "memo"
 
     name: str
     active: int = 0
@@ -175,12 +142,22 @@ class CacheInfo(NamedTuple):
     maxsize: int | None
     currsize: int
 
+    def as_dict(self) -> dict[str, int | None]:
+        """Its fields by name, as ``json.dumps`` takes them."""
+        return self._asdict()
+
+
+CacheInfo.__module__ = "memo"  # in the body of a named tuple it would be a field to type checkers
+
 
 @dataclass(frozen=True, slots=True)
-class EntryInfo(Generic[V]):
+class EntryInfo(Frozen, Generic[V]):
     """One entry of a store, as ``cache.entry()`` saw it."""
 
-    value: V
+    __module__ = "memo"
+
+    value: V = field(hash=False)
+    """Left out of the hash, which it may not have; equal records have equal values all the same."""
     age: float
     """Seconds since its load ended."""
     expires_in: float | None
@@ -193,8 +170,10 @@ class EntryInfo(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(Frozen):
     """One running call, as ``inflight.pending()`` saw it."""
+
+    __module__ = "memo"
 
     key: Any
     age: float
@@ -206,8 +185,10 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class CleanupReport:
+class CleanupReport(Frozen):
     """What one clean-up removed."""
+
+    __module__ = "memo"
 
     expired: int = 0
     """Entries past their life."""
@@ -217,8 +198,15 @@ class CleanupReport:
     """Window events past their span."""
     seconds: float = 0.0
     """How long it took, in real time."""
-    functions: Mapping[str, int] = field(default_factory=dict)
+    functions: Mapping[str, int] = field(default_factory=FrozenDict)
     """How much went, by name of the function; functions that had nothing to clean are left out."""
+
+    def __post_init__(self) -> None:
+        freeze_fields(self, "functions")
+
+    def __str__(self) -> str:
+        """A line for each figure."""
+        return in_lines(self)
 
     @property
     def total(self) -> int:

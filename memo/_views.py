@@ -61,6 +61,10 @@ class View:
         """The figures of every function now, by name."""
         return {record.name: record.stats() for record in self._records()}
 
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
+        return {name: stats.as_dict() for name, stats in self.stats().items()}
+
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck, everywhere.
 

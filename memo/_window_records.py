@@ -4,13 +4,11 @@ Each counter is defined once, beside its field. The records hold plain numbers a
 kept, compared, pickled and sent anywhere; none of them refers to the window that made it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from memo._stats import Snapshot, counter
+from memo._snapshots import Frozen, Snapshot, counter
 
 __all__ = ("Bucket", "Event", "Outcome", "WindowStats")
 
@@ -18,8 +16,10 @@ Outcome = Literal["ok", "error", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Frozen):
     """One call that has ended."""
+
+    __module__ = "memo"
 
     at: datetime
     """When the call began, in UTC (aware). Differences between the events of one window follow the window's
@@ -42,8 +42,10 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Frozen):
     """One of the equal parts into which `series()` divides the window."""
+
+    __module__ = "memo"
 
     start: datetime
     """When this part begins, in UTC (aware)."""
@@ -69,6 +71,8 @@ class WindowStats(Snapshot):
     everything else. All but `dropped` count what lies inside the window, so their difference is the net change:
     negative when more calls went out of the window than ended in the meantime.
     """
+
+    __module__ = "memo"
 
     name: str
     """Name of the decorated function."""

@@ -15,7 +15,8 @@ PATHS = sorted(PACKAGE.rglob("*.py"))
 # What a module may import from this package; one that is not listed may import any, in one direction.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "_stats": set(),
+    "_snapshots": {"_key_text", "_units"},
+    "_stats": {"_snapshots"},
     "_clock": set(),
     "_instances": set(),
     "_oneshot": set(),
@@ -56,17 +57,18 @@ ALLOWED: dict[str, set[str]] = {
     "_key_text": set(),
     "_events": {"_key_text"},
     "_totals": {"_events"},
-    "_window_records": {"_stats"},
+    "_window_records": {"_snapshots"},
     "_intake": {"_events", "_key_text", "_pace", "_totals", "_window_records"},
     "_recorder": {"_events", "_intake", "_key_text", "_totals", "_window_records"},
     "_window_handle": {"_key_text", "_recorder", "_units", "_window_records"},
     "_table": {"_units"},
     "_peek": set(),
-    "_adopted": {"_peek", "_stats", "_tags"},
-    "_report": {"_adopted", "_instances", "_pace", "_peek", "_sizes", "_table", "_units"},
+    "_adopted": {"_peek", "_snapshots", "_tags"},
+    "_report": {"_adopted", "_instances", "_pace", "_peek", "_sizes", "_snapshots", "_table", "_units"},
     "_cleanup": {"_pace", "_stats"},
     "_records": {
-        "_adopted", "_cache", "_cleanup", "_inflight_handle", "_stats", "_tags", "_window_handle", "_window_records",
+        "_adopted", "_cache", "_cleanup", "_inflight_handle", "_snapshots", "_stats", "_tags", "_window_handle",
+        "_window_records",
     },
     "_views": {"_adopted", "_cleanup", "_records", "_report", "_stats", "_switch", "_table", "_tags"},
     "_registry": {
