@@ -234,6 +234,8 @@ def bounded(
     Safe from any thread and any event loop.  A hit takes no lock (``policy="lru"``, ``"lfu"`` and a
     policy of your own excepted).  Calls that miss at the same time share one load; user code
     never runs under a lock.  A result is stored only if nothing invalidated it while it loaded.
+    A plain function that is called in a thread that runs an event loop waits for no other thread's load,
+    which may need that loop: it runs straight through, and only the load that it did not wait for is stored.
 
     What is *not* promised: that a result is stored at all (it may not fit), that expired entries
     leave by themselves (they do when they are evicted, loaded again, or cleaned up), or anything

@@ -5,6 +5,7 @@ from _thread import allocate_lock, get_ident
 from collections.abc import Hashable
 from typing import Any
 
+from memo._callers import runs_a_loop
 from memo._clock import call_when
 from memo._flight_table import (
     ABANDONED,
@@ -108,7 +109,7 @@ class ThreadFlights(FlightTable):
                 leaving = False
             if joined is None:
                 set_apart(mine)
-                break  # to wait would close a circle: run straight through
+                break  # this call must not wait: run straight through, outside the table
             if current is mine:
                 break  # lead as the successor
         mine.led = True
@@ -190,7 +191,8 @@ class ThreadFlights(FlightTable):
 
         Returns:
             True: this thread was present when it ended, and so has a claim to its error.  False: it had
-            ended already.  None: it would never end, since its leader waits for this thread.
+            ended already.  None: it might never end, since its leader waits for this thread, or may need the
+            event loop that this thread runs.
         """
         gate = allocate_lock()
         gate.acquire()
@@ -201,11 +203,16 @@ class ThreadFlights(FlightTable):
             except RuntimeError:  # two woke it
                 pass
 
-        with graph:
-            closes = _circle_of_threads(flight, me)
-            if not closes:
-                waiting[me] = flight
-        if closes:
+        must_not = flight.state is RUNNING and runs_a_loop()
+        if must_not and self._is_dead(flight, None):
+            self._abandon_dead(flight)
+            must_not = False
+        if not must_not:
+            with graph:
+                must_not = _circle_of_threads(flight, me)
+                if not must_not:
+                    waiting[me] = flight
+        if must_not:
             if inherited:
                 with self.lock:
                     self._withdraw(flight)

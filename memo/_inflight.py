@@ -179,7 +179,9 @@ def dedupe_inflight(
     last one has left, the task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
     ``GeneratorExit`` and a cancellation of the work stay with the one they struck; one of those
     who wait takes over, as they do when the leader's thread or loop has died.  A recursion with
-    the same key, and a call that would wait for itself in a circle, run straight through.
+    the same key, and a call that would wait for itself in a circle, run straight through.  So does a
+    plain function that is called in a thread that runs an event loop while another thread leads: that
+    one may need the loop.
 
     What is *not* promised: that joiners get the identical exception object, or anything across
     processes.  After ``os.fork()`` the child starts with no running calls.

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from memo._callers import runs_a_loop
 from memo._clock import Clock, ReadClock, call_when
 from memo._stats import CleanupReport
 from memo._units import format_seconds
@@ -33,7 +34,7 @@ Sweep = Callable[[Callable[[], bool]], CleanupReport]
 """Cleans up until what it is given says that it is enough; asks that between any two slices."""
 
 _PATIENCE_S = 10.0  # for an advance() of a test's clock to wait for the clean-up that it brought about
-_PARTING_S = 2.0  # for the interpreter to wait at its end for a callback that does not return
+_PARTING_S = 2.0  # for the interpreter at its end, or an event loop, to wait for a callback that does not return
 _LONGEST_WAIT_S = 86400.0  # platforms limit how long a lock can be waited for
 
 
@@ -102,9 +103,10 @@ class Janitor:
         """End the thread, and wait until it has ended.
 
         A clean-up that is under way ends after the present slice and the callback that it may be in.  Called by such a
-        callback, it does not wait.  Stopping twice is no error; ``registry.janitor()`` starts it again.
+        callback, it does not wait; in a thread that runs an event loop, which the callback may need, it waits two
+        seconds at most.  Stopping twice is no error; ``registry.janitor()`` starts it again.
         """
-        self._stop(None)
+        self._stop(_PARTING_S if runs_a_loop() else None)
 
     def __enter__(self) -> Self:
         return self
