@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from memo._background import RefreshPool
 from memo._cache import CacheHandle
@@ -198,7 +198,7 @@ def bounded(
     max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
     ttl: Duration | Callable[[Any], Duration | None] | None = None,
     max_bytes: int | str | None = None,
-    sizeof: Callable[[Any], int] | None = None,
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None = None,
     idle: Duration | None = None,
     jitter: float = 0.0,
     policy: str | CacheClass = "s3fifo",
@@ -246,10 +246,11 @@ def bounded(
         ttl: Age from the end of the load at which a result is no longer fresh: seconds, a
             timedelta, or text such as "24h" or "1h30m".  None: never.  Or a function that is called with each
             result and returns one of these; there 0 means that the result is returned but not stored.
-        max_bytes: Most bytes of values together: an int, or text such as "64MB".  A value larger
-            than that is returned, not stored, and counted as rejected.
-        sizeof: Prices a value in bytes for max_bytes; default ``memo.sizeof``, the deep size of
-            built-in containers and attributes.
+        max_bytes: Most bytes of entries together: an int, or text such as "64MB".  An entry takes what its value, its
+            key and its tags take, and 400 bytes for itself.  A value that does not fit with that is returned, not
+            stored, and counted as rejected.
+        sizeof: Prices a value in bytes for max_bytes, in place of ``memo.sizeof``, which follows containers and
+            attributes.  The key and the entry count beside it, so that also values priced at 0 fill the store.
         idle: Time since its last use after which an entry is dropped; same forms as ttl.
         jitter: 0.1 makes each ttl up to 10 % shorter, at random, so that what was loaded together does not
             expire together; from 0 to below 1.

@@ -4,13 +4,13 @@ import copy as copying
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from memo._error_types import check_error_types
 from memo._stats import EvictionReason
 from memo._stores import CacheClass
 from memo._tags import Tags
-from memo._units import seconds
+from memo._units import real_number, seconds
 
 __all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options")
 
@@ -32,7 +32,7 @@ class CacheOptions:
     ttl_of: Callable[[Any], Any] | None
     jitter: float
     idle_s: float | None
-    sizeof: Callable[[Any], int]
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat]
     cache_if: Callable[[Any], object] | None
     copy: Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
@@ -92,9 +92,10 @@ def late_options(
         ValueError: A value makes no sense.
     """
     where = "bounded"
-    if isinstance(jitter, bool) or not isinstance(jitter, int | float):
+    share = real_number(jitter)
+    if share is None:
         raise TypeError(f"{where}: jitter={jitter!r} is not a number; give a share such as 0.1.")
-    if not 0 <= jitter < 1:
+    if not 0 <= share < 1:
         raise ValueError(f"{where}: jitter={jitter!r} is out of range; give a share from 0 to below 1, such as 0.1.")
     spans = {
         option: None if span is None else seconds(span, where=where, option=option)
@@ -106,7 +107,7 @@ def late_options(
         )
     }
     if not has_ttl:
-        for option, value in (("jitter", jitter or None), *spans.items()):
+        for option, value in (("jitter", jitter if share else None), *spans.items()):
             if value is not None and option != "error_ttl":
                 raise TypeError(f"{where}: {option}={value!r} has no effect without ttl=; give ttl= as well.")
     stale = stale_while_revalidate is not None or stale_if_error is not None
@@ -123,7 +124,7 @@ def late_options(
             f"stale_while_revalidate=; give one of them."
         )
     return {
-        "jitter": float(jitter),
+        "jitter": float(share),
         "revalidate_s": spans["stale_while_revalidate"] or 0.0,
         "if_error_s": spans["stale_if_error"] or 0.0,
         "soft_s": spans["soft_timeout"],

@@ -24,16 +24,13 @@ from memo._cache_options import LEASE_S
 from memo._errors_shared import frameless_copy, shared_copy
 from memo._flights import TIMED_OUT, InFlight, Role
 from memo._jobs import BackgroundLoads, Call
-from memo._sizes import sizeof
 from memo._stores import Failure, Gone, RichEntry
+from memo._weights import weight
 from memo.errors import InflightTimeout
 
 __all__ = ("FreshLoads",)
 
 log = logging.getLogger("memo")
-
-_FAILURE_BYTES = 200
-"""What a remembered failure weighs if that cannot be measured."""
 
 class FreshLoads(BackgroundLoads):
     """The loads of one function, as far as they know what to do without a fresh value."""
@@ -152,7 +149,7 @@ class FreshLoads(BackgroundLoads):
             self.log_failure(error)  # its job cannot tell: it hangs
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
-            failure = self._failure_entry(error, flight.tags if self.tags_of is not None else ())
+            failure = self._failure_entry(flight.key, error, flight.tags if self.tags_of is not None else ())
         gone: list[Gone] = []
         with self.lock:
             key, now = flight.key, self.clock.read()
@@ -173,7 +170,7 @@ class FreshLoads(BackgroundLoads):
             return flight.was_current and flight.key not in self.table
         return self.table.get(flight.key) is flight
 
-    def _failure_entry(self, error: Exception, tags: tuple[str, ...] | None) -> RichEntry | None:
+    def _failure_entry(self, key: Hashable, error: Exception, tags: tuple[str, ...] | None) -> RichEntry | None:
         """What to remember of a failure, but for its times; None: nothing."""
         if tags is None:
             return None
@@ -188,10 +185,7 @@ class FreshLoads(BackgroundLoads):
         entry.deadline = entry.retry = entry.paused = -math.inf
         entry.tags = tags
         if self.options.max_bytes is not None:
-            try:
-                entry.size = sizeof(error.args) + _FAILURE_BYTES
-            except Exception:  # whatever an argument's __dict__ does
-                entry.size = _FAILURE_BYTES
+            entry.size = weight(key, tags, remembered)
         return entry
 
     # -- loads in the background

@@ -12,6 +12,7 @@ from memo._clock import Clock
 from memo._flights import Flights
 from memo._instances import InstanceRef, Instances
 from memo._records import Part, Record
+from memo._sizes import OfTheProgram
 from memo._switch import is_off, off_for_good
 from memo._tags import NO_TAGS, Tags
 
@@ -57,7 +58,7 @@ class _Fence:
             part.fence(self._call)
 
 
-class Layer:
+class Layer(OfTheProgram):
     """What one decorator adds to one function.  Subclasses say what a call does.
 
     Args:

@@ -18,9 +18,11 @@ from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._instances import InstanceRef, belongs_to
 from memo._oneshot import PLAIN, refuse_one_shot
 from memo._pace import Pace
+from memo._sizes import sizeof
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
 from memo._stores import SLICE, Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
-from memo._units import seconds
+from memo._units import real_number, seconds
+from memo._weights import weight
 
 __all__ = ("Loads",)
 
@@ -128,7 +130,7 @@ class Loads(Flights):
             entry.stored = now
             entry.deadline = now + self._ttl_s
         else:
-            entry = self._entry_for(value, now, flight.tags if self.tags_of is not None else ())
+            entry = self._entry_for(flight.key, value, now, flight.tags if self.tags_of is not None else ())
         gone = self.store.change(self._land, flight, value, entry, now)
         if flight.waiters is not None:  # nobody adds to them any more
             wake(flight.waiters)
@@ -145,7 +147,7 @@ class Loads(Flights):
         copy = self.options.copy
         return value if copy is None else copy(value)
 
-    def _entry_for(self, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
+    def _entry_for(self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
         """A new entry; None if the value is to be returned but not stored."""
         options = self.options
         life_s = self._life_of(value)
@@ -168,7 +170,7 @@ class Loads(Flights):
         else:
             entry = Entry() if options.max_bytes is None else WeighedEntry()
         if options.max_bytes is not None:
-            entry.size = self._measured(value)
+            entry.size = self._measured(key, value, tags)
         entry.value = value
         entry.hits = 0
         entry.stored = now
@@ -198,17 +200,20 @@ class Loads(Flights):
                 return None
         return life_s * (1.0 - options.jitter * random.random()) if options.jitter else life_s
 
-    def _measured(self, value: Any) -> int | None:
-        """Bytes of *value*; None if ``sizeof`` cannot tell."""
+    def _measured(self, key: Hashable, value: Any, tags: tuple[str, ...]) -> int | None:
+        """Bytes of an entry; None if ``sizeof`` cannot tell.  It prices the value, and never the key or the entry."""
         try:
-            size = self.options.sizeof(value)
+            if self.options.sizeof is sizeof:
+                return weight(key, tags, value)
+            answer = self.options.sizeof(value)
+            size = real_number(answer)
+            if size is not None and 0 <= size < math.inf:
+                return math.ceil(size) + weight(key, tags)
         except Exception:
             log.exception("%s: sizeof raised; the value is returned but not stored", self.name)
             return None
-        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < math.inf:
-            log.error("%s: sizeof returned %r, not a number of bytes; the value is not stored", self.name, size)
-            return None
-        return math.ceil(size)
+        log.error("%s: sizeof returned %r, not a number of bytes; the value is not stored", self.name, answer)
+        return None
 
     def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
         """End a load, and store its result if its flight is still the current one."""
@@ -265,7 +270,7 @@ class Loads(Flights):
     def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
         """Store *value*; whether it was, and not rejected."""
         now = self.clock.read()
-        entry = self._entry_for(value, now, tags)
+        entry = self._entry_for(key, value, now, tags)
         if entry is None:
             self.invalidate(key)
             return False

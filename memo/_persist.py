@@ -178,7 +178,7 @@ def _entries(
                 raise
         # without the tags that it should bear it could not be dropped by them, so it is not stored
         tags = row.tags if loads.options.tags.function is not None else ()
-        entry = loads._entry_for(value, now, tags)
+        entry = loads._entry_for(row.key, value, now, tags)
         if entry is None:
             continue
         _backdate(loads, entry, row, now, elapsed)

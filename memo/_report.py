@@ -45,7 +45,7 @@ _UNUSED_SHARE = 0.9
 _NONE = "-"
 _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
 _BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
-"""What is bound to an instance: ``sizeof`` does not follow it, but it keeps the instance alive all the same."""
+"""What is bound to an instance, and keeps it alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,9 @@ class StoreReport(Frozen):
     bounded: bool | None = True
     """Whether there is a bound of any kind; None if an adopted cache does not tell."""
     bytes: int | None = None
-    """Bytes of the values together, without keys and bookkeeping: as ``sizeof=`` measured them where the store has
-    ``max_bytes=``, else by ``memo.sizeof`` (what two values share counts twice)."""
+    """Where the store has ``max_bytes=``: bytes of its entries together, as they count against that: keys, values as
+    ``sizeof=`` priced them, and the entries themselves.  Else bytes of the values alone, by ``memo.sizeof`` (what two
+    values share counts twice)."""
     measured: int = 0
     """Values that ``bytes`` rests on: at most 1,000 where they had to be measured, evenly spread over the store."""
     unmeasured: int = 0
@@ -137,7 +138,7 @@ class LeakReport(Frozen):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all values that could be measured, partly estimated."""
+        """Sum of the ``bytes`` of the stores, partly estimated."""
         return sum(store.bytes or 0 for store in self.stores)
 
     def _title(self) -> str:

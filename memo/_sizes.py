@@ -1,36 +1,65 @@
 """``sizeof``: how many bytes a value and what it holds take."""
 
+import asyncio
+import contextvars
 import gc
 import sys
 import types
+import weakref
 from collections import deque
+from collections.abc import Iterable
 from enum import EnumType
 from typing import Any, NamedTuple
 
-__all__ = ("reachable", "sizeof")
+__all__ = ("OfTheProgram", "reachable", "sizeof", "total_size")
 
 # Types are looked up by id: the hash of a class may be its metaclass's own, and so user code.
 _ATOMS = frozenset(map(id, (str, bytes, int, float, bool, type(None), complex, bytearray, range, type(...))))
 
-# Shared by the whole program, however many values point at them.
+# Shared by the whole program, however many values point at them: a reference to one is all that it costs.
 _SHARED = (
     type,
     types.ModuleType,
-    types.FunctionType,
-    types.MethodType,
-    types.BuiltinFunctionType,
     types.WrapperDescriptorType,
-    types.MethodWrapperType,
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
 )
 
-_REFERENT_HOLDERS = (list, tuple, set, frozenset, deque, types.MappingProxyType)
+_HOLDERS = frozenset(map(id, (list, tuple, set, frozenset)))
 
-# What other builtins hold: the buffer that a view keeps alive, the arguments of an exception.
-_MEMBERS: tuple[tuple[type, Any], ...] = (
-    (memoryview, vars(memoryview)["obj"]),
-    (BaseException, vars(BaseException)["args"]),
+# In these the collector sees more than they are there for: the frames that an exception passed, the module of a
+# function, the loop of a future, what a running generator works on.  A weak reference holds nothing.
+_CLOSED = (
+    BaseException,
+    memoryview,
+    types.FunctionType,
+    types.FrameType,
+    types.TracebackType,
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    contextvars.Context,
+    contextvars.ContextVar,
+    contextvars.Token,
+    asyncio.Future,
+    asyncio.Task,
+    weakref.ref,
+    weakref.ProxyType,
+    weakref.CallableProxyType,
+)
+
+# What builtins hold that the collector does not show, or not alone: the buffer that a view keeps alive, the arguments
+# of an exception, what a function has for itself.
+_MEMBERS: tuple[tuple[type, str], ...] = (
+    (memoryview, "obj"),
+    (BaseException, "args"),
+    (BaseException, "__cause__"),
+    (BaseException, "__context__"),
+    (types.FunctionType, "__closure__"),
+    (types.FunctionType, "__defaults__"),
+    (types.FunctionType, "__kwdefaults__"),
 )
 
 # The interpreter's own answers, which no metaclass can replace.
@@ -40,24 +69,36 @@ _namespace_of = type.__dict__["__dict__"].__get__
 _ATTEMPTS = 10
 
 
+class OfTheProgram:
+    """Base of classes whose instances belong to the whole program, whoever refers to them."""
+
+    __slots__ = ()
+
+
 class _Shape(NamedTuple):
     """Where the instances of a type keep what they hold."""
 
     shared: bool
     is_dict: bool
     has_referents: bool
+    """What the collector sees is what they hold."""
+    is_builtin: bool
+    """... and nothing else: not their type."""
     attributes: tuple[Any, ...]
-    """Descriptors of ``__dict__`` and of the slots."""
+    """Descriptors of ``__dict__``, of the slots, and of what the collector does not see."""
 
 
 def sizeof(value: Any) -> int:
     """Bytes of *value* and of all that it holds.
 
-    Follows lists, tuples, dicts, sets, frozensets and deques, their subclasses, and the ``__dict__``
-    and slots of any instance.  An object that is reached twice counts once.  Modules, classes,
-    functions and enum members count nothing and are not followed, for they are not the value's own;
-    names of attributes do count.  Other objects count what ``sys.getsizeof`` says; what a C extension
-    holds beyond that is unknown.
+    Follows what the garbage collector sees of containers, views, iterators, ``functools.partial`` and other objects,
+    and the ``__dict__`` and slots of any instance; names of attributes count.  A bound method counts what it is
+    bound to; a function its closure, defaults and attributes, not the module around it; an exception its arguments
+    and causes, not the frames that it passed; a view of a numpy array the array that it keeps alive.  A weak
+    reference and a future count as themselves.  An object that is reached twice counts once.  Classes, modules and
+    enum members, which the whole program shares, are not followed: a reference to one costs what it takes, and
+    *value* itself its own bytes, so that nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C
+    extension holds beyond that is unknown.
 
     Runs no code of the value's classes but ``__sizeof__``, whose failure is made good by the
     interpreter's own figure.  Depth does not matter.  Safe from any thread; of a value that others
@@ -71,12 +112,15 @@ def sizeof(value: Any) -> int:
     """
     if id(type(value)) in _ATOMS:
         return sys.getsizeof(value)
-    return _deep_size(value)
+    return total_size((value,))
 
 
-def _deep_size(value: Any) -> int:
+def total_size(values: Iterable[Any]) -> int:
+    """Bytes of several objects and of all that they hold, what they share once."""
+    roots = [*values]
     # All is found before the first ``__sizeof__`` runs: that of a mock makes further mocks, without end.
-    found = reachable(value)
+    held, shared = _walk(roots)
+    found = held + list({id(root): root for root in roots if id(root) in shared}.values())
     try:
         return sum(map(sys.getsizeof, found))
     except Exception:
@@ -91,12 +135,17 @@ def _size_at_any_rate(item: Any) -> int:
 
 
 def reachable(value: Any) -> list[Any]:
-    """*value* and all objects that it holds, each once, as ``sizeof`` counts them."""
+    """*value* and all objects that it holds, each once, without those that the whole program shares."""
+    return _walk([value])[0]
+
+
+def _walk(roots: list[Any]) -> tuple[list[Any], set[int]]:
+    """All that *roots* hold, themselves included, each once, but what the program shares; and the ids of that."""
     # Holds the objects themselves: an id that is free again would hide the next object there.
     seen: dict[int, Any] = {}
-    shared: list[int] = []
+    shared: set[int] = set()
     shapes = _BUILTIN_SHAPES.copy()
-    pending = [value]
+    pending = [*roots]
     while pending:
         item = pending.pop()
         identity = id(item)
@@ -110,21 +159,22 @@ def reachable(value: Any) -> list[Any]:
         if shape is None:
             shape = shapes[id(kind)] = _shape_of(kind)
         if shape.shared:
-            shared.append(identity)
+            shared.add(identity)
             continue
         if shape.is_dict:
             pending += _dict_content(item)
-        elif shape.has_referents:
+        if shape.is_builtin:
             # One step of the interpreter, so that no other thread comes between.
             pending += gc.get_referents(item)
+        elif shape.has_referents:
+            pending += [held for held in gc.get_referents(item) if held is not kind]
         for descriptor in shape.attributes:
             try:
                 pending.append(descriptor.__get__(item))
             except Exception:  # an empty slot, a released view
                 continue
-    for identity in shared:
-        del seen[identity]
-    return list(seen.values())
+    held = [item for identity, item in seen.items() if identity not in shared] if shared else list(seen.values())
+    return held, shared
 
 
 def _shape_of(kind: type) -> _Shape:
@@ -132,16 +182,21 @@ def _shape_of(kind: type) -> _Shape:
     has_dict = False
     for base in _mro_of(kind):
         names = _namespace_of(base)
-        if not has_dict and type(names.get("__dict__")) is types.GetSetDescriptorType:
+        if not has_dict and type(names.get("__dict__")) in (types.GetSetDescriptorType, types.MemberDescriptorType):
             has_dict = True
             attributes.append(names["__dict__"])
         if "__slots__" in names:  # else they are members of a type written in C
             attributes += [entry for entry in names.values() if type(entry) is types.MemberDescriptorType]
+    numpy = sys.modules.get("numpy")  # a view of an array keeps that array alive, which the collector does not see
+    array = getattr(numpy, "ndarray", None)
+    if isinstance(array, type) and issubclass(kind, array):
+        attributes.append(_namespace_of(array)["base"])
     return _Shape(
-        shared=issubclass(kind, _SHARED) or issubclass(type(kind), EnumType),
+        shared=issubclass(kind, _SHARED) or issubclass(type(kind), EnumType) or issubclass(kind, OfTheProgram),
         is_dict=issubclass(kind, dict),
-        has_referents=issubclass(kind, _REFERENT_HOLDERS),
-        attributes=(*attributes, *(member for base, member in _MEMBERS if issubclass(kind, base))),
+        has_referents=kind is not dict and not issubclass(kind, _CLOSED),
+        is_builtin=id(kind) in _HOLDERS,
+        attributes=(*attributes, *(_namespace_of(base)[name] for base, name in _MEMBERS if issubclass(kind, base))),
     )
 
 

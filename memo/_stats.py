@@ -73,14 +73,15 @@ class CacheStats(Snapshot):
     refreshes: int = counter()
     """Loads begun by ``refresh()`` or in the background; not calls."""
     rejected: int = counter()
-    """Values returned but not stored: too large, not measurable, refused by ``cache_if``, with a ``ttl(value)`` of
-    0, or where ``cache_if``, ``ttl(value)`` or ``tags`` raised."""
+    """Values returned but not stored: too large (with key and entry), not measurable, refused by ``cache_if``, with a
+    ``ttl(value)`` of 0, or where ``cache_if``, ``ttl(value)`` or ``tags`` raised."""
     size: int = 0
     """Gauge: entries in the store, with remembered failures, and those past their life that nothing has removed."""
     max: int | None = None
     """Gauge: most entries; None if the store is bounded by bytes alone."""
     bytes: int | None = None
-    """Gauge: bytes of the values together, by ``sizeof``; None without ``max_bytes``."""
+    """Gauge: bytes of the entries together: their keys, their values as ``sizeof`` prices them, and the entries
+    themselves; None without ``max_bytes``."""
     max_bytes: int | None = None
     """Gauge: most bytes; None if the store is bounded by number alone."""
     evictions: Mapping[EvictionReason, int] = counter(_NO_EVICTIONS)
@@ -164,7 +165,8 @@ class EntryInfo(Frozen, Generic[V]):
     """Seconds until it is stale, negative inside a stale window; None if it has no ttl."""
     hits: int
     bytes: int | None
-    """What ``sizeof`` said; None without ``max_bytes``."""
+    """What it counts against ``max_bytes``: its key, its value as ``sizeof`` priced it, and the entry itself; None
+    without ``max_bytes``."""
     stale: bool = False
     """Past its ttl, but inside a stale window."""
 

@@ -60,7 +60,7 @@ class IdleEntry(Entry):
 
 
 class WeighedEntry(Entry):
-    """An entry that knows what ``sizeof`` said of its value."""
+    """An entry that knows how many bytes it takes, with its key and its value."""
 
     __slots__ = ("size",)
 
@@ -151,7 +151,7 @@ class Store:
     Args:
         where: The decorator, for messages.
         max_entries: Most entries, or None.
-        max_bytes: Most bytes of values together, or None; one of the two is given.
+        max_bytes: Most bytes of entries together, or None; one of the two is given.
         policy: The cachetools class that decides what leaves.
         idle_s: Seconds after its last use at which an entry is past its life; None: never.
         rich: Entries are ``RichEntry``.

@@ -1,15 +1,17 @@
 """Durations and byte sizes: what users may write for them, checked, and how tables show them."""
 
 import math
+import numbers
 import operator
 import re
+import sys
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias
 
-__all__ = ("Duration", "byte_size", "format_bytes", "format_seconds", "positive_int", "seconds")
+__all__ = ("Duration", "byte_size", "format_bytes", "format_seconds", "positive_int", "real_number", "seconds")
 
-Duration: TypeAlias = int | float | str | timedelta
-"""A length of time: seconds, a timedelta, or text such as "24h"."""
+Duration: TypeAlias = int | float | str | timedelta | SupportsIndex | SupportsFloat
+"""A length of time: seconds (any real number), a timedelta, or text such as "24h"."""
 
 # Factor and divisor to seconds: 100 us is 100 / 1_000_000, where 100 * 1e-6 would round twice.
 _DURATION_UNITS: dict[str, tuple[int, int]] = {
@@ -79,6 +81,37 @@ class _Given(NamedTuple):
         return TypeError(self.message(f"is {name}, not {wanted}", remedy))
 
 
+def real_number(value: Any) -> int | float | None:
+    """*value* as an int or a float, if it is a number: of ``numbers.Real``, a Decimal, or with ``__index__``.
+
+    So what numpy and pandas compute is a number, and so is a fraction.  Booleans are none, numpy's neither.
+
+    Returns:
+        The number, infinite or NaN if a float cannot hold it; None if *value* is no number.
+    """
+    if type(value) is int or type(value) is float:
+        return value
+    if isinstance(value, bool) or _is_of("numpy", "bool_", value) or _is_of("numpy", "timedelta64", value):
+        return None
+    try:
+        return operator.index(value)
+    except Exception:  # whatever stands in for it there
+        if not isinstance(value, numbers.Real) and not _is_of("decimal", "Decimal", value):
+            return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except ValueError:  # a signalling NaN
+        return math.nan
+
+
+def _is_of(module: str, name: str, value: object) -> bool:
+    """Whether *value* is of a class in a module that need not be imported for that."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
 def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) -> float:
     """A duration in seconds.
 
@@ -88,7 +121,7 @@ def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) ->
     Each unit may stand once.
 
     Args:
-        value: Seconds, a ``timedelta``, or text.
+        value: Seconds (any real number), a ``timedelta`` (numpy's, too), or text.
         where: The decorator or function that the error message names, such as "bounded".
         option: The option that the error message names.
         zero_ok: Whether zero is a duration here.
@@ -101,19 +134,20 @@ def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) ->
         ValueError: value is negative, not finite, zero without zero_ok, or text that is no duration.
     """
     given = _Given(where, option, value)
-    if isinstance(value, bool):
-        raise given.bad_type("a duration", _GIVE_DURATION)
     if isinstance(value, timedelta):
         result = value.total_seconds()
-    elif isinstance(value, int | float):
-        try:
-            result = float(value)
-        except OverflowError:
-            result = math.inf
     elif isinstance(value, str):
         result = _parse_duration(value.strip(), given)
+    elif _is_of("numpy", "timedelta64", value):
+        result = float(value / sys.modules["numpy"].timedelta64(1, "s"))
     else:
-        raise given.bad_type("a duration", _GIVE_DURATION)
+        number = real_number(value)
+        if number is None:
+            raise given.bad_type("a duration", _GIVE_DURATION)
+        try:
+            result = float(number)
+        except OverflowError:
+            result = math.inf if number > 0 else -math.inf
     if not math.isfinite(result):
         raise given.bad_value("is not finite", _GIVE_DURATION)
     if result < 0:

@@ -5,7 +5,7 @@ from typing import Generic, ParamSpec, TypeVar
 
 from memo._key_text import KeyText, failure_text, stored_key
 from memo._recorder import Recorder
-from memo._units import Duration, positive_int, seconds
+from memo._units import Duration, positive_int, real_number, seconds
 from memo._window_records import Bucket, Event, WindowStats
 
 __all__ = ("WindowHandle",)
@@ -76,11 +76,12 @@ class WindowHandle(Generic[P, R_co]):
             TypeError: q is no number, or last no duration.
             ValueError: q is not from 0 to 100, or last not positive, or text that is no duration.
         """
-        if isinstance(q, bool) or not isinstance(q, int | float):
+        quantile = real_number(q)
+        if quantile is None:
             raise TypeError(f"{self._where('percentile')}: q={q!r} is not a number; give one from 0 to 100.")
-        if not 0 <= q <= 100:
+        if not 0 <= quantile <= 100:
             raise ValueError(f"{self._where('percentile')}: q={q!r} is out of range; give a number from 0 to 100.")
-        return self._recorder.percentile(q, self._seconds(last, "percentile"))
+        return self._recorder.percentile(float(quantile), self._seconds(last, "percentile"))
 
     def events(self, last: Duration | None = None) -> list[Event]:
         """The kept calls, newest (by their end) first.  Errors as for ``count()``."""

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo import EvictionReason, InflightTimeout, Registry, bounded, sizeof
+from memo._weights import weight
 from memo.testing import FakeClock
 
 POLICIES = ("s3fifo", "lru", "lfu", "fifo", "random")
@@ -287,7 +288,7 @@ def test_entry_tells_about_one_call_without_being_one() -> None:
         20,
         40,
         1,
-        6,
+        weight("ab", ()) + 6,
         False,
     )
     assert fetch.cache.stats() == before
@@ -333,31 +334,35 @@ def test_never_more_than_max(policy: str, bound: int, trace: list[int]) -> None:
 
 
 def test_max_bytes_bounds_the_sum_of_what_sizeof_says() -> None:
+    """Beside what ``sizeof`` says of the value an entry weighs its key and itself, also where the value is free."""
     gone: Gone = []
+    entry = weight(1, ())
 
-    @bounded(max_bytes=10, sizeof=len, policy="lru", on_evict=lambda *what: gone.append(what))
-    def fetch(size: int, name: str = "") -> str:
+    @bounded(max_bytes=10 + 2 * entry, sizeof=len, policy="lru", on_evict=lambda *what: gone.append(what))
+    def fetch(size: int) -> str:
         return "x" * size
 
     fetch(4)
     fetch(6)
-    assert (fetch.cache.stats().bytes, fetch.cache.stats().size) == (10, 2)
+    assert (fetch.cache.stats().bytes, fetch.cache.stats().size) == (10 + 2 * entry, 2)
     fetch(1)
     assert [value for _, value, _ in gone] == ["xxxx"]
-    assert fetch.cache.stats().bytes == 7
+    assert fetch.cache.stats().bytes == 7 + 2 * entry
     fetch(10)
     assert fetch.cache.stats().size == 1
-    assert fetch.cache.stats().bytes == 10
+    assert fetch.cache.stats().bytes == 10 + entry
     assert len(gone) == 3
-    fetch(0, "nothing")
-    assert fetch.cache.stats().size == 2
+    fetch.cache.put("", 1_000)
+    assert fetch.cache.stats().bytes == 10 + 2 * entry
+    fetch.cache.put("", 1_001)
+    assert fetch.cache.stats().bytes == 2 * entry
     check(fetch)
 
 
 def test_a_value_larger_than_everything_is_returned_and_rejected() -> None:
     gone: Gone = []
 
-    @bounded(max_bytes=10, sizeof=len, on_evict=lambda *what: gone.append(what))
+    @bounded(max_bytes=10 + weight(3, ()), sizeof=len, on_evict=lambda *what: gone.append(what))
     def fetch(size: int) -> str:
         return "x" * size
 
@@ -376,17 +381,17 @@ def test_a_value_larger_than_everything_is_returned_and_rejected() -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 @settings(max_examples=25, deadline=None)
 @given(
-    bound=st.integers(1, 30),
+    bound=st.integers(1, 8),
     most=st.none() | st.integers(1, 6),
-    trace=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12), st.booleans()), max_size=80),
+    trace=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12), st.booleans()), max_size=80),
 )
 def test_bytes_and_number_hold_together(policy: str, bound: int, most: int | None, trace: Any) -> None:
     gone: Gone = []
 
     @bounded(
         max=most,
-        max_bytes=bound,
-        sizeof=len,
+        max_bytes=bound * weight(1, ()),
+        sizeof=lambda value: len(value) * 100,
         policy=policy,
         registry=Registry(),
         on_evict=lambda *what: gone.append(what),
@@ -407,9 +412,9 @@ def test_bytes_and_number_hold_together(policy: str, bound: int, most: int | Non
         stored += (put or fetch.cache.stats().loads > loads) and fetch.cache.stats().rejected == rejected
         stats = fetch.cache.stats()
         assert stats.bytes is not None
-        assert stats.bytes <= bound
+        assert stats.bytes <= bound * weight(1, ())
         assert most is None or stats.size <= most
-        assert stats.bytes == sum(len(value) for _, value in fetch.cache.items())
+        assert stats.bytes == sum(weight(key, ()) + 100 * len(value) for key, value in fetch.cache.items())
         check(fetch)
     assert stored == len(gone) + len(fetch.cache)
     assert {reason for _, _, reason in gone} <= {EvictionReason.SIZE, EvictionReason.REPLACED}
@@ -419,7 +424,7 @@ def test_bytes_and_number_hold_together(policy: str, bound: int, most: int | Non
 def test_a_sizeof_that_cannot_tell_is_logged_and_the_value_not_stored(
     size: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @bounded(max_bytes=10, sizeof=lambda value: size)
+    @bounded(max_bytes=10_000, sizeof=lambda value: size)
     def fetch(name: str) -> str:
         return name
 
@@ -435,7 +440,7 @@ def test_a_raising_sizeof_is_logged_and_the_value_not_stored(caplog: pytest.LogC
     def weigh(value: str) -> int:
         raise LookupError("no scales")
 
-    @bounded(max_bytes=10, sizeof=weigh)
+    @bounded(max_bytes=10_000, sizeof=weigh)
     def fetch(name: str) -> str:
         return name
 
@@ -453,7 +458,7 @@ def test_default_sizeof_is_the_deep_size() -> None:
     fetch(10)
     entry = fetch.cache.entry(10)
     assert entry is not None
-    assert entry.bytes == sizeof(entry.value)
+    assert entry.bytes == sizeof(entry.value) + weight(10, ())
     assert entry.bytes > 1000
     assert fetch.cache.stats().max_bytes == 10_000
     fetch(200)
@@ -488,16 +493,16 @@ def test_resize_evicts_at_once_what_no_longer_fits() -> None:
 
 
 def test_resize_of_bytes() -> None:
-    @bounded(max=10, max_bytes=100, sizeof=len)
+    @bounded(max=10, max_bytes=4_000, sizeof=lambda value: len(value) * 20)
     def fetch(size: int) -> str:
         return "x" * size
 
     for size in (20, 21, 22, 23):
         fetch(size)
-    fetch.cache.resize(max_bytes="50B")
+    fetch.cache.resize(max_bytes="2kB")
     stats = fetch.cache.stats()
     assert stats.bytes is not None
-    assert stats.bytes <= stats.max_bytes == 50  # type: ignore[operator]
+    assert 0 < stats.bytes <= stats.max_bytes == 2_000  # type: ignore[operator]
     assert stats.max == 10
     fetch.cache.resize(max=1)
     assert len(fetch.cache) == 1
@@ -1042,14 +1047,14 @@ def test_a_value_never_stored_never_reaches_on_evict() -> None:
     gone: Gone = []
 
     @bounded(
-        max=8, max_bytes=10, sizeof=len, cache_if=lambda value: value != "no", on_evict=lambda *what: gone.append(what)
+        max=8, max_bytes=500, sizeof=len, cache_if=lambda value: value != "no", on_evict=lambda *what: gone.append(what)
     )
     def fetch(name: str) -> str:
         if name == "fenced":
             fetch.cache.invalidate("fenced")
         return name
 
-    for name in ("no", "far too large for it", "fenced"):
+    for name in ("no", "far too large for it" * 20, "fenced"):
         assert fetch(name) == name
     assert len(fetch.cache) == 0
     fetch.cache.clear()

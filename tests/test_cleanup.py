@@ -20,6 +20,7 @@ from memo._pace import Pace, in_slices
 from memo._policies import EntryS3FIFO
 from memo._stores import POLICIES, SLICE, Entry, Store
 from memo._walks import QueueWalk, RingWalk
+from memo._weights import weight
 from memo.testing import FakeClock
 
 TTL = 10
@@ -150,13 +151,13 @@ def test_weighed_entries_give_their_bytes_back() -> None:
     """What a clean-up takes out no longer counts against ``max_bytes``."""
     clock = FakeClock()
 
-    @bounded(max_bytes=10_000, sizeof=lambda value: 10, ttl=TTL, clock=clock)
+    @bounded(max_bytes=1_000_000, sizeof=lambda value: 10, ttl=TTL, clock=clock)
     def fetch(x: int) -> int:
         return x
 
     for x in range(500):
         fetch(x)
-    assert fetch.cache.stats().bytes == 5000
+    assert fetch.cache.stats().bytes == sum(10 + weight(x, ()) for x in range(500))
     clock.advance(TTL)
     assert fetch.cache.cleanup() == 500
     assert fetch.cache.stats().bytes == 0

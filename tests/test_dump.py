@@ -27,6 +27,7 @@ from test_flights_threads import Gate, Running
 from memo import DumpError, MemoError, Registry, bounded
 from memo._dump import Unsupported, decoded, encoded, parsed, read_lines, write_rows
 from memo._persist import restore, save
+from memo._weights import weight
 from memo.testing import FakeClock
 
 
@@ -645,11 +646,11 @@ def test_a_store_of_few_bytes_keeps_the_newest(path: Path) -> None:
     """A store bounded by bytes takes the newest values that fit."""
     function, _ = aged("abcdef")
     dump(function, path)
-    again = make(max=None, max_bytes=3 * len(work("a")) + 1, sizeof=len)
+    again = make(max=None, max_bytes=3 * (weight("a", ()) + len(work("a"))) + 1, sizeof=len)
     assert load(again, path) == 3
     assert list(again.cache) == ["d", "e", "f"]
     again.cache._loads.store._check()
-    strict = make(max=None, max_bytes=100, sizeof=lambda value: None)
+    strict = make(max=None, max_bytes=10_000, sizeof=lambda value: None)
     assert load(strict, path) == 0
 
 
@@ -1109,8 +1110,8 @@ def test_put_many_stays_within_the_bounds() -> None:
     function = make(max=3)
     assert function.cache.put_many((number, number) for number in range(10)) == 10
     assert len(function.cache) == 3
-    bounded_by_bytes = make(max=None, max_bytes=5, sizeof=len)
-    assert bounded_by_bytes.cache.put_many({"a": "abc", "b": "too long", "c": "x"}) == 2
+    bounded_by_bytes = make(max=None, max_bytes=5 + 2 * weight("a", ()), sizeof=lambda value: len(value) ** 3)
+    assert bounded_by_bytes.cache.put_many({"a": "x", "b": "much too long", "c": "x"}) == 2
     assert bounded_by_bytes.cache.stats().rejected == 1
     choosy = make(cache_if=bool)
     assert choosy.cache.put_many({"a": 0, "b": 1}) == 1

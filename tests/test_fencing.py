@@ -11,6 +11,7 @@ from test_flights_tasks import calls_of, play, some_turns, until_async
 from test_flights_threads import Gate, Running, assert_idle, lead_and_join, until, waiters
 
 from memo import EvictionReason, Registry, bounded, dedupe_inflight
+from memo._weights import weight
 from memo.testing import FakeClock
 
 Later = Callable[[Any], object]
@@ -330,7 +331,7 @@ def test_the_function_may_put_for_its_own_call(stack: Any) -> None:
 def test_a_put_too_large_to_store_fences_all_the_same() -> None:
     gate = Gate()
 
-    @bounded(max_bytes=10, sizeof=lambda value: len(value))
+    @bounded(max_bytes=10 + weight("a", ()), sizeof=lambda value: len(value))
     def fetch(name: str) -> str:
         gate.wait()
         return name

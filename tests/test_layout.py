@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "_freeze": {"errors"},
     "_pace": set(),
     "_walks": {"_policies"},
+    "_weights": {"_instances", "_sizes"},
     "_stores": {"_instances", "_policies", "_stats", "_walks"},
     "_janitor": {"_callers", "_clock", "_stats", "_units"},
     "_calls": {"_instances", "errors"},
@@ -44,11 +45,12 @@ ALLOWED: dict[str, set[str]] = {
     "_background": {"_clock", "_flight_table", "_flight_tasks"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
     "_loads": {
-        "_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_pace", "_stats", "_stores", "_units",
+        "_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_pace", "_sizes", "_stats", "_stores",
+        "_units", "_weights",
     },
     "_jobs": {"_background", "_cache_options", "_clock", "_flights", "_loads"},
     "_freshness": {
-        "_background", "_cache_options", "_errors_shared", "_flights", "_jobs", "_sizes", "_stores", "errors",
+        "_background", "_cache_options", "_errors_shared", "_flights", "_jobs", "_stores", "_weights", "errors",
     },
     "_within": {"_calls", "_freshness"},
     "_cache": {
@@ -76,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
         "_adopted", "_background", "_cache", "_cleanup", "_inflight_handle", "_janitor", "_records", "_stats", "_units",
         "_views", "_window_handle",
     },
-    "_layer": {"_calls", "_clock", "_flights", "_instances", "_records", "_switch", "_tags"},
+    "_layer": {"_calls", "_clock", "_flights", "_instances", "_records", "_sizes", "_switch", "_tags"},
     "_decorated": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
     "_placement": {"_decorated", "_layer", "_registry"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memo import EvictionReason, Registry, bounded
+from memo._weights import weight
 from memo.testing import FakeClock
 
 KEYS = st.integers(0, 6)
@@ -26,6 +27,11 @@ class Item:
     hits: int = 0
 
 
+def bytes_of(value: tuple[int, int, int]) -> int:
+    """What the entry of *value* weighs: its key is the first item."""
+    return weight(value[0], ()) + value[2] * 100
+
+
 class Model(RuleBasedStateMachine):
     """Any policy: bounds hold, no value is wrong or stale, every value that leaves is told once, counters add up."""
 
@@ -33,14 +39,15 @@ class Model(RuleBasedStateMachine):
 
     @initialize(
         bound=st.integers(1, 6),
-        most_bytes=st.none() | st.integers(5, 30),
+        most_bytes=st.none() | st.integers(2, 8),
         ttl=st.none() | st.sampled_from([5, 20]),
         idle=st.none() | st.sampled_from([4, 10]),
     )
     def decorate(self, bound: int, most_bytes: int | None, ttl: float | None, idle: float | None) -> None:
         self.clock = FakeClock(0.0)
         self.now = 0.0
-        self.bound, self.most_bytes, self.ttl, self.idle = bound, most_bytes, ttl, idle
+        self.bound, self.ttl, self.idle = bound, ttl, idle
+        self.most_bytes = None if most_bytes is None else most_bytes * weight(1, ())
         self.model: OrderedDict[int, Item] = OrderedDict()  # what may be in the store, oldest first
         self.versions = dict.fromkeys(range(7), 0)
         self.sizes = dict.fromkeys(range(7), 1)
@@ -51,7 +58,7 @@ class Model(RuleBasedStateMachine):
         self.left = 0  # values that left, as on_evict was told
         options: dict[str, Any] = {}
         if most_bytes is not None:
-            options.update(max_bytes=most_bytes, sizeof=lambda value: value[2])
+            options.update(max_bytes=self.most_bytes, sizeof=lambda value: value[2] * 100)
 
         @bounded(
             max=bound,
@@ -105,14 +112,14 @@ class Model(RuleBasedStateMachine):
             elif reason is not EvictionReason.SIZE:
                 assert key in after.get(reason, set()), f"{key} left as {reason}"
 
-    def fits(self, size: int) -> bool:
-        return self.most_bytes is None or size <= self.most_bytes
+    def fits(self, value: tuple[int, int, int]) -> bool:
+        return self.most_bytes is None or bytes_of(value) <= self.most_bytes
 
     def enter(self, x: int, value: tuple[int, int, int]) -> None:
         """A value was loaded or put: it is in the store now, or was rejected and any older one is gone."""
         self.take_told({EvictionReason.REPLACED: {x}})
         assert x not in self.model, "an older value outlived a newer one"
-        if self.fits(value[2]):
+        if self.fits(value):
             self.model[x] = Item(value, self.now, self.now)
             self.stored += 1
         else:
@@ -248,7 +255,7 @@ class Model(RuleBasedStateMachine):
         assert len(self.model) <= self.bound
         assert store.currsize <= store.maxsize
         if self.most_bytes is not None:
-            assert store.currsize == sum(item.value[2] for item in self.model.values()) <= self.most_bytes
+            assert store.currsize == sum(bytes_of(item.value) for item in self.model.values()) <= self.most_bytes
 
     @invariant()
     def it_shows_what_the_model_has(self) -> None:
@@ -291,7 +298,7 @@ class ExactModel(Model):
         replaced = x in self.model
         evicted = [key for key, _, reason in self.told if key != x]
         room = self.bound
-        if self.fits(value[2]):
+        if self.fits(value):
             expected = order[: self.needed(order, x, value, room)] if not replaced else None
             if expected is not None:
                 assert evicted == expected
@@ -305,9 +312,9 @@ class ExactModel(Model):
         """How many of *order* have to go, so that *value* has room."""
         count = max(0, len(order) + 1 - room)
         if self.most_bytes is not None:
-            total = sum(self.model[key].value[2] for key in order[count:])
-            while total + value[2] > self.most_bytes:
-                total -= self.model[order[count]].value[2]
+            total = sum(bytes_of(self.model[key].value) for key in order[count:])
+            while total + bytes_of(value) > self.most_bytes:
+                total -= bytes_of(self.model[order[count]].value)
                 count += 1
         return count
 

@@ -17,6 +17,7 @@ import pytest
 
 import memo
 from memo import Finding, LeakReport, Registry, StoreReport, bounded, dedupe_inflight, sizeof, sliding_window
+from memo._weights import weight
 from memo.testing import FakeClock
 
 
@@ -127,14 +128,14 @@ def test_a_large_store_is_sampled_and_says_so(own: Registry) -> None:
 
 
 def test_a_store_that_counts_bytes_is_not_measured(own: Registry) -> None:
-    """With ``max_bytes=`` the bytes are the sum of what ``sizeof=`` said when the values came in."""
-    fetch = bounded(max_bytes="1MB", sizeof=len, registry=own, name="fetch")(lambda x: "x" * x)
+    """With ``max_bytes=`` the bytes are what the entries weighed when they came in."""
+    fetch = bounded(max_bytes="2MB", sizeof=len, registry=own, name="fetch")(lambda x: "x" * x)
     for x in range(1, 1201):
         fetch(x)
     with mock.patch("memo._report.sizeof") as measure:
         store = only(own.report())
     assert not measure.called
-    assert store.bytes == sum(range(1, 1201))
+    assert store.bytes == sum(x + weight(x, ()) for x in range(1, 1201))
     assert (store.measured, store.sampled, store.max) == (1200, False, None)
 
 

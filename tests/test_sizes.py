@@ -3,11 +3,15 @@
 import collections
 import dataclasses
 import enum
+import functools
 import gc
+import itertools
+import operator
 import sys
 import threading
 import types
 import weakref
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from sys import getsizeof
 from typing import Any, NamedTuple
@@ -173,26 +177,114 @@ def test_subclasses_of_containers() -> None:
     assert sizeof(user) > getsizeof(BIG)
 
 
-def test_what_the_program_shares_counts_nothing() -> None:
-    """Modules, classes, functions, methods and enum members are neither counted nor followed."""
-
-    def function() -> bytes:
-        return BIG
-
-    function.attribute = BIG  # type: ignore[attr-defined]
+def test_what_the_program_shares_is_not_followed() -> None:
+    """Classes, modules and enum members count as themselves where they are the value, and else as references."""
 
     class Class:
         attribute = BIG
 
-        def method(self) -> None: ...
-
-    shared = [sys, Class, int, function, Class.method, Class().method, len, [].append, str.upper, str.__add__,
-              "".__add__, dict.fromkeys, vars(dict)["fromkeys"], Colour.RED, Colour]  # fmt: skip
+    shared = [sys, Class, int, str.upper, str.__add__, dict.fromkeys, vars(dict)["fromkeys"], Colour.RED, Colour]
     for value in shared:
-        assert sizeof(value) == 0
-    assert sizeof(shared) == getsizeof(shared)
-    assert sizeof(Plain(f=function, c=Class, m=sys)) < 2_000
-    assert sizeof(collections.defaultdict(function)) == getsizeof(collections.defaultdict(function))
+        assert 0 < sizeof(value) < 10_000
+    for value in (sys, Class, int, Colour.RED, Colour):
+        assert sizeof(value) == getsizeof(value)
+        assert sizeof([value]) == getsizeof([value])
+    assert sizeof(Plain(c=Class, m=sys, e=Colour.RED)) < 2_000
+    assert sizeof(collections.defaultdict(Class)) == getsizeof(collections.defaultdict(Class))
+
+
+def test_functions_count_what_they_alone_hold() -> None:
+    """A closure, defaults and attributes count; globals and constants, which the module shares, do not."""
+
+    def plain() -> bytes:
+        return BIG
+
+    def make(data: bytes) -> Any:
+        return lambda: data
+
+    def with_default(data: bytes = bytes(50_000)) -> bytes:
+        return data
+
+    def with_keyword(*, data: bytes = bytes(50_000)) -> bytes:
+        return data
+
+    assert getsizeof(plain) <= sizeof(plain) < 1_000
+    assert 0 < sizeof(len) < 1_000
+    for function in (make(bytes(50_000)), with_default, with_keyword):
+        assert 50_000 < sizeof(function) < 52_000
+        assert sizeof([function, function]) < 52_000
+    plain.attribute = bytes(50_000)  # type: ignore[attr-defined]
+    assert 50_000 < sizeof(plain) < 52_000
+
+
+def _bound_builtin() -> Any:
+    return [bytes(50_000)].append
+
+
+def _callable_object() -> Any:
+    class Call:
+        __slots__ = ("data",)
+
+        def __call__(self) -> bytes:
+            return self.data  # type: ignore[no-any-return]
+
+    call = Call()
+    call.data = bytes(50_000)
+    return call
+
+
+def _element() -> Any:
+    root = ET.Element("root")
+    ET.SubElement(root, "leaf").text = "x" * 50_000
+    return root
+
+
+def _caused() -> Any:
+    error = ValueError("short")
+    error.__cause__ = KeyError("x" * 50_000)
+    return error
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Plain(data=bytes(50_000)).__init__,
+        lambda: types.MethodType(print, bytes(50_000)),
+        _bound_builtin,
+        lambda: bytes(50_000).__len__,
+        _callable_object,
+        lambda: functools.partial(print, bytes(50_000)),
+        lambda: functools.partial(print, end=bytes(50_000)),
+        lambda: type("Partial", (functools.partial,), {})(print, bytes(50_000)),
+        lambda: {"key": bytes(50_000)}.values(),
+        lambda: {bytes(50_000): 1}.keys(),
+        lambda: {1: bytes(50_000)}.items(),
+        lambda: itertools.cycle([bytes(50_000)]),
+        lambda: iter([bytes(50_000)]),
+        lambda: types.SimpleNamespace(data=bytes(50_000)),
+        lambda: slice(bytes(50_000)),
+        lambda: operator.attrgetter("x" * 50_000),
+        lambda: collections.ChainMap({"key": bytes(50_000)}),
+        _element,
+        _caused,
+    ],
+)
+def test_what_holds_something_counts_it(make: Any) -> None:
+    """Whatever an object holds on to counts with it."""
+    value = make()
+    assert 50_000 < sizeof(value) < 60_000
+    assert 50_000 < sizeof([value]) < 60_000
+
+
+def test_views_of_arrays_count_the_array() -> None:
+    """A numpy array counts its numbers, and a view of one those of the array that it keeps alive."""
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros(100_000)
+    assert 800_000 < sizeof(array) < 801_000
+    for view in (array[:10], array[::2], array.reshape(100, 1_000).T, memoryview(array)):
+        assert 800_000 < sizeof(view) < 801_000
+    assert sizeof([array, array[:10]]) < 802_000
+    assert 0 < sizeof(numpy.float64(1.5)) < 100
 
 
 def test_buffers_and_arguments_of_exceptions() -> None:

@@ -24,7 +24,7 @@ THREADS = 8
 OPERATIONS = 200_000
 KEYS = 12
 MAX = 7
-BYTES = 100
+BYTES = 3_000
 """Of values that weigh from 10 to 31."""
 TTL_S = 50.0
 TIMEOUT_S = 1000.0
@@ -266,7 +266,7 @@ def subjects(registry: Registry, clock: FakeClock) -> list[Subject]:
         "s3fifo without ttl": cache(ttl=None),
         "lru": cache(policy="lru"),
         "lfu, idle": cache(policy="lfu", idle=20.0),
-        "max_bytes": cache(max_bytes=BYTES, sizeof=lambda value: 10 + value[1] % 22),
+        "max_bytes": cache(max_bytes=BYTES, sizeof=lambda value: 10 + value[1] % 22 * 30),
         "stale and failures": cache(
             stale_while_revalidate=30.0, stale_if_error=100.0, cache_errors=(Boom,), error_ttl=5.0
         ),

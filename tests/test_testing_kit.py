@@ -20,6 +20,7 @@ import memo._stores
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
 from memo._layer import Layer, layers_of
 from memo._records import Record
+from memo._weights import weight
 from memo.testing import FakeClock, isolated
 
 
@@ -445,7 +446,9 @@ def check(*functions: Any) -> None:
 
 
 @pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != "random"], ids=str)
-@pytest.mark.parametrize("bound", [{"max": 8}, {"max_bytes": 8, "sizeof": lambda value: 1}], ids=["max", "bytes"])
+@pytest.mark.parametrize(
+    "bound", [{"max": 8}, {"max_bytes": 8 * weight(1, ()), "sizeof": lambda value: 0}], ids=["max", "bytes"]
+)
 def test_order_and_frequencies_come_back(policy: Any, bound: dict[str, Any]) -> None:
     """A store that was set aside goes on evicting what it would have evicted otherwise."""
     f, _ = counted(bounded(**bound, policy=policy))
