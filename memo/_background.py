@@ -10,7 +10,6 @@ import contextvars
 import logging
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 from memo._clock import call_when
 from memo._flight_table import keep_quiet, lay_to_rest
 from memo._flight_tasks import Role
+from memo._real_time import real
 
 __all__ = ("RefreshPool", "TaskJob", "ThreadJob", "is_ending")
 
@@ -146,7 +146,7 @@ class RefreshPool:
 
     def _lost(self) -> int:
         """How many threads do not count, since their load is overdue."""
-        now = time.monotonic()
+        now = real.monotonic()
         return min(self.most, sum(until <= now for until in self._until.values()))
 
     def _serve(self, work: threading.Condition) -> None:
@@ -166,7 +166,7 @@ class RefreshPool:
                     self._threads -= 1
                     return
                 run, patience_s = self._queue.popleft()
-                self._until[me] = float("inf") if patience_s is None else time.monotonic() + patience_s
+                self._until[me] = float("inf") if patience_s is None else real.monotonic() + patience_s
             try:
                 run()
             except BaseException:
@@ -243,10 +243,10 @@ class ThreadJob:
                 return True
             self._gates.append(gate)
         alarm = call_when(read, read() + seconds, gate.set)
-        ends = time.monotonic() + seconds
+        ends = real.monotonic() + seconds
         try:
             with contextlib.nullcontext() if self._pool is None else self._pool.aside():
-                while not gate.wait(min(_LOOK_S, ends - time.monotonic())) and time.monotonic() < ends:
+                while not gate.wait(min(_LOOK_S, ends - real.monotonic())) and real.monotonic() < ends:
                     if self._pool is not None:
                         self._pool.stir()
         finally:

@@ -2,20 +2,19 @@
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ("Clock", "call_when", "default_clock", "exchange_default", "following_default")
+from memo._real_time import ReadClock, real
 
-ReadClock = Callable[[], float]
+__all__ = ("Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default")
 
 following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
 """The clocks of functions that were given none, so that a test's clock can stand in for all of them.
 Guarded by ``_lock``."""
 
-_default: ReadClock = time.monotonic  # what they read; guarded by _lock
+_default = [real.monotonic]  # what they read, the only item; in a list, see _real_time; guarded by _lock
 # Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
 # Re-entrant, since whoever is told may decorate.
 _lock = threading.RLock()
@@ -36,7 +35,7 @@ class Clock:
             self.read: ReadClock = read
             return
         with _lock:
-            self.read = _default
+            self.read = _default[0]
             following_default.add(self)
 
     def on_exchange(self, tell: Callable[[ReadClock], object], *, at_once: bool = True) -> None:
@@ -56,16 +55,15 @@ class Clock:
 
 def default_clock() -> ReadClock:
     """What functions that were given no clock read the time from."""
-    return _default
+    return _default[0]
 
 
 def exchange_default(read: ReadClock | None) -> None:
     """Have functions that were given no clock, those decorated later too, read the time from *read*; None: really."""
-    global _default  # noqa: PLW0603  # the one default that all of them follow
     with _lock:
-        _default = time.monotonic if read is None else read
+        _default[0] = current = real.monotonic if read is None else read
         for clock in list(following_default):
-            clock.exchange(_default)
+            clock.exchange(current)
 
 
 def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Callable[[], object] | None:

@@ -1,6 +1,5 @@
 """Single flight for threads: the leader runs the function in its own thread, the others wait."""
 
-import time
 from _thread import allocate_lock, get_ident
 from collections.abc import Hashable
 from typing import Any
@@ -25,6 +24,7 @@ from memo._flight_table import (
     wake_all,
 )
 from memo._oneshot import PLAIN, refuse_one_shot
+from memo._real_time import real
 
 __all__ = ("ThreadFlights",)
 
@@ -229,16 +229,16 @@ class ThreadFlights(FlightTable):
             ends = None
             looks = 0
             if self.timeout_s is not None:
-                ends = time.monotonic() + flight.started + self.timeout_s - self.clock.read()
+                ends = real.monotonic() + flight.started + self.timeout_s - self.clock.read()
                 alarm = call_when(self.clock.read, flight.started + self.timeout_s, open_gate)
             while flight.state is RUNNING:
-                left = LOOK_S if ends is None else min(LOOK_S, ends - time.monotonic())
+                left = LOOK_S if ends is None else min(LOOK_S, ends - real.monotonic())
                 if left > 0:
                     gate.acquire(timeout=left)
                 if flight.state is not RUNNING:
                     break
                 looks += flight.over
-                if (ends is not None and time.monotonic() >= ends) or self._is_stuck(flight):
+                if (ends is not None and real.monotonic() >= ends) or self._is_stuck(flight):
                     if self.expire(flight):
                         break
                     ends = None  # its leader is at the end

@@ -16,7 +16,6 @@ loop, its thread or its process is noticed by the first call after the lease.
 import logging
 import math
 from collections.abc import Callable, Hashable
-from time import monotonic
 from typing import Any
 
 from memo._background import ThreadJob
@@ -24,6 +23,7 @@ from memo._cache_options import LEASE_S
 from memo._errors_shared import frameless_copy, shared_copy
 from memo._flights import TIMED_OUT, InFlight, Role
 from memo._jobs import BackgroundLoads, Call
+from memo._real_time import real
 from memo._stores import Failure, Gone, RichEntry
 from memo._weights import weight
 from memo.errors import InflightTimeout
@@ -277,11 +277,11 @@ class FreshLoads(BackgroundLoads):
         Raises:
             Exception: What the load raised, if nothing stale answers for it.
         """
-        ends = monotonic() + seconds
+        ends = real.monotonic() + seconds
         while True:
             job, began = self.job_for(key, call, watched=True)
             if job is not None:
-                left_s = ends - monotonic()
+                left_s = ends - real.monotonic()
                 if self.timeout_s is not None:
                     left_s = min(left_s, job.began + self.timeout_s - self.clock.read())
                 try:
@@ -297,11 +297,11 @@ class FreshLoads(BackgroundLoads):
 
     async def _wait_for_awaited(self, key: Hashable, call: Call, seconds: float, stale: bool) -> tuple[bool, Any, bool]:
         """The same as a call of a coroutine function."""
-        ends = monotonic() + seconds
+        ends = real.monotonic() + seconds
         while True:
             job, began = self.job_for(key, call, watched=True)
             try:
-                await job.wait(ends - monotonic(), self.clock.read)
+                await job.wait(ends - real.monotonic(), self.clock.read)
             except BaseException:
                 self._leave_job(job, began)
                 raise

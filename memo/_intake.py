@@ -18,7 +18,6 @@ import logging
 import math
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from typing import Any
 from memo._events import BATCH, EXPIRE, Columns, EventCache, Raw, ended_at
 from memo._key_text import Failure, failure_text, stored_key
 from memo._pace import in_slices
+from memo._real_time import real
 from memo._totals import PER_SLICE, Totals
 from memo._window_records import Outcome
 
@@ -91,7 +91,7 @@ class Intake:
         max_events: int,
         only: tuple[type[BaseException], ...] | None,
         clock: Callable[[], float],
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = real.wall,
         where: str = "sliding_window",
     ) -> None:
         if not 0.0 < span_s < math.inf:

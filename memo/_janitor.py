@@ -17,12 +17,13 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from memo._callers import runs_a_loop
 from memo._clock import Clock, ReadClock, call_when
+from memo._real_time import real
 from memo._stats import CleanupReport
 from memo._units import format_seconds
 
@@ -247,7 +248,7 @@ class Janitor:
         registry = self._registry()
         if registry is None:
             return
-        began = datetime.now(UTC)
+        began = real.date(real.wall())
         me = threading.current_thread()
         try:
             report = self._sweep(registry, lambda: not self._wanted or self._thread is not me)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memo._dump import Path, Unsupported, decoded, encoded, parsed, read_lines, refuse_colliding, write_rows
 from memo._key_text import short_text
 from memo._pace import Pace, in_slices
+from memo._real_time import real
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def save(
     name: str,
     path: Path,
     encode: Callable[[Any], object] | None,
-    wall: Callable[[], float] = time.time,
+    wall: Callable[[], float] = real.wall,
 ) -> int:
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
@@ -104,7 +104,7 @@ def restore(
     name: str,
     path: Path,
     decode: Callable[[Any], Any] | None,
-    wall: Callable[[], float] = time.time,
+    wall: Callable[[], float] = real.wall,
 ) -> int:
     """Store what *path* holds and is still alive, in the room there is; returns how many entries."""
     _check_call("load", generated, decode, "decode")

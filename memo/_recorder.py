@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import islice
 from operator import sub
 
 from memo._events import Raw
 from memo._intake import Intake
 from memo._key_text import label, stored_key
+from memo._real_time import real
 from memo._totals import CELLS, PER_SLICE, cells_of, percentiles
 from memo._window_records import Bucket, Event, WindowStats
 
@@ -168,7 +168,7 @@ class Recorder(Intake):
             raise ValueError(f"window: buckets={buckets!r} divides nothing; give 1 or more.")
         begin, part_s, anchor, counts = self._parts(buckets)
         return [
-            Bucket(_utc(anchor + begin + i * part_s), part_s, count, errors, seconds / count if count else None)
+            Bucket(real.date(anchor + begin + i * part_s), part_s, count, errors, seconds / count if count else None)
             for i, (count, errors, seconds) in enumerate(counts)
         ]
 
@@ -290,13 +290,9 @@ class Recorder(Intake):
             assert sum(self._histogram(now, self._span_s)) >= count
 
 
-def _utc(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s, UTC)
-
-
 def _event(anchor: float, raw: Raw) -> Event:
     ended, duration, detail, key = raw
-    at = _utc(anchor + ended - duration)
+    at = real.date(anchor + ended - duration)
     if isinstance(detail, tuple):
         return Event(at, duration, "error", label(key), detail[0], detail[1])
     return Event(at, duration, "ok" if detail == "ok" else "cancelled", label(key), None, None)

@@ -1,0 +1,80 @@
+"""Time as the machine has it, whatever a test does to the module ``time`` meanwhile.
+
+Ages, deadlines and waits of this package are real, and so are the dates that it shows: a test that freezes the time of
+its program (freezegun, time-machine, ``unittest.mock.patch``) would otherwise leave entries that are fresh for decades,
+and waits that never end or end at once.  `memo.testing.FakeClock` is how a test moves the time of this package.
+
+Rules
+
+- The functions are taken once, when this module is imported, and read as ``real.monotonic()``: attributes of a class,
+  since freezegun exchanges what it finds in modules (so no module of this package may bind them to a name of its own).
+- If ``time`` holds a test's stand-ins as this module is imported (freezegun's, a mock, anything that does not keep step
+  with the machine), the functions come from a fresh copy of ``time``.  A stand-in that keeps step is the machine's
+  clock, as somebody has arranged it.
+
+Out of reach: time-machine 2 (2.13 and later; no more in 3) exchanged ``time.monotonic`` within the interpreter, where
+no reference is safe.  Timers of an event loop follow the loop's own time.  What only measures how long a clean-up takes
+reads ``time.perf_counter`` as everybody does.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.machinery import BuiltinImporter
+from types import BuiltinFunctionType, ModuleType
+
+__all__ = ("ReadClock", "real")
+
+ReadClock = Callable[[], float]
+
+_TICK_S = 0.05  # within which a clock that runs has moved, even one that ticks 64 times a second
+_TESTERS = frozenset({"freezegun", "mock", "unittest"})  # top-level packages of stand-ins that come and go
+
+
+def _pristine() -> ModuleType:
+    """A copy of the module ``time`` that nobody has touched."""
+    spec = BuiltinImporter.find_spec("time")
+    module = None if spec is None else BuiltinImporter.create_module(spec)
+    if module is None:
+        return time
+    BuiltinImporter.exec_module(module)
+    return module
+
+
+def _keeps_step(read: ReadClock) -> bool:
+    own = _pristine().perf_counter
+    try:
+        begun, first = own(), read()
+        while (passed := own() - begun) < _TICK_S:
+            if (moved := read() - first) > 0.0:
+                return moved < passed + _TICK_S
+    except Exception:  # one that was told what to answer, and how often
+        pass
+    return False
+
+
+def _is_frozen(read: ReadClock) -> bool:
+    """Whether *read* is a test's stand-in for a while, rather than a clock."""
+    if isinstance(read, BuiltinFunctionType):
+        return False
+    return str(getattr(read, "__module__", "")).partition(".")[0] in _TESTERS or not _keeps_step(read)
+
+
+def _taken(name: str) -> ReadClock:
+    present: ReadClock = getattr(time, name)
+    return getattr(_pristine(), name) if _is_frozen(present) else present
+
+
+class real:  # noqa: N801  # a drawer for functions, read as a module is
+    """Where the time is read."""
+
+    monotonic: ReadClock = _taken("monotonic")
+    """Seconds that never go back, from an arbitrary start: ``time.monotonic``."""
+
+    wall: ReadClock = _taken("time")
+    """Seconds since the epoch: ``time.time``."""
+
+    @staticmethod
+    def date(epoch_s: float, _make: Callable[..., datetime] = datetime.fromtimestamp) -> datetime:
+        """The aware datetime, in UTC, of so many seconds since the epoch."""
+        return _make(epoch_s, UTC)

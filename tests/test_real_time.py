@@ -1,0 +1,301 @@
+"""Ages, waits and dates are the machine's, whatever a test does to the time that its program sees."""
+
+import asyncio
+import contextlib
+import importlib
+import pkgutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+import memo
+from memo import InflightTimeout, bounded, dedupe_inflight, sliding_window
+from memo._real_time import real
+from memo.testing import FakeClock
+
+ROOT = Path(__file__).parent.parent
+DAY = 86400.0
+FUTURE = "2080-05-05"  # and 54 years fresh
+PAST = "1980-05-05"
+
+
+def freezegun(when: str, **options: Any) -> AbstractContextManager[object]:
+    return pytest.importorskip("freezegun").freeze_time(when, **options)  # type: ignore[no-any-return]
+
+
+def time_machine(when: str, **options: Any) -> AbstractContextManager[object]:
+    return pytest.importorskip("time_machine").travel(when, **options)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def patched(seconds: float) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("time.monotonic", lambda: seconds)
+        monkeypatch.setattr("time.time", lambda: seconds)
+        yield
+
+
+FREEZES: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "freezegun, ahead": lambda: freezegun(FUTURE),
+    "freezegun, back": lambda: freezegun(PAST),
+    "freezegun, ticking": lambda: freezegun(FUTURE, tick=True),
+    "freezegun, ticking itself": lambda: freezegun(FUTURE, auto_tick_seconds=1000),
+    "time-machine": lambda: time_machine(FUTURE, tick=False),
+    "time-machine, ticking": lambda: time_machine(FUTURE),
+    "exchanged, ahead": lambda: patched(4e9),
+    "exchanged, back": lambda: patched(0.0),
+    "mock.patch, a mock": lambda: mock.patch("time.monotonic", return_value=4e9),
+}
+
+
+@pytest.fixture(params=FREEZES)
+def freeze(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[object]]:
+    """Each way to freeze time."""
+    return FREEZES[request.param]
+
+
+def until(condition: Callable[[], object]) -> None:
+    ends = real.monotonic() + 20
+    while not condition():
+        assert real.monotonic() < ends, "the condition never came true"
+
+
+def cached(**options: Any) -> Any:
+    calls: list[int] = []
+
+    @bounded(max=10, ttl="1h", **options)
+    @sliding_window("1h")
+    def load(x: int) -> int:
+        calls.append(x)
+        return x
+
+    load.calls = calls
+    return load
+
+
+def is_young(load: Any, *keys: int) -> None:
+    """All entries and events are there, and no older than this test."""
+    assert sorted(key for key, _ in load.cache.items()) == sorted(keys)
+    for key in keys:
+        assert 0.0 <= load.cache.entry(key).age < 60
+        assert 3540 < load.cache.entry(key).expires_in <= 3600
+    assert load.window.count() == load.window.count("10m") == len(keys)
+    assert load.calls == list(keys)
+
+
+def test_neither_ages_nor_keeps_what_was_stored(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """Entries and events stored before, within and after a freeze live as long as any."""
+    load = cached(idle="30m")
+    load(1)
+    with freeze():
+        load(1)
+        load(2)
+        is_young(load, 1, 2)
+    for x in (1, 2, 3):
+        load(x)
+    is_young(load, 1, 2, 3)
+
+
+def test_decorated_within(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A function that is decorated while time is frozen follows the real time, within and after."""
+    with freeze():
+        load = cached()
+        load(1)
+        is_young(load, 1)
+    load(2)
+    load(1)
+    is_young(load, 1, 2)
+
+
+def test_expires_within(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """While the program's time is frozen, entries and events expire all the same."""
+    with freeze():
+        load = bounded(max=10, ttl="1ms")(sliding_window("1ms")(lambda x: x))
+        load(1)
+        until(lambda: load.cache.entry(1) is None and load.window.count() == 0)
+
+
+def test_coroutines(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A coroutine function that is frozen between two calls answers the second from its entry."""
+    calls = []
+
+    @bounded(max=10, ttl="1h")
+    async def load(x: int) -> int:
+        calls.append(x)
+        return x
+
+    asyncio.run(load(1))
+    with freeze():
+        assert asyncio.run(load(1)) == asyncio.run(load(2)) - 1
+    assert asyncio.run(load(2)) == 2
+    assert calls == [1, 2]
+    assert load.cache.entry(2).age < 60
+
+
+def test_a_wait_for_a_thread_does_not_end_early(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A caller who waits for another's load when time jumps ahead goes on waiting for it."""
+    go = threading.Event()
+    results: list[int] = []
+
+    @dedupe_inflight(timeout=100)
+    def load() -> int:
+        assert go.wait(20)
+        return 7
+
+    threads = [threading.Thread(target=lambda: results.append(load())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: [flight.waiters for flight in load.inflight.pending()] == [2])
+    with freeze():
+        assert load.inflight.pending()[0].age < 60
+        assert load.inflight.cleanup() == 0
+        assert len(load.inflight) == 1
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert results == [7, 7, 7]
+    assert load.inflight.stats().timeouts == 0
+
+
+def test_a_wait_for_a_thread_ends_within(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A deadline ends a wait while time is frozen."""
+    go, running = threading.Event(), threading.Event()
+
+    @dedupe_inflight(timeout=0.05)
+    def load() -> None:
+        running.set()
+        assert go.wait(20)
+
+    leader = threading.Thread(target=load)
+    leader.start()
+    assert running.wait(20)
+    try:
+        with freeze(), pytest.raises(InflightTimeout):
+            load()
+    finally:
+        go.set()
+        leader.join(20)
+
+
+def test_a_soft_timeout_ends_within(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A caller who would rather have a stale value than wait has it while time is frozen."""
+    go = threading.Event()
+    clock = FakeClock()
+    first = True
+
+    @bounded(max=10, ttl=1, stale_if_error=10, soft_timeout=0.01, clock=lambda: clock())
+    def load() -> str:
+        nonlocal first
+        if first:
+            first = False
+            return "stale"
+        assert go.wait(20)
+        return "new"
+
+    load()
+    clock.advance(2)
+    try:
+        with freeze():
+            assert load() == "stale"
+    finally:
+        go.set()
+    until(lambda: load() == "new")
+
+
+def test_dates_are_real(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """The dates of events do not depend on whether the program's time was frozen as they happened."""
+    before = datetime.now(UTC)
+
+    @sliding_window("1h")
+    def load() -> None:
+        pass
+
+    load()
+    with freeze():
+        load()
+    dates = [event.at for event in load.window.events()]
+    assert all(before <= at <= datetime.now(UTC) for at in dates)
+
+
+SCRIPTS = {
+    "freezegun": "import freezegun; freeze = freezegun.freeze_time('2080-05-05')",
+    "freezegun, ticking": "import freezegun; freeze = freezegun.freeze_time('2080-05-05', tick=True)",
+    "time-machine": "import time_machine; freeze = time_machine.travel('2080-05-05')",
+    "a function": "from unittest import mock; freeze = mock.patch('time.monotonic', lambda: 4e9)",
+    "a mock": "from unittest import mock; freeze = mock.patch('time.monotonic', return_value=4e9)",
+    "a mock that runs out": "from unittest import mock; freeze = mock.patch('time.monotonic', side_effect=[4e9])",
+    "a counter": "import itertools; from unittest import mock; "
+    "freeze = mock.patch('time.monotonic', lambda c=itertools.count(10**9): next(c))",
+}
+
+
+@pytest.mark.parametrize("tool", SCRIPTS)
+def test_imported_within(tool: str) -> None:
+    """Where the package is imported while time is frozen, it finds the machine's clock all the same."""
+    for module in ("freezegun", "time_machine"):
+        if module in SCRIPTS[tool]:
+            pytest.importorskip(module)
+    script = f"""
+        import time
+        begun = time.monotonic()
+        {SCRIPTS[tool]}
+        with freeze:
+            from memo import bounded, sliding_window
+            @bounded(max=10, ttl="1h")
+            @sliding_window("1h")
+            def load(x): return x
+            load(1)
+            inside = load.cache.entry(1).age, load.window.count()
+        load(2)
+        assert [key for key, _ in load.cache.items()] == [1, 2]
+        assert 0 <= inside[0] < 60 and inside[1] == 1
+        assert 0 <= load.cache.entry(1).age < 60 and load.window.count() == 2
+        assert 3540 < load.cache.entry(1).expires_in <= 3600
+        from memo._real_time import real
+        assert begun <= real.monotonic() <= time.monotonic()
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
+
+
+def test_a_clock_that_somebody_arranged_is_the_machine_s() -> None:
+    """A ``time.monotonic`` that was exchanged before the import and keeps step is the one that is read."""
+    script = """
+        import time
+        true = time.monotonic
+        time.monotonic = arranged = lambda: true() + 1e9
+        import memo._clock
+        assert memo._clock.default_clock() is arranged
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
+
+
+def test_ordinarily_it_is_the_function_of_time() -> None:
+    """Where nobody exchanged anything, time is read by the interpreter's own functions, at no detour."""
+    script = """
+        import time
+        from memo._real_time import real
+        assert real.monotonic is time.monotonic and real.wall is time.time
+    """
+    subprocess.run([sys.executable, "-S", "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
+
+
+def test_no_module_holds_a_function_that_tells_the_time() -> None:
+    """No module binds such a function to a name of its own, where freezegun would exchange it."""
+    told = {id(getattr(time, name)) for name in ("monotonic", "time", "perf_counter", "monotonic_ns", "time_ns")}
+    told |= {id(real.monotonic), id(real.wall)}
+    for info in pkgutil.walk_packages(memo.__path__, "memo."):
+        if info.name == "memo.__main__" or info.name.startswith("memo._demo"):
+            continue
+        module: types.ModuleType = importlib.import_module(info.name)
+        assert [name for name, value in vars(module).items() if id(value) in told] == [], info.name
