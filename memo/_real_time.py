@@ -42,7 +42,7 @@ def _pristine() -> ModuleType:
 
 
 def _keeps_step(read: ReadClock) -> bool:
-    own = _pristine().perf_counter
+    own: ReadClock = _pristine().perf_counter
     try:
         begun, first = own(), read()
         while (passed := own() - begun) < _TICK_S:

@@ -23,10 +23,14 @@ from memo._views import View
 
 __all__ = ("FakeClock", "isolated")
 
-_STEPS = 1024  # to a second: an installed clock starts at one of them, see FakeClock.install()
+_STEPS = 1024  # to a second: a clock that starts at the present starts at one of them, see FakeClock.install()
 
 _installed: "list[FakeClock]" = []  # the last one is in force; guarded by _installing
 _installing = threading.RLock()
+
+
+def _on_step(now: float) -> float:
+    return math.ceil(now * _STEPS) / _STEPS
 
 
 class FakeClock:
@@ -42,12 +46,14 @@ class FakeClock:
     goes on by itself.  Safe from any thread.
 
     Args:
-        now: The time it shows first, in seconds.
+        now: The time it shows first, in seconds; None: what the functions without ``clock=`` show at this moment.
+            Give a number to a clock that is not to be installed, if at all: installing one that is ahead of
+            the present makes everything older by as much.
     """
 
-    def __init__(self, now: float = 1000.0) -> None:
-        self._now = now
-        self._target = now  # where the advances under way lead to; guarded by _lock
+    def __init__(self, now: float | None = None) -> None:
+        self._now = _on_step(default_clock()()) if now is None else float(now)
+        self._target = self._now  # where the advances under way lead to; guarded by _lock
         self._lock = threading.Lock()
         self._order = itertools.count()
         self._waits: list[tuple[float, int, Callable[[], object]]] = []  # a heap, guarded by _lock
@@ -61,8 +67,9 @@ class FakeClock:
         """Drive every function that was given no clock, also those decorated from now on, until uninstalled.
 
         Goes forward to the time that they show now (to the next 1/1024 s, so that spans that are exact in binary,
-        whole seconds among them, add up exactly), unless it is ahead of it: so time goes on where it was, and
-        entries keep what is left of their lives.  Of several installed clocks the last one is in force.
+        whole seconds among them, add up exactly): so time goes on where it was, and entries keep what is left of
+        their lives.  A clock that is ahead, since it was advanced before or made with such a ``now=``, takes them
+        along to its own time.  Of several installed clocks the last one is in force.
 
         Returns:
             The clock.
@@ -70,7 +77,7 @@ class FakeClock:
         Raises:
             RuntimeError: It is installed already.
         """
-        self._go_to(math.ceil(default_clock()() * _STEPS) / _STEPS)
+        self._go_to(_on_step(default_clock()()))
         with _installing:
             if self in _installed:
                 raise RuntimeError("FakeClock.install: this clock is installed already; uninstall() it first.")

@@ -59,7 +59,7 @@ def _others_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pool_has_no_thread_before_the_first_load(gates: Gates) -> None:
     """Decorating, calling and storing start none; the first background load starts one daemon."""
     before = set(refresh_threads())
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
 
     @bounded(**SWR, clock=clock, registry=here)
     def fetch(x: int) -> int:
@@ -234,7 +234,7 @@ def test_a_thread_past_its_patience_counts_no_more(gates: Gates) -> None:
 
 def test_a_hung_load_with_a_timeout_does_not_block_others(gates: Gates) -> None:
     """With one thread in all, another function's load runs as soon as the hung one is past its timeout."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
     here.configure(refresh_threads=1)
 
     @bounded(**SWR, timeout=0.01, clock=clock, registry=here)
@@ -283,7 +283,7 @@ def test_a_limited_caller_gets_the_thread_that_becomes_free(gates: Gates) -> Non
 
 def test_many_hung_loads_without_timeout_never_block_plain_calls(gates: Gates) -> None:
     """Stale values answer at once, first calls load in their own threads, and limits hold."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
     here.configure(refresh_threads=2)
 
     @bounded(**SWR, clock=clock, registry=here)
@@ -333,7 +333,7 @@ def test_a_load_in_the_pool_may_wait_for_another() -> None:
 
 def test_a_limited_caller_gives_up_a_load_past_its_timeout(gates: Gates, caplog: pytest.LogCaptureFixture) -> None:
     """timeout= ends his wait before his own limit does, with its own message, and the log tells of the hung load."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
 
     @bounded(max=8, timeout=3, clock=clock, registry=here)
     def fetch(x: int) -> int:
@@ -358,7 +358,7 @@ def test_a_limited_caller_gives_up_a_load_past_its_timeout(gates: Gates, caplog:
 def test_too_many_loads_are_refused(gates: Gates, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """The stale value answers, the log says so, and after the lease it is tried again."""
     monkeypatch.setattr(_background, "_MOST_QUEUED", 2)
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
     here.configure(refresh_threads=1)
     held = [False]
 
@@ -395,7 +395,7 @@ def test_too_many_loads_are_refused(gates: Gates, monkeypatch: pytest.MonkeyPatc
 
 def test_a_thread_that_cannot_be_started_is_no_failure(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """As at the end of the interpreter: the stale value answers, soft_timeout and within() do not hang."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
 
     @bounded(max=8, ttl=10, stale_while_revalidate=5, stale_if_error=20, soft_timeout=7, clock=clock, registry=here)
     def fetch(x: int) -> float:
@@ -464,7 +464,7 @@ def test_a_gate_shows_that_work_runs_beside_the_caller() -> None:
 
 def test_a_hung_refresh_past_its_timeout_is_logged(gates: Gates, caplog: pytest.LogCaptureFixture) -> None:
     """It cannot say so itself; the call that gives it up has the log tell, once."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
 
     @bounded(**SWR, timeout=3, clock=clock, registry=here)
     def fetch(x: int) -> int:
@@ -484,7 +484,7 @@ def test_a_hung_refresh_past_its_timeout_is_logged(gates: Gates, caplog: pytest.
 
 def test_forget_lets_the_next_call_refresh_anew(gates: Gates) -> None:
     """Without waiting for the lease: the hung refresh is detached, and another begins."""
-    clock, here = FakeClock(), Registry()
+    clock, here = FakeClock(1000.0), Registry()
     held = [False]
 
     @bounded(**SWR, clock=clock, registry=here)
