@@ -337,7 +337,7 @@ def bounded(
         ttl_s=ttl_s,
         ttl_of=ttl_of,
         idle_s=idle_s,
-        sizeof=sizeof or deep_sizeof,
+        sizeof=deep_sizeof if sizeof is None else sizeof,
         cache_if=cache_if,
         copy=copier(where, copy),
         on_evict=on_evict,

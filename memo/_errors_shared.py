@@ -51,9 +51,10 @@ def _frameless(error: BaseException, made: dict[int, BaseException | None]) -> B
         return None
     made[id(error)] = copy
     if isinstance(error, BaseExceptionGroup):
-        parts = [_frameless(part, made) for part in error.exceptions]
+        copies = [_frameless(part, made) for part in error.exceptions]
+        parts = [part for part in copies if part is not None]  # whether one is true is its own affair
         try:
-            bare: BaseException = type(error).__new__(type(error), error.message, [part for part in parts if part])
+            bare: BaseException = type(error).__new__(type(error), error.message, parts)
         except Exception:  # a type of its own making, or no part is left
             return None
         bare.__dict__.update(copy.__dict__)

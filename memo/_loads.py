@@ -44,9 +44,9 @@ class Loads(Flights):
         self.options = options
         self.index = self.store.index
         self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
-        self._simple = not (
-            options.cache_if or options.max_bytes or options.idle_s or options.ttl_of or options.jitter or options.rich
-        )
+        self._simple = not options.jitter and not options.rich and all(
+            option is None for option in (options.cache_if, options.max_bytes, options.idle_s, options.ttl_of)
+        )  # whether a function is true is its own affair
         """An entry needs nothing but a value and a deadline."""
         self.lean = self._simple and self.store.lean
         """... and the store needs no more than to put it in: the common case, kept short."""

@@ -103,7 +103,7 @@ class Placement:
         wanted = self._registry
         if record is None:
             name = self._name or f"{layer.shape.module}.{layer.shape.qualname}"
-            record = (wanted or registry).enter(name)
+            record = (registry if wanted is None else wanted).enter(name)
             for one in reversed(below):
                 record.add(one)
         else:
@@ -114,7 +114,7 @@ class Placement:
                 )
             if self._name is not None or (wanted is not None and wanted is not record.registry):
                 record.registry.leave(record)
-                (wanted or record.registry).rename(record, self._name or record.name)
+                (record.registry if wanted is None else wanted).rename(record, self._name or record.name)
         record.explicit_name = record.explicit_name or self._name is not None
         record.explicit_registry = record.explicit_registry or wanted is not None
         record.add(layer)

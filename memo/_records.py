@@ -200,6 +200,7 @@ def record_of(function: Any) -> Record | None:
         record = getattr(function, "__memo_record__", None)
         if isinstance(record, Record):
             return record
-        function = getattr(function, "__wrapped__", None) or getattr(function, "fget", None)
+        below = getattr(function, "__wrapped__", None)
+        function = getattr(function, "fget", None) if below is None else below
         seen += 1
     return None

@@ -54,7 +54,9 @@ class View:
         records = self._records()
         if isinstance(function, str):
             return next((record for record in records if record.name == function), None)
-        found = _adopted_among(records, function) or record_of(function)
+        found = _adopted_among(records, function)
+        if found is None:
+            found = record_of(function)
         return found if any(record is found for record in records) else None
 
     def stats(self) -> dict[str, FunctionStats]:
@@ -198,4 +200,6 @@ def _adopted_among(records: list[Record], function: object) -> Record | None:
     if all(handle is None for _, handle in handles):
         return None
     target = find_adopted(function)
-    return next((r for r, handle in handles if handle and target is not None and handle.cache is target), None)
+    if target is None:
+        return None
+    return next((record for record, handle in handles if handle is not None and handle.cache is target), None)
