@@ -17,6 +17,7 @@ from memo._decorated import (
     UnplacedFunction,
 )
 from memo._layer import Layer, layer_of, layers_of
+from memo._origins import Origin
 from memo._registry import Registry, registry
 
 __all__ = ("Decorator", "Placement", "check_common")
@@ -101,9 +102,11 @@ class Placement:
         if record is not None and record.top is not None and record.top() is not inner:
             record = None  # what is below was decorated once more elsewhere; each has a record
         wanted = self._registry
+        default = f"{layer.shape.module}.{layer.shape.qualname}"
         if record is None:
-            name = self._name or f"{layer.shape.module}.{layer.shape.qualname}"
-            record = (registry if wanted is None else wanted).enter(name)
+            origin = Origin(function, layer.shape.module, layer.shape.qualname)
+            home = registry if wanted is None else wanted
+            record = home.enter(self._name or default, origin, explicit=self._name is not None)
             for one in reversed(below):
                 record.add(one)
         else:
@@ -114,7 +117,9 @@ class Placement:
                 )
             if self._name is not None or (wanted is not None and wanted is not record.registry):
                 record.registry.leave(record)
-                (record.registry if wanted is None else wanted).rename(record, self._name or record.name)
+                explicit = self._name is not None or record.explicit_name
+                name = self._name or (record.name if record.explicit_name else default)
+                (record.registry if wanted is None else wanted).rename(record, name, explicit=explicit)
         record.explicit_name = record.explicit_name or self._name is not None
         record.explicit_registry = record.explicit_registry or wanted is not None
         record.add(layer)

@@ -13,6 +13,8 @@ from memo._adopted import Adopted, AdoptedHandle, AdoptedStats
 from memo._cache import CacheHandle
 from memo._cleanup import sweep
 from memo._inflight_handle import InflightHandle
+from memo._names import Number
+from memo._origins import Origin
 from memo._snapshots import Frozen, in_lines
 from memo._stats import CacheStats, CleanupReport, InflightStats
 from memo._tags import Tags
@@ -106,10 +108,17 @@ class Record:
 
     __module__ = "memo"
 
-    __slots__ = ("__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "registry", "tags", "top")
+    __slots__ = (
+        "__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "number", "origin", "registry", "tags",
+        "top",
+    )  # fmt: skip
 
-    def __init__(self, name: str, registry: "Registry") -> None:
+    def __init__(self, name: str, registry: "Registry", origin: Origin) -> None:
         self.name = name
+        self.number: Number | None = None
+        """What is behind the # in its name."""
+        self.origin = origin
+        """Where it was decorated."""
         self.registry = registry
         self.tags: tuple[str, ...] = ()
         self.explicit_name = False

@@ -13,6 +13,8 @@ from memo._cache import CacheHandle
 from memo._cleanup import alive, sweep
 from memo._inflight_handle import InflightHandle
 from memo._janitor import Janitor
+from memo._names import Names
+from memo._origins import Origin
 from memo._records import Part, Record, record_of
 from memo._stats import CleanupReport
 from memo._units import Duration, positive_int, seconds
@@ -38,48 +40,50 @@ class Registry(View):
         """The threads that load in the background for plain functions."""
         with _making:
             _forkable.add(self)
-        self._by_name: weakref.WeakValueDictionary[str, Record] = weakref.WeakValueDictionary()  # guarded by _lock
+        self._by_name = Names()  # guarded by _lock
         # The records of adopted caches, by the cache's address.  Added to under _lock; the collector removes without.
         self._adopted: dict[int, tuple[AdoptedRef, Record]] = {}
 
     def _records(self) -> list[Record]:
         with self._lock:
-            records = sorted(self._by_name.values(), key=lambda record: record.name)
+            records = sorted(self._by_name, key=lambda record: record.name)
         return [record for record in records if not record.is_gone()]
 
     def _find(self, function: object) -> Record | None:
         if isinstance(function, str):
             with self._lock:
-                named = self._by_name.get(function)
-            return None if named is None or named.is_gone() else named
+                return self._by_name.get(function)  # type: ignore[no-any-return]
         if self._adopted and (record := self._find_adopted(find_adopted(function))) is not None:
             return record
         found = record_of(function)
         return found if found is not None and found.registry is self else None
 
-    def enter(self, name: str) -> Record:
-        """A new record under *name*, or under ``name#2`` and so on if that is taken."""
-        with self._lock:
-            record = Record(self._free(name), self)
-            self._by_name[record.name] = record
-            return record
+    def enter(self, name: str, origin: Origin, *, explicit: bool) -> Record:
+        """A new record under *name*, or under ``name#2`` and so on if a function has it that this one does not replace.
 
-    def rename(self, record: Record, name: str) -> None:
-        """Give *record* another name."""
+        Args:
+            name: The name that is wanted.
+            origin: Where the function is being decorated, which tells whether it replaces another.
+            explicit: Whether somebody chose the name.
+        """
+        record = Record(name, self, origin)
         with self._lock:
-            if self._by_name.get(record.name) is record:
-                del self._by_name[record.name]
-            record.name = self._free(name)
+            self._by_name.add(record, name, explicit=explicit)
+        return record
+
+    def rename(self, record: Record, name: str, *, explicit: bool) -> None:
+        """Give *record*, perhaps of another registry, another name."""
+        with self._lock:
+            self._by_name.remove(record)
             record.registry = self
-            self._by_name[record.name] = record
+            self._by_name.add(record, name, explicit=explicit)
             for part in record.parts:
                 self.admit(part)
 
     def leave(self, record: Record) -> None:
         """Forget *record*."""
         with self._lock:
-            if self._by_name.get(record.name) is record:
-                del self._by_name[record.name]
+            self._by_name.remove(record)
 
     def adopt(self, cache: Any, name: str | None = None, *, lock: AbstractContextManager[Any] | None = None) -> Record:
         """List a cache that others made: in the same table, with the figures that it has and dashes for the others.
@@ -114,13 +118,14 @@ class Registry(View):
         check_lock(target, lock)
         if not callable(target) and any(r.cache is not None and r.cache.store is target for r in self._records()):
             raise TypeError("adopt: this is the store of a decorated function, which is in the registry already.")
+        origin = Origin(target, type(target).__module__, name_of(target))
         with self._lock:
             record = self._find_adopted(target)
             if record is not None:
                 if name is not None and name != record.name:
-                    self.rename(record, name)
+                    self.rename(record, name, explicit=True)
                 return record
-            record = self.enter(name or name_of(target))
+            record = self.enter(name or name_of(target), origin, explicit=name is not None)
             record.add(Adopted(target, record, lock))
             ref = AdoptedRef(target, AdoptedRef.died)
             ref.address, ref.table = id(target), self._adopted
@@ -198,14 +203,6 @@ class Registry(View):
         if pool.threads or pool.configured:
             threads = f"refresh threads: {pool.busy} busy, {pool.queued} loads waiting, at most {pool.most}"
         return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads)))
-
-    def _free(self, name: str) -> str:
-        if name not in self._by_name:
-            return name
-        number = 2
-        while f"{name}#{number}" in self._by_name:
-            number += 1
-        return f"{name}#{number}"
 
     def __repr__(self) -> str:
         return f"<registry of {len(self)} functions>"
