@@ -12,7 +12,6 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -20,7 +19,7 @@ import cachetools
 
 from memo._key_text import Failure
 
-__all__ = ("BATCH", "EXPIRE", "Columns", "EventCache", "Raw", "ended_at")
+__all__ = ("BATCH", "EXPIRE", "Addition", "Columns", "EventCache", "Raw", "ended_at")
 
 Raw: TypeAlias = tuple[float, float, "str | Failure", object]
 """ended (in the window's own time), duration in s; "ok", "cancelled" or (error, message); key as scalar or KeyText"""
@@ -62,6 +61,18 @@ class Columns(NamedTuple):
         return len(self.marks), self.marks.count(1), self.marks.count(2), sum(self.seconds)
 
 
+class Addition(NamedTuple):
+    """Events that are to be kept, and what the store is to be like with them: absolute, so as to be done twice."""
+
+    batch: Sequence[Raw]  # ordered by end; the last one is in no store yet
+    columns: Columns  # of the batch
+    begin: float  # kept events that ended after this are in the batch as well
+    place: int  # where in the columns of the store those of the batch begin
+    end: int
+    dropped: int
+    dropped_at: float | None
+
+
 class EventCache(cachetools.Cache[int, Raw]):
     """The latest events, as a cachetools cache bounded by number and by age.
 
@@ -77,9 +88,18 @@ class EventCache(cachetools.Cache[int, Raw]):
         self.span_s = span_s
         self.dropped = 0  # events that left for want of room
         self.dropped_at: float | None = None  # end of the latest such event; every event after it is here
-        self._first = 0  # key of the oldest
-        self._columns = Columns((), array("d"), array("H"), bytearray())  # of the same events, ...
-        self._skipped = 0  # ... after so many that have left
+        self._end = 0  # key of the event that comes next
+        self._columns = _of_nothing()  # of the same events, after some that have left
+
+    @property
+    def _first(self) -> int:
+        """Key of the oldest."""
+        return self._end - len(self.ring)
+
+    @property
+    def _skipped(self) -> int:
+        """How many that have left are in the columns still."""
+        return len(self._columns.marks) - len(self.ring)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(maxsize={self.maxsize}, span_s={self.span_s}, currsize={self.currsize})"
@@ -117,62 +137,63 @@ class EventCache(cachetools.Cache[int, Raw]):
         if not self.ring:
             raise KeyError("events: nothing is kept; test len() before popitem()")
         key, raw = self._first, self.ring.popleft()
-        self._skip(1)
+        self.compact()
         return key, raw
 
     def clear(self) -> None:
-        self._skip(len(self.ring))
-        self.ring = deque(maxlen=self.ring.maxlen)
-        self.dropped_at = None
+        self.ring, self._columns, self.dropped_at = deque(maxlen=self.ring.maxlen), _of_nothing(), None
 
     def __copy__(self) -> EventCache:
         copy = type(self)(int(self.maxsize), self.span_s)
         if self.ring:
             copy.extend(list(self.ring))
-        copy._first, copy.dropped, copy.dropped_at = self._first, self.dropped, self.dropped_at
+        copy._end, copy.dropped, copy.dropped_at = self._end, self.dropped, self.dropped_at
         return copy
 
-    def extend(self, batch: Sequence[Raw], columns: Columns | None = None) -> None:
+    def extend(self, batch: Sequence[Raw]) -> None:
         """Add events ordered by their end, at least one; the oldest leave if there is no room."""
+        self.commit(self.plan(batch, Columns.of(batch)))
+
+    def plan(self, batch: Sequence[Raw], columns: Columns) -> Addition:
+        """What is to be done to add events ordered by their end, at least one; changes nothing."""
         ring = self.ring
-        if ring and batch[0][0] < ring[-1][0]:
-            batch, columns = self._with_later(batch), None
-        if columns is None:
-            columns = Columns.of(batch)
-        excess = len(ring) + len(batch) - int(self.maxsize)
-        if excess > 0:
-            last = ring[excess - 1] if excess <= len(ring) else batch[excess - len(ring) - 1]
-            if self.dropped_at is None or self.dropped_at < last[0]:
-                self.dropped_at = last[0]
-            self.dropped += excess
-        ring.extend(batch)
-        self._columns.seconds.extend(columns.seconds)
-        self._columns.codes.extend(columns.codes)
-        self._columns.marks.extend(columns.marks)
-        if excess > 0:
-            self._skip(excess)
-
-    def _skip(self, number: int) -> None:
-        """Account for events that left at the old end."""
-        self._first += number
-        self._skipped += number
-        # Moving what remains costs little against what was skipped since the last time.
-        if self._skipped >= max(EXPIRE, len(self.ring)):
-            del self._columns.seconds[: self._skipped]
-            del self._columns.codes[: self._skipped]
-            del self._columns.marks[: self._skipped]
-            self._skipped = 0
-
-    def _with_later(self, batch: Sequence[Raw]) -> list[Raw]:
-        """Take back the events that ended after the first of the batch, and merge them with it in order."""
         begin = batch[0][0]
-        later: list[Raw] = []
-        while self.ring and self.ring[-1][0] > begin:
-            later.append(self.ring.pop())
-        del self._columns.seconds[-len(later) :]
-        del self._columns.codes[-len(later) :]
-        del self._columns.marks[-len(later) :]
-        return sorted(chain(reversed(later), batch), key=ended_at)
+        later = 0
+        if ring and begin < ring[-1][0]:  # these go back into the queue, so to speak, and come in order
+            while later < len(ring) and ring[-1 - later][0] > begin:
+                later += 1
+            batch = sorted([(*ring[place],) for place in range(-later, 0)] + list(batch), key=ended_at)
+            columns = Columns.of(batch)
+        number = len(ring) - later
+        excess = number + len(batch) - int(self.maxsize)
+        dropped, dropped_at = self.dropped, self.dropped_at
+        if excess > 0:
+            last = ring[excess - 1] if excess <= number else batch[excess - number - 1]
+            if dropped_at is None or dropped_at < last[0]:
+                dropped_at = last[0]
+            dropped += excess
+        place = len(self._columns.marks) - later
+        return Addition(batch, columns, begin, place, self._end - later + len(batch), dropped, dropped_at)
+
+    def commit(self, addition: Addition) -> None:
+        """Do what was planned, or what is left of it; nothing else happened meanwhile."""
+        ring, batch = self.ring, addition.batch
+        if not ring or ring[-1] is not batch[-1]:
+            while ring and ring[-1][0] > addition.begin:
+                ring.pop()
+            ring.extend(batch)
+        columns, place = self._columns, addition.place
+        columns.seconds[place:] = addition.columns.seconds
+        columns.codes[place:] = addition.columns.codes
+        columns.marks[place:] = addition.columns.marks
+        self._end, self.dropped, self.dropped_at = addition.end, addition.dropped, addition.dropped_at
+
+    def compact(self) -> None:
+        """Let go of the columns of events that have left."""
+        # Moving what remains costs little against what was skipped since the last time.
+        skipped = self._skipped
+        if skipped >= max(EXPIRE, len(self.ring)):
+            self._columns = self._columns.part(skipped, len(self._columns.marks))
 
     def first_within(self, now: float, last_s: float) -> int:
         """Position in the ring of the oldest event that ended less than last_s ago."""
@@ -189,7 +210,7 @@ class EventCache(cachetools.Cache[int, Raw]):
         while removed < most and ring and ring[0][0] + span_s <= now:
             ring.popleft()
             removed += 1
-        self._skip(removed)
+        self.compact()
         return removed
 
     def columns(self, begin: int, end: int) -> Columns:
@@ -206,3 +227,7 @@ class EventCache(cachetools.Cache[int, Raw]):
         assert self._skipped < max(EXPIRE, len(ends) + 1)
         if ends:
             assert self.columns(0, len(ends))[1:] == Columns.of(self.ring)[1:]
+
+
+def _of_nothing() -> Columns:
+    return Columns((), array("d"), array("H"), bytearray())

@@ -9,6 +9,10 @@ Invariants
   ring of time buckets and, per slice of buckets, a histogram of durations. Every event folded enters both.
 - The window's own time, "now" below, is the clock plus what the clock has ever gone back by: it stands still where
   the clock goes back and runs on with it from there. So nothing leaves early and nothing is stuck.
+- An exception may strike at any bytecode (a signal's, one that another thread set, the recursion limit): no lock stays
+  taken, no event is lost or counted twice. The lock is taken by `with`, or by one step of C that also notes that it
+  was; it is given back first of all in a `finally`. A batch stays in the queue until `_plan`, with all that there is
+  to do for it, is in place; then `_carry_out()` does that, and whoever takes the lock next, if it was cut short.
 - Nothing here refers to an argument, result, exception, traceback or frame: see `memo._key_text`.
 """
 
@@ -19,11 +23,11 @@ import math
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from memo._events import BATCH, EXPIRE, Columns, EventCache, Raw, ended_at
+from memo._events import BATCH, EXPIRE, Addition, Columns, EventCache, Raw, ended_at
 from memo._key_text import Failure, failure_text, stored_key
 from memo._pace import in_slices
 from memo._real_time import real
@@ -33,6 +37,8 @@ from memo._window_records import Outcome
 __all__ = ("LIMIT", "NOTE", "Intake")
 
 log = logging.getLogger("memo")
+
+T = TypeVar("T")
 
 _INF = math.inf
 LIMIT = 4 * BATCH  # queue length at which a recorder waits for its turn to fold
@@ -70,7 +76,6 @@ class Intake:
         "_clock",
         "_dated",
         "_everything",
-        "_folding",
         "_high",
         "_kept",
         "_last",
@@ -78,6 +83,7 @@ class Intake:
         "_offset",
         "_only",
         "_pending",
+        "_plan",
         "_span_s",
         "_totals",
         "_wall",
@@ -113,7 +119,8 @@ class Intake:
         # that follows.
         self._lock = threading.RLock()
         self._busy = 0
-        self._folding = False
+        self._plan: tuple[list[Raw], Addition, Totals, float] | None = None
+        """A batch of the queue, what the store does for it, the totals with it, and the latest end."""
         self._kept = EventCache(max_events, self._span_s)
         self._totals = Totals(self._span_s)
         self._high = -math.inf  # latest clock reading seen under the lock
@@ -204,8 +211,8 @@ class Intake:
             self._after_step_back()
         return True
 
-    def _reading(self) -> float:
-        """What the clock shows; the latest known where it fails or shows no finite number. Lock held."""
+    def _read_clock(self) -> float | None:
+        """What the clock shows; None where it fails or shows no finite number. Lock held."""
         try:
             reading = self._clock()
             if math.isfinite(reading):
@@ -213,6 +220,13 @@ class Intake:
             log.error("%s: clock showed %r, which is not finite; the window stands still", self.where, reading)
         except Exception:
             log.exception("%s: clock raised; the window stands still", self.where)
+        return None
+
+    def _reading(self) -> float:
+        """What the clock shows; the latest known where it cannot be read. Lock held."""
+        reading = self._read_clock()
+        if reading is not None:
+            return reading
         self._dated = self._dated and self._high > -math.inf
         return self._high if self._high > -math.inf else 0.0
 
@@ -222,68 +236,82 @@ class Intake:
         A clock read under the lock, after everything before it was folded, is below what was folded only if the clock
         went back: a thread that merely came late cannot make it so.
         """
-        with self._held() as alone:
-            reading = self._reading()
-            if alone and reading < self._high:
-                self._continue_from(reading)
+        self._look(self._step_back)
+
+    def _step_back(self) -> None:
+        reading = self._reading()
+        if self._busy == 1 and reading < self._high:
+            self._continue_from(reading)
 
     def _continue_from(self, reading: float) -> None:
         self._offset += self._high - reading
         self._high = self._last = reading
 
     def _relieve(self, waiting: int) -> None:
-        if self._lock.acquire(blocking=waiting >= LIMIT):
-            try:
-                if not self._busy:
-                    self._busy = 1
-                    try:
-                        self._drain(LIMIT)
-                    finally:
-                        self._busy = 0
-            finally:
+        took: list[bool] = []
+        try:
+            took.extend(map(self._lock.acquire, (waiting >= LIMIT,)))
+            if True in took and not self._busy:
+                self._look(_nothing, LIMIT)
+        finally:
+            if True in took:
                 self._lock.release()
+
+    def _look(self, look: Callable[[], T], most: int | None = None) -> T:
+        """Call *look* with the lock held and everything folded, or at most so many events.
+
+        In a call that interrupted another of this thread `_busy` is above 1 then, and nothing was folded.
+        """
+        with self._lock:
+            busy = self._busy
+            try:
+                self._busy = busy + 1
+                if not busy:
+                    # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
+                    self._drain(len(self._pending) if most is None else most)
+                return look()
+            finally:
+                self._busy = busy
 
     def _drain(self, most: int) -> None:
         """Fold what is pending, at most so many events. Lock held."""
-        pending = self._pending
-        while most > 0 and pending:
-            batch = pending[: min(BATCH, most)]
+        if self._plan is not None:
+            self._carry_out()
+        self._kept.compact()
+        while most > 0 and self._pending:
+            batch = self._pending[: min(BATCH, most)]
             most -= len(batch)
-            self._folding = True
-            del pending[: len(batch)]
             self._fold(batch)
-            self._folding = False
 
-    def _fold(self, batch: list[Raw]) -> None:
-        """Enter events into the store and the totals. Lock held."""
+    def _fold(self, raws: list[Raw]) -> None:
+        """Enter the oldest events of the queue into the store and the totals. Lock held."""
+        batch = raws
         columns = Columns.of(batch)
         ordered = sorted(columns.ends)
         if ordered != columns.ends:  # threads overtook each other between the clock and the queue
-            batch.sort(key=ended_at)
+            batch = sorted(batch, key=ended_at)
             columns = Columns.of(batch)
-        self._high = max(self._high, ordered[-1])
+        high = max(self._high, ordered[-1])
         if self._offset:
             shift = self._offset
             batch = [(ended + shift, took, detail, key) for ended, took, detail, key in batch]
             columns = Columns.of(batch)
-        kept = self._kept
-        kept.expire(batch[-1][0], EXPIRE)
-        kept.extend(batch, columns)
-        self._totals.add(columns)
+        self._kept.expire(batch[-1][0], EXPIRE)
+        addition = self._kept.plan(batch, columns)
+        self._plan = raws, addition, self._totals.plus(columns), high
+        self._carry_out()
 
-    @contextmanager
-    def _held(self) -> Iterator[bool]:
-        """Hold the lock, with everything folded; yields False in a call that interrupted another of this thread."""
-        with self._lock:
-            alone = not self._busy
-            self._busy += 1
-            try:
-                if alone:
-                    # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
-                    self._drain(len(self._pending))
-                yield alone
-            finally:
-                self._busy -= 1
+    def _carry_out(self) -> None:
+        """Do what is planned, or what is left of it. Lock held."""
+        assert self._plan is not None
+        raws, addition, totals, high = self._plan
+        self._kept.commit(addition)
+        self._totals = totals
+        self._high = high
+        pending = self._pending
+        if pending and pending[0] is raws[0]:
+            del pending[: len(raws)]
+        self._plan = None
 
     def _now(self) -> float:
         """The window's own time. Lock held, everything folded."""
@@ -296,15 +324,16 @@ class Intake:
             self._high = self._last = reading
         # While nothing is kept nobody can see a difference, so follow the wall clock's corrections.
         if not self._kept.ring or not self._dated:
-            self._dated = True
             self._anchor = self._wall() - reading - self._offset
+            self._dated = True
         return reading + self._offset
 
     def _forget(self, now: float) -> None:
         if self._busy > 1:
             return
         # One slice more than the edge asks for, lest rounding take one that the window still touches.
-        self._totals.forget(self._totals.index(now - self._span_s) // PER_SLICE - 1)
+        totals = self._totals
+        self._totals = totals.without(totals.index(now - self._span_s) // PER_SLICE - 1)
 
     # Upkeep
 
@@ -319,26 +348,31 @@ class Intake:
         """Do that slice by slice, without the lock in between: how many events, for each."""
         expired = EXPIRE
         while expired == EXPIRE:
-            with self._held() as alone:
-                if not alone:
-                    return
-                now = self._now()
-                self._forget(now)
-                expired = self._kept.expire(now, EXPIRE)
+            expired = self._look(self._expire)
             yield expired
+
+    def _expire(self) -> int:
+        if self._busy > 1:
+            return 0
+        now = self._now()
+        self._forget(now)
+        return self._kept.expire(now, EXPIRE)
 
     def clear(self) -> None:
         """Forget all events and totals. `dropped`, a counter, stays."""
-        with self._held() as alone:
-            if not alone:
-                return
-            old = self._kept.ring
-            self._kept.clear()
-            self._totals.reset()
-            self._now()
+        old = self._look(self._clear)
         # One by one and outside the lock: freeing a million events in one go would stop every thread meanwhile.
         while old:
             old.popleft()
+
+    def _clear(self) -> deque[Raw]:
+        if self._busy > 1:
+            return deque()
+        kept, empty = self._kept, EventCache(int(self._kept.maxsize), self._span_s)
+        empty._end, empty.dropped = kept._end, kept.dropped
+        self._kept, self._totals = empty, Totals(self._span_s)
+        self._now()
+        return kept.ring
 
     def exchange(self, held: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
         """Hold what an earlier call returned, or nothing, like a new recorder (None); returns what was held until now.
@@ -346,33 +380,32 @@ class Intake:
         Raises:
             RuntimeError: The call interrupted another of this thread.
         """
-        with self._held() as alone:
-            if not alone:
-                raise RuntimeError(f"{self.where}: its window cannot be set aside in the middle of a look at it.")
-            before = tuple(getattr(self, name) for name in _HELD)
-            if held is not None:
-                for name, value in zip(_HELD, held, strict=True):
-                    setattr(self, name, value)
-                return before
-            self._kept = EventCache(int(self._kept.maxsize), self._span_s)
-            self._totals = Totals(self._span_s)
-            self._last = self._high = -_INF
-            self._offset = 0.0
-            self._dated = True
-            self._anchor = self._wall() - self._reading()
-            return before
+        return self._look(lambda: self._exchange(held))
+
+    def _exchange(self, held: tuple[Any, ...] | None) -> tuple[Any, ...]:
+        if self._busy > 1:
+            raise RuntimeError(f"{self.where}: its window cannot be set aside in the middle of a look at it.")
+        before = tuple(getattr(self, name) for name in _HELD)
+        if held is None:
+            reading = self._read_clock()
+            kept, totals = EventCache(int(self._kept.maxsize), self._span_s), Totals(self._span_s)
+            held = self._wall() - (reading or 0.0), reading is not None, -_INF, kept, -_INF, 0.0, totals
+        # one step: nothing strikes between these
+        self._anchor, self._dated, self._high, self._kept, self._last, self._offset, self._totals = held
+        return before
 
     def _after_fork_in_child(self) -> None:
         """Make the recorder usable in a forked child, where the holder of the lock may not exist.
 
-        The child goes on with the events of its parent. If a thread of the parent was folding at that moment the
-        totals are torn, and the child starts empty.
+        The child goes on with the events of its parent. If a thread of the parent was folding at that moment, the
+        child ends what that thread has begun.
         """
         self._lock = threading.RLock()
         self._busy = 0
-        if self._folding:
-            self._folding = False
-            self.clear()
+
+
+def _nothing() -> None:
+    pass
 
 
 # -- fork: the child has none of the other threads, so nobody who would release a lock that one of them held.

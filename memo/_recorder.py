@@ -89,8 +89,8 @@ class Recorder(Intake):
 
     def _histogram(self, now: float, last_s: float) -> list[int]:
         """Calls of the last last_s seconds by cell of duration. Lock held."""
-        totals, kept = self._totals, self._kept
         self._forget(now)
+        totals, kept = self._totals, self._kept
         if not kept.covers(now, last_s):
             return totals.histogram(totals.index(now - last_s) // PER_SLICE)
         begin = kept.first_within(now, last_s)
@@ -117,8 +117,7 @@ class Recorder(Intake):
     def count(self, last: float | None = None) -> int:
         """How many calls ended in the last so many seconds."""
         last_s = self._span_of(last)
-        with self._held():
-            return self._tally(self._now(), last_s)[0]
+        return self._look(lambda: self._tally(self._now(), last_s)[0])
 
     def rate(self, per_s: float = 1.0, last: float | None = None) -> float:
         """Calls per per_s seconds: the count over the length asked for, also while the recorder is younger."""
@@ -129,8 +128,7 @@ class Recorder(Intake):
     def error_ratio(self, last: float | None = None) -> float:
         """Share of the calls that ended in an error, from 0.0 (also if there was no call) to 1.0."""
         last_s = self._span_of(last)
-        with self._held():
-            count, errors, _, _ = self._tally(self._now(), last_s)
+        count, errors, _, _ = self._look(lambda: self._tally(self._now(), last_s))
         return errors / count if count else 0.0
 
     def percentile(self, q: float, last: float | None = None) -> float | None:
@@ -151,9 +149,7 @@ class Recorder(Intake):
         if not 0 <= q <= 100:
             raise ValueError(f"window: percentile q={q!r} is out of range; give a number from 0 to 100.")
         last_s = self._span_of(last)
-        with self._held():
-            cells = self._histogram(self._now(), last_s)
-        return percentiles(cells, q)[0]
+        return percentiles(self._look(lambda: self._histogram(self._now(), last_s)), q)[0]
 
     def series(self, buckets: int = 24) -> list[Bucket]:
         """The window in equal parts, oldest first.
@@ -174,15 +170,15 @@ class Recorder(Intake):
 
     def _parts(self, parts: int) -> tuple[float, float, float, list[tuple[int, int, float]]]:
         counts, errors, seconds = [0] * parts, [0] * parts, [0.0] * parts
-        raws: list[Raw] = []
         part_s = self._span_s / parts
-        with self._held():
+
+        def look() -> tuple[float, float, list[Raw]]:
             now = self._now()
             begin = now - self._span_s
-            anchor = self._anchor
             if self._kept.covers(now, self._span_s):
                 raws = list(islice(self._kept.ring, self._kept.first_within(now, self._span_s), None))
-            elif self._totals.head is not None:
+                return begin, self._anchor, raws
+            if self._totals.head is not None:
                 for index in range(self._totals.index(begin), self._totals.head + 1):
                     calls, failed, _, took = self._totals.bucket(index)
                     if calls:
@@ -191,6 +187,9 @@ class Recorder(Intake):
                         counts[part] += calls
                         errors[part] += failed
                         seconds[part] += took
+            return begin, self._anchor, []
+
+        begin, anchor, raws = self._look(look)
         for ended, took, detail, _ in raws:
             part = min(max(int((ended - begin) // part_s), 0), parts - 1)
             counts[part] += 1
@@ -213,12 +212,7 @@ class Recorder(Intake):
 
     def stats(self, name: str) -> WindowStats:
         """All figures of the whole window, taken at one moment."""
-        with self._held():
-            now = self._now()
-            count, errors, cancelled, _ = self._tally(now, self._span_s)
-            cells = self._histogram(now, self._span_s)
-            kept = len(self._kept.ring) - self._kept.first_within(now, self._span_s)
-            dropped = self._kept.dropped
+        (count, errors, cancelled, _), cells, kept, dropped = self._look(self._figures)
         p50, p95, p99 = percentiles(cells, 50, 95, 99)
         return WindowStats(
             name=name,
@@ -235,13 +229,21 @@ class Recorder(Intake):
             dropped=dropped,
         )
 
+    def _figures(self) -> tuple[tuple[int, int, int, float], list[int], int, int]:
+        now = self._now()
+        kept = len(self._kept.ring) - self._kept.first_within(now, self._span_s)
+        return self._tally(now, self._span_s), self._histogram(now, self._span_s), kept, self._kept.dropped
+
     # Kept events
 
     def _raws(self, last: float | None) -> tuple[float, list[Raw]]:
         last_s = self._span_of(last)
-        with self._held():
+
+        def look() -> tuple[float, list[Raw]]:
             begin = self._kept.first_within(self._now(), last_s)
             return self._anchor, list(islice(self._kept.ring, begin, None))
+
+        return self._look(look)
 
     def events(self, last: float | None = None) -> list[Event]:
         """The kept events, newest (by their end) first."""
@@ -268,26 +270,27 @@ class Recorder(Intake):
         return Counter([label(raw[3]) for raw in reversed(raws)]).most_common(n)
 
     def __len__(self) -> int:
-        with self._held():
-            return len(self._kept.ring) - self._kept.first_within(self._now(), self._span_s)
+        return self._look(lambda: len(self._kept.ring) - self._kept.first_within(self._now(), self._span_s))
 
     def __bool__(self) -> bool:
         return True
 
     def _check(self) -> None:
         """Raise AssertionError if an invariant does not hold; for tests."""
-        with self._held():
-            kept, totals = self._kept, self._totals
-            kept.check()
-            for _, _, detail, key in kept.ring:
-                assert type(detail) is tuple or detail in ("ok", "cancelled")
-                assert stored_key(key) is key
-            totals.check()
-            now = self._now()
-            within = len(kept) - kept.first_within(now, self._span_s)
-            count = self._tally(now, self._span_s)[0]
-            assert count == within if kept.covers(now, self._span_s) else count >= within
-            assert sum(self._histogram(now, self._span_s)) >= count
+        self._look(self._check_held)
+
+    def _check_held(self) -> None:
+        kept, totals = self._kept, self._totals
+        kept.check()
+        for _, _, detail, key in kept.ring:
+            assert type(detail) is tuple or detail in ("ok", "cancelled")
+            assert stored_key(key) is key
+        totals.check()
+        now = self._now()
+        within = len(kept) - kept.first_within(now, self._span_s)
+        count = self._tally(now, self._span_s)[0]
+        assert count == within if kept.covers(now, self._span_s) else count >= within
+        assert sum(self._histogram(now, self._span_s)) >= count
 
 
 def _event(anchor: float, raw: Raw) -> Event:

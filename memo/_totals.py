@@ -71,8 +71,9 @@ def _counted(codes: array[int]) -> Iterable[tuple[int, int]]:
 class Totals:
     """Counts and durations of all events of a span, in memory that does not depend on their number.
 
-    At most 150 kB: a ring of 130 buckets of 1/120 span, and for each 5 of them a histogram. Not thread-safe; the
-    recorder's lock guards it.
+    At most 150 kB: a ring of 130 buckets of 1/120 span, and for each 5 of them a histogram. They do not change:
+    `plus()` and `without()` make others, which share with them what is equal. So an exception that cuts the making
+    short leaves nothing half-counted.
     """
 
     __slots__ = (
@@ -90,9 +91,6 @@ class Totals:
 
     def __init__(self, span_s: float) -> None:
         self.width = span_s / BUCKETS
-        self.reset()
-
-    def reset(self) -> None:
         self.head: int | None = None  # index of the newest bucket
         self._indices: list[int | None] = [None] * _RING  # the bucket that holds each slot, of unbounded index
         self._counts = array("q", bytes(8 * _RING))
@@ -106,14 +104,40 @@ class Totals:
     def index(self, moment: float) -> int:
         return int(moment // self.width)
 
-    def add(self, columns: Columns) -> None:
-        """Count events ordered by their end."""
+    def plus(self, columns: Columns) -> Totals:
+        """Totals with events, ordered by their end, besides."""
+        new = self._copy()
+        new._indices = self._indices[:]
+        new._counts, new._errors, new._cancelled = self._counts[:], self._errors[:], self._cancelled[:]
+        new._seconds = self._seconds[:]
+        new._whole = self._whole[:]
+        new._add(columns)
+        return new
+
+    def without(self, section: int) -> Totals:
+        """Totals that have let go of the histograms of slices before this one."""
+        if self._floor is not None and section <= self._floor:
+            return self
+        new = self._copy()
+        new._forget(section)
+        return new
+
+    def _copy(self) -> Totals:
+        new = Totals.__new__(Totals)
+        for name in Totals.__slots__:
+            setattr(new, name, getattr(self, name))
+        new._slices = self._slices.copy()
+        return new
+
+    # Of totals that nobody else has seen yet
+
+    def _add(self, columns: Columns) -> None:
         ends = columns.ends
         newest = self.index(ends[-1])
         # First, so that nothing is made for events that the last one of the batch has already put out of the window.
         if self.head is None or newest > self.head:
             self.head = newest
-            self.forget(newest // PER_SLICE - _SLICES + 1)
+            self._forget(newest // PER_SLICE - _SLICES + 1)
         start, stop = 0, len(ends)
         if self._floor is not None and self.index(ends[0]) < self._floor * PER_SLICE:
             start = bisect_left(ends, self._floor * PER_SLICE, key=self.index)
@@ -138,16 +162,14 @@ class Totals:
         self._cancelled[slot] += cancelled
         self._seconds[slot] += seconds
         section = index // PER_SLICE
-        cells = self._slices.get(section)
-        if cells is None:
-            cells = self._slices[section] = array("q", bytes(8 * CELLS))
+        shared = self._slices.get(section)
+        cells = self._slices[section] = array("q", bytes(8 * CELLS)) if shared is None else shared[:]
         whole = self._whole
         for cell, times in cells_of(columns.codes):
             cells[cell] += times
             whole[cell] += times
 
-    def forget(self, section: int) -> None:
-        """Let go of the histograms of slices before this one."""
+    def _forget(self, section: int) -> None:
         if self._floor is None or section > self._floor:
             self._floor = section
             gone = [self._slices.pop(old) for old in list(self._slices) if old < section]

@@ -646,7 +646,7 @@ def test_after_a_fork_the_child_does_not_wait_for_a_lock_of_the_parent() -> None
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with recorder._held():
+        with recorder._lock:
             held.set()
             release.wait(30)
 
@@ -663,16 +663,20 @@ def test_after_a_fork_the_child_does_not_wait_for_a_lock_of_the_parent() -> None
     holder.join(30)
 
 
-def test_after_a_fork_in_the_middle_of_a_fold_the_child_starts_empty() -> None:
-    """Torn totals are not carried on."""
+def test_after_a_fork_in_the_middle_of_a_fold_the_child_ends_it() -> None:
+    """What a thread of the parent had begun to enter is entered whole, once."""
     recorder, clock = make()
     note(recorder, clock)
-    assert recorder.count() == 1
-    recorder._folding = True
+    carry_out = recorder._carry_out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(recorder), "_carry_out", lambda self: None)  # it goes no further
+        recorder.count()
+    assert recorder._plan is not None
     recorder._after_fork_in_child()
-    assert recorder.count() == 0
-    note(recorder, clock)
     assert recorder.count() == 1
+    note(recorder, clock)
+    assert recorder.count() == 2
+    assert carry_out.__self__._plan is None
     recorder._check()
 
 

@@ -943,7 +943,7 @@ FIXED = {
         "_jobs", "counters", "index", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "recorder": {
-        "where", "__weakref__", "_busy", "_clock", "_everything", "_folding", "_lock", "_only", "_pending", "_span_s",
+        "where", "__weakref__", "_busy", "_clock", "_everything", "_lock", "_only", "_pending", "_plan", "_span_s",
         "_wall",
     },
 }  # fmt: skip

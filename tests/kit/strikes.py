@@ -1,0 +1,243 @@
+"""Exceptions that strike an operation at each point, one after the other, and what must hold afterwards.
+
+Where can the real thing strike?  The interpreter looks for signals, and for exceptions that another thread set, when a
+Python function begins, after a call of anything written in C has returned, and at each jump backward; CPython 3.11 to
+3.13 agree.  Recursion and memory errors come instead of a call.  A *profile* function sees exactly those points but the
+jumps, and what it raises is raised there: within the ``with`` and ``try`` blocks that the call itself stands in.  (An
+exception that a *trace* function raises between a call and the next instruction may lie outside them, where none ever
+comes.)  The jumps, and with them every other instruction that can fail at all, are struck by a trace function.
+
+Not struck is what cannot be: between the end of a ``with`` body, or the beginning of a ``finally``, and the call of
+``__exit__`` or ``release`` that comes first there, the interpreter looks for nothing; nor while a lock in C is entered
+by ``with``, once it is taken.
+"""
+
+import contextlib
+import dis
+import gc
+import sys
+import threading
+import types
+import weakref
+from _thread import LockType, RLock
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ("Struck", "StruckError", "held_locks", "locks_of", "points", "strike")
+
+Locks = (LockType, RLock)
+
+_QUIET = frozenset({
+    "CACHE", "COPY", "COPY_FREE_VARS", "EXTENDED_ARG", "JUMP_FORWARD", "KW_NAMES", "LOAD_CLOSURE", "LOAD_CONST",
+    "LOAD_DEREF", "LOAD_FAST", "LOAD_FAST_AND_CLEAR", "LOAD_FAST_CHECK", "LOAD_FAST_LOAD_FAST", "MAKE_CELL", "NOP",
+    "POP_EXCEPT", "POP_JUMP_FORWARD_IF_FALSE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE",
+    "POP_JUMP_FORWARD_IF_TRUE", "POP_JUMP_IF_FALSE", "POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_IF_TRUE",
+    "POP_TOP", "PRECALL", "PUSH_EXC_INFO", "PUSH_NULL", "RERAISE", "RETURN_CONST", "RETURN_GENERATOR", "RETURN_VALUE",
+    "STORE_DEREF", "STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "SWAP", "WITH_EXCEPT_START",
+    "END_FOR", "END_SEND", "CLEANUP_THROW", "CHECK_EXC_MATCH", "IS_OP", "LOAD_GLOBAL",
+})  # fmt: skip
+"""Instructions that neither call, nor allocate, nor look for anything."""
+_PADDING = ("CACHE", "EXTENDED_ARG", "NOP", "PRECALL")
+
+
+class Struck(BaseException):
+    """What strikes as ``KeyboardInterrupt`` does."""
+
+
+class StruckError(Exception):
+    """What strikes as an exception of a signal handler does, or a recursion error."""
+
+
+class _Striker:
+    """Counts the points of an operation, and raises at one of them."""
+
+    def __init__(self, at: int, error: type[BaseException], everywhere: bool) -> None:
+        self.at = at
+        self.error = error
+        self.everywhere = everywhere
+        self.passed = 0
+        self.where: str | None = None
+        """The point that was struck."""
+
+    def _reach(self, frame: types.FrameType, what: str) -> None:
+        self.passed += 1
+        if self.passed - 1 == self.at:
+            code = frame.f_code
+            self.where = f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno} {code.co_qualname} {what}"
+            sys.setprofile(None)
+            sys.settrace(None)
+            raise self.error(self.where)
+
+    def profile(self, frame: types.FrameType, event: str, arg: Any) -> None:
+        if self.where is not None:
+            return
+        if event == "call":
+            if not self.everywhere:
+                self._reach(frame, "begins")
+        elif event == "c_return":
+            self._reach(frame, f"after {arg.__name__}()")
+        elif event == "c_call" and not self.everywhere:
+            name = arg.__name__
+            gives_back = name in ("release", "__exit__") and isinstance(arg.__self__, Locks)
+            if not gives_back and name not in ("setprofile", "settrace"):
+                self._reach(frame, f"instead of {name}()")
+
+    def trace(self, frame: types.FrameType, event: str, arg: Any) -> Any:
+        if self.where is not None:
+            return None
+        if event == "call":
+            frame.f_trace = self.trace
+            frame.f_trace_lines = False
+            frame.f_trace_opcodes = True
+            self._reach(frame, "begins")
+        elif event == "opcode" and frame.f_lasti not in self._quiet_of(frame.f_code):
+            self._reach(frame, f"at {frame.f_lasti}")
+        return self.trace
+
+    def _quiet_of(self, code: types.CodeType) -> frozenset[int]:
+        """Where in *code* nothing can strike."""
+        found = _quiet.get(code)
+        if found is None:
+            found = _quiet[code] = frozenset(_find_quiet(code))
+        return found
+
+
+_quiet: dict[types.CodeType, frozenset[int]] = {}
+
+
+def _find_quiet(code: types.CodeType) -> Iterator[int]:
+    instructions = [one for one in dis.get_instructions(code) if one.opname not in _PADDING]
+    nones = 0
+    """Constants None in a row, which are what __exit__ gets."""
+    releasing = False
+    for place, this in enumerate(instructions):
+        if this.opname in _QUIET:
+            yield this.offset
+        following = instructions[place + 1].argval if place + 1 < len(instructions) else None
+        if this.opname in ("LOAD_METHOD", "LOAD_ATTR"):  # self.lock.release
+            releasing = this.argval == "release"
+            if releasing or following == "release":
+                yield this.offset
+        elif this.opname == "CALL":
+            if releasing or (nones >= 3 and this.arg == 2):
+                yield this.offset
+            releasing = False
+        nones = nones + 1 if this.opname == "LOAD_CONST" and this.argval is None else 0
+
+
+def strike(
+    operation: Callable[[], object], at: int, error: type[BaseException] = Struck, everywhere: bool = False
+) -> tuple[str | None, BaseException | None]:
+    """Run *operation*, and raise *error* at its point number *at*.
+
+    Args:
+        operation: Runs in this thread.
+        at: Counted from 0.
+        error: What strikes.
+        everywhere: At each instruction that can fail, not only where the interpreter looks for signals.
+
+    Returns:
+        Where it was struck, None if it has fewer points; and what it raised.
+    """
+    striker = _Striker(at, error, everywhere)
+    raised = None
+    try:
+        with _watched(striker):
+            operation()
+    except BaseException as reason:  # looked at by whoever asked
+        raised = reason
+    return striker.where, raised
+
+
+def points(operation: Callable[[], object], everywhere: bool = False) -> int:
+    """How many points *operation* has; it is run once."""
+    striker = _Striker(-1, Struck, everywhere)
+    with _watched(striker):
+        operation()
+    return striker.passed
+
+
+@contextlib.contextmanager
+def _watched(striker: _Striker) -> Iterator[None]:
+    hook = sys.unraisablehook
+    sys.unraisablehook = _let_pass(hook)
+    collects = gc.isenabled()
+    gc.disable()  # where it runs, and what dies there, would differ from run to run
+    if striker.everywhere:
+        sys._getframe().f_trace_opcodes = True  # asks 3.12 for instructions; later it would not listen
+        sys.settrace(striker.trace)
+    sys.setprofile(striker.profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        sys.settrace(None)
+        sys.unraisablehook = hook
+        if collects:
+            gc.enable()
+
+
+def _let_pass(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Of strikes that hit a finalizer or the callback of a weak reference, nobody learns but this hook."""
+
+    def told(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Struck | StruckError):
+            hook(unraisable)
+
+    return told
+
+
+# -- locks
+
+
+def locks_of(*roots: Any) -> list[Any]:
+    """Every lock that *roots* hold, however deep, without what belongs to the interpreter and to other libraries."""
+    seen: set[int] = set()
+    found: list[Any] = []
+    to_see: list[Any] = list(roots)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").partition(".")[0] == "memo":
+            to_see += [value for value in vars(module).values() if _is_ours(value)]
+    while to_see:
+        one = to_see.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Locks):
+            found.append(one)
+        elif isinstance(one, weakref.WeakSet | weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
+            continue  # what is in there is somebody else's
+        elif _is_ours(one):
+            to_see += gc.get_referents(one)
+    return found
+
+
+_LIBRARIES = frozenset({
+    "memo", "builtins", "collections", "functools", "threading", "_thread", "wrapt", "_wrappers", "cachetools",
+})  # fmt: skip
+"""Where the types come from of which the package's structures are made."""
+
+
+def _is_ours(one: Any) -> bool:
+    if isinstance(one, type | types.ModuleType | types.CodeType | types.FrameType | weakref.ref | threading.Thread):
+        return False
+    if isinstance(one, types.FunctionType):
+        return (one.__module__ or "").partition(".")[0] == "memo" or one.__code__.co_filename.startswith("<memo")
+    return type(one).__module__.partition(".")[0] in _LIBRARIES
+
+
+def held_locks(locks: Iterable[Any]) -> list[Any]:
+    """Those of the locks that another thread could not take at once."""
+    held: list[Any] = []
+
+    def try_all() -> None:
+        for lock in locks:
+            if lock.acquire(blocking=False):
+                lock.release()
+            else:
+                held.append(lock)
+
+    thread = threading.Thread(target=try_all)
+    thread.start()
+    thread.join()
+    return held

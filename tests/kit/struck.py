@@ -1,0 +1,228 @@
+"""A decorated function with books, so that after a strike it can be told what is lost, stuck, torn or untold."""
+
+import asyncio
+import functools
+from _thread import RLock
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
+from memo import Registry
+from memo._flight_table import waiting
+from memo._layer import layers_of
+from memo.testing import FakeClock
+
+__all__ = ("Boom", "Subject", "Value", "strike_everywhere")
+
+
+class Boom(Exception):
+    """What a load raises that is told to."""
+
+
+class Value:
+    """A result that is told from every other."""
+
+    __slots__ = ("__weakref__", "arg")
+
+    def __init__(self, arg: Any) -> None:
+        self.arg = arg
+
+    def __repr__(self) -> str:
+        return f"<value of {self.arg!r}>"
+
+
+class Subject:
+    """One decorated function, and a book of what was made, stored and told.
+
+    Args:
+        decorate: Decorates a function; called with it, with options that are to be passed on (``registry``,
+            ``clock``), and with ``on_evict``.
+        is_async: The function is a coroutine function.
+    """
+
+    def __init__(self, decorate: Callable[..., Any], is_async: bool = False) -> None:
+        self.clock = FakeClock()
+        self.registry = Registry()
+        self.is_async = is_async
+        self.made: list[Value] = []
+        self.told: list[tuple[Any, Value, Any]] = []
+        self.failing: set[Any] = set()
+        self.loop = asyncio.new_event_loop() if is_async else None
+        self.function = decorate(self._function(), {"registry": self.registry, "clock": self.clock}, self._on_evict)
+        self.layers = list(layers_of(self.function))
+        self.locks = locks_of(self.function, self.registry, self.clock, *self.layers)
+
+    def _function(self) -> Callable[..., Any]:
+        def load(x: Any) -> Value:
+            return self.make(x)
+
+        async def load_awaited(x: Any) -> Value:
+            await asyncio.sleep(0)
+            return self.make(x)
+
+        return load_awaited if self.is_async else load
+
+    def make(self, x: Any) -> Value:
+        """A value of *x*, entered into the book."""
+        if x in self.failing:
+            raise Boom(x)
+        value = Value(x)
+        self.made.append(value)
+        return value
+
+    def _on_evict(self, key: Any, value: Value, reason: Any) -> None:
+        self.told.append((key, value, reason))
+
+    def run(self, answer: Any) -> Any:
+        """What a call, or an operation that may be awaited, comes to."""
+        return self.loop.run_until_complete(answer) if asyncio.iscoroutine(answer) else answer  # type: ignore[union-attr]
+
+    def call(self, x: Any) -> Any:
+        """Call the function."""
+        return self.run(self.function(x))
+
+    def close(self) -> None:
+        """End its loop."""
+        if self.loop is not None:
+            self.loop.run_until_complete(asyncio.sleep(0))
+            left = asyncio.all_tasks(self.loop)
+            self.loop.close()
+            assert not left, f"tasks are left: {left}"
+
+    # -- what must hold
+
+    def stored(self) -> list[Value]:
+        """The values in the store."""
+        return [
+            entry.value for layer in self.layers if layer.kind == "cache"
+            for entry in list(layer.loads.store.index.values()) if isinstance(entry.value, Value)
+        ]  # fmt: skip
+
+    def check_locks(self) -> None:
+        """No lock of the package is taken."""
+        held = [lock for lock in self.locks if (lock._is_owned() if isinstance(lock, RLock) else lock.locked())]
+        assert not held, f"locks are taken: {held}"
+
+    def settle(self) -> None:
+        """Let the loop end what was under way."""
+        if self.loop is not None:
+            for _ in range(20):
+                self.loop.run_until_complete(asyncio.sleep(0))
+
+    def check_parts(self) -> None:
+        """Every structure is whole, and nothing is thought to run."""
+        assert not waiting, f"threads are thought to wait: {waiting}"
+        for layer in self.layers:
+            if layer.kind == "window":
+                layer.recorder._check()
+                continue
+            if layer.kind == "cache":
+                layer.loads.store._check()
+                assert not layer.loads._jobs, f"background loads are thought to run: {layer.loads._jobs}"
+            flights = layer.flights
+            assert not flights.table, f"flights are left in the table: {flights.table}"
+            c = flights.counters
+            assert c.started == c.completed + c.failed + c.cancelled, (
+                f"flights do not add up: {[(n, getattr(c, n)) for n in type(c).__slots__]}"
+            )
+
+    def check_books(self, before: list[Value]) -> None:
+        """What was stored *before* is stored or was told, once; nothing is both."""
+        told = Counter(id(value) for _, value, _ in self.told)
+        inside = Counter(map(id, self.stored()))
+        for value in self.made:
+            times = told[id(value)] + inside[id(value)]
+            assert times <= 1, f"{value} is stored {inside[id(value)]} times and was told {told[id(value)]} times"
+        lost = [value for value in before if not told[id(value)] + inside[id(value)]]
+        assert not lost, f"left untold: {lost}"
+        for layer in self.layers:
+            if layer.kind == "cache":
+                left = sum(layer.loads.store.evictions().values())
+                assert left == len(self.told), f"{left} values left, {len(self.told)} were told"
+
+    def check_goes_on(self) -> None:
+        """Ordinary calls work and answer right."""
+        self.failing.clear()
+        for x in (0, 1, 2, "another", "another"):
+            answer = self.call(x)
+            assert type(answer) is Value, f"a call answered {answer!r}"
+            assert answer.arg == x, f"a call with {x!r} answered {answer!r}"
+        self.settle()
+        self.check_parts()
+
+
+def strike_everywhere(
+    make: Callable[[], Subject],
+    prepare: Callable[[Subject], object],
+    operation: Callable[[Subject], Any],
+    *,
+    error: type[BaseException] = Struck,
+    everywhere: bool = False,
+    step: int = 1,
+    first: int = 0,
+    check: Callable[[Subject], object] | None = None,
+) -> tuple[int, list[str]]:
+    """Strike *operation* at each of its points, each time on a new subject; how many there were, and what went wrong.
+
+    Args:
+        make: Makes a subject.
+        prepare: What is done to it before.
+        operation: What is struck.
+        error: What strikes.
+        everywhere: See ``strike()``.
+        step: Every so many points alone.
+        first: From this point on.
+        check: Looked at besides.
+    """
+    wrong: list[str] = []
+    at = first
+    subject = make()
+    while True:
+        prepare(subject)
+        before = subject.stored()
+        where, raised = strike(functools.partial(_run, subject, operation), at, error, everywhere)
+        if where is None:
+            subject.close()
+            return at, wrong
+        trouble = _trouble(subject, before, raised, check)
+        if trouble is not None:
+            wrong.append(f"{where} [{at}]: {trouble}")
+        del raised
+        if held_locks(subject.locks):
+            for lock in subject.locks:
+                _force(lock)
+        if trouble is None:
+            subject.close()
+        subject = make()
+        at += step
+
+
+def _run(subject: Subject, operation: Callable[[Subject], Any]) -> None:
+    subject.run(operation(subject))
+
+
+def _force(lock: Any) -> None:
+    while lock._is_owned() if isinstance(lock, RLock) else lock.locked():
+        lock.release()
+
+
+def _trouble(
+    subject: Subject, before: list[Value], raised: BaseException | None, check: Callable[[Subject], object] | None
+) -> str | None:
+    try:
+        subject.check_locks()
+        if raised is not None:
+            assert isinstance(raised, Struck | StruckError | Boom), f"{raised!r} came out"
+        subject.settle()
+        subject.check_locks()
+        subject.check_parts()
+        subject.check_books(before)
+        if check is not None:
+            check(subject)
+        subject.check_goes_on()
+        subject.check_books(before)
+        subject.check_locks()
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return None
