@@ -6,98 +6,31 @@ small immutable scalars, which are made text when somebody looks.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
-from itertools import islice
+from types import WrapperDescriptorType
 from typing import Any, TypeAlias
+
+from memo._short_text import LONGEST, cut, method_of, qualified_name, said, short_text
 
 __all__ = ("BIG", "ITEMS", "LONGEST", "Failure", "KeyText", "failure_text", "label", "short_text", "stored_key")
 
 Failure: TypeAlias = tuple[str | None, str | None]
 """The type's name and the message of an error; None where there was no exception to ask."""
 
-LONGEST = 200  # longest text of a key or a message, in characters
+_CAUSES = 3  # exceptions that are the only argument of another: how many of them are opened
+_args_of = BaseException.__dict__["args"].__get__
+_PLAIN = BaseException.__dict__["__str__"]
+_KEY_ERROR = KeyError.__dict__["__str__"]
+_GROUP = BaseExceptionGroup.__dict__["__str__"]
+_ATOMS = (str, bytes, int, float, bool, type(None))
+
 BIG = 1 << 63  # integers from here on are kept as text
-ITEMS = 8  # elements shown of a container
-_DEPTH = 3  # containers shown within each other
+ITEMS = 8  # longest tuple that is kept as it is
 
 
 class KeyText(str):
     """Text made of a key already; tells it from a key that is a str."""
 
     __slots__ = ()
-
-
-def _cut(text: str) -> str:
-    # Through str itself: a subclass may slice differently, and must not be kept.
-    return str.__getitem__(text, slice(0, LONGEST))
-
-
-def _joined(parts: Iterator[str], total: int) -> str:
-    shown: list[str] = []
-    room = LONGEST
-    for part in islice(parts, ITEMS):
-        shown.append(part)
-        room -= len(part)
-        if room < 0:
-            break
-    if len(shown) < total:
-        shown.append("...")
-    return ", ".join(shown)
-
-
-def _container_text(value: Any, depth: int) -> str:
-    kind = type(value)
-    if depth == 0:
-        return "..."
-    if isinstance(value, dict):
-        pairs = (f"{_repr(key, depth - 1)}: {_repr(item, depth - 1)}" for key, item in value.items())
-        body = "{" + _joined(pairs, len(value)) + "}"
-    else:
-        body = _joined((_repr(item, depth - 1) for item in value), len(value))
-        if isinstance(value, tuple):
-            body = f"({body},)" if len(value) == 1 else f"({body})"
-        elif isinstance(value, set | frozenset):
-            body = "{" + body + "}" if value else ""
-        else:
-            body = f"[{body}]"
-    plain = kind is dict or kind is list or kind is tuple or (kind is set and len(value))
-    return body if plain else f"{kind.__name__}({body})"
-
-
-def _repr(value: Any, depth: int) -> str:
-    kind = type(value)
-    if kind is str or kind is bytes:
-        return _cut(repr(value[:LONGEST]))
-    if kind is int:
-        # Digits of a huge integer take quadratic time, and beyond 4,300 an error.
-        return repr(value) if value.bit_length() < 512 else f"<int of {value.bit_length()} bits>"
-    with suppress(Exception):  # whatever a stranger's __repr__ does, recording goes on
-        if isinstance(value, str | bytes | bytearray) and len(value) > LONGEST:
-            return _cut(f"{kind.__name__}({_plain_slice(value)!r})")
-        if isinstance(value, list | tuple | set | frozenset | dict | deque):
-            built_in = kind in (list, tuple, set, frozenset, dict)
-            if built_in or len(value) > ITEMS:
-                return _cut(_container_text(value, depth))
-        return _cut(repr(value))
-    return _cut(f"<unprintable {kind.__name__}>")
-
-
-def _plain_slice(value: str | bytes | bytearray) -> str | bytes | bytearray:
-    base = str if isinstance(value, str) else bytes if isinstance(value, bytes) else bytearray
-    part: str | bytes | bytearray = base.__getitem__(value, slice(0, LONGEST))  # type: ignore[index]
-    return part
-
-
-def short_text(value: object) -> str:
-    """A `repr` of at most 200 characters that does no harm.
-
-    Long strings and containers are cut before they are made text, so the cost does not grow with their size; a
-    `__repr__` that raises gives "<unprintable Name>". Any other object's own `__repr__` runs in full, once, in
-    the calling thread.
-    """
-    return str(_repr(value, _DEPTH))
 
 
 def stored_key(key: Any) -> object:
@@ -130,15 +63,43 @@ def stored_key(key: Any) -> object:
 
 
 def failure_text(error: BaseException | None) -> Failure:
-    """The type's qualified name and the message of an error."""
-    if error is None:
-        return None, None
+    """The type's qualified name and the message of an error.
+
+    The message is what ``str(error)`` is where that is the builtin exceptions' own: made of the arguments without
+    running their code. A ``__str__`` that is written for an exception does run, once: it is there to be shown, and
+    often all that tells what happened.
+    """
+    return (None, None) if error is None else (qualified_name(type(error)), _message(error, _CAUSES))
+
+
+def _may_be_asked(method: Any, args: tuple[Any, ...]) -> bool:
+    """Whether ``str()`` of an exception with that ``__str__`` runs no code but what was written for the exception."""
+    if type(method) is not WrapperDescriptorType or method.__objclass__.__module__ != "builtins":
+        return True
+    if method is _GROUP:
+        return type(args[0]) is str  # of the others it tells how many they are
+    parts = [part for arg in args for part in (arg if type(arg) is tuple else (arg,))]
+    return all(any(type(part) is kind for kind in _ATOMS) for part in parts)
+
+
+def _message(error: BaseException, depth: int) -> str:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    message = f"<unprintable {kind.__name__}>"
-    with suppress(Exception):  # likewise: the call has its own failure already
-        message = str(error)
-    return _cut(name), _cut(message)
+    method = method_of(kind, "__str__")
+    args: tuple[Any, ...] = _args_of(error)
+    try:
+        if method is _KEY_ERROR and len(args) == 1:
+            return short_text(args[0])
+        if method is not _PLAIN and method is not _KEY_ERROR and _may_be_asked(method, args):
+            return cut(str(error))
+    except Exception:  # whatever a stranger's __str__ does, recording goes on: the call has its own failure already
+        return cut(f"<unprintable {kind.__name__}>")
+    if not args:
+        return ""
+    if len(args) > 1:
+        return short_text(args)
+    if issubclass(type(args[0]), BaseException) and depth > 0:
+        return _message(args[0], depth - 1)
+    return said(args[0])
 
 
 def label(key: object) -> str:

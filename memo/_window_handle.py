@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
-from memo._key_text import KeyText, failure_text, stored_key
+from memo._key_text import KeyText, failure_text, short_text, stored_key
 from memo._recorder import Recorder
 from memo._units import Duration, positive_int, real_number, seconds
 from memo._window_records import Bucket, Event, WindowStats
@@ -133,8 +133,9 @@ class WindowHandle(Generic[P, R_co]):
         Raises:
             TypeError: error is no exception.
         """
-        if not isinstance(error, BaseException):
-            raise TypeError(f"{self._where('record_error')}: error={error!r} is no exception; give the one you caught.")
+        if not issubclass(type(error), BaseException):
+            shown = short_text(error)
+            raise TypeError(f"{self._where('record_error')}: error={shown} is no exception; give the one you caught.")
         name = failure_text(error)[0]
         self._recorder.record_now(error, KeyText(name) if key is None else stored_key(key))
 

@@ -791,10 +791,10 @@ def test_raising_repr_and_str_are_harmless() -> None:
     recorder, clock = make()
     note(recorder, clock, 0.0, "error", Unprintable(), UnprintableError())
     (event,) = recorder.errors()
-    assert event.key == "<unprintable Unprintable>"
+    assert event.key == "<Unprintable>"
     assert event.message == "<unprintable UnprintableError>"
     assert event.error == f"{__name__}.UnprintableError"
-    assert short_text([1, Unprintable()]) == "[1, <unprintable Unprintable>]"
+    assert short_text([1, Unprintable()]) == "[1, <Unprintable>]"
 
 
 @pytest.mark.parametrize(
@@ -836,22 +836,20 @@ def test_long_keys_are_cut(key: object) -> None:
 
 
 def test_a_huge_container_is_not_made_text_whole() -> None:
-    """Only its first elements are asked for their repr."""
-    asked = []
+    """Only its first elements are shown, and none is asked for its repr."""
 
     class Element:
         def __repr__(self) -> str:
-            asked.append(self)
-            return "e"
+            raise AssertionError
 
     class Many(list):  # type: ignore[type-arg]
         pass
 
     elements = [Element() for _ in range(1000)]
     for key in (elements, tuple(elements), set(elements), dict.fromkeys(elements), Many(elements), deque(elements)):
-        asked.clear()
         assert len(short_text(key)) <= 200
-        assert 0 < len(asked) <= 10
+        assert 0 < short_text(key).count("<Element>") <= 10
+        assert "..." in short_text(key)
 
 
 def test_errors_are_their_type_and_a_short_message() -> None:

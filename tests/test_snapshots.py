@@ -339,8 +339,8 @@ circle.append(circle)
         ({Colour.RED: 4, EvictionReason.SIZE: 5}, {"1": 4, "size": 5}),
         (CacheInfo(1, 2, None, 3), [1, 2, None, 3]),
         (CleanupReport(expired=2).total, 2),
-        (Strange(), "<unprintable Strange>"),
-        ({"a": Strange()}, {"a": "<unprintable Strange>"}),
+        (Strange(), "<Strange>"),
+        ({"a": Strange()}, {"a": "<Strange>"}),
     ],
 )  # fmt: skip
 def test_what_becomes_of_values(value: Any, expected: Any) -> None:
