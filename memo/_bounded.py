@@ -12,6 +12,7 @@ from memo._flights import InFlight
 from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
 from memo._layer import FlightLayer, Layer
+from memo._oneshot import OneShot, refuser
 from memo._placement import Decorator, Placement, check_common
 from memo._registry import Registry
 from memo._registry import registry as default_registry
@@ -216,6 +217,7 @@ def bounded(
     copy: str | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -286,6 +288,9 @@ def bounded(
         tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
             names; ``registry.invalidate(tag=...)`` drops every entry that bears one.  If the function raises,
             that is logged to logger "memo", and the result is returned but not stored.
+        one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
+            what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError, nothing is stored.
+            "share": all callers get the same one, for example an ``itertools.cycle`` from which they draw in turn.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; default ``time.monotonic``.
@@ -345,6 +350,7 @@ def bounded(
         dedupe=dedupe,
         timeout_s=timeout_s,
         tags=check_tags(where, tags),
+        refuse=refuser(where, one_shot),
         **late,
     )
 

@@ -48,6 +48,8 @@ class CacheOptions:
     error_s: float
     """Seconds for which a failure is remembered, and between attempts while there is a stale value."""
     tags: Tags
+    refuse: Callable[[str, Any], None]
+    """Raises if a result cannot be remembered, given the function's name and the result."""
 
     @property
     def stale_s(self) -> float:

@@ -40,6 +40,7 @@ from typing import Any
 
 from memo._clock import Clock
 from memo._errors_shared import shared_copy
+from memo._oneshot import refuse_one_shot
 from memo._stats import Flight, InflightStats
 from memo.errors import InflightTimeout
 
@@ -186,6 +187,8 @@ class FlightTable:
         self.timeout_s = timeout_s
         self.lock = lock if lock is not None else threading.RLock()
         self.share = share
+        self.refuse: Callable[[str, Any], None] = refuse_one_shot
+        """Raises if a result, which is given with the function's name, cannot be shared."""
         self.explain: Callable[[Hashable], TypeError | None] | None = None
         """Says why a key cannot be hashed, in terms of the function's parameters."""
         self.table: dict[Hashable, InFlight] = {}

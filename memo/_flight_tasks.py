@@ -30,7 +30,7 @@ from memo._flight_table import (
     lay_to_rest,
     remove_waiter,
 )
-from memo._oneshot import PLAIN, refuse_one_shot
+from memo._oneshot import PLAIN
 
 __all__ = ("Role", "TaskFlights", "outside_work")
 
@@ -249,7 +249,7 @@ class TaskFlights(FlightTable):
                 flight.tags = self.tags_of(*args, **kwargs)
             value = await self.call(*args, **kwargs)
             if type(value) not in PLAIN:
-                refuse_one_shot(self.name, value)
+                self.refuse(self.name, value)
         except Exception as error:
             self.counters.failed += 1
             given_up = flight.state is ABANDONED

@@ -23,7 +23,7 @@ from memo._flight_table import (
     waiting,
     wake_all,
 )
-from memo._oneshot import PLAIN, refuse_one_shot
+from memo._oneshot import PLAIN
 from memo._real_time import real
 
 __all__ = ("ThreadFlights",)
@@ -121,7 +121,7 @@ class ThreadFlights(FlightTable):
     def finish(self, mine: InFlight, value: Any) -> Any:
         """End the flight that the caller led; returns what it is to get of *value*."""
         if type(value) not in PLAIN:
-            refuse_one_shot(self.name, value)
+            self.refuse(self.name, value)
         with self.lock:
             self.counters.completed += 1
             self._take_out(mine)

@@ -9,7 +9,7 @@ from memo._decorated import Decorated
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
 from memo._layer import FlightLayer, Layer
-from memo._oneshot import PLAIN, refuse_one_shot
+from memo._oneshot import PLAIN, OneShot, refuser
 from memo._placement import Decorator, P, Placement, R, check_common
 from memo._registry import Registry
 from memo._tags import Tags, TagsOption, check_tags
@@ -33,8 +33,10 @@ class _InflightLayer(FlightLayer):
         clock: Callable[[], float] | None,
         takes_instance: bool | None,
         tags: Tags,
+        refuse: Callable[[str, Any], None],
     ) -> None:
         self.timeout_s = timeout_s
+        self._refuse = refuse
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
         if tags.function is not None:
             self.flights.tags_of = self.tags_of
@@ -42,6 +44,7 @@ class _InflightLayer(FlightLayer):
 
     def prepare(self) -> None:
         self.flights = Flights(self.shape.qualname, self.shape.function, self.clock, self.timeout_s)
+        self.flights.refuse = self._refuse
 
     def internals(self) -> dict[str, Any]:
         flights = self.flights
@@ -58,7 +61,7 @@ class _InflightLayer(FlightLayer):
             "RUNNING": RUNNING,
             "RETURNED": RETURNED,
             "PLAIN": PLAIN,
-            "refuse_one_shot": refuse_one_shot,
+            "refuse": flights.refuse,
             "name": flights.name,
             "AttributeError": AttributeError,
             "failed": flights.failed,
@@ -112,7 +115,7 @@ try:
 <tags>
     $result = $function(<pass>)
     if $type($result) not in $PLAIN:
-        $refuse_one_shot($name, $result)
+        $refuse($name, $result)
     try:
         del $flight.current
     except $AttributeError:
@@ -150,6 +153,7 @@ def dedupe_inflight(
     ignore: Iterable[str] = (),
     typed: bool = False,
     tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -163,6 +167,7 @@ def dedupe_inflight(
     ignore: Iterable[str] = (),
     typed: bool = False,
     tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -197,6 +202,9 @@ def dedupe_inflight(
         typed: Arguments of different types have different keys.
         tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
             names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
+        one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
+            what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError.  "share": all callers
+            who waited get the same one, for example to draw from it in turn.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; measures the age of a running call.
@@ -218,9 +226,10 @@ def dedupe_inflight(
     keys = check_key_options(where, key, ignore, typed)
     check_common(where, name, registry, clock)
     found_tags = check_tags(where, tags)
+    refuse = refuser(where, one_shot)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags)
+        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse)
 
     decorator = Decorator(Placement(where, make, name, registry))
     if function is None:

@@ -16,7 +16,7 @@ from memo._cache_options import CacheOptions
 from memo._clock import Clock
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._instances import InstanceRef, belongs_to
-from memo._oneshot import PLAIN, refuse_one_shot
+from memo._oneshot import PLAIN
 from memo._pace import Pace
 from memo._sizes import sizeof
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
@@ -42,6 +42,7 @@ class Loads(Flights):
         )
         super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
         self.options = options
+        self.refuse = options.refuse
         self.index = self.store.index
         self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
         self._simple = not options.jitter and not options.rich and all(
@@ -76,7 +77,7 @@ class Loads(Flights):
 
     def finish(self, mine: InFlight, value: Any) -> Any:
         if type(value) not in PLAIN:
-            refuse_one_shot(self.name, value)
+            self.refuse(self.name, value)
         self.landed(mine, value)
         copy = self.options.copy
         return value if copy is None else copy(value)
@@ -84,7 +85,7 @@ class Loads(Flights):
     def finish_lean(self, mine: InFlight, value: Any) -> Any:
         """``finish`` without detours, for a ``lean`` store: on the path of every miss."""
         if type(value) not in PLAIN:
-            refuse_one_shot(self.name, value)
+            self.refuse(self.name, value)
         now = self.clock.read()
         entry: Any = Entry()
         entry.value = value

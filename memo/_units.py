@@ -98,10 +98,11 @@ def real_number(value: Any) -> int | float | None:
     except Exception:  # whatever stands in for it there
         if not isinstance(value, numbers.Real) and not _is_of("decimal", "Decimal", value):
             return None
+    number: Any = value
     try:
-        return float(value)
+        return float(number)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if number > 0 else -math.inf
     except ValueError:  # a signalling NaN
         return math.nan
 

@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "_stores": {"_instances", "_policies", "_stats", "_walks"},
     "_janitor": {"_callers", "_clock", "_real_time", "_stats", "_units"},
     "_calls": {"_instances", "errors"},
-    "_flight_table": {"_clock", "_errors_shared", "_stats", "errors"},
+    "_flight_table": {"_clock", "_errors_shared", "_oneshot", "_stats", "errors"},
     "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time"},
     "_flight_tasks": {"_clock", "_flight_table", "_oneshot"},
     "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
