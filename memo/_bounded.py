@@ -357,4 +357,4 @@ def bounded(
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _BoundedLayer(function, options, keys, clock, takes_instance)
 
-    return Decorator(Placement(where, make, name, registry))
+    return Decorator(Placement(where, make, name, registry), bounded, locals())

@@ -11,8 +11,8 @@ from memo._instances import Instances
 from memo._pace import in_slices
 from memo._stats import CacheStats, EntryInfo
 from memo._stores import AnyCache
-from memo._units import Duration, byte_size, positive_int, seconds
-from memo._within import Within
+from memo._units import Duration, byte_size, counted, positive_int, seconds
+from memo._within import Within, missing
 
 if TYPE_CHECKING:
     from memo._dump import Path
@@ -63,8 +63,8 @@ class CacheHandle(Generic[P, R_co]):
             return None
         return self._instances.token(self._prefix[0])
 
-    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Answer a call as the decorated function does: the counterpart of ``within()`` and ``fresh()``."""
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
         return self._generated.wrapper(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
 
     def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
@@ -79,7 +79,7 @@ class CacheHandle(Generic[P, R_co]):
         return answer(key, ((*self._prefix, *args), kwargs))  # type: ignore[no-any-return]
 
     def within(self, span: Duration, /) -> Within[P, R_co]:
-        """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").get("alice")``.
+        """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
 
         Args:
             span: The most to wait: seconds, a timedelta, or text such as "50ms".  Real time; a clock that is
@@ -96,7 +96,7 @@ class CacheHandle(Generic[P, R_co]):
         """Drop the entry of one call and fence the load of it that may be running.
 
         Returns:
-            Whether there was a live entry.
+            Whether there was a live entry, or a failure that is remembered.
         """
         key = self._key(args, kwargs)
         with self._fencing(args, kwargs):
@@ -320,14 +320,33 @@ class CacheHandle(Generic[P, R_co]):
         """The cachetools cache.  Read it only: its values are entries, and it is guarded by a lock."""
         return self._loads.store.cache
 
+    def __contains__(self, call: object) -> bool:
+        """Whether there is a live value for a call, without counting as a hit: whether ``entry()`` finds one.
+
+        The call is told by its arguments as in ``put_many()``: ``"alice" in f.cache``; of a function that takes more
+        than one argument by position (or none) by a tuple, ``("alice", "en") in f.cache``.  Where ``key=`` makes the
+        keys, this asks it.  Remembered failures are no values.
+
+        Raises:
+            TypeError: The arguments do not fit the function, or cannot be hashed.
+        """
+        spread = self._generated.spreads(len(self._prefix)) and isinstance(call, tuple)
+        args: Any = call if spread else (call,)
+        return self._loads.info(self._key(args, {})) is not None
+
     def __len__(self) -> int:
         return len(self._loads.live(self._scope()))
 
     def __bool__(self) -> bool:
         return True
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise missing(self, name)
+
     def __iter__(self) -> Iterator[Any]:
         return iter([key for key, _ in self.items()])
 
     def __repr__(self) -> str:
-        return f"<cache of {self._name()}: {len(self)} entries>"
+        return f"<cache of {self._name()}: {counted(len(self), 'entry', 'entries')}>"

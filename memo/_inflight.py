@@ -231,7 +231,7 @@ def dedupe_inflight(
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse)
 
-    decorator = Decorator(Placement(where, make, name, registry))
+    decorator = Decorator(Placement(where, make, name, registry), dedupe_inflight, locals())
     if function is None:
         return decorator
     if not callable(function) and not isinstance(function, property | classmethod | staticmethod):

@@ -281,7 +281,7 @@ class Loads(Flights):
     def invalidate(self, key: Hashable) -> bool:
         gone = self.store.change(self._invalidate, key, self.clock.read())
         self.report(gone)
-        return _count(gone, EvictionReason.INVALIDATED) > 0
+        return any(why is EvictionReason.INVALIDATED for _, _, why in gone)  # a remembered failure too
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
         self._fence(scope)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
 from memo._decorated import (
@@ -16,6 +16,7 @@ from memo._decorated import (
     StaticFunction,
     UnplacedFunction,
 )
+from memo._key_text import short_text
 from memo._layer import Layer, layer_of, layers_of
 from memo._origins import Origin
 from memo._registry import Registry, registry
@@ -164,10 +165,33 @@ def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:
 
 
 class Decorator:
-    """What ``bounded(...)`` and its siblings return: decorates a function in any placement."""
+    """What ``bounded(...)`` and its siblings return: decorates a function in any placement.
 
-    def __init__(self, placement: Placement) -> None:
+    Args:
+        placement: Puts the layer on a function.
+        made_by: The decorator that was called.
+        given: Its options, also those at their default; what else there is in it does not matter.
+    """
+
+    def __init__(self, placement: Placement, made_by: Callable[..., Any], given: Mapping[str, Any]) -> None:
         self._placement = placement
+        self._made_by = made_by
+        self._given = given
+
+    def __repr__(self) -> str:
+        """The call that made it, without what was left at its default."""
+        defaults: Any = getattr(self._made_by, "__kwdefaults__", None) or {}
+        given = {
+            parameter.name: self._given[parameter.name]
+            for parameter in inspect.signature(self._made_by).parameters.values()
+            if parameter.kind is not parameter.POSITIONAL_ONLY
+        }
+        told = [
+            f"{option}={short_text(value)}"
+            for option, value in given.items()
+            if option not in defaults or value is not defaults[option]
+        ]
+        return f"{self._made_by.__name__}({', '.join(told)})"
 
     @overload
     def __call__(self, function: "staticmethod[P, R]", /) -> Bound[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]

@@ -17,7 +17,7 @@ from memo._names import Names
 from memo._origins import Origin
 from memo._records import Part, Record, record_of
 from memo._stats import CleanupReport
-from memo._units import Duration, positive_int, seconds
+from memo._units import Duration, counted, positive_int, seconds
 from memo._views import View
 from memo._window_handle import WindowHandle
 
@@ -201,11 +201,11 @@ class Registry(View):
         pool = self.pool
         threads = ""
         if pool.threads or pool.configured:
-            threads = f"refresh threads: {pool.busy} busy, {pool.queued} loads waiting, at most {pool.most}"
+            threads = f"refresh threads: {pool.busy} busy, {counted(pool.queued, 'load')} waiting, at most {pool.most}"
         return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads)))
 
     def __repr__(self) -> str:
-        return f"<registry of {len(self)} functions>"
+        return f"<registry of {counted(len(self), 'function')}>"
 
 
 # A fork copies a lock that another thread holds, and nobody in the child would release it.  So the forking

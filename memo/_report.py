@@ -21,7 +21,7 @@ from memo._peek import UNKNOWN
 from memo._sizes import reachable, sizeof
 from memo._snapshots import Frozen, FrozenDict, freeze_fields
 from memo._table import aligned, html_rows
-from memo._units import format_bytes, format_seconds
+from memo._units import counted, format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from memo._cache import CacheHandle
@@ -144,8 +144,8 @@ class LeakReport(Frozen):
     def _title(self) -> str:
         stores, findings = len(self.stores), len(self.findings)
         return (
-            f"{stores} {'store' if stores == 1 else 'stores'}, {format_bytes(self.bytes)} in values, "
-            f"{findings or 'no'} {'finding' if findings == 1 else 'findings'}"
+            f"{counted(stores, 'store')}, {format_bytes(self.bytes)} in values, "
+            f"{counted(findings, 'finding') if findings else 'no findings'}"
         )
 
     def _note(self) -> str:
@@ -442,7 +442,7 @@ def _unmeasured(store: StoreReport) -> Iterable[Finding]:
         yield Finding(
             store.name,
             "low",
-            f"{store.unmeasured} of {store.measured + store.unmeasured} values could not be measured.",
+            f"{store.unmeasured} of {counted(store.measured + store.unmeasured, 'value')} could not be measured.",
             "See the log of logger 'memo' for why, and take the bytes for a guess.",
         )
 
@@ -452,7 +452,7 @@ def _sample_note(store: StoreReport) -> str:
 
 
 def _expired(count: int) -> str:
-    return "1 entry is kept" if count == 1 else f"{count} entries are kept"
+    return f"{counted(count, 'entry', 'entries')} {'is' if count == 1 else 'are'} kept"
 
 
 def _grows(cache: Any) -> bool:

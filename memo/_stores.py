@@ -528,7 +528,7 @@ class Store:
             self._untag(key, entry)
             if entry.failure:
                 self.retired_error_hits += entry.hits
-                gone.append((key, entry.value, reason))
+                gone.append((key, entry.value, EvictionReason.EXPIRED if self.past_life(entry, now) else reason))
                 return
         if by is not None and by.value is entry.value:
             return  # the identical object put again has not left

@@ -6,6 +6,7 @@ covers is asked of the view of the registry that turned it.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
@@ -39,16 +40,22 @@ class SwitchedOff:
     Args:
         view: The functions.
         watch: Told 1 when the block begins and -1 when it ends.
+        complaint: What is wrong with the choice of functions when the block begins; empty if nothing is.
     """
 
-    def __init__(self, view: Covers, watch: Callable[[int], object]) -> None:
+    def __init__(
+        self, view: Covers, watch: Callable[[int], object], complaint: Callable[[], str] = lambda: ""
+    ) -> None:
         self._view = view
+        self._complaint = complaint
         self._watch = watch
         self._mark: _Mark | None = None
 
     def __enter__(self) -> None:
         if self._mark is not None:
             raise RuntimeError("disabled(): this block was entered before; call disabled() again for another.")
+        if complaint := self._complaint():
+            warnings.warn(f"disabled(): {complaint}", UserWarning, stacklevel=2)
         self._mark = _Mark(self._view)
         self._watch(1)
         _off.set((*_off.get(), self._mark))
@@ -63,6 +70,14 @@ class SwitchedOff:
         # not reset(): the end may come in another context than the beginning, as in an async fixture
         _off.set(tuple(other for other in _off.get() if other.covers is not _nothing))
         self._watch(-1)
+
+    def __repr__(self) -> str:
+        state = "off now"
+        if self._mark is None:
+            state = "not entered"
+        elif self._mark.covers is _nothing:
+            state = "on again"
+        return f"<disabled() of {self._view!r}: {state}>"
 
 
 class _Mark:

@@ -8,7 +8,16 @@ import sys
 from datetime import timedelta
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias
 
-__all__ = ("Duration", "byte_size", "format_bytes", "format_seconds", "positive_int", "real_number", "seconds")
+__all__ = (
+    "Duration",
+    "byte_size",
+    "counted",
+    "format_bytes",
+    "format_seconds",
+    "positive_int",
+    "real_number",
+    "seconds",
+)
 
 Duration: TypeAlias = int | float | str | timedelta | SupportsIndex | SupportsFloat
 """A length of time: seconds (any real number), a timedelta, or text such as "24h"."""
@@ -311,6 +320,17 @@ def format_seconds(s: float) -> str:
 def _two_units(count: int, per: int, large: str, small: str) -> str:
     whole, rest = divmod(count, per)
     return f"{whole}{large} {rest}{small}" if rest else f"{whole}{large}"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 entry", "2 entries".
+
+    Args:
+        number: How many.
+        one: The noun of one.
+        many: That of several; None: with an s.
+    """
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
 def format_bytes(n: int) -> str:

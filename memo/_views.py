@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from memo._adopted import find_adopted
 from memo._cleanup import sweep
+from memo._closest import did_you_mean
 from memo._records import FunctionStats, Record, record_of
 from memo._report import LeakReport, report_on
 from memo._stats import CleanupReport
 from memo._switch import SwitchedOff
 from memo._table import html_table, text_table
 from memo._tags import check_tag
+from memo._units import counted
 
 if TYPE_CHECKING:
     from memo._registry import Registry
@@ -47,7 +49,10 @@ class View:
         """
         record = self._find(function)
         if record is None:
-            raise KeyError(f"{function!r} is not in this registry; it has {len(self)} functions: list(registry)")
+            records = self._records()
+            hint = did_you_mean(function, [one.name for one in records]) if isinstance(function, str) else ""
+            hint = hint or f"; it has {counted(len(records), 'function')}: list(registry)"
+            raise KeyError(f"{function!r} is not in this registry{hint}")
         return record
 
     def _find(self, function: object) -> Record | None:
@@ -142,7 +147,8 @@ class View:
         thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
         threads and tasks go on as before.  With the block it ends for all of them, also for tasks that outlive it.
         (A context variable carries it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the environment
-        before decorating.
+        before decorating.  A pattern that matches nothing as the block is entered is warned about (UserWarning), with
+        the names that it is like; it holds for functions that come later all the same.
 
         Args:
             pattern: Which functions, as for ``select()``; None: all of these.
@@ -151,7 +157,12 @@ class View:
             TypeError: pattern is no text.
             ValueError: pattern is empty.
         """
-        return SwitchedOff(self if pattern is None else self.select(pattern), self._home().watch_switch)
+        view = self if pattern is None else self.select(pattern)
+        return SwitchedOff(view, self._home().watch_switch, view._if_empty)
+
+    def _if_empty(self) -> str:
+        """What to say if a pattern matches nothing now; empty if it does, or there is none."""
+        return ""
 
     def __str__(self) -> str:
         return text_table(self.stats().values(), self._sparklines(), self._note())
@@ -192,7 +203,23 @@ class Selection(View):
 
     def __repr__(self) -> str:
         asked = [f"{name}={value!r}" for name, value in (("pattern", self._pattern), ("tag", self._tag)) if value]
-        return f"<{len(self)} functions of {self._of!r} with {', '.join(asked) or 'any name'}>"
+        found = counted(len(self), "function")
+        return f"<{found} of {self._of!r} with {', '.join(asked) or 'any name'}{self._hint()}>"
+
+    def _if_empty(self) -> str:
+        if self._records():
+            return ""
+        asked = [f"is called {self._pattern!r}"] if self._pattern else []
+        asked += [f"bears the tag {self._tag!r}"] if self._tag else []
+        if not asked:
+            return self._of._if_empty()
+        return f"no function {' and '.join(asked)} now{self._hint() or '; list(registry) shows what there is.'}"
+
+    def _hint(self) -> str:
+        """The names that a pattern which matches nothing is like."""
+        if self._pattern is None or self._records():
+            return ""
+        return did_you_mean(self._pattern, [record.name for record in self._of._records()])
 
 
 def _adopted_among(records: list[Record], function: object) -> Record | None:

@@ -226,7 +226,7 @@ def sliding_window(
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _WindowLayer(function, span_s, max_events, types, keys, clock, takes_instance, found_tags)
 
-    return Decorator(Placement(where, make, name, registry))
+    return Decorator(Placement(where, make, name, registry), sliding_window, locals())
 
 
 def _check_only(only: Any) -> tuple[type[Exception], ...] | None:

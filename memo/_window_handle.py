@@ -5,7 +5,7 @@ from typing import Generic, ParamSpec, TypeVar
 
 from memo._key_text import KeyText, failure_text, short_text, stored_key
 from memo._recorder import Recorder
-from memo._units import Duration, positive_int, real_number, seconds
+from memo._units import Duration, counted, positive_int, real_number, seconds
 from memo._window_records import Bucket, Event, WindowStats
 
 __all__ = ("WindowHandle",)
@@ -158,4 +158,4 @@ class WindowHandle(Generic[P, R_co]):
         return True
 
     def __repr__(self) -> str:
-        return f"<window of {self._name()}: {len(self)} calls kept>"
+        return f"<window of {self._name()}: {counted(len(self), 'call')} kept>"

@@ -1,11 +1,11 @@
 """A caller's own terms: how long to wait."""
 
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from memo._calls import Generated
 from memo._freshness import FreshLoads
 
-__all__ = ("Within",)
+__all__ = ("Within", "missing")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -27,7 +27,7 @@ class Within(Generic[P, R_co]):
         self._prefix = prefix
         self._seconds = seconds
 
-    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call in time: with a fresh value, else with a stale one that the options allow.
 
         Raises:
@@ -37,7 +37,7 @@ class Within(Generic[P, R_co]):
         return self._call(args, kwargs, stale=True)
 
     def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Answer a call in time, with a fresh value.  Raises as ``get()`` does."""
+        """Answer a call in time, with a fresh value.  Raises as ``call()`` does."""
         return self._call(args, kwargs, stale=False)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, stale: bool) -> R_co:
@@ -46,5 +46,23 @@ class Within(Generic[P, R_co]):
         answer: Any = loads.call_within_awaited if self._generated.shape.is_async else loads.call_within
         return answer(key, ((*self._prefix, *args), kwargs), self._seconds, stale)  # type: ignore[no-any-return]
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise missing(self, name)
+
     def __repr__(self) -> str:
         return f"<calls of {self._loads.name} within {self._seconds:g} s>"
+
+
+
+def missing(handle: Any, name: str) -> AttributeError:
+    """The error for an attribute that *handle* does not have."""
+    if name == "get":
+        text = (
+            "get() would load where that of a dictionary does not, so it is called otherwise here; write call() to "
+            "answer a call and load if need be, or f.cache.entry() for a look at what is there."
+        )
+    else:
+        text = f"{type(handle).__name__!r} object has no attribute {name!r}"
+    return AttributeError(text, name=name, obj=handle)

@@ -18,7 +18,7 @@ from memo._clock import default_clock, exchange_default
 from memo._layer import Layer
 from memo._records import Record, record_of
 from memo._registry import registry
-from memo._units import seconds
+from memo._units import counted, seconds
 from memo._views import View
 
 __all__ = ("FakeClock", "isolated")
@@ -62,6 +62,9 @@ class FakeClock:
     def __call__(self) -> float:
         """The time in seconds."""
         return self._now
+
+    def __repr__(self) -> str:
+        return f"<FakeClock at {self._now:g} s{', installed' if self in _installed else ''}>"
 
     def install(self) -> Self:
         """Drive every function that was given no clock, also those decorated from now on, until uninstalled.
@@ -200,6 +203,11 @@ class _Isolation(AbstractContextManager[None]):
         self._views = views
         self._records = records
         self._asides: list[weakref.WeakKeyDictionary[Layer, Any]] = []
+
+    def __repr__(self) -> str:
+        subjects = ", ".join([*map(repr, self._views), *(repr(record) for record in self._records)])
+        state = f", entered {counted(len(self._asides), 'time')}" if self._asides else ""
+        return f"<isolated({subjects}){state}>"
 
     def _layers(self) -> Iterator[Layer]:
         for record in itertools.chain(self._records, *self._views):

@@ -742,13 +742,13 @@ def test_without_a_stale_value_soft_timeout_does_nothing(make: Make) -> None:
 def test_within_gives_a_value_that_comes_in_time(make_everywhere: Make) -> None:
     """On functions without any stale option: a miss, a hit, and a value that comes late for this caller alone."""
     s = make_everywhere(ttl=TTL)
-    assert s.run(lambda: s.cache.within(7).get("a")) == "a1"
-    assert s.run(lambda: s.cache.within(7).get(name="a")) == "a1"
+    assert s.run(lambda: s.cache.within(7).call("a")) == "a1"
+    assert s.run(lambda: s.cache.within(7).call(name="a")) == "a1"
     assert s() == "a1"
     assert s.counts == (2, 1, 0, 0, 0)
     s.clock.advance(TTL)
     gate = s.hold()
-    hasty = s.begin(lambda: s.cache.within("7s").get("a"))
+    hasty = s.begin(lambda: s.cache.within("7s").call("a"))
     s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
     patient = s.begin()
     s.until(lambda: sum(flight.waiters for flight in s.cache.inflight.pending()) == 1)
@@ -764,12 +764,12 @@ def test_within_gives_a_value_that_comes_in_time(make_everywhere: Make) -> None:
 
 
 def test_within_answers_stale_where_that_is_allowed(make: Make) -> None:
-    """Time over: get() answers stale inside stale_if_error, fresh() raises there too."""
+    """Time over: call() answers stale inside stale_if_error, fresh() raises there too."""
     s = make(**SIE)
     s()
     s.clock.advance(TTL)
     gate = s.hold()
-    stale = s.begin(lambda: s.cache.within(7).get("a"))
+    stale = s.begin(lambda: s.cache.within(7).call("a"))
     fresh = s.begin(lambda: s.cache.within(7).fresh("a"))
     s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 2)
     s.clock.advance(7)
@@ -782,12 +782,12 @@ def test_within_answers_stale_where_that_is_allowed(make: Make) -> None:
 
 
 def test_within_answers_at_once_inside_stale_while_revalidate(make: Make) -> None:
-    """get() begins the background load and does not wait; fresh() waits for it."""
+    """call() begins the background load and does not wait; fresh() waits for it."""
     s = make(**SWR)
     s()
     s.clock.advance(TTL)
     gate = s.hold()
-    assert s.run(lambda: s.cache.within(7).get("a")) == "a1"
+    assert s.run(lambda: s.cache.within(7).call("a")) == "a1"
     fresh = s.begin(lambda: s.cache.within(7).fresh("a"))
     s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
     gate.open()
@@ -800,7 +800,7 @@ def test_a_value_that_was_put_meanwhile_answers_when_the_time_is_over(make: Make
     """It counts as a hit; the load that it overtook is fenced."""
     s = make(ttl=TTL)
     gate = s.hold()
-    call = s.begin(lambda: s.cache.within(7).get("a"))
+    call = s.begin(lambda: s.cache.within(7).call("a"))
     s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
     s.cache.put("put", "a")
     s.clock.advance(7)
@@ -829,10 +829,10 @@ def test_fresh_accepts_no_stale_value(make_everywhere: Make) -> None:
 def test_get_is_a_plain_call(make_everywhere: Make) -> None:
     """It answers and counts as the decorated function does."""
     s = make_everywhere(**SWR)
-    assert s.run(lambda: s.cache.get("a")) == "a1"
+    assert s.run(lambda: s.cache.call("a")) == "a1"
     assert s() == "a1"
     s.clock.advance(TTL)
-    assert s.run(lambda: s.cache.get(name="a")) == "a1"
+    assert s.run(lambda: s.cache.call(name="a")) == "a1"
     s.settle()
     assert s.counts == (1, 1, 0, 1, 0)
 
@@ -844,7 +844,7 @@ def test_a_failure_within_the_time_is_raised(make: Make) -> None:
     for _ in range(20):
         s.body.error = LookupError("down")
         with pytest.raises(LookupError, match="down") as caught:
-            s.run(lambda: s.cache.within(7).get("a"))
+            s.run(lambda: s.cache.within(7).call("a"))
         depths.add(depth_of(caught.value))
         assert "raise self.error" in "".join(traceback.format_exception(caught.value))
     assert len(depths) == 1
@@ -860,7 +860,7 @@ def test_within_goes_straight_to_a_function_that_is_switched_off(make: Make) -> 
         with s.registry.disabled():
             return await call()
 
-    for call in (lambda: s.cache.within(7).get("a"), lambda: s.cache.fresh("a"), lambda: s.cache.get("a")):
+    for call in (lambda: s.cache.within(7).call("a"), lambda: s.cache.fresh("a"), lambda: s.cache.call("a")):
         if s.is_async:
             s.run(lambda call=call: off(call))
         else:
@@ -934,7 +934,10 @@ def test_only_named_failures_are_remembered(make: Make) -> None:
 
 
 def test_a_remembered_failure_is_no_entry(make: Make) -> None:
-    """Neither items(), len(), entry(), iteration, on_evict nor the numbers that operations return tell of it."""
+    """Neither items(), len(), entry(), iteration, on_evict nor the numbers that operations return tell of it.
+
+    That ``invalidate()`` dropped it is no number, and is said.
+    """
     gone: list[Any] = []
     s = make(**ERRORS, max=2, on_evict=lambda *what: gone.append(what))
     s.body.error = LookupError()
@@ -946,6 +949,7 @@ def test_a_remembered_failure_is_no_entry(make: Make) -> None:
     fail()
     assert (s.cache.items(), len(s.cache), list(s.cache), s.cache.entry("a")) == ([], 0, [], None)
     assert s.cache.stats().size == 1
+    assert s.cache.invalidate("a") is True
     assert s.cache.invalidate("a") is False
     fail()
     assert len(s.body.calls) == 2
@@ -1316,7 +1320,7 @@ def test_copies_are_handed_out_of_stale_values_too(make: Make) -> None:
     s()[1].append("soft")
     assert s() == ["a", [3]]
     s.clock.advance(TTL + 25)
-    s.run(lambda: s.cache.within(7).get("a"))[1].append("within")
+    s.run(lambda: s.cache.within(7).call("a"))[1].append("within")
     assert s() == ["a", [4]]
 
 
@@ -1444,7 +1448,7 @@ def test_every_call_raises_exactly_one_counter(make: Make, seed: int) -> None:
                 s.cache.put("put", name)
             elif act == 3:
                 calls += 1
-                s.run(lambda: s.cache.within(7).get(name))  # noqa: B023
+                s.run(lambda: s.cache.within(7).call(name))  # noqa: B023
             elif act == 4:
                 calls += 1
                 s.run(lambda: s.cache.fresh(name))  # noqa: B023

@@ -15,6 +15,7 @@ PATHS = sorted(PACKAGE.rglob("*.py"))
 # What a module may import from this package; one that is not listed may import any, in one direction.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "_closest": set(),
     "_origins": set(),
     "_names": {"_origins"},
     "_snapshots": {"_key_text", "_units"},
@@ -78,14 +79,16 @@ ALLOWED: dict[str, set[str]] = {
         "_adopted", "_cache", "_cleanup", "_inflight_handle", "_names", "_origins", "_snapshots", "_stats", "_tags",
         "_window_handle", "_window_records",
     },
-    "_views": {"_adopted", "_cleanup", "_records", "_report", "_stats", "_switch", "_table", "_tags"},
+    "_views": {
+        "_adopted", "_cleanup", "_closest", "_records", "_report", "_stats", "_switch", "_table", "_tags", "_units",
+    },
     "_registry": {
         "_adopted", "_background", "_cache", "_cleanup", "_inflight_handle", "_janitor", "_names", "_origins",
         "_records", "_stats", "_units", "_views", "_window_handle",
     },
     "_layer": {"_calls", "_clock", "_flights", "_instances", "_records", "_sizes", "_switch", "_tags"},
     "_decorated": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
-    "_placement": {"_decorated", "_layer", "_origins", "_registry"},
+    "_placement": {"_decorated", "_key_text", "_layer", "_origins", "_registry"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.

@@ -236,7 +236,7 @@ def test_a_limit_of_the_callers_own_is_a_bound(worker: Worker) -> None:
     async def main() -> None:
         worker.begin(lambda: f(1))
         with pytest.raises(InflightTimeout):
-            f.cache.within("10ms").get(1)
+            f.cache.within("10ms").call(1)
 
     asyncio.run(main())
     worker.end()

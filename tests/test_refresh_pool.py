@@ -275,9 +275,9 @@ def test_a_limited_caller_gets_the_thread_that_becomes_free(gates: Gates) -> Non
     def other(x: int) -> int:
         return x
 
-    hung = Running(lambda: hanging.cache.within(LIMIT_S).get(1))
+    hung = Running(lambda: hanging.cache.within(LIMIT_S).call(1))
     until(lambda: gates.running == 1)
-    assert other.cache.within(LIMIT_S).get(2) == 2
+    assert other.cache.within(LIMIT_S).call(2) == 2
     assert isinstance(hung.error(), InflightTimeout)
 
 
@@ -303,7 +303,7 @@ def test_many_hung_loads_without_timeout_never_block_plain_calls(gates: Gates) -
     assert here.pool.queued == 48
     assert [hanging(x) for x in range(50, 60)] == list(range(50, 60))
     with pytest.raises(InflightTimeout):
-        hanging.cache.within(0.01).get(77)
+        hanging.cache.within(0.01).call(77)
     assert hanging(77) == 77
     clock.advance(19)
     assert [hanging(x) for x in range(2, 50)] == list(range(2, 50))  # 0 and 1 are those that hang
@@ -321,9 +321,9 @@ def test_a_load_in_the_pool_may_wait_for_another() -> None:
 
     @bounded(max=8, registry=here)
     def outer(x: int) -> int:
-        return inner.cache.within(LIMIT_S).get(x)
+        return inner.cache.within(LIMIT_S).call(x)
 
-    assert outer.cache.within(LIMIT_S).get(1) == 2
+    assert outer.cache.within(LIMIT_S).call(1) == 2
     until(lambda: not here.pool.busy)
     done = threading.Event()
     here.pool.submit(done.set, None)
@@ -340,7 +340,7 @@ def test_a_limited_caller_gives_up_a_load_past_its_timeout(gates: Gates, caplog:
         gates.hang()
         return x
 
-    call = Running(lambda: fetch.cache.within(LIMIT_S).get(1))
+    call = Running(lambda: fetch.cache.within(LIMIT_S).call(1))
     until(lambda: gates.running == 1 and clock.waiting() == 1)
     with caplog.at_level(logging.WARNING, "memo"):
         clock.advance(3)
@@ -380,7 +380,7 @@ def test_too_many_loads_are_refused(gates: Gates, monkeypatch: pytest.MonkeyPatc
     assert "no thread is free" in caplog.records[0].getMessage()
     assert here.pool.queued == 2
     with pytest.raises(InflightTimeout, match="no result within"):
-        fetch.cache.within(LIMIT_S).get(99)
+        fetch.cache.within(LIMIT_S).call(99)
     held[0] = False
     gates.opened.set()
     until(lambda: not (here.pool.busy or here.pool.queued))
@@ -413,7 +413,7 @@ def test_a_thread_that_cannot_be_started_is_no_failure(monkeypatch: pytest.Monke
         clock.advance(5)
         assert fetch(1) == 1000
         with pytest.raises(InflightTimeout):
-            fetch.cache.within(LIMIT_S).get(2)
+            fetch.cache.within(LIMIT_S).call(2)
         assert (here.pool.threads, here.pool.queued) == (0, 0)
         assert fetch(2) == 1015
     assert len(caplog.records) == 3

@@ -182,7 +182,7 @@ def test_limited_callers_share_one_load(kind: str) -> None:
 
     async def main() -> None:
         fetch.held = True
-        limited = [asyncio.create_task(fetch.cache.within(7).get("a")) for _ in range(10)]
+        limited = [asyncio.create_task(fetch.cache.within(7).call("a")) for _ in range(10)]
         await some_turns()
         plain = [asyncio.create_task(fetch()) for _ in range(10)]
         await some_turns()
@@ -201,7 +201,7 @@ def test_limited_callers_of_two_loops_share_one_load() -> None:
     fetch.held = True
 
     async def main() -> str:
-        value = await fetch.cache.within(LIMIT_S).get("a")
+        value = await fetch.cache.within(LIMIT_S).call("a")
         await until_elsewhere(lambda: fetch.idle)
         return value  # type: ignore[no-any-return]
 
@@ -222,7 +222,7 @@ def test_a_limited_caller_who_joins_a_plain_one_counts_as_a_join() -> None:
     gate = fetch.hold()
     plain = Running(fetch)
     gate.reached()
-    limited = Running(lambda: fetch.cache.within(LIMIT_S).get("a"))
+    limited = Running(lambda: fetch.cache.within(LIMIT_S).call("a"))
     until(lambda: [flight.waiters for flight in fetch.cache.inflight.pending()] == [1])
     gate.open()
     assert (plain.result(), limited.result()) == ("a1", "a1")
@@ -273,7 +273,7 @@ def test_a_cancelled_limited_caller_leaves_alone(kind: str, options: dict[str, A
         fetch.held = True
 
         def call() -> Any:
-            return fetch() if soft else fetch.cache.within(7).get("a")
+            return fetch() if soft else fetch.cache.within(7).call("a")
 
         first, second = (asyncio.create_task(call()) for _ in range(2))
         await until_async(lambda: fetch.clock.waiting() == 2)
@@ -306,7 +306,7 @@ def test_a_failure_that_a_cancelled_caller_would_have_seen_is_logged(
 
     async def main() -> None:
         fetch.held = True
-        task = asyncio.create_task(fetch.cache.within(7).get("a"))
+        task = asyncio.create_task(fetch.cache.within(7).call("a"))
         await until_async(lambda: fetch.executions == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -326,14 +326,14 @@ def test_a_background_load_that_cancels_itself_is_replaced(kind: str) -> None:
 
     async def main() -> None:
         fetch.held = True
-        tasks = [asyncio.create_task(fetch.cache.within(7).get("a")) for _ in range(3)]
+        tasks = [asyncio.create_task(fetch.cache.within(7).call("a")) for _ in range(3)]
         await until_async(lambda: fetch.executions == 1)
         fetch.held = False
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(result) for result in results] == [asyncio.CancelledError] * 3
         assert fetch.executions == 3
         fetch.error = None
-        assert await fetch.cache.within(7).get("a") == "a4"
+        assert await fetch.cache.within(7).call("a") == "a4"
         await fetch.settle()
 
     play(main, kind)
@@ -346,10 +346,10 @@ def test_what_ends_a_limited_load_strikes_the_caller_who_began_it() -> None:
     fetch = Fetch(max=8)
     fetch.error = SystemExit(3)
     with pytest.raises(SystemExit) as caught:
-        fetch.cache.within(LIMIT_S).get("a")
+        fetch.cache.within(LIMIT_S).call("a")
     assert caught.value.code == 3
     fetch.error = None
-    assert fetch.cache.within(LIMIT_S).get("a") == "a2"
+    assert fetch.cache.within(LIMIT_S).call("a") == "a2"
     fetch.settle()
     assert fetch.registry.pool.threads == 1
     assert fetch.cache.stats().requests == 2
@@ -384,7 +384,7 @@ def test_ctrl_c_ends_the_wait_of_a_limited_caller() -> None:
 
     helper = Running(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        fetch.cache.within(LIMIT_S).get("a")
+        fetch.cache.within(LIMIT_S).call("a")
     helper.result()
     assert fetch.clock.waiting() == 0
     gate.open()
@@ -700,7 +700,7 @@ def test_a_child_begins_its_own_background_loads() -> None:
         fetch.clock.advance(1)
         stale = stale and fetch("a") == "a1"
         until(lambda: fetch.cache.entry("a").value == "a4")
-        return fresh and stale and fetch("a") == "a4" and fetch.cache.within(5).get("c") == "c5"
+        return fresh and stale and fetch("a") == "a4" and fetch.cache.within(5).call("c") == "c5"
 
     assert in_a_child(act) == 0
     gate.open()
@@ -918,7 +918,7 @@ ENDINGS = {
             calls.append(x)
             threading.Event().wait()
         try:
-            fetch.cache.within("20ms").get(1)
+            fetch.cache.within("20ms").call(1)
         except InflightTimeout:
             pass
         else:
@@ -989,7 +989,7 @@ def test_threads_with_everything_on(seed: int) -> None:
                 else:
                     counted[number] += 1
                     if act == 4:
-                        value = fetch.cache.within(0.5).get(name)
+                        value = fetch.cache.within(0.5).call(name)
                     elif act == 5:
                         value = fetch.cache.fresh(name)
                     else:
@@ -1045,7 +1045,7 @@ def test_coroutines_with_everything_on(kind: str, seed: int) -> None:
                 fetch.cache.put([clock()], name)
                 return 0
             if act == 2:
-                value = await fetch.cache.within(0.5).get(name)
+                value = await fetch.cache.within(0.5).call(name)
             elif act == 3:
                 value = await fetch.cache.fresh(name)
             else:

@@ -201,6 +201,7 @@ def test_a_block_that_raises_switches_on_again(here: Registry) -> None:
 def test_what_outlives_a_block_is_on_after_it(here: Registry, elsewhere: str) -> None:
     """A task started inside is answered from the store once the block has ended, whatever else is switched off."""
     calls: list[int] = []
+    other = bounded(max=10, registry=here, name="pkg.other")(abs)
 
     @bounded(max=10, registry=here, name="pkg.load")
     async def load(x: int) -> int:
@@ -228,11 +229,13 @@ def test_what_outlives_a_block_is_on_after_it(here: Registry, elsewhere: str) ->
 
     asyncio.run(main())
     assert calls == [1, 1]
+    assert other in here
 
 
 def test_a_generator_that_is_closed_elsewhere_leaves_nothing_switched_off(here: Registry) -> None:
     """A block inside an async generator ends for whoever drew from it, though another task closes it."""
     load, calls = counted(here)
+    other = bounded(max=10, registry=here, name="pkg.other")(abs)
 
     async def drawn() -> AsyncGenerator[int, None]:
         with here.disabled():
@@ -248,6 +251,7 @@ def test_a_generator_that_is_closed_elsewhere_leaves_nothing_switched_off(here: 
 
     asyncio.run(main())
     assert calls == [1, 1]
+    assert other in here
 
 
 def test_without_a_block_a_call_looks_at_no_switch(here: Registry) -> None:

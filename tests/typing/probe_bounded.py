@@ -119,9 +119,9 @@ def handle() -> None:
     assert_type(function.cache.invalidate(1, lang="de"), bool)
     assert_type(function.cache.invalidate_where(lambda key, value: True), int)
     assert_type(function.cache.refresh(1), float)
-    assert_type(function.cache.get(1, lang="de"), float)
+    assert_type(function.cache.call(1, lang="de"), float)
     assert_type(function.cache.fresh(1), float)
-    assert_type(function.cache.within("50ms").get(1), float)
+    assert_type(function.cache.within("50ms").call(1), float)
     assert_type(function.cache.within(0.05).fresh(1), float)
     assert_type(registry.invalidate(tag="t"), int)
     assert_type(len(registry.select("bot.*", tag="t")), int)
@@ -144,9 +144,9 @@ def handle() -> None:
     function.cache.invalidate("no")  # type: ignore[arg-type]
     function.cache.invalidate()  # type: ignore[call-arg]
     function.cache.refresh("no")  # type: ignore[arg-type]
-    function.cache.get("no")  # type: ignore[arg-type]
+    function.cache.call("no")  # type: ignore[arg-type]
     function.cache.fresh("no")  # type: ignore[arg-type]
-    function.cache.within("50ms").get("no")  # type: ignore[arg-type]
+    function.cache.within("50ms").call("no")  # type: ignore[arg-type]
     registry.invalidate("t")  # type: ignore[call-arg]
     function.cache.resize("5")  # type: ignore[arg-type]
     function.inflight.forget("no")  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ async def coroutines(c: C) -> None:
     assert_type(await coroutine(1), str)
     assert_type(coroutine.cache.invalidate(1), bool)
     assert_type(await coroutine.cache.refresh(1), str)
-    assert_type(await coroutine.cache.within("50ms").get(1), str)
+    assert_type(await coroutine.cache.within("50ms").call(1), str)
     assert_type(coroutine.cache.entry(1), EntryInfo[str] | None)
     coroutine.cache.put("value", 1)
     assert_type(coroutine.cache.put_many({1: "value"}), int)
@@ -193,7 +193,7 @@ def methods(c: C, d: D) -> None:
     assert_type(C.method(c, 1), str)
     assert_type(c.method.cache.invalidate(1), bool)
     assert_type(c.method.cache.refresh(1), str)
-    assert_type(c.method.cache.within("50ms").get(1), str)
+    assert_type(c.method.cache.within("50ms").call(1), str)
     assert_type(c.method.cache.fresh(1), str)
     assert_type(c.method.cache.entry(1), EntryInfo[str] | None)
     assert_type(c.method.cache_info(), CacheInfo)
