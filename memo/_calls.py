@@ -19,8 +19,10 @@ A key is the one parameter's value, else a tuple: the instance's token (methods)
 signature order, then their types (``typed``).
 """
 
+import asyncio
 import functools
 import inspect
+import itertools
 import re
 import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -30,7 +32,7 @@ from typing import Any
 
 from memo._instances import Instances
 
-__all__ = ("Generated", "KeyOptions", "Shape", "check_key_options")
+__all__ = ("Generated", "KeyOptions", "Shape", "check_key_options", "is_coroutine_function")
 
 _INSTANCE_NAMES = frozenset({"self", "cls", "mcs", "mcls", "metacls"})
 _ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
@@ -96,7 +98,7 @@ class Shape:
         self.name: str = getattr(function, "__name__", None) or type(function).__name__
         self.qualname: str = getattr(function, "__qualname__", None) or type(function).__qualname__
         self.module: str = getattr(function, "__module__", None) or type(function).__module__
-        self.is_async = _is_coroutine_function(function)
+        self.is_async = is_coroutine_function(function)
         self.parameters, self.narrow = _parameters(function)
         self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
 
@@ -116,12 +118,29 @@ class Shape:
         return self.takes_instance and first is not None and first.name == "cls"
 
 
-def _is_coroutine_function(function: Callable[..., Any]) -> bool:
-    if inspect.iscoroutinefunction(function):
-        return True
-    return not isinstance(function, type | FunctionType | types.MethodType) and inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004  # not a test of callability: the colour of a callable object
-    )
+def is_coroutine_function(function: Any) -> bool:
+    """Whether calls give coroutines, as far as the code that a call ends in tells.
+
+    What is looked through: partials, bound methods, callable objects, and any of these around another.
+    """
+    for _ in range(100):
+        if inspect.iscoroutinefunction(function) or _is_marked(function):
+            return True
+        if isinstance(function, functools.partial | functools.partialmethod):
+            function = function.func
+        elif isinstance(function, types.MethodType | staticmethod | classmethod):
+            function = function.__func__
+        elif isinstance(function, type | FunctionType) or inspect.isroutine(function):
+            return False
+        else:  # an object: of a proxy, __class__ tells what it stands for
+            function = inspect.getattr_static(function.__class__, "__call__", None)
+    return False
+
+
+def _is_marked(function: Any) -> bool:
+    """Whether it bears the mark by which ``asyncio`` knew coroutine functions before ``inspect`` had one."""
+    mark = getattr(asyncio.coroutines, "_is_coroutine", None)
+    return mark is not None and getattr(function, "_is_coroutine", None) is mark
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...] | None]:
@@ -194,6 +213,9 @@ class Generated:
         self._plan()
         self.key_of: Callable[..., Hashable] = self._make_key_of()
         self.wrapper = self._make_wrapper()
+        self._bound_wrapper: dict[str, FunctionType] = {}
+        self._versions = itertools.count()
+        self._version = next(self._versions)
 
     def assign(self, word: str, value: Any) -> None:
         """Exchange an internal of the wrapper; running calls keep what they have read."""
@@ -212,7 +234,27 @@ class Generated:
 
     def regenerate(self) -> None:
         """Make the wrapper's code anew, in place, after something that the template depends on changed."""
+        self._version = next(self._versions)
         self.wrapper.__code__ = self._make_wrapper().__code__
+        for function in self._bound_wrapper.values():
+            function.__code__ = self._make_wrapper(bound=True).__code__
+
+    def bound_wrapper(self) -> FunctionType | None:
+        """The wrapper as a method of bound methods, whose ``__self__`` it takes for the instance.
+
+        Thus a call of ``obj.f`` needs neither an object that calls the wrapper nor one that stores the instance
+        in front of its arguments.  None if the function takes nothing by position.
+        """
+        first = next(iter(self.shape.parameters), None)
+        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+            return None
+        while True:
+            version = self._version
+            made = self._make_wrapper(bound=True)
+            function = self._bound_wrapper.setdefault("function", made)
+            if version == self._version:  # else what is made now may be outdated already
+                return function
+            function.__code__ = made.__code__
 
     def set_gate(self, gate: str | None) -> None:
         """Have the wrapper begin with the template *gate*, or (None) without one."""
@@ -389,7 +431,7 @@ class Generated:
             return made
         return _Spelling(made, inspect.Signature(parameters), shape.takes_instance, self)
 
-    def _make_wrapper(self) -> FunctionType:
+    def _make_wrapper(self, *, bound: bool = False) -> FunctionType:
         shape = self.shape
         if shape.narrow is None:
             prelude, key = self._key_parts("$refs[$id(<instance>)]")
@@ -414,9 +456,21 @@ class Generated:
             "<await>": "await " if shape.is_async else "",
         }.items():
             text = text.replace(mark, part)
-        wrapper = self._function(shape.parameters, text, is_async=shape.is_async)
+        parameters = shape.parameters
+        if bound:
+            parameters, prologue = self._bound_parameters()
+            text = prologue + text
+        wrapper = self._function(parameters, text, is_async=shape.is_async)
         _imitate(wrapper, shape)
         return wrapper
+
+    def _bound_parameters(self) -> tuple[tuple[Parameter, ...], str]:
+        """The parameters with a bound method in place of the instance, and the line that takes the instance out."""
+        first, *others = self.shape.parameters
+        bound = Parameter(self._prefix + "bound", Parameter.POSITIONAL_ONLY)
+        if first.kind is Parameter.VAR_POSITIONAL:
+            return (bound, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n"
+        return (bound, *others), f"{first.name} = $bound.__self__\n"
 
     def _function(self, parameters: tuple[Parameter, ...], body: str, *, is_async: bool) -> FunctionType:
         source = "{}def {}({}):\n{}".format(

@@ -7,6 +7,7 @@ attributes, equality and hash are the original's.
 
 import copy
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -23,19 +24,23 @@ from memo._window_handle import WindowHandle
 
 if TYPE_CHECKING:
     _Proxy = object
-    _Partial = object
+    _static_method = staticmethod[..., Any]
+    _class_method = classmethod[Any, ..., Any]
 else:
     _Proxy = wrapt.CallableObjectProxy
-    _Partial = functools.partial
+    _static_method = staticmethod
+    _class_method = classmethod
 
 __all__ = (
     "Bound",
     "Decorated",
+    "DecoratedClassMethod",
+    "DecoratedObject",
     "DecoratedProperty",
+    "DecoratedStaticMethod",
     "InnerClassMethod",
-    "OfClassFunction",
-    "StaticFunction",
     "UnplacedFunction",
+    "object_class",
 )
 
 P = ParamSpec("P")
@@ -43,6 +48,10 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
+
+
+_LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
+_SHOWN = (*HANDLES, *_LIKE_LRU_CACHE, "__memo_record__")
 
 
 class _Handles(Generic[P, R_co]):
@@ -93,54 +102,25 @@ class _Handles(Generic[P, R_co]):
 
 
 def _layer(function: Any) -> Layer:
-    return function._self_layer  # type: ignore[no-any-return]
+    return _layer_in(function)  # type: ignore[no-any-return]
 
 
-class Decorated(_Handles[P, R_co], _Proxy):
-    """A decorated function, looked at from outside or bound to nothing yet.
+class _Transparent(_Handles[P, R_co], _Proxy):
+    """What looks like the original and is called as the generated wrapper."""
 
-    Binding knows that the first parameter takes the instance: ``Decorated`` is for what was found
-    in a class body.  See ``UnplacedFunction`` for the rest.
-    """
+    __slots__ = ("_self_bound", "_self_layer")
 
-    __slots__ = ("_self_layer",)
-
-    if TYPE_CHECKING:
-        # properties, not annotated names: a class with those has an __annotations__ that hides the function's
-        @property
-        def __name__(self) -> str: ...
-        @property
-        def __qualname__(self) -> str: ...
-        @property
-        def __wrapped__(self) -> Callable[P, R_co]: ...
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-        @overload
-        def __get__(  # type: ignore[misc]  # a class method: the first parameter is the owner
-            self: Callable[Concatenate[type[T], Q], R], obj: T | None, owner: type[T], /
-        ) -> "Bound[Q, R]": ...
-        @overload
-        def __get__(self, obj: None, owner: type[Any] | None = None, /) -> Self: ...
-        @overload
-        def __get__(  # a method: the first parameter is the instance
-            self: Callable[Concatenate[T, Q], R], obj: T, owner: type[Any] | None = None, /
-        ) -> "Bound[Q, R]": ...
-        @overload
-        def __get__(self, obj: object, owner: type[Any] | None = None, /) -> "Bound[P, R_co]": ...
-        def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
-
-    else:
+    if not TYPE_CHECKING:
 
         def __init__(self, layer: Layer) -> None:
             super().__init__(layer.generated.wrapper)
             self._self_layer = layer
+            self._self_bound = Bound
 
-        def __get__(self, obj, owner=None, /):
-            # on the path of every method call: the bound object is made of what is at hand here,
-            # since reading an attribute of a proxy costs as much as all of this
-            if obj is None:
-                return self
-            return Bound(self, obj)
+        def __getattribute__(self, name):
+            if name in _ASKED_OF_FUNCTIONS:
+                return getattr(_layer(self).shape.function, name)
+            return object.__getattribute__(self, name)  # of the proxy's own, at once; __getattr__ knows the rest
 
         @property
         def __wrapped__(self):
@@ -158,15 +138,18 @@ class Decorated(_Handles[P, R_co], _Proxy):
             try:
                 return getattr(original, name)
             except AttributeError:
-                if isinstance(original, types.FunctionType):
+                if isinstance(original, types.FunctionType) or (name[:2] == "__" and not isinstance(original, type)):
                     raise
                 return super().__getattr__(name)  # set on the proxy of something that is no function
 
+    def __dir__(self) -> list[str]:
+        original = _layer(self).shape.function
+        handles = [name for name in HANDLES if hasattr(self, name)]
+        more = _LIKE_LRU_CACHE if "cache" in handles else ()
+        return sorted({*dir(original), *handles, *more, "__wrapped__"})
+
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         return self, ()
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        become_method(self)
 
     def __eq__(self, other: object) -> bool:
         return bool(original_of(self) == original_of(other))
@@ -195,6 +178,79 @@ class Decorated(_Handles[P, R_co], _Proxy):
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+
+_layer_in = _Transparent.__dict__["_self_layer"].__get__
+_bound_in = _Transparent.__dict__["_self_bound"].__get__
+
+
+def _special_names(kind: type) -> set[str]:
+    return {name for name in dir(kind) if name.startswith("__") and name.endswith("__")}
+
+
+# A proxy can whatever anything can: it has a length, may be entered, added, indexed.  A function has none of these, so
+# whoever asks for them is told so: hasattr() by these names, issubclass() and isinstance() by None in the class.
+_OUR_OWN = frozenset({"__wrapped__", "__memo_record__", "__copy__", "__deepcopy__"})
+_DESCRIBES = frozenset({"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"})
+_OF_PROXIES = _special_names(_Transparent) - _OUR_OWN | {"__set_name__"}
+_ASKED_OF_FUNCTIONS = _OF_PROXIES - _special_names(types.FunctionType) | _DESCRIBES
+_LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
+_ASKED_OF_OBJECTS = (_OF_PROXIES | _special_names(types.FunctionType)) - _special_names(object) | _DESCRIBES
+_ASKED_OF_OBJECTS |= {"__signature__"}
+_ABILITIES = _ASKED_OF_FUNCTIONS & _special_names(wrapt.CallableObjectProxy) - _DESCRIBES - {
+    "__bool__", "__class_getitem__", "__getattr__",
+}  # fmt: skip
+for _name in _ABILITIES:
+    setattr(_Transparent, _name, None)
+
+
+class Decorated(_Transparent[P, R_co]):
+    """A decorated function, looked at from outside or bound to nothing yet.
+
+    Binding knows that the first parameter takes the instance: ``Decorated`` is for what was found
+    in a class body.  See ``UnplacedFunction`` for the rest.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        # properties, not annotated names: a class with those has an __annotations__ that hides the function's
+        @property
+        def __name__(self) -> str: ...
+        @property
+        def __qualname__(self) -> str: ...
+        @property
+        def __wrapped__(self) -> Callable[P, R_co]: ...
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+        @overload
+        def __get__(  # type: ignore[misc]  # a class method: the first parameter is the owner
+            self: Callable[Concatenate[type[T], Q], R], obj: T | None, owner: type[T], /
+        ) -> "Bound[Q, R]": ...
+        @overload
+        def __get__(self, obj: None, owner: type[Any] | None = None, /) -> Self: ...
+        @overload
+        def __get__(  # a method: the first parameter is the instance
+            self: Callable[Concatenate[T, Q], R], obj: T, owner: type[Any] | None = None, /
+        ) -> "Bound[Q, R]": ...
+        @overload
+        def __get__(self, obj: object, owner: type[Any] | None = None, /) -> "Bound[P, R_co]": ...
+        def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
+
+    else:
+
+        def __get__(self, obj, owner=None, /):
+            return self if obj is None else _class_of_bound(self)(self, obj)  # the first time alone: see there
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        become_method(self)
+
+    def __del__(self) -> None:
+        # A class is always in a cycle: that of the bound methods must not hold the wrapper, and with it the store,
+        # until the collector finds it.
+        bound_class = _bound_in(self)
+        if bound_class is not Bound:
+            del bound_class.__call__
 
 
 class InnerClassMethod(Decorated[P, R_co]):
@@ -240,53 +296,90 @@ class UnplacedFunction(Decorated[P, R_co]):
             if obj is None:
                 return self
             become_method(self)
-            return Bound(self, obj)
+            return _class_of_bound(self)(self, obj)
 
 
-class StaticFunction(Decorated[P, R_co]):
-    """``bounded`` above ``@staticmethod``: bound to nothing."""
+class DecoratedObject(_Transparent[P, R_co]):
+    """What is no function: a partial, an object with a ``__call__``, a builtin, a bound method.
 
-    __slots__ = ()
-
-    if not TYPE_CHECKING:
-
-        def __get__(self, obj, owner=None, /):
-            return self
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        pass
-
-
-class OfClassFunction(Decorated[P, R_co]):
-    """``bounded`` above ``@classmethod``: bound to the class."""
-
-    __slots__ = ()
-
-    if not TYPE_CHECKING:
-
-        def __get__(self, obj, owner=None, /):
-            return Bound(self, type(obj) if owner is None else owner)
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        pass
-
-
-class Bound(_Handles[P, R_co], _Partial):
-    """A decorated method with its instance, or a class method with its class.
-
-    A ``functools.partial`` at heart, which is the cheapest thing that can be made at each access
-    and still carry the handles; to everyone who looks, a bound method.
+    ``object_class()`` gives it the abilities that that has, to be bound among them.
     """
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattribute__(self, name):
+            if name not in _ASKED_OF_OBJECTS:
+                return object.__getattribute__(self, name)
+            shape = _layer(self).shape
+            if name == "__signature__":
+                return inspect.signature(shape.function)
+            if name in _LIKE_FUNCTION and shape.is_async and not inspect.iscoroutinefunction(shape.function):
+                return _Proxy.__getattr__(self, name)  # for inspect, which knows coroutine functions by these alone
+            return getattr(shape.function, name)
+
+        def __bool__(self):
+            return bool(_layer(self).shape.function)
+
+
+class _DecoratedDescriptor(DecoratedObject[P, R_co]):
+    """What is no function, but is bound to the instance as if it were one."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __get__(self, obj, owner=None, /):
+            if obj is None or original_of(self).__get__(obj, owner) is original_of(self):  # as a bound method does
+                return self
+            become_method(self)
+            return _class_of_bound(self)(self, obj)
+
+        def __set_name__(self, owner, name):
+            become_method(self)
+
+
+_PASSED_ON = _ABILITIES - _special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}
+
+
+def object_class(original: Any) -> type[DecoratedObject[..., Any]]:
+    """The class for a decorated object that can what *original* can, be it entering, iterating or adding."""
+    kind = original.__class__
+    abilities = frozenset(name for name in _PASSED_ON if getattr(kind, name, None) is not None)
+    return _class_with(_DecoratedDescriptor if hasattr(kind, "__get__") else DecoratedObject, abilities)
+
+
+@functools.lru_cache(maxsize=64)
+def _class_with(base: type[DecoratedObject[..., Any]], abilities: frozenset[str]) -> type[DecoratedObject[..., Any]]:
+    passed_on = {name: _passing_on(name) for name in abilities}
+    return type(base.__name__, (base,), {"__slots__": (), **passed_on}) if passed_on else base
+
+
+def _passing_on(name: str) -> Callable[..., Any]:
+    def ability(self: Any, /, *args: Any) -> Any:
+        return getattr(_layer(self).shape.function, name)(*args)
+
+    return ability
+
+
+class Bound(_Handles[P, R_co]):
+    """A decorated method with its instance, or a class method with its class.
+
+    To everyone who looks, a bound method.  One is made at each ``obj.f``, so it is as little as can still carry
+    the handles: two references.  Each decorated function has a subclass of its own, whose ``__call__`` is its
+    generated wrapper.
+    """
+
+    __slots__ = ("__func__", "__self__", "__weakref__")
 
     if TYPE_CHECKING:
 
         def __init__(self, func: Any, instance: Any, /) -> None: ...
         @property
-        def func(self) -> Any: ...
+        def __self__(self) -> Any: ...
         @property
-        def args(self) -> tuple[Any, ...]: ...
+        def __func__(self) -> Any: ...
         @property
         def __name__(self) -> str: ...
         @property
@@ -295,73 +388,180 @@ class Bound(_Handles[P, R_co], _Partial):
 
     else:
 
+        def __init__(self, function, instance, /):  # as of a types.MethodType, which weakref.WeakMethod counts on
+            self.__func__ = function
+            self.__self__ = instance
+
+        def __init_subclass__(cls):
+            pass  # not what Generic does there, for each decorated method
+
+        def __call__(self, /, *args, **kwargs):  # of functions that take nothing by position, so no instance
+            return self.__func__(self.__self__, *args, **kwargs)
+
         @property
         def __class__(self):
             return types.MethodType
 
         @property
+        def __annotations__(self):
+            return self.__func__.__annotations__
+
+        @property
         def __doc__(self):
-            return self.func.__doc__
+            return self.__func__.__doc__
 
         @property
         def __module__(self):
-            return self.func.__module__
+            return self.__func__.__module__
 
         @property
         def __dict__(self):
-            return self.func.__dict__
+            return self.__func__.__dict__
 
         def __getattr__(self, name):
             if name in HANDLES:
                 return find_handle(*self._place(), name)
-            return getattr(self.func, name)
-
-    @property
-    def __self__(self) -> Any:
-        return self.args[0]
-
-    @property
-    def __func__(self) -> Any:
-        return self.func
+            return getattr(self.__func__, name)
 
     @property
     def __wrapped__(self) -> Callable[P, R_co]:
-        owner = self.args[0]
-        return self.func.__wrapped__.__get__(owner, type(owner))  # type: ignore[no-any-return]
+        owner = self.__self__
+        return self.__func__.__wrapped__.__get__(owner, type(owner))  # type: ignore[no-any-return]
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
-        return self.func, self.args
+        return self.__func__, (self.__self__,)
+
+    def __get__(self, obj: object, owner: object = None, /) -> Self:
+        return self  # bound once and for all
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, types.MethodType):
             return NotImplemented
-        return self.args[0] is other.__self__ and bool(self.func == other.__func__)
+        return self.__self__ is other.__self__ and bool(self.__func__ == other.__func__)
 
     def __hash__(self) -> int:
-        return hash((id(self.args[0]), self.func))
+        return hash((id(self.__self__), self.__func__))
 
     def __repr__(self) -> str:
-        return f"<bound {self.func!r} of {self.args[0]!r}>"
+        return f"<bound {self.__func__!r} of {self.__self__!r}>"
+
+    def __dir__(self) -> list[str]:
+        function = self.__func__
+        added = (name for name in (*_SHOWN, "__wrapped__") if name in dir(function))
+        return sorted({*dir(types.MethodType), *vars(function), *added})
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return type(self)(self.func, copy.deepcopy(self.args[0], memo))
+        return type(self)(self.__func__, copy.deepcopy(self.__self__, memo))
 
     def __reduce__(self) -> Any:
-        return getattr, (self.args[0], self.func.__name__)
+        return getattr, (self.__self__, self.__func__.__name__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
 
 
-class DecoratedProperty(property):
-    """A property whose getter is decorated; through the class it carries the getter's handles."""
+_new = object.__new__
+_set_class = object.__dict__["__class__"].__set__
+
+
+def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
+    """The class of the bound methods of *function*, whose call takes no detour.
+
+    From then on the function makes them without looking anything up: reading an attribute of a proxy would cost
+    as much as all the rest.  So it gets a class of its own, too.
+    """
+    known = _bound_in(function)
+    if known is not Bound:
+        return known  # type: ignore[no-any-return]
+    call = _layer(function).generated.bound_wrapper()
+    if call is None:
+        return Bound
+    shown = {name: Bound.__dict__[name] for name in ("__annotations__", "__doc__", "__module__")}
+    # in each class, which else would have its own
+    bound_class: Any = type("method", (Bound,), {"__slots__": (), "__call__": call, **shown})
+
+    def __get__(self: Any, obj: Any, owner: Any = None, /) -> Any:  # noqa: N807  # it is one
+        if obj is None:
+            return self
+        bound = _new(bound_class)
+        bound.__func__ = self
+        bound.__self__ = obj
+        return bound
+
+    function._self_bound = bound_class
+    kind: Any = type(function)
+    if kind.__get__ is Decorated.__get__:
+        _set_class(function, type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__}))
+    return bound_class  # type: ignore[no-any-return]
+
+
+def _refuse(name: str, thing: object) -> None:
+    raise AttributeError(f"{type(thing).__name__!r} object has no attribute {name!r}")
+
+
+class _Holder:
+    """What stands in a class body in place of a function, and carries the handles of the decorated one in it."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            if name in HANDLES or name in ("cache_info", "cache_clear", "cache_parameters", "__memo_record__"):
-                return getattr(self.fget, name)
+            if name in _SHOWN:
+                return getattr(self._held(), name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+        def __dir__(self):
+            held = dir(self._held())
+            return sorted({*dir(type(self).__mro__[2]), *vars(self), *(name for name in _SHOWN if name in held)})
+
+
+class DecoratedStaticMethod(_Holder, _static_method):
+    """A static method whose function is decorated: ``C.f`` is the decorated function itself."""
+
+    if not TYPE_CHECKING:
+
+        def _held(self):
+            return self.__func__
+
+
+class DecoratedClassMethod(_Holder, _class_method):
+    """A class method whose function is decorated; ``C.f`` has the handles of the class it is reached through."""
+
+    if not TYPE_CHECKING:
+
+        def _held(self):
+            return self.__func__
+
+        def __get__(self, obj, owner=None, /):
+            return self.__func__.__get__(type(obj) if owner is None else owner)
+
+
+class DecoratedProperty(_Holder, property):
+    """A property whose getter is decorated; through the class it carries the getter's handles."""
+
+    if not TYPE_CHECKING:
+
+        def _held(self):
+            return self.fget
+
+        # A property has none of these, and doctest takes the module of its class for the property's.
+        __annotations__ = property(functools.partial(_refuse, "__annotations__"))
+        __module__ = property(functools.partial(_refuse, "__module__"))
+
+        def __copy__(self):
+            return self
+
+        def __deepcopy__(self, memo):
+            return self
+
+
+_KINDS: dict[Any, str] = {
+    Bound: "method",
+    DecoratedStaticMethod: "staticmethod",
+    DecoratedClassMethod: "classmethod",
+    DecoratedProperty: "property",
+}
+for _kind, _shown in _KINDS.items():
+    _kind.__name__ = _kind.__qualname__ = _shown  # for reprs, messages and help()

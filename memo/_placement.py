@@ -3,21 +3,24 @@
 import functools
 import inspect
 import sys
+import types
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
+from memo._calls import is_coroutine_function
 from memo._decorated import (
     Bound,
     Decorated,
+    DecoratedClassMethod,
     DecoratedProperty,
+    DecoratedStaticMethod,
     InnerClassMethod,
-    OfClassFunction,
-    StaticFunction,
     UnplacedFunction,
+    object_class,
 )
 from memo._key_text import short_text
-from memo._layer import Layer, layer_of, layers_of
+from memo._layer import Layer, layers_of
 from memo._origins import Origin
 from memo._registry import Registry, registry
 
@@ -51,10 +54,10 @@ class Placement:
 
     def __call__(self, function: Any) -> Any:
         """The decorated object, in the same placement as *function*."""
-        if type(function) is staticmethod:
-            return self._decorate(function.__func__, StaticFunction, takes_instance=False)
-        if type(function) is classmethod:
-            return self._decorate(function.__func__, OfClassFunction, takes_instance=True)
+        if isinstance(function, staticmethod):
+            return DecoratedStaticMethod(self._decorate(function.__func__, None, takes_instance=False))
+        if isinstance(function, classmethod):
+            return DecoratedClassMethod(self._decorate(function.__func__, Decorated, takes_instance=True))
         if isinstance(function, property):
             if function.fget is None:
                 raise TypeError(f"{self._where}: this property has no getter; decorate one that has.")
@@ -69,10 +72,6 @@ class Placement:
             )
         if isinstance(function, functools.partialmethod):
             return self._decorate(_called(function), Decorated, takes_instance=True)
-        if isinstance(function, StaticFunction | OfClassFunction):
-            below = layer_of(function)
-            takes_instance = None if below is None else below.shape.takes_instance
-            return self._decorate(function, type(function), takes_instance)
         return self._decorate(function, None, None)
 
     def _decorate(self, function: Any, kind: Any, takes_instance: bool | None) -> Any:
@@ -81,6 +80,8 @@ class Placement:
             kind = Decorated if layer.shape.takes_instance else UnplacedFunction
             if sys.version_info >= (3, 13) and layer.shape.takes_class:
                 kind = InnerClassMethod
+            if not isinstance(function, types.FunctionType | type):
+                kind = object_class(function)
         decorated = kind(layer)
         self._register(function, layer, decorated)
         return decorated
@@ -131,20 +132,24 @@ class Placement:
 def _called(method: "functools.partialmethod[Any]") -> Callable[..., Any]:
     """A partialmethod as a function of the instance."""
 
-    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def call_plain(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return method.__get__(self, type(self))(*args, **kwargs)
 
+    async def call_async(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await method.__get__(self, type(self))(*args, **kwargs)
+
+    call: Any = call_async if is_coroutine_function(method.func) else call_plain
     try:
         rest = inspect.signature(functools.partial(method.func, None, *method.args, **method.keywords))
     except (ValueError, TypeError):  # a builtin without a signature: its calls are told apart as they are spelled
         pass
     else:
         instance = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        call.__signature__ = rest.replace(parameters=[instance, *rest.parameters.values()])  # type: ignore[attr-defined]
+        call.__signature__ = rest.replace(parameters=[instance, *rest.parameters.values()])
     call.__name__ = getattr(method.func, "__name__", call.__name__)
     call.__qualname__ = getattr(method.func, "__qualname__", call.__qualname__)
     call.__module__ = getattr(method.func, "__module__", call.__module__)
-    return call
+    return call  # type: ignore[no-any-return]
 
 
 def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:

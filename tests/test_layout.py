@@ -88,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "_layer": {"_calls", "_clock", "_flights", "_instances", "_records", "_sizes", "_switch", "_tags"},
     "_decorated": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
-    "_placement": {"_decorated", "_key_text", "_layer", "_origins", "_registry"},
+    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.

@@ -1,0 +1,696 @@
+"""To every tool a decorated thing is what it was: each question that tools ask has the answer of the undecorated."""
+
+import abc
+import asyncio
+import collections.abc
+import contextlib
+import copy
+import copyreg
+import cProfile
+import doctest
+import functools
+import importlib.util
+import inspect
+import pickle
+import pstats
+import pydoc
+import re
+import sys
+import traceback
+import types
+import typing
+import unittest.mock
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memo import bounded, dedupe_inflight, sliding_window
+
+SUBJECT = Path(__file__).with_name("subject_of_tools.py")
+Question = Callable[[Any], Any]
+
+
+def stacked(function: Any) -> Any:
+    return bounded(max=8)(dedupe_inflight(sliding_window("1h")(function)))
+
+
+DECORATORS: dict[str, Callable[[Any], Any]] = {
+    "bounded": bounded(max=8),
+    "dedupe_inflight": dedupe_inflight,
+    "sliding_window": sliding_window("1h"),
+    "stack": stacked,
+}
+
+
+def load(decorate: Callable[[Any], Any]) -> Any:
+    """The subject anew, everything in it decorated so."""
+    spec = importlib.util.spec_from_file_location("subject_of_tools", SUBJECT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    module.decorate = decorate  # type: ignore[attr-defined]
+    sys.modules["subject_of_tools"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def things(subject: Any) -> dict[str, Any]:
+    """Everything decorated in the subject, by the way that it is reached."""
+    found = {name: getattr(subject, name) for name in ("f", "wait", "inner")}
+    instance = subject.C()
+    for name in METHODS + PROPERTIES:
+        found[f"vars(C)[{name!r}]"] = vars(subject.C)[name]
+        found[f"C.{name}"] = getattr(subject.C, name)
+    for name in METHODS:
+        found[f"C().{name}"] = getattr(instance, name)
+    for name in ABSTRACT:
+        found[f"vars(A)[{name!r}]"] = vars(subject.A)[name]
+    found["D.c_below"] = subject.D.c_below
+    return found
+
+
+def objects(subject: Any) -> dict[str, Any]:
+    """What is decorated and no function."""
+    return {
+        f"{where}.{name}": getattr(place, name)
+        for where, place in (("subject", subject), ("Holder", subject.Holder), ("Holder()", subject.Holder()))
+        for name in ("partial", "caller", "builtin", "method")
+    }
+
+
+METHODS = ("m", "am", "s_below", "s_above", "as_below", "c_below", "c_above", "__call__")
+PROPERTIES = ("p_below", "p_above")
+ABSTRACT = ("a_below", "a_above", "ap_below", "ap_above", "ac_below", "as_below")
+KINDS = (
+    types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.CoroutineType, staticmethod, classmethod,
+    property, functools.partial, functools.partialmethod, functools.cached_property, type, tuple, str, int,
+    collections.abc.Callable, collections.abc.Sized, collections.abc.Container, collections.abc.Iterable,
+    collections.abc.Mapping, collections.abc.Sequence, collections.abc.Awaitable, contextlib.AbstractContextManager,
+    contextlib.AbstractAsyncContextManager, typing.SupportsInt, typing.SupportsIndex, typing.SupportsFloat,
+    typing.SupportsAbs,
+)  # fmt: skip
+VALUES = (
+    "__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "__annotations__",
+    "__type_params__", "__isabstractmethod__", "__closure__", "__text_signature__",
+)  # fmt: skip
+NAMES = (
+    "__get__", "__set__", "__delete__", "__call__", "__code__", "__self__", "__func__", "__globals__", "__builtins__",
+    "__len__", "__iter__", "__next__", "__await__", "__aiter__", "__anext__", "__enter__", "__exit__", "__aenter__",
+    "__aexit__", "__bool__", "__contains__", "__getitem__", "__setitem__", "__int__", "__index__", "__float__",
+    "__complex__", "__bytes__", "__round__", "__fspath__", "__add__", "__radd__", "__iadd__", "__or__", "__neg__",
+    "__reversed__", "__length_hint__", "__mro_entries__", "__instancecheck__", "__class_getitem__", "__set_name__",
+    "__objclass__", "__signature__", "__array__", "__html__", "_repr_html_", "_ipython_display_", "__origin__",
+    "__args__", "__parameters__", "__lt__", "__hash__", "__reduce__", "__missing__", "fget", "func", "args", "keywords",
+    "nothing_of_the_kind",
+)  # fmt: skip
+PREDICATES = (
+    "isroutine", "isfunction", "ismethod", "iscoroutinefunction", "isgeneratorfunction", "isasyncgenfunction",
+    "ismethoddescriptor", "isdatadescriptor", "isbuiltin", "isclass", "isawaitable", "isabstract", "ismodule",
+    "ismemberdescriptor", "isgetsetdescriptor",
+)  # fmt: skip
+TEXTS = ("getsource", "getsourcelines", "getsourcefile", "getfile", "getdoc", "getcomments")
+
+
+def wrapped_by(thing: Any) -> Any:
+    @functools.wraps(thing)
+    def wrapper(*args: Any) -> None: ...
+
+    return wrapper.__name__, wrapper.__qualname__, wrapper.__module__, wrapper.__doc__, str(inspect.signature(wrapper))
+
+
+def raised_by(*args: Any, **kwargs: Any) -> Question:
+    def ask(thing: Any) -> Any:
+        try:
+            made = thing(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+        if inspect.iscoroutine(made):
+            made.close()
+            return "coroutine"
+        return made
+
+    return ask
+
+
+QUESTIONS: dict[str, Question] = {
+    **{f"inspect.{name}": getattr(inspect, name) for name in PREDICATES + TEXTS},
+    **{f"isinstance {kind}": functools.partial(lambda kind, x: isinstance(x, kind), kind) for kind in KINDS},
+    **{f"attribute {name}": functools.partial(lambda name, x: str(getattr(x, name)), name) for name in VALUES},
+    **{f"hasattr {name}": functools.partial(lambda name, x: hasattr(x, name), name) for name in NAMES},
+    "asyncio.iscoroutinefunction": asyncio.iscoroutinefunction,
+    "callable": callable,
+    "bool": bool,
+    "signature": lambda x: str(inspect.signature(x)),
+    "its own signature": lambda x: str(inspect.signature(x, follow_wrapped=False)),
+    "getfullargspec": lambda x: str(inspect.getfullargspec(x)),
+    "getmodule": lambda x: getattr(inspect.getmodule(x), "__name__", None),
+    "getclosurevars": lambda x: sorted(inspect.getclosurevars(x).globals),
+    "unwrap": lambda x: inspect.unwrap(x).__name__,
+    "get_annotations": lambda x: str(inspect.get_annotations(x)),
+    "get_type_hints": lambda x: str(typing.get_type_hints(x)),
+    "get_overloads": typing.get_overloads,
+    "code": lambda x: (x.__code__.co_name, x.__code__.co_firstlineno, x.__code__.co_filename, x.__code__.co_varnames),
+    "help": lambda x: pydoc.render_doc(x, renderer=pydoc.plaintext),
+    "pydoc.describe": pydoc.describe,
+    "equal to itself": lambda x: (x == x, x != x, hash(x) == hash(x), x == 1),
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)) == x,
+    "copy": lambda x: copy.copy(x) == x,
+    "deepcopy": lambda x: copy.deepcopy(x) == x,
+    "weakref": lambda x: weakref.ref(x)() is x,
+    "functools.wraps": wrapped_by,
+    "signature of a partial": lambda x: str(inspect.signature(functools.partial(x, 1))),
+    "called with too much": raised_by(*range(9)),
+    "called with a strange keyword": raised_by(1, strange=2),
+    "called with nothing": raised_by(),
+    "abstract": lambda x: getattr(x, "__isabstractmethod__", False),
+}
+# A weak reference to a property, static or class method is possible here, where it is not elsewhere; a method's class
+# is generic.
+EXPECTED = {
+    *(("weakref", kind) for kind in (property, staticmethod, classmethod)),
+    *((f"hasattr {name}", types.MethodType) for name in ("__class_getitem__", "__parameters__")),
+}
+
+
+OF_OBJECTS = {
+    asked: question
+    for asked, question in QUESTIONS.items()
+    if asked.partition(" ")[0] in ("isinstance", "hasattr", "attribute", "callable", "bool", "signature", "unwrap")
+    or asked.startswith("inspect.is")
+    or asked in ("its own signature", "equal to itself", "weakref", "asyncio.iscoroutinefunction")
+}
+OF_OBJECTS.pop("hasattr __signature__")
+
+
+def answer(question: Question, thing: Any) -> Any:
+    """What a tool learns; of an error, what it says."""
+    try:
+        told = question(thing)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+    if not isinstance(told, str):
+        return told
+    told = re.sub(r"<bound <\w+ subject_of_tools\.([\w.<>]+)> of", r"<bound method \1 of", told)
+    told = re.sub(
+        r"<(?:bounded|dedupe_inflight|sliding_window) subject_of_tools\.([\w.<>]+)>", r"<function \1 at>", told
+    )
+    return re.sub(r" at 0x[0-9a-f]+", " at", told)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    return load(lambda function: function)
+
+
+@pytest.fixture(params=DECORATORS)
+def decorated(request: pytest.FixtureRequest, plain: Any) -> Iterator[Any]:
+    yield load(DECORATORS[request.param])
+    sys.modules["subject_of_tools"] = plain
+
+
+def both(plain: Any, decorated: Any, question: Question) -> tuple[Any, Any]:
+    """The answers about each subject, which is the module of its name meanwhile."""
+    answers = []
+    for subject in (plain, decorated):
+        sys.modules["subject_of_tools"] = subject
+        answers.append(question(subject))
+    return answers[0], answers[1]
+
+
+def differing(
+    plain: Any, decorated: Any, found: Callable[[Any], dict[str, Any]], questions: dict[str, Question]
+) -> dict[tuple[str, str], tuple[Any, Any]]:
+    """The questions, and about what, whose answers differ; and both answers."""
+
+    def answers(subject: Any) -> dict[tuple[str, str], Any]:
+        return {
+            (asked, where): answer(question, thing)
+            for asked, question in questions.items()
+            for where, thing in found(subject).items()
+            if (asked, thing.__class__) not in EXPECTED
+        }
+
+    expected, told = both(plain, decorated, answers)
+    return {at: (right, told.get(at)) for at, right in expected.items() if right != told.get(at)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_question_has_the_answer_of_the_undecorated(plain: Any, decorated: Any) -> None:
+    assert differing(plain, decorated, things, QUESTIONS) == {}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # partials are going to be bound
+def test_questions_about_objects_have_the_answers_of_the_undecorated(plain: Any, decorated: Any) -> None:
+    assert differing(plain, decorated, objects, OF_OBJECTS) == {}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_answer_is_the_same_after_calls(plain: Any, decorated: Any) -> None:
+    """The first call of a bound method changes how the method is bound, and nothing that anybody sees."""
+    for subject in (plain, decorated):
+        instance = subject.C()
+        assert instance.m(1) == instance.s_below(1) == instance.c_below(1) == instance.c_above(1) == instance(3) == 3
+        assert [instance.p_below, instance.p_above, subject.f(1), subject.caller(1)] == [3, 3, "1a", 3]
+        assert asyncio.run(instance.am(1)) == asyncio.run(instance.as_below(1)) == 3
+    test_every_question_has_the_answer_of_the_undecorated(plain, decorated)
+
+
+def _builtin(thing: Any) -> Any:
+    return next(kind for kind in thing.__class__.__mro__ if kind.__module__ == "builtins")
+
+
+def test_classes_are_seen_alike(plain: Any, decorated: Any) -> None:
+    for subject in (plain, decorated):
+        for kind in (subject.C, subject.D, subject.A):
+            copyreg._slotnames(kind)  # type: ignore[attr-defined]  # what pickle writes into a class that it sees
+
+    def seen(subject: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for kind in (subject.C, subject.D, subject.A):
+            name = kind.__name__
+            found[name, "attributes"] = [
+                (one.name, one.kind, one.defining_class.__name__) for one in inspect.classify_class_attrs(kind)
+            ]
+            found[name, "help"] = answer(lambda kind: pydoc.render_doc(kind, renderer=pydoc.plaintext), kind)
+            found[name, "abstract"] = sorted(getattr(kind, "__abstractmethods__", ()))
+            for predicate in PREDICATES:
+                for members in (inspect.getmembers, inspect.getmembers_static):
+                    which = getattr(inspect, predicate)
+                    found[name, members.__name__, predicate] = [one for one, _ in members(kind, which)]
+        found["static"] = [
+            _builtin(inspect.getattr_static(place, name))
+            for name in METHODS + PROPERTIES
+            for place in (subject.C, subject.C())
+        ]
+        return found
+
+    expected, told = both(plain, decorated, seen)
+    for asked, right in expected.items():
+        assert told[asked] == right, asked
+
+
+def test_doctest_finds_the_examples_of_every_placement(plain: Any, decorated: Any) -> None:
+    def run(subject: Any) -> Any:
+        found = doctest.DocTestFinder().find(subject)
+        results = doctest.testmod(subject)
+        return sorted((test.name, test.lineno or 0, len(test.examples)) for test in found), results
+
+    expected, told = both(plain, decorated, run)
+    assert told == expected
+    assert told[1].failed == 0
+    assert told[1].attempted == 10
+
+
+def test_autospecs_refuse_what_the_undecorated_refuse(plain: Any, decorated: Any) -> None:
+    def tried(subject: Any) -> list[Any]:
+        spec = unittest.mock.create_autospec(subject.C)
+        return [
+            (name, type(getattr(place, name)).__name__, count, answer(raised_by(*range(count)), getattr(place, name)))
+            for place in (spec, spec(), unittest.mock.create_autospec(subject.C()))
+            for name in METHODS[:-1]
+            for count in range(5)
+        ]
+
+    expected, told = both(plain, decorated, tried)
+    assert [row[:3] for row in told] == [row[:3] for row in expected]
+    assert [re.sub("<.*>", "", str(row[3])) for row in told] == [re.sub("<.*>", "", str(row[3])) for row in expected]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_attributes_can_be_patched_and_are_put_back(decorated: Any, name: str) -> None:
+    before = vars(decorated.C)[name]
+    with unittest.mock.patch.object(decorated.C, name, autospec=True) as double:
+        assert vars(decorated.C)[name] is not before
+        assert double is not before
+    assert vars(decorated.C)[name] is before
+
+
+def test_what_is_no_function_can_what_it_could(decorated: Any) -> None:
+    caller = decorated.caller
+    assert len(caller) == 4
+    assert caller[7] == 7
+    with caller as entered:
+        assert entered == "entered"
+    with pytest.raises(TypeError):
+        len(decorated.partial)
+    with pytest.raises(TypeError):
+        len(decorated.f)
+    with pytest.raises(TypeError), decorated.f:
+        pass
+    with pytest.raises(TypeError):
+        decorated.f + 1
+    with pytest.raises(TypeError):
+        decorated.f[0]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_does_not_bind_is_not_bound(decorated: Any) -> None:
+    holder = decorated.Holder()
+    assert holder.partial() == 3
+    assert holder.caller(1) == 3
+    assert holder.builtin("four") == 4
+    assert holder.method(1) == 3
+
+
+def test_the_directory_shows_the_handles() -> None:
+    @bounded(max=8)
+    def f() -> None: ...
+
+    class C:
+        @bounded(max=8)
+        def m(self) -> None: ...
+
+        @bounded(max=8)
+        @staticmethod
+        def s() -> None: ...
+
+        @bounded(max=8)
+        @classmethod
+        def c(cls) -> None: ...
+
+        @bounded(max=8)
+        @property
+        def p(self) -> None: ...
+
+        @dedupe_inflight
+        def d(self) -> None: ...
+
+        @sliding_window("1h")
+        def w(self) -> None: ...
+
+    added = {"cache", "inflight", "cache_info", "cache_clear", "cache_parameters"}
+    for thing in (f, C.m, C().m, C.s, C().s, C.c, C().c, vars(C)["s"], vars(C)["c"], vars(C)["p"]):
+        assert added <= set(dir(thing)), thing
+        assert "window" not in dir(thing)
+        assert all(hasattr(thing, name) for name in dir(thing) if name != "__abstractmethods__")
+    for thing in (C.d, C().d):
+        assert "inflight" in dir(thing)
+        assert not {"cache", "cache_info", "window"} & set(dir(thing))
+    assert "window" in dir(C().w)
+    assert not {"cache", "inflight"} & set(dir(C().w))
+
+
+# -- bound methods
+
+
+def test_a_bound_method_is_one(decorated: Any) -> None:
+    instance = decorated.C()
+    method = instance.m
+    assert not isinstance(method, functools.partial)
+    assert not inspect.ismethoddescriptor(method)
+    assert method.__self__ is instance
+    assert method.__func__ is decorated.C.m
+    assert method == instance.m
+    assert method != decorated.C().m
+    assert len({method, instance.m, decorated.C().m}) == 2
+    assert method == types.MethodType(decorated.C.m, instance)
+    assert types.MethodType(decorated.C.m, instance) == method
+    assert method.__get__(decorated.C(), decorated.C) is method
+    assert type(method)(method.__func__, instance) == method
+    with pytest.raises(AttributeError):
+        method.attribute = 1
+    decorated.C.m.attribute = 1
+    assert method.attribute == 1
+    assert "attribute" in dir(method)
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_weak_methods_live_as_long_as_the_instance(decorated: Any, calls: int) -> None:
+    instance = decorated.C()
+    weak = weakref.WeakMethod(instance.m)
+    for _ in range(calls):
+        assert instance.m(1) == 3
+        assert weak()(1) == 3  # type: ignore[misc]
+    again = weakref.WeakMethod(instance.m)
+    assert weak() == again() == instance.m
+    assert again()(2) == 4  # type: ignore[misc]
+    assert weak == again
+    assert hash(weak) == hash(again)
+    del instance
+    assert weak() is again() is None
+
+
+def test_methods_copy_and_pickle_with_their_instance(decorated: Any) -> None:
+    instance = decorated.C(7)
+    for method in (instance.m, decorated.C.c_below, decorated.C.s_below):
+        assert copy.copy(method) == method
+        assert pickle.loads(pickle.dumps(method))(1) == 3
+    other = copy.deepcopy(instance.m)
+    assert other.__self__ is not instance
+    assert other.__self__ == instance
+    assert other(1) == 3
+
+
+def test_handles_of_a_method_taken_before_the_first_call_are_its_instance_s() -> None:
+    class C:
+        @bounded(max=8)
+        def m(self, x: int) -> list[int]:
+            return [x]
+
+    one, two = C(), C()
+    held = one.m
+    first = held(1)
+    assert type(held) is type(one.m)
+    assert held(1) is one.m(1) is first
+    two.m(1)
+    assert held.cache.invalidate(1)
+    assert [len(one.m.cache), len(two.m.cache)] == [0, 1]
+    assert held(1) is not first
+
+
+class Taking:
+    """Methods of all sorts of parameters."""
+
+    @bounded(max=99)
+    def anything(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
+        return args[0], args[1:], kwargs
+
+    @bounded(max=99)
+    def positional(self, a: int, /, b: int = 2) -> Any:
+        return self, a, b
+
+    @bounded(max=99)
+    def keywords(self, *, a: int, b: int = 2, **rest: Any) -> Any:
+        return self, a, b, rest
+
+    @bounded(max=99)
+    def itself(self: Any = None, a: int = 1) -> Any:
+        return self, a
+
+    @bounded(max=99)
+    def bound(self, _memo_bound: int, bound: int = 1) -> Any:
+        return self, _memo_bound, bound
+
+    @bounded(max=99)
+    def nothing() -> Any: ...  # type: ignore[misc]
+
+    @bounded(max=99)
+    def only_keywords(*, a: int) -> Any: ...  # type: ignore[misc]
+
+    @bounded(max=99)
+    @functools.lru_cache(maxsize=3)  # noqa: B019  # one of the shapes
+    def cached(self, a: int) -> Any:
+        return self, a
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs"),
+    [
+        ("anything", (1, 2), {"a": 1}), ("anything", (), {}), ("anything", (), {"self": 1}),
+        ("positional", (1,), {"b": 3}), ("positional", (1, 2), {}), ("positional", (), {}),
+        ("positional", (1, 2, 3), {}), ("positional", (), {"a": 1}),
+        ("keywords", (), {"a": 1, "c": 3}), ("keywords", (), {}), ("keywords", (1,), {}),
+        ("keywords", (), {"self": 1, "a": 1}),
+        ("itself", (), {}), ("itself", (2,), {}), ("itself", (), {"a": 3}),
+        ("bound", (1,), {}), ("bound", (), {"_memo_bound": 1, "bound": 2}),
+        ("nothing", (), {}), ("nothing", (1,), {}), ("only_keywords", (), {"a": 1}),
+        ("cached", (1,), {}), ("cached", (), {"a": 1}), ("cached", (), {}),
+    ],
+)  # fmt: skip
+def test_calls_of_bound_methods_are_bound_as_ever(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Before and after the call that makes the method's own wrapper, results and errors are the original's."""
+    instance = Taking()
+    original = vars(Taking)[name].__wrapped__.__get__(instance)
+
+    def outcome(call: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except TypeError as error:
+            return str(error).replace("multiple values for argument 'self'", "an unexpected keyword argument 'self'")
+
+    expected = outcome(original)
+    for _ in range(3):
+        assert outcome(getattr(instance, name)) == expected
+
+
+# -- coroutine functions
+
+
+class Asynchronous:
+    """An object whose calls give coroutines."""
+
+    async def __call__(self, a: int, b: int = 2) -> list[int]:
+        return [a, b]
+
+    async def method(self, a: int, b: int = 2) -> list[int]:
+        return [a, b]
+
+
+class Inherits(Asynchronous):
+    pass
+
+
+class Returns:
+    """Its ``__call__`` is itself an object that is called."""
+
+    __call__ = Asynchronous()  # type: ignore[assignment]
+
+
+class Partly:
+    async def _call(self, b: int, a: int) -> list[int]:
+        return [a, b]
+
+    __call__ = functools.partialmethod(_call, 2)
+
+
+class Static:
+    @staticmethod
+    async def __call__(a: int, b: int = 2) -> list[int]:
+        return [a, b]
+
+
+class Decorated:
+    @bounded(max=3)
+    async def __call__(self, a: int, b: int = 2) -> list[int]:
+        return [a, b]
+
+
+async def coroutine_function(a: int, b: int = 2) -> list[int]:
+    return [a, b]
+
+
+def marked() -> Any:
+    def pretends(a: int, b: int = 2) -> Any:
+        return coroutine_function(a, b)
+
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(pretends)
+    pretends._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return pretends
+
+
+AWAITED: dict[str, Callable[[], Any]] = {
+    "partial": lambda: functools.partial(coroutine_function, b=2),
+    "partial of an object": lambda: functools.partial(Asynchronous(), b=2),
+    "partial of a partial of an object": lambda: functools.partial(functools.partial(Asynchronous(), b=2), b=2),
+    "partial of an object that inherits": lambda: functools.partial(Inherits(), b=2),
+    "partial of a bound method": lambda: functools.partial(Asynchronous().method, b=2),
+    "object": Asynchronous,
+    "object that inherits": Inherits,
+    "object of an object": Returns,
+    "object of a partialmethod": Partly,
+    "object of a static method": Static,
+    "object of a decorated method": Decorated,
+    "bound __call__": lambda: Asynchronous().__call__,
+    "bound method of an object": lambda: types.MethodType(functools.partial(Asynchronous()), 1),
+    "marked": marked,
+    "partial of marked": lambda: functools.partial(marked(), b=2),
+    "decorated object": lambda: dedupe_inflight(Asynchronous()),
+    "partial of a decorated object": lambda: functools.partial(dedupe_inflight(Asynchronous()), b=2),
+    "mock": lambda: unittest.mock.AsyncMock(return_value=[1, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", AWAITED)
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_what_gives_coroutines_is_awaited(kind: str, decorator: str) -> None:
+    fetch = DECORATORS[decorator](AWAITED[kind]())
+    args = () if kind == "bound method of an object" else (1,)
+
+    async def calls() -> list[Any]:
+        return [await fetch(*args), await fetch(*args)]
+
+    assert asyncio.run(calls()) == [[1, 2], [1, 2]]
+    if hasattr(fetch, "cache"):
+        assert fetch.cache_info().hits == 1
+
+
+def test_a_partialmethod_of_a_coroutine_function_is_awaited() -> None:
+    class C:
+        async def _load(self, b: int, a: int) -> list[int]:
+            return [a, b]
+
+        load = bounded(max=3)(functools.partialmethod(_load, 2))
+        whole = bounded(max=3)(functools.partialmethod(Asynchronous(), b=2))
+
+    instance = C()
+    for method in (instance.load,):
+        assert inspect.iscoroutinefunction(method)
+
+        async def calls(method: Any = method) -> bool:
+            return await method(1) is await method(1)
+
+        assert asyncio.run(calls())
+
+
+@pytest.mark.parametrize("kind", [int, len, str.upper, functools.partial(int, base=2), print, type("K", (), {})])
+def test_what_gives_no_coroutine_is_not(kind: Any) -> None:
+    assert not inspect.iscoroutinefunction(bounded(max=3)(kind))
+
+
+# -- what runs is named as ever
+
+
+def test_profilers_and_tracebacks_name_the_function() -> None:
+    @bounded(max=8)
+    def failing(x: int) -> int:
+        raise LookupError
+
+    class C:
+        @bounded(max=8)
+        def method(self, x: int) -> int:
+            raise LookupError
+
+    for call, name in ((failing, "failing"), (C().method, "method"), (C().method, "method")):
+        profile = cProfile.Profile()
+        with pytest.raises(LookupError) as raised, profile:
+            call(1)
+        assert [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)][1] == name
+        assert name in {function for _, _, function in pstats.Stats(profile).stats}  # type: ignore[attr-defined]
+
+
+def test_functools_takes_decorated_functions(decorated: Any) -> None:
+    dispatch = functools.singledispatch(decorated.f)
+    dispatch.register(str)(decorated.inner)
+    assert [dispatch(1), dispatch("b")] == ["1a", "b"]
+
+    class C:
+        part = functools.partialmethod(decorated.C.m, 1)
+        kept = functools.cached_property(vars(decorated.C)["p_above"].fget)
+
+    assert C().part() == 3
+    assert C().kept == 3
+
+
+def test_protocols_are_met_as_ever(decorated: Any) -> None:
+    @typing.runtime_checkable
+    class Adds(typing.Protocol):
+        def m(self, a: int, b: int = 2) -> int: ...
+
+    @typing.runtime_checkable
+    class Measured(typing.Protocol):
+        def __len__(self) -> int: ...
+
+    assert isinstance(decorated.C(), Adds)
+    assert not isinstance(decorated.f, Measured)
+    assert isinstance(decorated.caller, Measured)
+
+
+def test_abstract_classes_stay_abstract(decorated: Any) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        decorated.A()
+    made: Any = abc.ABCMeta("Made", (decorated.A,), dict.fromkeys(ABSTRACT))
+    assert made()
