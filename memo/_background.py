@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from memo._callers import Gate, bounded_gate
 from memo._clock import call_when
 from memo._flight_table import keep_quiet, lay_to_rest
 from memo._flight_tasks import Role
@@ -213,7 +214,7 @@ class ThreadJob:
         self.error: BaseException | None = None
         self._pool: RefreshPool | None = None
         self._lock = threading.Lock()
-        self._gates: list[threading.Event] = []  # guarded by _lock
+        self._gates: list[Gate] = []  # guarded by _lock
 
     def start(
         self, pool: RefreshPool, load: Callable[[], Any], ended: Callable[[], object], patience_s: float | None
@@ -233,20 +234,20 @@ class ThreadJob:
             gates = list(self._gates)
         ended()
         for gate in gates:
-            gate.set()
+            gate.open()
 
     def wait(self, seconds: float, read: Callable[[], float]) -> bool:
         """Wait so long at most, in real time or by a clock that is advanced by hand; whether it has ended."""
-        gate = threading.Event()
+        gate = bounded_gate()
         with self._lock:
             if self.done:
                 return True
             self._gates.append(gate)
-        alarm = call_when(read, read() + seconds, gate.set)
+        alarm = call_when(read, read() + seconds, gate.open)
         ends = real.monotonic() + seconds
         try:
             with contextlib.nullcontext() if self._pool is None else self._pool.aside():
-                while not gate.wait(min(_LOOK_S, ends - real.monotonic())) and real.monotonic() < ends:
+                while not self.done and (left := ends - real.monotonic()) > 0 and not gate.wait(min(_LOOK_S, left)):
                     if self._pool is not None:
                         self._pool.stir()
         finally:

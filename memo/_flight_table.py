@@ -29,15 +29,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import gc
 import os
-import sys
 import threading
 import weakref
-from _thread import get_ident
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from memo._callers import Caller, caller, caller_lives, greenlet_of, looking, thread_ident
 from memo._clock import Clock
 from memo._errors_shared import shared_copy
 from memo._oneshot import refuse_one_shot
@@ -48,18 +46,18 @@ __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
     "add_waiter", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
-    "set_apart", "thread_lives", "wake", "wake_all",
+    "set_apart", "wake", "wake_all",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
 
 LOOK_S = 0.05
-"""Seconds between two looks of a waiter whether the thread or loop that it waits for still lives."""
+"""Seconds between two looks of a waiter whether the thread, greenlet or loop that it waits for still lives."""
 
 graph = threading.RLock()
 """Guards ``waiting`` and every work's ``awaits``: who waits for what, to see circles."""
-waiting: dict[int, InFlight] = {}
-"""The flight that each waiting thread waits for, by the thread's identifier."""
+waiting: dict[Caller, InFlight] = {}
+"""The flight that each caller of a plain function waits for who waits now."""
 
 
 class InFlight:
@@ -79,8 +77,8 @@ class InFlight:
     """Set until somebody takes it out of the table: who deletes this does."""
     fenced: bool
     """Somebody else than its leader took it out, or it never was in the table; guarded by the table's lock."""
-    leader: int
-    """Identifier of the thread that runs it."""
+    leader: Caller
+    """Who runs it; of a task its thread."""
     started: float
     state: str
     led: bool
@@ -199,6 +197,7 @@ class FlightTable:
         self.counters = Counters()
         self._watched: dict[asyncio.AbstractEventLoop, dict[TaskFlight, float]] = {}
         """By loop, its running flights and their deadlines in its own time, earliest first."""
+        caller()  # looks for greenlets
         with _making:
             _forkable.add(self)
 
@@ -469,14 +468,14 @@ class FlightTable:
     def _is_dead(self, flight: InFlight, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Whether nobody can finish *flight* any more, as seen from *loop* (None: from no loop)."""
         if not isinstance(flight, TaskFlight):
-            return flight.over or not thread_lives(flight.leader)
+            return flight.over or not caller_lives(flight.leader)
         if flight.loop is loop:
             return False
         if flight.loop.is_closed():
             return True
         if flight.loop.is_running():
             return False
-        return not thread_lives(flight.leader) or (loop is not None and flight.leader == get_ident())
+        return not caller_lives(flight.leader) or (loop is not None and flight.leader == thread_ident())
 
     def _abandon_dead(self, flight: InFlight) -> bool:
         """Give up a flight whose thread or loop died; whether it was still thought to run."""
@@ -590,31 +589,13 @@ def _end_quietly() -> None:
 atexit.register(_end_quietly)
 
 
-def thread_lives(identifier: int) -> bool:
-    """Whether the thread of that identifier has not ended (or another has inherited it)."""
-    if not _FRAMES_COLLECT:
-        return identifier in sys._current_frames()
-    with _looking:
-        collects = gc.isenabled()
-        try:
-            gc.disable()
-            return identifier in sys._current_frames()
-        finally:
-            if collects:
-                gc.enable()
-
-
-_FRAMES_COLLECT = sys.version_info < (3, 12)
-"""Listing the frames may collect garbage while it holds a lock of the interpreter: should a finalizer give way then to
-a thread that begins or ends, the whole process hangs (python/cpython#106883)."""
-_looking = threading.RLock()
-"""Held while the collector is off on that account, so that none takes another's off for the user's."""
-
-
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
     if isinstance(flight, TaskFlight) and flight.task is not None:
         return flight.task.get_name()
-    return names.get(flight.leader, f"thread {flight.leader}")
+    if isinstance(flight.leader, int):
+        return names.get(flight.leader, f"thread {flight.leader}")
+    greenlet = greenlet_of(flight.leader)
+    return str(getattr(greenlet, "name", None) or "greenlet" if greenlet is not None else "dead greenlet")
 
 
 # -- fork: the child has none of the other threads, so none of their flights; a lock that one of
@@ -634,8 +615,8 @@ def _before_fork() -> None:
     for flights in list(_forkable):
         flights.lock.acquire()
         _held.append(flights.lock)
-    _looking.acquire()
-    _held.append(_looking)
+    looking.acquire()
+    _held.append(looking)
 
 
 def _after_fork_in_parent() -> None:

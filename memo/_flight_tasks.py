@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from _thread import get_ident
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from memo._callers import thread_ident
 from memo._clock import call_when
 from memo._flight_table import (
     ABANDONED,
@@ -187,7 +187,7 @@ class TaskFlights(FlightTable):
         flight.work = Work(None)
         flight.key = key
         flight.loop = loop
-        flight.leader = get_ident()
+        flight.leader = thread_ident()
         flight.started = self.clock.read()
         return flight
 

@@ -1,10 +1,9 @@
-"""Single flight for threads: the leader runs the function in its own thread, the others wait."""
+"""Single flight for threads and greenlets: the leader runs the function where it was called, the others wait."""
 
-from _thread import allocate_lock, get_ident
 from collections.abc import Hashable
 from typing import Any
 
-from memo._callers import runs_a_loop
+from memo._callers import Caller, caller, caller_lives, claim, gate_for
 from memo._clock import call_when
 from memo._flight_table import (
     ABANDONED,
@@ -19,7 +18,6 @@ from memo._flight_table import (
     graph,
     remove_waiter,
     set_apart,
-    thread_lives,
     waiting,
     wake_all,
 )
@@ -63,7 +61,7 @@ class ThreadFlights(FlightTable):
         mine.present = mine.joined = 0
         mine.state = RUNNING
         mine.started = now
-        me = mine.leader = get_ident()
+        me = mine.leader = caller()
         mine.key = key
         while True:
             try:
@@ -78,8 +76,10 @@ class ThreadFlights(FlightTable):
                     self.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
                     return False
                 break
+            if type(me) is not int:
+                claim(me, InFlight)
             if current.leader == me:
-                if current.over:  # this thread's own, whose end it could not tell
+                if current.over:  # this caller's own, whose end he could not tell
                     self._abandon_dead(current)
                     continue
                 set_apart(mine)
@@ -183,36 +183,30 @@ class ThreadFlights(FlightTable):
             self.counters.cancelled += 1
             self.settle(mine, ABANDONED)
 
-    def _wait(self, flight: InFlight, me: int, inherited: bool) -> bool | None:
+    def _wait(self, flight: InFlight, me: Caller, inherited: bool) -> bool | None:
         """Wait until *flight* is no longer running.
 
         Args:
-            inherited: This thread waited for the flight that *flight* succeeded, and counts as present.
+            me: Who waits.
+            inherited: This caller waited for the flight that *flight* succeeded, and counts as present.
 
         Returns:
-            True: this thread was present when it ended, and so has a claim to its error.  False: it had
-            ended already.  None: it might never end, since its leader waits for this thread, or may need the
-            event loop that this thread runs.
+            True: this caller was present when it ended, and so has a claim to its error.  False: it had
+            ended already.  None: it might never end, since its leader waits for this caller, or may need the
+            event loop that runs in this thread, or the thread itself.
         """
-        gate = allocate_lock()
-        gate.acquire()
-
-        def open_gate() -> None:
-            try:
-                gate.release()
-            except RuntimeError:  # two woke it
-                pass
-
-        must_not = flight.state is RUNNING and runs_a_loop()
-        if must_not and self._is_dead(flight, None):
+        gate = gate_for(flight.leader)
+        if gate is None and flight.state is RUNNING and self._is_dead(flight, None):
             self._abandon_dead(flight)
-            must_not = False
-        if not must_not:
+        if gate is None and flight.state is not RUNNING:
+            return inherited
+        if gate is not None:
             with graph:
-                must_not = _circle_of_threads(flight, me)
-                if not must_not:
+                if _circle_of_callers(flight, me):
+                    gate = None
+                else:
                     waiting[me] = flight
-        if must_not:
+        if gate is None:
             if inherited:
                 with self.lock:
                     self._withdraw(flight)
@@ -222,7 +216,7 @@ class ThreadFlights(FlightTable):
             with self.lock:
                 if flight.state is not RUNNING:
                     return inherited
-                add_waiter(flight, open_gate)
+                add_waiter(flight, gate.open)
                 if not inherited:
                     flight.present += 1
                     flight.joined += 1
@@ -230,11 +224,11 @@ class ThreadFlights(FlightTable):
             looks = 0
             if self.timeout_s is not None:
                 ends = real.monotonic() + flight.started + self.timeout_s - self.clock.read()
-                alarm = call_when(self.clock.read, flight.started + self.timeout_s, open_gate)
+                alarm = call_when(self.clock.read, flight.started + self.timeout_s, gate.open)
             while flight.state is RUNNING:
                 left = LOOK_S if ends is None else min(LOOK_S, ends - real.monotonic())
                 if left > 0:
-                    gate.acquire(timeout=left)
+                    gate.wait(left)
                 if flight.state is not RUNNING:
                     break
                 looks += flight.over
@@ -242,7 +236,7 @@ class ThreadFlights(FlightTable):
                     if self.expire(flight):
                         break
                     ends = None  # its leader is at the end
-                if looks > _PATIENCE or not thread_lives(flight.leader):
+                if looks > _PATIENCE or not caller_lives(flight.leader):
                     self._abandon_dead(flight)
         finally:
             if alarm is not None:
@@ -250,14 +244,14 @@ class ThreadFlights(FlightTable):
             waiting.pop(me, None)
             with self.lock:
                 if flight.state is RUNNING:  # interrupted
-                    remove_waiter(flight, open_gate)
+                    remove_waiter(flight, gate.open)
                     flight.present -= 1
                     flight.joined -= 1
         return True
 
 
-def _circle_of_threads(flight: InFlight, me: int) -> bool:
-    """Whether *flight* cannot end before thread *me* goes on.  Holds ``graph``."""
+def _circle_of_callers(flight: InFlight, me: Caller) -> bool:
+    """Whether *flight* cannot end before *me* goes on.  Holds ``graph``."""
     seen = set()
     current: InFlight | None = flight
     while current is not None and current.state is RUNNING and current.leader not in seen:

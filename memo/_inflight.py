@@ -1,9 +1,9 @@
 """``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
 
-from _thread import get_ident
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, overload
 
+from memo._callers import who
 from memo._calls import KeyOptions, check_key_options
 from memo._decorated import Decorated
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
@@ -57,7 +57,7 @@ class _InflightLayer(FlightLayer):
             "counters": flights.counters,
             "lock": flights.lock,
             "wake_all": wake_all,
-            "get_ident": get_ident,
+            "who": who,
             "RUNNING": RUNNING,
             "RETURNED": RETURNED,
             "PLAIN": PLAIN,
@@ -101,7 +101,7 @@ try:
     $flight.present = $flight.joined = 0
     $flight.state = $RUNNING
     $flight.started = $clock()
-    $flight.leader = $get_ident()
+    $flight.leader = $who[0]()
     $flight.key = $k = <whole key>
     try:
         $leads = $setdefault($k, $flight) is $flight
@@ -176,17 +176,18 @@ def dedupe_inflight(
 
     The first caller leads; those who call while it runs wait and get the same result, or an
     exception like the one it raised.  Nothing is remembered once it has ended.  For threads
-    and for coroutines, also across several event loops in several threads.  Use it bare,
-    ``@dedupe_inflight``, or with options.
+    and for coroutines, also across several event loops in several threads, and for greenlets of gevent
+    and eventlet.  Use it bare, ``@dedupe_inflight``, or with options.
 
-    Threads: the leader runs the function in its own thread.  Coroutines: the work runs in a task
+    Threads and greenlets: the leader runs the function where it was called.  Coroutines: the work runs in a task
     of its own, in the context of the first caller; a cancelled caller leaves alone, and when the
     last one has left, the task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
     ``GeneratorExit`` and a cancellation of the work stay with the one they struck; one of those
     who wait takes over, as they do when the leader's thread or loop has died.  A recursion with
     the same key, and a call that would wait for itself in a circle, run straight through.  So does a
-    plain function that is called in a thread that runs an event loop while another thread leads: that
-    one may need the loop.
+    plain function that is called in a thread that runs an event loop while another thread leads, which
+    may need the loop; and one called in a greenlet while another of its thread leads, if no hub of gevent
+    or eventlet is there to wait in (as in SQLAlchemy's ``run_sync()``).
 
     What is *not* promised: that joiners get the identical exception object, or anything across
     processes.  After ``os.fork()`` the child starts with no running calls.

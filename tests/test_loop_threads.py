@@ -315,7 +315,7 @@ def test_a_dead_leader_is_succeeded_on_the_loops_thread() -> None:
 def test_hits_and_loads_of_ones_own_look_for_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only who is about to wait asks whether a loop runs."""
     asked: list[None] = []
-    monkeypatch.setattr("memo._flight_threads.runs_a_loop", lambda: asked.append(None))
+    monkeypatch.setattr("memo._callers.runs_a_loop", lambda: asked.append(None))
     cached = bounded(max=10, registry=Registry())(lambda x: x)
     shared = dedupe_inflight(timeout=60, registry=Registry())(lambda x: x)
 
