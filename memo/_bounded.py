@@ -11,6 +11,7 @@ from memo._calls import KeyOptions, check_key_options
 from memo._flights import InFlight
 from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
+from memo._keys import Keys
 from memo._layer import FlightLayer, Layer
 from memo._oneshot import OneShot, refuser
 from memo._placement import Decorator, Placement, check_common
@@ -43,14 +44,16 @@ class _BoundedLayer(FlightLayer):
         if options.tags.function is not None:
             self.loads.tags_of = self.tags_of
         self.loads.is_off = self._goes_straight
-        self.loads.reveal = self.generated.reveal
-        self.loads.explain = self.generated.explain
-        self.loads.show_index = functools.partial(self.generated.assign, "index")
-        self.loads.store.instances = self.generated.keeps_apart
+        self.loads.show_index = functools.partial(self.assign, "index")
 
-    def take_instance(self) -> None:
-        super().take_instance()
-        self.loads.store.instances = self.generated.keeps_apart
+    def show_keys(self, keys: Keys) -> None:
+        super().show_keys(keys)
+        self.loads.reveal = keys.reveal
+        self.loads.store.instances = keys.keeps_apart
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        super().serve_through(function)
+        self.loads.store.instances = True
 
     def prepare(self) -> None:
         pool = None if self.shape.is_async else self._pool
@@ -77,7 +80,6 @@ class _BoundedLayer(FlightLayer):
             "failed": loads.failed,
             "finish": loads.finish_lean if loads.lean else loads.finish,
             "answer": loads.answer_awaited if self.shape.is_async else loads.answer,
-            "function": self.shape.function,
             "BaseException": BaseException,
         }
 
@@ -95,7 +97,7 @@ class _BoundedLayer(FlightLayer):
         self.loads.collected(owner)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any]:
-        return CacheHandle(self.loads, self.generated, self.instances, self.name, self.fence_others, prefix)
+        return CacheHandle(self.loads, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def drop_tagged(self, tag: str | None) -> int:
         if tag is None:
@@ -258,8 +260,8 @@ def bounded(
             expire together; from 0 to below 1.
         policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "lru",
             "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``.
-        key: Makes the key of a call of its arguments (defaults filled in, without self or cls);
-            must return a hashable.
+        key: Makes the key of a call; must return a hashable.  Called as the function was, defaults filled in; with
+            the instance only where its own first parameter is named like that (``key=lambda self: ...``).
         ignore: Names of parameters to leave out of the key; "self" shares entries between
             instances.
         typed: Arguments of different types have different keys (1, 1.0 and True).
@@ -285,7 +287,7 @@ def bounded(
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
             store, after it left, in the thread whose operation removed it.  What it raises is logged
             to logger "memo" and dropped.  A value that was never stored never reaches it.
-        tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
+        tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` drops every entry that bears one.  If the function raises,
             that is logged to logger "memo", and the result is returned but not stored.
         one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or

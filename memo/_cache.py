@@ -4,15 +4,14 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, M
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from memo._calls import Generated
 from memo._freshness import FreshLoads
 from memo._inflight_handle import FenceOthers, InflightHandle
-from memo._instances import Instances
 from memo._pace import in_slices
 from memo._stats import CacheStats, EntryInfo
 from memo._stores import AnyCache
 from memo._units import Duration, byte_size, counted, positive_int, seconds
 from memo._within import Within, missing
+from memo._wrappers import Generated
 
 if TYPE_CHECKING:
     from memo._dump import Path
@@ -33,20 +32,18 @@ class CacheHandle(Generic[P, R_co]):
     ``refresh()``.  A handle is always true.
     """
 
-    __slots__ = ("_fence_others", "_generated", "_instances", "_loads", "_name", "_prefix")
+    __slots__ = ("_fence_others", "_generated", "_loads", "_name", "_prefix")
 
     def __init__(
         self,
         loads: FreshLoads,
         generated: Generated,
-        instances: Instances,
         name: Callable[[], str],
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         self._loads = loads
         self._generated = generated
-        self._instances = instances
         self._name = name
         self._fence_others = fence_others
         self._prefix = prefix
@@ -59,13 +56,11 @@ class CacheHandle(Generic[P, R_co]):
         return self._fence_others(((*self._prefix, *args), kwargs))
 
     def _scope(self) -> Hashable | None:
-        if not self._prefix or not self._generated.keeps_apart:
-            return None
-        return self._instances.token(self._prefix[0])
+        return self._generated.keys.scope(self._prefix)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
-        return self._generated.wrapper(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._generated.call(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
 
     def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call, but with no stale value: load rather, or wait for the load that runs.
@@ -173,7 +168,7 @@ class CacheHandle(Generic[P, R_co]):
         Raises:
             TypeError: An item is no pair, or arguments do not fit the function or cannot be hashed.
         """
-        spread = self._generated.spreads(len(self._prefix))
+        spread = self._generated.keys.spreads(len(self._prefix))
         count = 0
         for pair in results.items() if isinstance(results, Mapping) else results:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -311,9 +306,7 @@ class CacheHandle(Generic[P, R_co]):
     @property
     def inflight(self) -> InflightHandle[P, R_co]:
         """The running loads."""
-        return InflightHandle(
-            self._loads, self._generated, self._instances, self._name, self._fence_others, self._prefix
-        )
+        return InflightHandle(self._loads, self._generated, self._name, self._fence_others, self._prefix)
 
     @property
     def store(self) -> AnyCache:
@@ -330,7 +323,7 @@ class CacheHandle(Generic[P, R_co]):
         Raises:
             TypeError: The arguments do not fit the function, or cannot be hashed.
         """
-        spread = self._generated.spreads(len(self._prefix)) and isinstance(call, tuple)
+        spread = self._generated.keys.spreads(len(self._prefix)) and isinstance(call, tuple)
         args: Any = call if spread else (call,)
         return self._loads.info(self._key(args, {})) is not None
 

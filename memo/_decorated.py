@@ -17,6 +17,7 @@ import wrapt
 
 from memo._cache import CacheHandle
 from memo._inflight_handle import InflightHandle
+from memo._keys import Through
 from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, original_of
 from memo._records import Record
 from memo._stats import CacheInfo
@@ -33,6 +34,7 @@ else:
 
 __all__ = (
     "Bound",
+    "BoundReference",
     "Decorated",
     "DecoratedClassMethod",
     "DecoratedObject",
@@ -243,7 +245,7 @@ class Decorated(_Transparent[P, R_co]):
             return self if obj is None else _class_of_bound(self)(self, obj)  # the first time alone: see there
 
     def __set_name__(self, owner: type, name: str) -> None:
-        become_method(self)
+        become_method(self, owner)
 
     def __del__(self) -> None:
         # A class is always in a cycle: that of the bound methods must not hold the wrapper, and with it the store,
@@ -286,17 +288,18 @@ def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
 
 
 class UnplacedFunction(Decorated[P, R_co]):
-    """A function that did not look like a method when it was decorated, but may be made one later."""
+    """A function that did not look like a method when it was decorated.
+
+    It is one if the class in whose body it was defined says so (``__set_name__``).  Any other class merely refers to
+    it: then how the attribute binds is the attribute's affair, and the function stays what it is.
+    """
 
     __slots__ = ()
 
     if not TYPE_CHECKING:
 
         def __get__(self, obj, owner=None, /):
-            if obj is None:
-                return self
-            become_method(self)
-            return _class_of_bound(self)(self, obj)
+            return self if obj is None else _bound(self, obj)
 
 
 class DecoratedObject(_Transparent[P, R_co]):
@@ -333,11 +336,10 @@ class _DecoratedDescriptor(DecoratedObject[P, R_co]):
         def __get__(self, obj, owner=None, /):
             if obj is None or original_of(self).__get__(obj, owner) is original_of(self):  # as a bound method does
                 return self
-            become_method(self)
-            return _class_of_bound(self)(self, obj)
+            return _bound(self, obj)
 
         def __set_name__(self, owner, name):
-            become_method(self)
+            become_method(self, owner)
 
 
 _PASSED_ON = _ABILITIES - _special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}
@@ -463,6 +465,34 @@ class Bound(_Handles[P, R_co]):
         return self.__reduce__()
 
 
+class BoundReference(Bound[P, R_co]):
+    """A plain decorated function, bound by a class that merely refers to it.
+
+    Its calls are the instance's own; ``__func__`` is the function, whose plain calls are not touched.
+    """
+
+    __slots__ = ("_call",)
+
+    if not TYPE_CHECKING:
+        __annotations__, __doc__, __module__ = Bound.__annotations__, Bound.__doc__, Bound.__module__
+
+        def __init__(self, function, instance, /):
+            super().__init__(function, instance)
+            self._call = _layer(function).through().wrapper
+
+        def __call__(self, /, *args, **kwargs):
+            return self._call(self.__self__, *args, **kwargs)
+
+    def _place(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.__func__, (Through(self.__self__),)
+
+
+def _bound(function: Any, instance: object) -> Bound[..., Any]:
+    """What did not look like a method when it was decorated, bound to *instance*."""
+    kind = BoundReference if _layer(function).needs_through else _class_of_bound(function)
+    return kind(function, instance)
+
+
 _new = object.__new__
 _set_class = object.__dict__["__class__"].__set__
 
@@ -559,6 +589,7 @@ class DecoratedProperty(_Holder, property):
 
 _KINDS: dict[Any, str] = {
     Bound: "method",
+    BoundReference: "method",
     DecoratedStaticMethod: "staticmethod",
     DecoratedClassMethod: "classmethod",
     DecoratedProperty: "property",

@@ -40,7 +40,6 @@ class _InflightLayer(FlightLayer):
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
         if tags.function is not None:
             self.flights.tags_of = self.tags_of
-        self.flights.explain = self.generated.explain
 
     def prepare(self) -> None:
         self.flights = Flights(self.shape.qualname, self.shape.function, self.clock, self.timeout_s)
@@ -66,7 +65,6 @@ class _InflightLayer(FlightLayer):
             "AttributeError": AttributeError,
             "failed": flights.failed,
             "run": flights.run,
-            "function": self.shape.function,
             "BaseException": BaseException,
         }
 
@@ -77,7 +75,7 @@ class _InflightLayer(FlightLayer):
         return _CALL.replace("<tags>\n", tags)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
-        return InflightHandle(self.flights, self.generated, self.instances, self.name, self.fence_others, prefix)
+        return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def drop_tagged(self, tag: str | None) -> int:
         if tag is not None and self.tags.function is not None:
@@ -198,10 +196,11 @@ def dedupe_inflight(
             such as "30s".  It is detached: those who wait get ``InflightTimeout``, the next call
             starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
             so its own caller still gets its result.
-        key: Makes the key of a call of its arguments (defaults filled in, without self or cls).
+        key: Makes the key of a call.  Called as the function was, defaults filled in; with the instance only where
+            its own first parameter is named like that (``key=lambda self: ...``).
         ignore: Names of parameters to leave out of the key.
         typed: Arguments of different types have different keys.
-        tags: Names, or a function of the call's arguments (defaults filled in, without self or cls) that returns
+        tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
         one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
             what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError.  "share": all callers

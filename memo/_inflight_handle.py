@@ -4,10 +4,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from memo._calls import Generated
 from memo._flights import Flights, InFlight
-from memo._instances import Instances, belongs_to
+from memo._instances import belongs_to
 from memo._stats import Flight, InflightStats
+from memo._wrappers import Generated
 
 __all__ = ("FenceOthers", "InflightHandle")
 
@@ -26,30 +26,26 @@ class InflightHandle(Generic[P, R_co]):
     none waits.  A handle is always true.
     """
 
-    __slots__ = ("_fence_others", "_flights", "_generated", "_instances", "_name", "_prefix")
+    __slots__ = ("_fence_others", "_flights", "_generated", "_name", "_prefix")
 
     def __init__(
         self,
         flights: Flights,
         generated: Generated,
-        instances: Instances,
         name: Callable[[], str],
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         self._flights = flights
         self._generated = generated
-        self._instances = instances
         self._name = name
         self._fence_others = fence_others
         self._prefix = prefix
 
     def _running(self) -> list[InFlight]:
         flights = self._flights.running()
-        if not self._prefix or not self._generated.keeps_apart:
-            return flights
-        token = self._instances.token(self._prefix[0])
-        return [flight for flight in flights if belongs_to(flight.key, token)]
+        token = self._generated.keys.scope(self._prefix)
+        return flights if token is None else [flight for flight in flights if belongs_to(flight.key, token)]
 
     def pending(self) -> list[Flight]:
         """The running calls, longest running first."""

@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from memo._calls import Generated, KeyOptions, Shape
+from memo._calls import KeyOptions, Shape
 from memo._clock import Clock
 from memo._flights import Flights
 from memo._instances import InstanceRef, Instances
+from memo._keys import Keys, Through
 from memo._records import Part, Record
 from memo._sizes import OfTheProgram
 from memo._switch import is_off, off_for_good
 from memo._tags import NO_TAGS, Tags
+from memo._wrappers import Generated
 
-__all__ = ("HANDLES", "FlightLayer", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of")
+__all__ = (
+    "HANDLES", "FlightLayer", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of",
+)  # fmt: skip
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
@@ -81,20 +85,23 @@ class Layer(OfTheProgram):
         takes_instance: bool | None,
         tags: Tags = NO_TAGS,
     ) -> None:
-        self.shape = Shape(function, where, takes_instance)
+        below = layer_of(function)
+        self.shape: Shape = Shape(function, where, takes_instance, None if below is None else below.shape)
         self.tags = tags
         self.clock = Clock(clock)
         self.instances = Instances(self.shape.qualname, self.collected)
         self.record: Record | None = None
+        self._options = options
+        self._through: Generated | None = None
+        self._gate: str | None = None
         self.prepare()
-        self.generated = Generated(self.shape, options, self.template, self.internals(), self.instances)
-        self.generated.assign("is_off", self.is_off)
-        self.generated.assign("tags_of", self.tags_of)
+        self.generated = Generated(Keys(self.shape, options, self.instances), self.template, self._words())
+        self.show_keys(self.generated.keys)
         self._learn_tags()
         self._off_for_good = off_for_good()
         if self._off_for_good:
-            self.generated.set_gate(_ALWAYS_OFF)
-        self.clock.on_exchange(functools.partial(self.generated.assign, "clock"))
+            self._set_gate(_ALWAYS_OFF)
+        self.clock.on_exchange(functools.partial(self.assign, "clock"), at_once=False)
         self.clock.on_exchange(self.follow, at_once=False)
 
     def prepare(self) -> None:
@@ -108,22 +115,90 @@ class Layer(OfTheProgram):
         """What the template names."""
         raise NotImplementedError
 
+    def _words(self) -> dict[str, Any]:
+        return {
+            **self.internals(),
+            "clock": self.clock.read,
+            "function": self.shape.function,
+            "is_off": self.is_off,
+            "tags_of": self.tags_of,
+        }
+
+    def assign(self, word: str, value: Any) -> None:
+        """Exchange what the wrappers know by that name."""
+        for generated in self._wrappers():
+            generated.assign(word, value)
+
+    def _wrappers(self) -> Iterator[Generated]:
+        yield self.generated
+        if self._through is not None:
+            yield self._through
+
+    # -- methods
+
     def take_instance(self) -> None:
-        """Learn that the function is a method after all."""
-        self.generated.take_instance()
+        """Learn that the function is a method after all, by the class in whose body it was defined."""
+        self.empty()  # nobody could find again what was held under a plain function's keys
+        self.shape.takes_instance = True
+        self._through = None
+        self.generated.exchange_keys(Keys(self.shape, self._options, self.instances))
+        self.show_keys(self.generated.keys)
         self._learn_tags()
+
+    def through(self) -> Generated:
+        """The wrapper for calls through the instances of a class that merely refers to this function.
+
+        The function stays what it is: such calls have keys of their own, by the instance's identity, in the same
+        store and the same table of running calls.
+        """
+        if self._through is not None:
+            return self._through
+        below = layer_of(self.shape.function)
+        keys = Keys(self.shape, self._options, self.instances, through=True)
+        words = self._words()
+        if below is not None and not below.shape.takes_instance:
+            words["function"] = below.through().wrapper
+        words["tags_of"] = functools.partial(self._tags_of, self._teller(keys))
+        through = Generated(keys, self.template, words, through=True)
+        through.set_gate(self._gate)
+        self.serve_through(_PlainOrThrough(self.shape.function, words["function"]))
+        self.generated.keys.through = keys
+        self._through = through
+        return through
+
+    @property
+    def needs_through(self) -> bool:
+        """Whether plain calls would make an instance, as first argument, part of their keys by its own equality."""
+        shape = self.shape
+        first = shape.parameters[0].name if shape.parameters else None
+        return not shape.takes_instance and first not in self._options.ignore
+
+    def show_keys(self, keys: Keys) -> None:
+        """Tell what is below of the keys of the function's calls."""
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        """Expect keys of calls through instances too, and such calls (marked by ``Through``) of the function."""
+
+    def generated_for(self, args: tuple[Any, ...]) -> Generated:
+        """The wrapper that is concerned with a call."""
+        return self.through() if args and type(args[0]) is Through else self.generated
 
     # -- tags
 
+    def _teller(self, keys: Keys) -> Callable[..., Any] | None:
+        return None if self.tags.function is None else keys.teller(self.tags.function)
+
     def _learn_tags(self) -> None:
-        function = self.tags.function
-        self._ask_tags = None if function is None else self.generated.teller(function)
+        self._ask_tags = self._teller(self.generated.keys)
+
+    def _tags_of(self, ask: Callable[..., Any] | None, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        return () if ask is None else self.tags.of_call(self.shape.qualname, ask, args, kwargs)
 
     def tags_of(self, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
         """The tags of one call that ``tags=`` computes; None if it cannot."""
-        if self._ask_tags is None:
-            return ()
-        return self.tags.of_call(self.shape.qualname, self._ask_tags, args, kwargs)
+        if args and type(args[0]) is Through:
+            return self.through().read("tags_of")(args[0].instance, *args[1:], **kwargs)  # type: ignore[no-any-return]
+        return self._tags_of(self._ask_tags, *args, **kwargs)
 
     def drop_tagged(self, tag: str | None) -> int:
         """Drop what bears *tag*, or (None) everything, and fence the running calls that do; how many entries went."""
@@ -134,7 +209,12 @@ class Layer(OfTheProgram):
     def watch_switch(self, on: bool) -> None:
         """Look at each call whether the function is switched off; no call pays for that otherwise."""
         if not self._off_for_good:
-            self.generated.set_gate(_GATE if on else None)
+            self._set_gate(_GATE if on else None)
+
+    def _set_gate(self, gate: str | None) -> None:
+        self._gate = gate
+        for generated in self._wrappers():
+            generated.set_gate(gate)
 
     def is_off(self) -> bool:
         """Whether a call in the present context goes straight to the function."""
@@ -190,6 +270,19 @@ class Layer(OfTheProgram):
         return self.shape.qualname if self.record is None else self.record.name
 
 
+class _PlainOrThrough:
+    """A function that may be called plainly, or through an instance that marks the call."""
+
+    def __init__(self, plain: Callable[..., Any], through: Callable[..., Any]) -> None:
+        self._plain = plain
+        self._through = through
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if args and type(args[0]) is Through:
+            return self._through(args[0].instance, *args[1:], **kwargs)
+        return self._plain(*args, **kwargs)
+
+
 class FlightLayer(Layer):
     """A layer whose calls share executions."""
 
@@ -199,7 +292,13 @@ class FlightLayer(Layer):
         if call is None:
             self.flights.detach_all()
         else:
-            self.flights.detach(self.generated.key_of(*call[0], **call[1]))
+            self.flights.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
+
+    def show_keys(self, keys: Keys) -> None:
+        self.flights.explain = keys.explain
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        self.flights.call = function
 
     def follow(self, read: Callable[[], float]) -> None:
         self.flights.follow(read)
@@ -256,8 +355,16 @@ def original_of(function: Any) -> Any:
     return function
 
 
-def become_method(function: Any) -> None:
-    """Make every layer of *function* treat the first parameter as an instance."""
-    for layer in layers_of(function):
-        if not layer.shape.takes_instance and isinstance(original_of(function), types.FunctionType):
-            layer.take_instance()
+def become_method(function: Any, owner: type) -> None:
+    """Make every layer of *function* treat the first parameter as an instance, if *owner* is where it was defined.
+
+    A class may also refer to a function of elsewhere, which remains a plain one to everybody else.
+    """
+    layer = layer_of(function)
+    if layer is None or layer.shape.takes_instance or layer.shape.module != owner.__module__:
+        return
+    defined_there = layer.shape.qualname == f"{owner.__qualname__}.{layer.shape.name}"
+    if defined_there and hasattr(type(original_of(function)), "__get__"):
+        for one in layers_of(function):
+            if not one.shape.takes_instance:
+                one.take_instance()

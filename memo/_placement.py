@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
-from memo._calls import is_coroutine_function
+from memo._calls import ExactSignature, is_coroutine_function, is_exact
 from memo._decorated import (
     Bound,
     Decorated,
@@ -144,8 +144,10 @@ def _called(method: "functools.partialmethod[Any]") -> Callable[..., Any]:
     except (ValueError, TypeError):  # a builtin without a signature: its calls are told apart as they are spelled
         pass
     else:
+        kind = ExactSignature if is_exact(method.func) else inspect.Signature
         instance = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        call.__signature__ = rest.replace(parameters=[instance, *rest.parameters.values()])
+        shown = kind([instance, *rest.parameters.values()], return_annotation=rest.return_annotation)
+        call.__signature__ = shown
     call.__name__ = getattr(method.func, "__name__", call.__name__)
     call.__qualname__ = getattr(method.func, "__qualname__", call.__qualname__)
     call.__module__ = getattr(method.func, "__module__", call.__module__)

@@ -42,7 +42,6 @@ class _WindowLayer(Layer):
         self.span_s = span_s
         self.max_events = max_events
         self.only = only
-        self.has_prelude = keys.key is not None
         super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
 
     def prepare(self) -> None:
@@ -68,16 +67,14 @@ class _WindowLayer(Layer):
             "str": str,
             "int": int,
             "atoms": frozenset({type(None), bool, float}),
-            "function": self.shape.function,
             "Exception": Exception,
             "BaseException": BaseException,
         }
 
     def template(self) -> str:
-        prelude = "    <prelude>\n" if self.has_prelude or self.shape.narrow is not None else ""
         ending = _RETURN if self.only is None else "return $result\n"
-        small = _SMALL if len(self.shape.narrow or self.shape.parameters) <= ITEMS else "False"
-        return _CALL.replace("    <prelude>\n", prelude).replace("<small>", small) + ending
+        small = _SMALL if len(self.shape.parameters) <= ITEMS else "False"
+        return _CALL.replace("<small>", small) + ending
 
     def _fail(self, started: float, key: object, error: BaseException) -> None:
         """Record a call that raised; raises nothing itself."""
@@ -188,8 +185,9 @@ def sliding_window(
         window: Length of the window: seconds, a timedelta, or text such as "24h".  A call that
             ended exactly that long ago is out.
         max: Most calls kept in full.
-        key: Makes the key of a call of its arguments (defaults filled in, without self or cls),
-            before it begins; anything, it is made text.  None: the arguments.
+        key: Makes the key of a call, before it begins; anything, it is made text.  None: the arguments.  Called as
+            the function was, defaults filled in; with the instance only where its own first parameter is named like
+            that (``key=lambda self: ...``).
         ignore: Names of parameters to leave out of the key.
         only: Type or types of exceptions to record; then nothing else is, neither other failures nor
             calls that went well.

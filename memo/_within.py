@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._calls import Generated
 from memo._freshness import FreshLoads
+from memo._wrappers import Generated
 
 __all__ = ("Within", "missing")
 

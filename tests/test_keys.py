@@ -718,7 +718,7 @@ def test_an_unhashable_argument_is_named_with_the_remedies() -> None:
             with pytest.raises(TypeError) as raised:
                 call(target)
             message = str(raised.value)
-            assert message.startswith(f"{fetch.__qualname__}():")
+            assert message.startswith(f"unhashable type: {kind!r}: {fetch.__qualname__}():")
             assert f"'{parameter}'" in message
             assert f"'{kind}'" in message
             for remedy in ("key=memo.freeze", "key=", f"ignore=('{parameter}',)"):
