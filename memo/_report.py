@@ -20,7 +20,7 @@ from memo._pace import Pace
 from memo._peek import UNKNOWN
 from memo._sizes import reachable, sizeof
 from memo._snapshots import Frozen, FrozenDict, freeze_fields
-from memo._table import aligned, html_rows
+from memo._table import aligned, fitted, html_rows
 from memo._units import counted, format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _UNUSED_SHARE = 0.9
 """Share of the entries without a hit from which on a store does not pay."""
 _NONE = "-"
 _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
+_SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
 _BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
 """What is bound to an instance, and keeps it alive."""
 
@@ -156,7 +157,7 @@ class LeakReport(Frozen):
     def __str__(self) -> str:
         lines = [self._title()]
         if self.stores:
-            lines.append(aligned([_HEAD, *map(_cells, self.stores)]))
+            lines.append(aligned(fitted([_HEAD, *map(_cells, self.stores)], _SHORT)))
         if note := self._note():
             lines.append(note)
         return "\n".join([*lines, *(f"{i}. {one}" for i, one in enumerate(self.findings, 1))])

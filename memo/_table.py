@@ -1,12 +1,12 @@
 """The registry's figures as an aligned text table and as HTML."""
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memo._units import format_bytes, format_seconds
 
-__all__ = ("aligned", "html_rows", "html_table", "text_table")
+__all__ = ("aligned", "fitted", "html_rows", "html_table", "text_table")
 
 _NONE = "-"
 _NO_LINES: Mapping[str, str] = {}
@@ -14,6 +14,24 @@ _COLUMNS = (
     "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
     "timeouts", "calls", "errors", "p95", "window",
 )  # fmt: skip
+_OF_WINDOWS = ("calls", "errors", "p95", "window")  # the last of them
+_SHORT = {
+    "hit ratio": "ratio",
+    "failures": "fails",
+    "misses": "miss",
+    "joins": "join",
+    "evicted": "out",
+    "running": "run",
+    "timeouts": "late",
+}
+_GAP = "  "
+_MOST = 80
+"""Characters of a line, as many as a terminal has at least."""
+_SHORTEST = 14
+"""Characters that are left of a name."""
+
+_Row = tuple[str, dict[str, str]]
+"""A function's name, and its figures by column."""
 
 
 def _cells(function: Any, line: str) -> dict[str, str]:
@@ -57,31 +75,84 @@ def _adopted_cells(stats: Any) -> dict[str, Any]:
     return {"entries": entries, "hit ratio": ratio, "hits": stats.hits, "misses": stats.misses}
 
 
-def _table(stats: Iterable[Any], lines: Mapping[str, str]) -> list[list[str]]:
+def _rows(stats: Iterable[Any], lines: Mapping[str, str]) -> list[_Row]:
+    return [(function.name, _cells(function, lines.get(function.name, ""))) for function in stats]
+
+
+def _table(rows: list[_Row], columns: Sequence[str]) -> list[list[str]]:
     """The head and a row for each function, without the columns in which nobody has a figure."""
-    rows = [(function.name, _cells(function, lines.get(function.name, ""))) for function in stats]
-    told = [column for column in _COLUMNS if any(row.get(column, _NONE) != _NONE for _, row in rows)]
+    told = [column for column in columns if any(row.get(column, _NONE) != _NONE for _, row in rows)]
     return [["function", *told], *([name, *(row.get(column, _NONE) for column in told)] for name, row in rows)]
 
 
 def text_table(stats: Iterable[Any], lines: Mapping[str, str] = _NO_LINES, note: str = "") -> str:
     """One line per function, the columns aligned; columns without any figure are left out.
 
+    What would be wider than 80 characters has shorter heads, then names that are shortened in the middle, then a
+    table of its own for what windows tell.  (HTML has all of it in one.)
+
     Args:
         stats: The functions' figures.
         lines: Sparklines of windows, by the function's name.
         note: Lines below the table; empty for none.
     """
-    head, *rows = _table(stats, lines)
+    rows = _rows(stats, lines)
     if not rows:
         return "\n".join(filter(None, ["no decorated functions", note]))
-    return "\n".join(filter(None, [aligned([head, *rows]), note]))
+    whole = fitted(_table(rows, _COLUMNS), _SHORT)
+    if _width(whole) <= _MOST:
+        return "\n".join(filter(None, [aligned(whole), note]))
+    windows = [row for row in rows if not row[1].keys().isdisjoint(_OF_WINDOWS)]
+    others = [row for row in rows if row not in windows or not row[1].keys() <= {*_OF_WINDOWS}]
+    parts = [
+        aligned(fitted(_table(part, columns), _SHORT))
+        for part, columns in ((others, _COLUMNS[: -len(_OF_WINDOWS)]), (windows, _OF_WINDOWS))
+        if part
+    ]
+    return "\n".join(filter(None, ["\n\n".join(parts), note]))
 
 
 def html_table(stats: Iterable[Any], lines: Mapping[str, str] = _NO_LINES, note: str = "") -> str:
-    """The same for notebooks."""
+    """The same for notebooks, nothing shortened."""
     notes = [f"<p>{html.escape(line)}</p>" for line in note.splitlines()]
-    return "".join([html_rows(_table(stats, lines)), *notes])
+    return "".join([html_rows(_table(_rows(stats, lines), _COLUMNS)), *notes])
+
+
+# -- any table
+
+
+def _width(rows: list[list[str]]) -> int:
+    """Characters of the longest line."""
+    return sum(max(map(len, column)) for column in zip(*rows, strict=True)) + len(_GAP) * (len(rows[0]) - 1)
+
+
+def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
+    """*rows* such that they take no more than 80 characters, if that can be had.
+
+    Args:
+        rows: The head and the others.
+        short: Shorter words for heads, which are used if it is too wide.
+    """
+    if _width(rows) <= _MOST:
+        return rows
+    rows = [[short.get(head, head) for head in rows[0]], *rows[1:]]
+    excess = _width(rows) - _MOST
+    if excess <= 0:
+        return rows
+    names = [row[0] for row in rows]
+    room = max(_SHORTEST, max(map(len, names)) - excess)
+    shortened = [_shortened(name, room) for name in names]
+    if len(set(shortened)) < len(set(names)):
+        return rows  # better too wide than two functions that look like one
+    return [[name, *row[1:]] for name, row in zip(shortened, rows, strict=True)]
+
+
+def _shortened(name: str, most: int) -> str:
+    """*name* with what is in the middle left out; more of its end is kept, which says more."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) * 2 // 3
+    return f"{name[: most - 1 - end]}…{name[-end:]}"
 
 
 def aligned(rows: list[list[str]]) -> str:
@@ -91,7 +162,7 @@ def aligned(rows: list[list[str]]) -> str:
     text = []
     for row in [head, ["-" * width for width in widths], *others]:
         figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        text.append("  ".join([row[0].ljust(widths[0]), *figures]).rstrip())
+        text.append(_GAP.join([row[0].ljust(widths[0]), *figures]).rstrip())
     return "\n".join(text)
 
 
