@@ -18,6 +18,7 @@ from memo._placement import Decorator, Placement, check_common
 from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._sizes import sizeof as deep_sizeof
+from memo._slips import knows_its_options, refuse_class
 from memo._stats import EvictionReason
 from memo._stores import CacheClass, check_policy
 from memo._tags import TagsOption, check_tags
@@ -194,6 +195,7 @@ return await $run(<whole key>, <args>, <kwargs>)
 """
 
 
+@knows_its_options
 def bounded(
     function: Any = None,
     /,
@@ -249,7 +251,7 @@ def bounded(
         max: Most entries at any moment.  This or max_bytes is required.
         ttl: Age from the end of the load at which a result is no longer fresh: seconds, a
             timedelta, or text such as "24h" or "1h30m".  None: never.  Or a function that is called with each
-            result and returns one of these; there 0 means that the result is returned but not stored.
+            result and returns one of these; there 0 or less means that the result is returned but not stored.
         max_bytes: Most bytes of entries together: an int, or text such as "64MB".  An entry takes what its value, its
             key and its tags take, and 400 bytes for itself.  A value that does not fit with that is returned, not
             stored, and counted as rejected.
@@ -306,6 +308,7 @@ def bounded(
     """
     where = "bounded"
     if function is not None:
+        refuse_class(where, function)
         if callable(function) or isinstance(function, property | classmethod | staticmethod):
             shown = getattr(function, "__qualname__", None) or repr(function)
             raise TypeError(f"bounded: {shown} is decorated without a bound; write @bounded(max=500).")

@@ -12,6 +12,7 @@ from memo._layer import FlightLayer, Layer
 from memo._oneshot import PLAIN, OneShot, refuser
 from memo._placement import Decorator, P, Placement, R, check_common
 from memo._registry import Registry
+from memo._slips import knows_its_options
 from memo._tags import Tags, TagsOption, check_tags
 from memo._units import Duration, seconds
 
@@ -156,6 +157,7 @@ def dedupe_inflight(
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Decorator: ...
+@knows_its_options
 def dedupe_inflight(
     function: Any = None,
     /,

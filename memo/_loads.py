@@ -193,7 +193,8 @@ class Loads(Flights):
         if options.ttl_of is not None:
             try:
                 ttl = options.ttl_of(value)
-                life_s = math.inf if ttl is None else seconds(ttl, where=self.name, option="ttl(value)", zero_ok=True)
+                if ttl is not None:
+                    life_s = seconds(ttl, where=self.name, option="ttl(value)", zero_ok=True, negative_ok=True)
             except Exception:
                 log.exception("%s: ttl(value) failed; the value is returned but not stored", self.name)
                 return None

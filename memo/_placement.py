@@ -23,6 +23,7 @@ from memo._key_text import short_text
 from memo._layer import Layer, layers_of
 from memo._origins import Origin
 from memo._registry import Registry, registry
+from memo._slips import refuse_class
 
 __all__ = ("Decorator", "Placement", "check_common")
 
@@ -54,6 +55,7 @@ class Placement:
 
     def __call__(self, function: Any) -> Any:
         """The decorated object, in the same placement as *function*."""
+        refuse_class(self._where, function)
         if isinstance(function, staticmethod):
             return DecoratedStaticMethod(self._decorate(function.__func__, None, takes_instance=False))
         if isinstance(function, classmethod):

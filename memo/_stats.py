@@ -74,7 +74,7 @@ class CacheStats(Snapshot):
     """Loads begun by ``refresh()`` or in the background; not calls."""
     rejected: int = counter()
     """Values returned but not stored: too large (with key and entry), not measurable, refused by ``cache_if``, with a
-    ``ttl(value)`` of 0, or where ``cache_if``, ``ttl(value)`` or ``tags`` raised."""
+    ``ttl(value)`` of 0 or less, or where ``cache_if``, ``ttl(value)`` or ``tags`` raised."""
     size: int = 0
     """Gauge: entries in the store, with remembered failures, and those past their life that nothing has removed."""
     max: int | None = None

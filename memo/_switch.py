@@ -5,6 +5,7 @@ turned it, and for the tasks that it starts, until it is turned back.  Which fun
 covers is asked of the view of the registry that turned it.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -22,6 +23,13 @@ class Covers(Protocol):
         """Whether *record* is one of them."""
         ...
 
+
+log = logging.getLogger("memo")
+
+_LEAVES_ON = frozenset({"", "0", "false", "no", "off", "n", "f"})
+_SWITCHES_OFF = frozenset({"1", "true", "yes", "on", "y", "t"})
+_told: set[str] = set()
+"""What was warned of: functions are decorated by the hundred."""
 
 _off: "ContextVar[tuple[_Mark, ...]]" = ContextVar("memo_off", default=())
 
@@ -92,5 +100,17 @@ def _nothing(record: Any) -> bool:
 
 
 def off_for_good() -> bool:
-    """Whether ``MEMO_DISABLE`` is set in the environment, to anything but nothing and 0."""
-    return os.environ.get("MEMO_DISABLE", "").strip() not in ("", "0")
+    """Whether ``MEMO_DISABLE`` is set in the environment: to 1, true, yes or on, or to what means nothing of the kind.
+
+    0, false, no, off and nothing leave everything on.  Of what means neither a warning is logged, once.
+    """
+    given = os.environ.get("MEMO_DISABLE", "").strip()
+    word = given.lower()
+    if word in _LEAVES_ON:
+        return False
+    if word not in _SWITCHES_OFF and given not in _told:
+        _told.add(given)
+        log.warning(
+            "MEMO_DISABLE=%r is unknown, and taken to mean 1: nothing is cached or shared; set 1 or 0.", given
+        )
+    return True

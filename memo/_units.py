@@ -122,10 +122,10 @@ def _is_of(module: str, name: str, value: object) -> bool:
     return isinstance(kind, type) and isinstance(value, kind)
 
 
-def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) -> float:
+def seconds(value: object, *, where: str, option: str, zero_ok: bool = False, negative_ok: bool = False) -> float:
     """A duration in seconds.
 
-    Text is a number of seconds (``"90"``), or numbers with units, blanks optional: ``"24h"``,
+    Text is numbers with units, blanks optional: ``"24h"``, ``"90s"``,
     ``"1h30m"``, ``"2 days"``, ``"2 h 30 min"``, ``"1.5h"``.  Units are w, d, h, m, s, ms and us and their
     English names, in upper or lower case; a lone ``M``, which elsewhere means months, is refused.
     Each unit may stand once.
@@ -135,6 +135,7 @@ def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) ->
         where: The decorator or function that the error message names, such as "bounded".
         option: The option that the error message names.
         zero_ok: Whether zero is a duration here.
+        negative_ok: Whether what is below zero means zero here.
 
     Returns:
         Seconds: finite, and above zero unless zero_ok.
@@ -161,7 +162,9 @@ def seconds(value: object, *, where: str, option: str, zero_ok: bool = False) ->
     if not math.isfinite(result):
         raise given.bad_value("is not finite", _GIVE_DURATION)
     if result < 0:
-        raise given.bad_value("is negative", _GIVE_DURATION)
+        if not negative_ok:
+            raise given.bad_value("is negative", _GIVE_DURATION)
+        result = 0.0
     if result == 0:
         if not zero_ok:
             raise given.bad_value("is zero", _GIVE_DURATION)
@@ -189,7 +192,7 @@ def _parse_duration(text: str, given: _Given) -> float:
         at = term.end()
         if name is None:
             if not terms and at == len(text):
-                return float(number)
+                return _bare_number(number, given)
             raise _number_without_unit(number, text, at == len(text), terms, given)
         unit = None if name == "M" else _DURATION_NAMES.get(name.lower())
         if unit is None:
@@ -199,6 +202,17 @@ def _parse_duration(text: str, given: _Given) -> float:
         factor, divisor = _DURATION_UNITS[unit]
         terms[unit] = float(number) * factor / divisor
     return math.fsum(terms.values())
+
+
+def _bare_number(number: str, given: _Given) -> float:
+    """Text that is a number: zero, or an error, since some mean hours by "24" and others seconds."""
+    value = float(number)
+    if value == 0 or math.isinf(value):  # which needs no unit, or has an error of its own
+        return value
+    plain = f"{value:.15g}"
+    raise given.bad_value(
+        "is a number without a unit", f"write {number + 's'!r} or {plain} for seconds, {number + 'h'!r} for hours"
+    )
 
 
 def _number_without_unit(number: str, text: str, at_end: bool, terms: dict[str, float], given: _Given) -> ValueError:

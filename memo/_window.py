@@ -14,6 +14,7 @@ from memo._layer import Layer
 from memo._placement import Decorator, Placement, check_common
 from memo._recorder import Recorder
 from memo._registry import Registry
+from memo._slips import knows_its_options, refuse_class
 from memo._tags import Tags, check_tags
 from memo._units import Duration, positive_int, seconds
 from memo._window_handle import WindowHandle
@@ -150,6 +151,7 @@ return $result
 """
 
 
+@knows_its_options
 def sliding_window(
     window: Duration,
     *,
@@ -203,6 +205,7 @@ def sliding_window(
         ValueError: At decoration: an option's value makes no sense.
     """
     where = "sliding_window"
+    refuse_class(where, window)
     if callable(window) or isinstance(window, property | classmethod | staticmethod):
         shown = getattr(window, "__qualname__", None) or repr(window)
         raise TypeError(f'sliding_window: {shown} is decorated without a span; write @sliding_window("24h").')

@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "_dump": {"errors"},
     "_persist": {"_dump", "_key_text", "_pace", "_real_time", "errors"},
     "_tags": set(),
+    "_slips": set(),
     "_switch": set(),
     "_error_types": set(),
     "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_real_time"},
@@ -92,7 +93,7 @@ ALLOWED: dict[str, set[str]] = {
         "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags", "_wrappers",
     },
     "_decorated": {"_cache", "_inflight_handle", "_keys", "_layer", "_records", "_stats", "_window_handle"},
-    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry"},
+    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_slips"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.

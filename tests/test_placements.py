@@ -481,19 +481,6 @@ def on_async_callable_object(decorate: Decorate) -> Placed:
     return Placed(calls, lambda: fetch)
 
 
-def on_class(decorate: Decorate) -> Placed:
-    calls = Log()
-
-    class Profile:
-        """A profile."""
-
-        def __init__(self, name: str, lang: str = "en") -> None:
-            calls.append((name, lang))
-
-    fetch = decorate(Profile)
-    return Placed(calls, lambda: fetch)
-
-
 def on_wrapped(decorate: Decorate) -> Placed:
     calls = Log()
 
@@ -556,7 +543,6 @@ OTHERS = (
     on_bound_method,
     on_callable_object,
     on_async_callable_object,
-    on_class,
 )
 HELD_BY_KEY = (on_slots_without_weakref, on_frozen_dataclass_with_slots, on_named_tuple)
 ALL = FUNCTIONS + CLASS_METHODS + METHODS + OTHERS
@@ -733,7 +719,7 @@ def test_unwrap_ends_at_the_original_object() -> None:
     assert inspect.unwrap(Service.static) is function
     stacked = bounded(max=8)(bounded(max=4)(function))
     assert stacked.__wrapped__.cache_parameters()["maxsize"] == 4
-    for kind in (functools.partial(function), len, service.fetch, Service):
+    for kind in (functools.partial(function), len, service.fetch, int):
         assert bounded(max=8)(kind).__wrapped__ is kind or bounded(max=8)(kind).__wrapped__ == kind
 
 

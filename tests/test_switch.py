@@ -330,10 +330,13 @@ print(len(calls), load.window.count(), load.cache.stats().requests, load.cache.i
 
 @pytest.mark.parametrize(
     ("value", "printed"),
-    [("1", "6 0 0 [(1, 7)]"), ("yes", "6 0 0 [(1, 7)]"), ("0", "4 3 3 [(1, 7)]"), ("", "4 3 3 [(1, 7)]")],
+    [
+        *((word, "6 0 0 [(1, 7)]") for word in ("1", "yes", "True", " ON ", "y")),
+        *((word, "4 3 3 [(1, 7)]") for word in ("", "0", "false", "No", "OFF", " f ")),
+    ],
 )
 def test_the_environment_switches_everything_off(value: str, printed: str) -> None:
-    """MEMO_DISABLE set to anything but nothing and 0 makes decorated functions plain ones, handles included."""
+    """MEMO_DISABLE set to 1, true, yes or on makes decorated functions plain ones; set to 0, false, no or off, not."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env={**os.environ, "MEMO_DISABLE": value, "PYTHONPATH": str(ROOT)},
@@ -344,6 +347,22 @@ def test_the_environment_switches_everything_off(value: str, printed: str) -> No
     )
     assert done.stdout.strip() == printed
     assert done.stderr == ""
+
+
+def test_what_is_unknown_switches_off_and_says_so() -> None:
+    """MEMO_DISABLE set to a word of another kind means 1, and a warning is logged, once for all functions."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "MEMO_DISABLE": "fasle", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "6 0 0 [(1, 7)]"
+    assert done.stderr.strip() == (
+        "MEMO_DISABLE='fasle' is unknown, and taken to mean 1: nothing is cached or shared; set 1 or 0."
+    )
 
 
 def test_disabled_is_no_decorator(here: Registry) -> None:

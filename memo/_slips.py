@@ -1,0 +1,111 @@
+"""What users write by mistake, and what they probably meant."""
+
+import builtins
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+__all__ = ("knows_its_options", "refuse_class")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# By the names of this package: what other libraries call the same option, and what is easily written for it.
+_ALSO_CALLED: Mapping[str, str] = {
+    "max": "capacity count entries keep lenght length limit lru_size max_count max_entries max_items max_keys max_len "
+    "max_length max_number max_size maxcount maxentries maxitems maxlen maxsize number size",
+    "ttl": "age cache_time default_timeout duration expiration expiration_time expire expire_after expire_after_write "
+    "expire_in expires expires_after expires_in expiry lifespan lifetime live max_age maxage seconds stale_after "
+    "time_to_live ttl_s ttl_sec ttl_seconds ttls valid_for",
+    "max_bytes": "bytes max_mem max_memory maxbytes maxmem maxmemory memory memory_limit size_bytes size_limit",
+    "sizeof": "calculate_size cost get_size get_size_of getsize getsizeof size_of weigh weigher weight",
+    "idle": "expire_after_access idle_s idle_seconds idle_time idle_timeout max_idle sliding time_to_idle tti",
+    "policy": "algorithm cache_class eviction eviction_policy evict_policy replacement strategy",
+    "key": "cache_key hash_func hash_function key_builder key_fn key_func key_function key_maker keyfunc keymaker "
+    "make_key",
+    "ignore": "exclude exclude_args ignore_args ignore_params ignored ignored_args ignores skip skip_args",
+    "typed": "strict_types type types",
+    "dedupe": "coalesce dedup deduplicate lock protected single_flight singleflight stampede thread_safe",
+    "timeout": "deadline load_timeout lock_timeout max_wait timeout_s timeout_seconds wait wait_timeout",
+    "stale_while_revalidate": "background grace grace_period refresh_ahead soft_ttl stale swr",
+    "stale_if_error": "fail_safe failsafe fallback serve_stale stale_on_error",
+    "cache_errors": "cache_exceptions errors exceptions negative remember_errors",
+    "error_ttl": "err_ttl error_expire errors_ttl exception_ttl negative_ttl",
+    "cache_if": "cache_condition cache_when condition filter predicate should_cache store_if when",
+    "copy": "clone copy_on_read copy_result deep_copy deepcopy",
+    "on_evict": "callback eviction_callback eviction_listener evict_callback on_delete on_eviction on_expire on_remove "
+    "on_removal removal_listener",
+    "tags": "group groups label labels tag",
+    "one_shot": "iterators oneshot share share_iterators shared",
+    "name": "id label_name namespace prefix",
+    "registry": "group_in register registries",
+    "clock": "now time time_func time_function timefunc timer",
+    "window": "duration length period seconds span",
+    "only": "error_types errors exception exceptions only_errors",
+}
+
+_WRITTEN = {
+    "bounded": "bounded(max=500)",
+    "dedupe_inflight": "dedupe_inflight",
+    "sliding_window": 'sliding_window("24h")',
+}
+
+
+def knows_its_options(function: F) -> F:
+    """Have *function* tell whoever gives it an option that it does not have, which one was probably meant.
+
+    Its signature stays what it is.
+    """
+    where = function.__name__
+    options = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
+    ]
+    known = frozenset(options)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        for option in given:
+            if option not in known:
+                raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {_meant(option, options)}")
+        return function(*args, **given)
+
+    return checked  # type: ignore[return-value]
+
+
+def _meant(option: str, options: list[str]) -> str:
+    """What was probably meant by *option*: one of *options*."""
+    plain = option.lower().strip("_")
+    found = [name for name in options if plain == name or plain in _ALSO_CALLED.get(name, "").split()]
+    if not found and "ttl" not in options and plain in ("ttl", *_ALSO_CALLED["ttl"].split()):
+        found = [name for name in ("timeout", "window") if name in options]  # the only time that it knows
+    if not found:
+        from difflib import get_close_matches  # not above: few programs need it
+
+        near = {slip: name for name in options for slip in _ALSO_CALLED.get(name, "").split()}
+        found = get_close_matches(plain, options, n=1, cutoff=0.75)
+        found = found or [near[slip] for slip in get_close_matches(plain, near, n=1, cutoff=0.85)]
+    if found:
+        return f"did you mean {' or '.join(f'{name}=' for name in found)}?"
+    return f"its options are {', '.join(options)}."
+
+
+def refuse_class(where: str, thing: Any) -> None:
+    """Refuse to decorate a class, but for the built-in types, which serve as functions.
+
+    Args:
+        where: The decorator's name.
+        thing: What it is to decorate.
+
+    Raises:
+        TypeError: It is a class.
+    """
+    if not isinstance(thing, type) or getattr(builtins, thing.__name__, None) is thing:
+        return
+    name = thing.__name__
+    raise TypeError(
+        f"{where}: {thing.__qualname__} is a class, whose name would then stand for a function, without isinstance() "
+        f"and inheritance; write a function that makes its instances, and decorate that: "
+        f"@{_WRITTEN[where]} def make_{name.lower()}(...): return {name}(...)."
+    )
