@@ -305,6 +305,16 @@ class Keys:
         values = key[start : start + self._count]
         return values[0] if self._count == 1 else values
 
+    def arguments(self, key: Hashable) -> list[tuple[str, Any]]:
+        """What a key holds of its call: names of parameters and their values; what ``key=`` returned is called so."""
+        made = self.reveal(key)
+        if self.options.key is not None:
+            return [("key=", made)]
+        if self._count == 0 or _is_spelled(key):
+            return [("arguments", made)]
+        values = (made,) if self._count == 1 else made
+        return [(parameter.name, value) for parameter, value in zip(self.values, values, strict=False)]
+
     @property
     def key_signature(self) -> str:
         """What keys consist of, as text: alike for two functions, or versions of one, whose keys mean the same."""

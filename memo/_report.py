@@ -15,6 +15,7 @@ from types import BuiltinMethodType, MethodType, MethodWrapperType
 from typing import TYPE_CHECKING, Any, Literal
 
 from memo._adopted import Adopted
+from memo._arguments import Arguments
 from memo._instances import InstanceRef
 from memo._pace import Pace
 from memo._peek import UNKNOWN
@@ -42,6 +43,8 @@ _FEW = 20
 """So few entries that how often they were hit tells nothing."""
 _UNUSED_SHARE = 0.9
 """Share of the entries without a hit from which on a store does not pay."""
+_LARGE = 100_000
+"""Bytes of arguments from which on keys are worth a look, if they are as large as the values."""
 _NONE = "-"
 _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
 _SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
@@ -106,14 +109,22 @@ class StoreReport(Frozen):
     """Those of them that values keep alive, as far as the sample shows."""
     findings: tuple[Finding, ...] = ()
     """What deserves a look, most urgent first."""
+    arguments: Mapping[str, int] = field(default_factory=FrozenDict)
+    """Bytes of the arguments that its keys keep alive, by parameter, the most first: estimated from at most 1,000 keys.
+    What ``key=`` returned goes by that name.  Empty for an adopted cache, whose keys do not name them."""
 
     def __post_init__(self) -> None:
-        freeze_fields(self, "instances", "key_instances", "value_instances")
+        freeze_fields(self, "instances", "key_instances", "value_instances", "arguments")
 
     @property
     def sampled(self) -> bool:
         """Whether ``bytes`` is an estimate, and ``value_instances`` a part, since not every value was looked at."""
         return self.entries is not None and 0 < self.measured + self.unmeasured < self.entries
+
+    @property
+    def key_bytes(self) -> int:
+        """Bytes of all arguments that its keys keep alive."""
+        return sum(self.arguments.values())
 
     @property
     def severity(self) -> Severity | None:
@@ -243,6 +254,7 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any]") -> StoreReport:
         size, measured = sum(entry.size for entry in entries), len(entries)
     else:
         size, measured = look.estimate(len(entries)), look.measured
+    arguments = Arguments(_sample(keys), handle._generated.keys.arguments, len(keys), Pace())
     report = StoreReport(
         name,
         "bounded",
@@ -254,9 +266,10 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any]") -> StoreReport:
         oldest=now - oldest if entries else None,
         never_hit=never_hit,
         expired=expired,
+        arguments=arguments.bytes,
         **look.instances(),
     )
-    return replace(report, findings=tuple(_findings_of_bounded(report)))
+    return replace(report, findings=(*_findings_of_bounded(report), *_findings_of_arguments(report, arguments)))
 
 
 def _of_adopted(name: str, part: Adopted) -> StoreReport:
@@ -405,6 +418,26 @@ def _findings_of_bounded(store: StoreReport) -> Iterable[Finding]:
             "Give a smaller max= or a shorter ttl=, or leave out of the key (ignore=, key=) what differs at each call.",
         )
     yield from _unmeasured(store)
+
+
+def _findings_of_arguments(store: StoreReport, arguments: Arguments) -> Iterable[Finding]:
+    for name, kinds, is_own in arguments.by_identity():
+        yield Finding(
+            store.name,
+            "medium" if is_own else "low",
+            f"keys keep {_counts(kinds)} alive as {name!r} ({format_bytes(store.arguments[name])}), and serve no calls "
+            f"but those with the very same {'objects' if kinds.total() > 1 else 'object'}.",
+            "Leave it out of the key with ignore=, or give key= with what identifies it.",
+        )
+    held = store.key_bytes
+    if held >= _LARGE and 2 * held >= (store.bytes or 0):
+        of_each = ", ".join(f"{name!r} {format_bytes(size)}" for name, size in store.arguments.items() if size)
+        yield Finding(
+            store.name,
+            "low",
+            f"keys keep {format_bytes(held)} of arguments alive: {of_each}.",
+            "Give key= with a digest of what is large, or leave it out of the key with ignore=.",
+        )
 
 
 def _findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterable[Finding]:

@@ -76,7 +76,8 @@ ALLOWED: dict[str, set[str]] = {
     "_table": {"_units"},
     "_peek": set(),
     "_adopted": {"_peek", "_snapshots", "_tags"},
-    "_report": {"_adopted", "_instances", "_pace", "_peek", "_sizes", "_snapshots", "_table", "_units"},
+    "_arguments": {"_pace", "_sizes"},
+    "_report": {"_adopted", "_arguments", "_instances", "_pace", "_peek", "_sizes", "_snapshots", "_table", "_units"},
     "_cleanup": {"_pace", "_stats"},
     "_records": {
         "_adopted", "_cache", "_cleanup", "_inflight_handle", "_names", "_origins", "_snapshots", "_stats", "_tags",

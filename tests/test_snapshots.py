@@ -58,7 +58,7 @@ DERIVED = {
     CacheStats: {"requests", "hit_ratio", "load_mean"},
     CleanupReport: {"total"},
     LeakReport: {"findings", "bytes"},
-    StoreReport: {"sampled", "severity"},
+    StoreReport: {"key_bytes", "sampled", "severity"},
 }
 
 
