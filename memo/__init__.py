@@ -2,6 +2,9 @@
 
 A name is imported when it is first asked for: pytest imports this package in every project that has it
 installed, for the plugin in it, and that is to cost nothing where the plugin is not used.
+
+pytest takes a package with a plugin in it for one whose assertions it should rewrite, and warns where the package is
+imported already.  This word in a docstring is the way that it leaves to say no: PYTEST_DONT_REWRITE
 """
 
 import importlib

@@ -1,8 +1,10 @@
 """The pytest plugin of ``memo``: the fixtures ``memo_clock`` and ``memo_isolated``, and the option ``memo_isolate``.
 
 pytest loads it by itself where ``memo`` is installed; ``-p memo.pytest_plugin`` loads it where plugins are not loaded
-by themselves.  Every run of every project that has ``memo`` installed imports this module, so it imports nothing:
-what a fixture needs is imported when a test asks for it.
+by themselves, and ``-p no:memo`` switches it off.  Every run of every project that has ``memo`` installed imports this
+module, so it imports nothing: what a fixture needs is imported when a test asks for it.
+
+pytest would rewrite assertions here, and warn if it comes too late: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
@@ -15,11 +17,15 @@ import pytest
 if TYPE_CHECKING:
     from memo.testing import FakeClock
 
-__all__ = ("memo_clock", "memo_isolated", "pytest_addoption", "pytest_configure")
+__all__ = ("pytest_addoption", "pytest_configure")
+
+_NAMES = ("memo", "memo_toolkit", "memo-toolkit", "pytest-memo", "memo.testing")
+"""What somebody may write after ``-p no:``, beside the module's own name, by which pytest never loads it at all, and
+``pytest_memo``, under which the fixtures are registered."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option ``memo_isolate``."""
+    """Add the option ``memo_isolate``, which stays known where the plugin is switched off."""
     parser.addini(
         "memo_isolate",
         "Let the stores of all functions decorated with memo start empty in each test, and put them back after it.",
@@ -29,27 +35,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Isolate every test if that is asked for; otherwise there is nothing that a test would run through."""
-    if config.getini("memo_isolate"):
-        config.pluginmanager.register(_EveryTest(), "memo_isolate")
+    """Offer the fixtures, unless that is switched off, and isolate every test if that is asked for."""
+    manager = config.pluginmanager
+    if any(manager.is_blocked(name) for name in _NAMES):
+        return
+    if manager.register(_Fixtures(), "pytest_memo") is not None and config.getini("memo_isolate"):
+        manager.register(_EveryTest(), "memo_isolate")
 
 
-@pytest.fixture
-def memo_clock() -> Iterator[FakeClock]:
-    """A clock that drives all functions decorated with memo (but those given a clock= of their own) by advance()."""
-    from memo.testing import FakeClock
+class _Fixtures:
+    """What a test may ask for.  Not in the module itself, where pytest would find it in spite of ``-p no:memo``."""
 
-    with FakeClock() as clock:
-        yield clock
+    @pytest.fixture
+    def memo_clock(self) -> Iterator[FakeClock]:
+        """A clock that drives all functions decorated with memo, but those given a clock, by advance()."""
+        from memo.testing import FakeClock
 
+        with FakeClock() as clock:
+            yield clock
 
-@pytest.fixture
-def memo_isolated() -> Iterator[None]:
-    """The stores of all functions decorated with memo start empty, and are put back after the test as they were."""
-    from memo.testing import isolated
+    @pytest.fixture
+    def memo_isolated(self) -> Iterator[None]:
+        """The stores of all functions decorated with memo start empty, and are put back after the test as they were."""
+        from memo.testing import isolated
 
-    with isolated():
-        yield
+        with isolated():
+            yield
 
 
 class _EveryTest:

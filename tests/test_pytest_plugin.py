@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 import memo._clock
-from memo import pytest_plugin
+import memo.testing
+from memo import bounded, dedupe_inflight, pytest_plugin, sliding_window
 
 ROOT = Path(__file__).parent.parent
+# What a test within a test imports for the first time is taken out of sys.modules after it, and a second copy would
+# come in: so all of it is imported before.
+IMPORTED = (bounded, dedupe_inflight, sliding_window, memo.testing.FakeClock)
 pytest_plugins = ["pytester"]
 
 PROGRAM = """
