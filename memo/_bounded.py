@@ -20,7 +20,8 @@ from memo._registry import registry as default_registry
 from memo._sizes import sizeof as deep_sizeof
 from memo._slips import knows_its_options, refuse_class
 from memo._stats import EvictionReason
-from memo._stores import CacheClass, check_policy
+from memo._stored_keys import stored_key
+from memo._stores import CacheClass, Store, check_policy
 from memo._tags import TagsOption, check_tags
 from memo._units import Duration, byte_size, positive_int, seconds
 
@@ -46,6 +47,7 @@ class _BoundedLayer(FlightLayer):
             self.loads.tags_of = self.tags_of
         self.loads.is_off = self._goes_straight
         self.loads.show_index = functools.partial(self.assign, "index")
+        self.loads.show_ring = functools.partial(self.assign, "ring")
 
     def show_keys(self, keys: Keys) -> None:
         super().show_keys(keys)
@@ -72,6 +74,9 @@ class _BoundedLayer(FlightLayer):
         loads = self.loads
         return {
             "index": loads.store.index,
+            "ring": loads.store.ring,
+            "stored_key": stored_key,
+            "touch": loads.store.touch,
             "use": loads.store.use,
             "idle_s": self.options.idle_s,
             "copy": self.options.copy,
@@ -85,7 +90,7 @@ class _BoundedLayer(FlightLayer):
         }
 
     def template(self) -> str:
-        hit = _hit(self.options, self.loads.store.watched)
+        hit = _hit(self.options, self.loads.store)
         now = "$now" if "$now = " in hit else "$clock()"
         if self.options.serves_late:
             return hit + _LATE.replace("<now>", now)
@@ -114,23 +119,25 @@ class _BoundedLayer(FlightLayer):
         self.loads.clear(None)
 
 
-def _hit(options: CacheOptions, watched: bool) -> str:
-    """The part of the wrapper that answers a hit: under policies that need no order, without a lock.
+def _hit(options: CacheOptions, store: Store) -> str:
+    """The part of the wrapper that answers a hit: under policies of our own, without a lock.
 
-    The clock is read before the look-up: between finding the entry and counting the hit there is
-    no call, so no other thread can run, and no hit is lost.
+    The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
+    of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
+    is ever seen half-changed.
     """
     value = "$entry.value" if options.copy is None else "$copy($entry.value)"
-    if watched:
+    if store.foreign:
         return f"""\
 <prelude>
 try:
-    $entry = $use(<whole key>, $clock())
+    $entry = $use($stored_key(<whole key>), $clock())
 except $TypeError:
     $entry = None
 if $entry is not None:
     return {value}
 """
+    touch = _TOUCHES[store.touches]
     if not options.ages:
         return f"""\
 <prelude>
@@ -142,18 +149,20 @@ except $TypeError:
     pass
 else:
     $entry.hits += 1
+{_indented(touch, 4)}\
     return {value}
 """
-    used, touch = "", ""
+    used, use = "", ""
     if options.idle_s is not None:
-        used, touch = " and $now < $entry.used + $idle_s", "        $entry.used = $now\n"
+        used, use = " and $now < $entry.used + $idle_s", "        $entry.used = $now\n"
     stale = ""
     if options.stale_s:
         stale = f"""\
     if $now < $entry.retry{used}:
-{touch}\
+{use}\
         $entry.hits += 1
         $entry.stale_hits += 1
+{_indented(touch, 8)}\
         return {value}
 """
     return f"""\
@@ -167,10 +176,35 @@ except $TypeError:
     pass
 else:
     if $now < $entry.deadline{used}:
-{touch}\
+{use}\
         $entry.hits += 1
+{_indented(touch, 8)}\
         return {value}
 {stale}"""
+
+
+_TOUCHES = {
+    "": "",
+    "newest": """\
+if $entry.newer is not $ring and $ring.key is None:
+    $ring.key = True
+    $older = $entry.older
+    $newer = $entry.newer
+    $older.newer = $newer
+    $newer.older = $older
+    $entry.older = $older = $ring.older
+    $entry.newer = $ring
+    $older.newer = $ring.older = $entry
+    $ring.key = None
+""",
+    "use": "$touch($entry)\n",
+}
+"""How a hit moves its entry.  A ring whose ``key`` is true is half-changed, and mended before its next use: by what
+cuts short a run of assignments, which no signal does."""
+
+
+def _indented(text: str, by: int) -> str:
+    return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
 
 
 _MISS = """\
@@ -237,9 +271,11 @@ def bounded(
     and ``cls`` count by identity; an instance is not kept alive by its entries, and they go when
     it goes.  The bounds hold over all instances together.
 
-    Safe from any thread and any event loop.  A hit takes no lock (``policy="lru"``, ``"lfu"`` and a
-    policy of your own excepted).  Calls that miss at the same time share one load; user code
-    never runs under a lock.  A result is stored only if nothing invalidated it while it loaded.
+    Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"`` and a policy of your
+    own excepted).  Calls that miss at the same time share one load; user code never runs under a lock,
+    but for a policy of your own, and for ``__eq__`` of keys that differ though their hashes are the same:
+    once for each such pair and look-up.  A key is hashed once in a hit, and once more in a miss.
+    A result is stored only if nothing invalidated it while it loaded.
     A plain function that is called in a thread that runs an event loop waits for no other thread's load,
     which may need that loop: it runs straight through, and only the load that it did not wait for is stored.
 

@@ -311,7 +311,8 @@ class CacheHandle(Generic[P, R_co]):
     @property
     def store(self) -> AnyCache:
         """The cachetools cache.  Read it only: its values are entries, and it is guarded by a lock."""
-        return self._loads.store.cache
+        cache: AnyCache = self._loads.store.cache
+        return cache
 
     def __contains__(self, call: object) -> bool:
         """Whether there is a live value for a call, without counting as a hit: whether ``entry()`` finds one.
@@ -328,7 +329,7 @@ class CacheHandle(Generic[P, R_co]):
         return self._loads.info(self._key(args, {})) is not None
 
     def __len__(self) -> int:
-        return len(self._loads.live(self._scope()))
+        return self._loads.size(self._scope())
 
     def __bool__(self) -> bool:
         return True

@@ -31,6 +31,7 @@ from memo._flight_table import (
     remove_waiter,
 )
 from memo._oneshot import PLAIN
+from memo._stored_keys import stored_key
 
 __all__ = ("Role", "TaskFlights", "outside_work")
 
@@ -76,6 +77,7 @@ class TaskFlights(FlightTable):
         inside = _inside.get()
         mine = None
         try:
+            key = stored_key(key)
             current: Any = self.table.get(key) if self.share and not refresh else None
         except TypeError:
             self._refuse_unhashable(key)

@@ -23,6 +23,7 @@ from memo._flight_table import (
 )
 from memo._oneshot import PLAIN
 from memo._real_time import real
+from memo._stored_keys import PLAIN_KEYS, stored_key
 
 __all__ = ("ThreadFlights",)
 
@@ -65,6 +66,8 @@ class ThreadFlights(FlightTable):
         mine.key = key
         while True:
             try:
+                if type(key) not in PLAIN_KEYS:
+                    mine.key = key = stored_key(key)
                 direct = self.share and not refresh
                 current = self.table.setdefault(key, mine) if direct else self._take_place(mine)
             except TypeError:

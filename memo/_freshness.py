@@ -24,6 +24,7 @@ from memo._errors_shared import frameless_copy, shared_copy
 from memo._flights import TIMED_OUT, InFlight, Role
 from memo._jobs import BackgroundLoads, Call
 from memo._real_time import real
+from memo._stored_keys import stored_key
 from memo._stores import Failure, Gone, RichEntry
 from memo._weights import weight
 from memo.errors import InflightTimeout
@@ -44,6 +45,7 @@ class FreshLoads(BackgroundLoads):
 
     def answer(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call of a plain function."""
+        key = self._hashed(key)
         entry = self._late(key, now)
         if entry is not None:
             if self._serves_at_once(entry, key, now, (args, kwargs)):
@@ -56,6 +58,7 @@ class FreshLoads(BackgroundLoads):
 
     async def answer_awaited(self, key: Hashable, now: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call of a coroutine function."""
+        key = self._hashed(key)
         entry = self._late(key, now)
         if entry is not None:
             if self._serves_at_once(entry, key, now, (args, kwargs)):
@@ -85,17 +88,21 @@ class FreshLoads(BackgroundLoads):
                 raise
             return self._serve_instead(key, stale, led, error)
 
-    def _late(self, key: Hashable, now: float) -> RichEntry | None:
-        """The stale value of *key* that may still serve, if there is one; raises a remembered failure."""
+    def _hashed(self, key: Hashable) -> Hashable:
+        """*key* as tables hold it, so that its hash is asked for once."""
         try:
-            entry = self.index.get(key)
+            return stored_key(key)
         except TypeError:
             self._refuse_unhashable(key)
             raise
+
+    def _late(self, key: Hashable, now: float) -> RichEntry | None:
+        """The stale value of *key* that may still serve, if there is one; raises a remembered failure."""
+        entry = self.index.get(key)
         if entry is None or not self.store.rich or self.store.past_life(entry, now):
             return None
         if entry.failure:
-            self.store.use_stale(key, entry, now)
+            self.store.use_stale(entry, now)
             raise shared_copy(entry.value.error, None)
         return None if now < entry.deadline else entry
 
@@ -108,7 +115,7 @@ class FreshLoads(BackgroundLoads):
         return now < entry.paused
 
     def _serve(self, key: Hashable, entry: RichEntry, now: float) -> Any:
-        self.store.use_stale(key, entry, now)
+        self.store.use_stale(entry, now)
         return self.handed(entry.value)
 
     def _serve_instead(self, key: Hashable, entry: RichEntry, led: bool, error: Exception) -> Any:
@@ -150,19 +157,19 @@ class FreshLoads(BackgroundLoads):
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self._failure_entry(flight.key, error, flight.tags if self.tags_of is not None else ())
-        gone: list[Gone] = []
-        with self.lock:
-            key, now = flight.key, self.clock.read()
-            entry = self.index.get(key)
-            if entry is not None and not entry.failure and not self.store.past_life(entry, now):
-                if now >= entry.deadline:
-                    entry.paused = entry.retry = min(now + options.error_s, entry.ends)
-                return
-            if failure is not None and self._was_current(flight):
-                failure.stored = failure.used = now
-                failure.ends = now + options.error_s
-                gone = self.store.change(self._keep, key, failure, now)
-        self.report(gone)
+        self.alter(self._note_failure, flight, failure)
+
+    def _note_failure(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:
+        key, now = flight.key, self.clock.read()
+        entry = self.index.get(key)
+        if entry is not None and not entry.failure and not self.store.past_life(entry, now):
+            if now >= entry.deadline:
+                entry.paused = entry.retry = min(now + self.options.error_s, entry.ends)
+            return
+        if failure is not None and self._was_current(flight):
+            failure.stored = failure.used = now
+            failure.ends = now + self.options.error_s
+            self._keep(gone, key, failure, now)
 
     def _was_current(self, flight: InFlight) -> bool:
         """Whether nothing fenced *flight* before it failed."""
@@ -181,7 +188,7 @@ class FreshLoads(BackgroundLoads):
         entry = RichEntry()
         entry.value = Failure(remembered)
         entry.failure = True
-        entry.hits = entry.stale_hits = 0
+        entry.hits = entry.counted = entry.stale_hits = entry.counted_stale = 0
         entry.deadline = entry.retry = entry.paused = -math.inf
         entry.tags = tags
         if self.options.max_bytes is not None:

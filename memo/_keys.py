@@ -20,6 +20,7 @@ from memo._asking import asked_arguments, instance_value
 from memo._calls import KeyOptions, Shape
 from memo._instances import InstanceRef, Instances
 from memo._short_text import short_text
+from memo._stored_keys import plain_key
 
 __all__ = ("Keys", "Through", "free_prefix", "generate")
 
@@ -293,6 +294,7 @@ class Keys:
 
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
+        key = plain_key(key)
         if self.through is not None and _came_through(key):
             return self.through.reveal(key)
         if _is_spelled(key):

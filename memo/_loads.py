@@ -20,7 +20,8 @@ from memo._oneshot import PLAIN
 from memo._pace import Pace
 from memo._sizes import sizeof
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
-from memo._stores import SLICE, Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
+from memo._stored_keys import PLAIN_KEYS, plain_key, stored_key
+from memo._stores import SLICE, Departures, Entry, Failure, Gone, IdleEntry, RichEntry, Store, WeighedEntry
 from memo._units import real_number, seconds
 from memo._weights import weight
 
@@ -31,6 +32,7 @@ log = logging.getLogger("memo")
 _COUNTED: dict[str, Any] = {"rejected": 0, "load_seconds": 0.0, "_before": None, "misses_moved": 0, "joins_moved": 0}
 """What the loads of a function count and their counters do not, and as what it begins."""
 
+_NEVER = math.inf
 
 
 class Loads(Flights):
@@ -60,6 +62,8 @@ class Loads(Flights):
         self.reveal: Callable[[Any], Any] = _as_is
         self.show_index: Callable[[dict[Hashable, Any]], object] = _as_is
         """Told of another index to read, under the lock."""
+        self.show_ring: Callable[[Any], object] = _as_is
+        """Told of another ring to move entries in, under the lock."""
 
     # -- what the engine asks
 
@@ -89,37 +93,39 @@ class Loads(Flights):
         now = self.clock.read()
         entry: Any = Entry()
         entry.value = value
-        entry.hits = 0
+        entry.hits = entry.counted = 0
         entry.stored = now
-        entry.deadline = now + self._ttl_s
+        ttl_s = self._ttl_s
+        entry.deadline = ttl_s if ttl_s == _NEVER else now + ttl_s
         key = mine.key
         store = self.store
-        victim = gone = None
-        try:
-            # inside the try: an interrupt that strikes between the two would leave the lock held.  A
-            # with statement takes three times as long
-            self.lock.acquire()
-            self.load_seconds += now - mine.started
-            self.counters.completed += 1
-            if self.table.get(key) is mine:
-                del self.table[key]
-                victim = store.put_lean(key, entry, now)
-                if victim is None:
-                    gone = store.change(store.put, key, entry, now)
-            if mine.state is RUNNING:
-                mine.value = value
-                mine.state = RETURNED
-        finally:
-            self.lock.release()
-        if mine.waiters is not None:  # nobody adds to them any more
-            wake(mine.waiters)
         options = self.options
+        gone: list[Any] = []
         if options.on_evict is not None:
-            if victim is not None:
-                reason = EvictionReason.SIZE if now < victim.deadline else EvictionReason.EXPIRED
-                gone = [(victim.key, victim.value, reason)]
-            if gone:
-                self.report(gone)
+            gone = Departures()
+            gone.now = now
+        try:
+            with self.lock:
+                self.load_seconds += now - mine.started
+                self.counters.completed += 1
+                table = self.table
+                if table.get(key) is mine:
+                    # before it leaves the table: a call that came in between would find it in neither
+                    if store.put_lean(key, entry, now, gone) is None:
+                        store.change(store.put, key, entry, now, gone=gone)
+                    if not mine.fenced:  # by what a comparison, or a finalizer, asked for meanwhile
+                        table.pop(key, None)
+                if mine.state is RUNNING:
+                    mine.value = value
+                    mine.state = RETURNED
+            if mine.waiters is not None:  # nobody adds to them any more
+                wake(mine.waiters)
+            if gone and options.on_evict is not None:
+                self.report(gone)  # type: ignore[arg-type]
+        except BaseException:
+            if gone and options.on_evict is not None:
+                self.report(gone)  # type: ignore[arg-type]
+            raise
         return value if options.copy is None else options.copy(value)
 
     def landed(self, flight: InFlight, value: Any) -> None:
@@ -127,16 +133,20 @@ class Loads(Flights):
         if self._simple:
             entry: Any = Entry()
             entry.value = value
-            entry.hits = 0
+            entry.hits = entry.counted = 0
             entry.stored = now
             entry.deadline = now + self._ttl_s
         else:
             entry = self._entry_for(flight.key, value, now, flight.tags if self.tags_of is not None else ())
-        gone = self.store.change(self._land, flight, value, entry, now)
-        if flight.waiters is not None:  # nobody adds to them any more
-            wake(flight.waiters)
-        if gone and self.options.on_evict is not None:
+        gone = Departures()
+        try:
+            self.store.change(self._land, flight, value, entry, now, gone=gone)
+            if flight.waiters is not None:  # nobody adds to them any more
+                wake(flight.waiters)
             self.report(gone)
+        except BaseException:
+            self.report(gone)
+            raise
 
     def hand_out(self, value: Any) -> Any:
         return self.handed(value)
@@ -162,7 +172,7 @@ class Loads(Flights):
             entry.used = now
             entry.ends = deadline + options.stale_s
             entry.retry = entry.paused = -math.inf
-            entry.stale_hits = 0
+            entry.stale_hits = entry.counted_stale = 0
             entry.failure = False
             entry.tags = tags
         elif options.idle_s is not None:
@@ -171,9 +181,9 @@ class Loads(Flights):
         else:
             entry = Entry() if options.max_bytes is None else WeighedEntry()
         if options.max_bytes is not None:
-            entry.size = self._measured(key, value, tags)
+            entry.size = self._measured(plain_key(key), value, tags)
         entry.value = value
-        entry.hits = 0
+        entry.hits = entry.counted = 0
         entry.stored = now
         entry.deadline = deadline
         return entry
@@ -228,7 +238,8 @@ class Loads(Flights):
                     self.store.put(gone, key, entry, now)
                 else:
                     self._keep(gone, key, entry, now)
-            del self.table[key]
+            if not flight.fenced:  # by what a comparison asked for meanwhile
+                self.table.pop(key, None)
         if flight.state is RUNNING:
             flight.value = value
             flight.state = RETURNED
@@ -259,8 +270,7 @@ class Loads(Flights):
             self.store.clear(gone, EvictionReason.CLEARED, now)
             return
         self._fence(scope)
-        for key, _ in self.snapshot(scope):
-            self.store.drop(gone, key, EvictionReason.CLEARED, now)
+        self.store.drop_all(gone, self._entries(scope), EvictionReason.CLEARED, now)
 
     def _fence(self, scope: Hashable | None) -> None:
         with self.lock:
@@ -269,79 +279,99 @@ class Loads(Flights):
 
     # -- operations of the handle; *scope* is the token of the instance that it was reached through
 
+    def alter(self, operation: Callable[..., None], *args: Any) -> Departures:
+        """Change the store, and tell ``on_evict`` what left, also where an exception cuts the change short."""
+        gone = Departures()
+        try:
+            self.store.change(operation, *args, gone=gone)
+            self.report(gone)
+        except BaseException:
+            self.report(gone)
+            raise
+        return gone
+
+    def _at_hand(self, key: Hashable) -> Hashable:
+        """*key* as tables hold it, compared with what they hold while no lock is taken."""
+        key = stored_key(key)
+        if type(key) not in PLAIN_KEYS:
+            self.index.get(key)
+            self.table.get(key)
+        return key
+
     def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
         """Store *value*; whether it was, and not rejected."""
         now = self.clock.read()
+        key = self._at_hand(key)
         entry = self._entry_for(key, value, now, tags)
         if entry is None:
             self.invalidate(key)
             return False
-        self.report(self.store.change(self._put, key, entry, now))
+        self.alter(self._put, key, entry, now)
         return self._fits(entry)
 
     def invalidate(self, key: Hashable) -> bool:
-        gone = self.store.change(self._invalidate, key, self.clock.read())
-        self.report(gone)
-        return any(why is EvictionReason.INVALIDATED for _, _, why in gone)  # a remembered failure too
+        gone = self.alter(self._invalidate, self._at_hand(key), self.clock.read())
+        return any(reason is _INVALIDATED for _, _, reason in gone)  # a remembered failure, too
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
         self._fence(scope)
         now = self.clock.read()
+        store = self.store
         chosen = [
-            (key, entry)
-            for key, entry in self.snapshot(scope)
-            if (self.store.rich and entry.failure)  # a predicate is about values; to load anew does no harm
-            or (not self.store.past_life(entry, now) and predicate(self.reveal(key), entry.value))
+            entry
+            for entry in self._entries(scope)
+            if (store.rich and entry.failure)  # a predicate is about values; to load anew does no harm
+            or (not store.past_life(entry, now) and predicate(self.reveal(entry.key), entry.value))
         ]
-        gone = self.store.change(self.store.drop_all, chosen, EvictionReason.INVALIDATED, now)
-        self.report(gone)
-        return _count(gone, EvictionReason.INVALIDATED)
+        return _count(self.alter(store.drop_all, chosen, _INVALIDATED, now), _INVALIDATED)
 
     def invalidate_all(self) -> int:
         """Drop every entry and fence every load."""
-        gone = self.store.change(self._invalidate_all, self.clock.read())
-        self.report(gone)
-        return _count(gone, EvictionReason.INVALIDATED)
+        return _count(self.alter(self._invalidate_all, self.clock.read()), _INVALIDATED)
 
     def _invalidate_all(self, gone: list[Gone], now: float) -> None:
         self.detach_all()
-        self.store.clear(gone, EvictionReason.INVALIDATED, now)
+        self.store.clear(gone, _INVALIDATED, now)
 
     def invalidate_tag(self, tag: str) -> int:
         """Drop the entries that bear *tag*, in slices between which others get their turn, and fence their loads."""
         self.detach_tagged(tag)
         with self.lock:
-            bearers = self.store.tagged.pop(tag, {})  # later bearers come into a new one
+            bearers = list(self.store.tagged.get(tag, {}).values())
+        bearers.reverse()
         count = 0
         pace = Pace()
         while bearers:
-            part = [bearers.popitem() for _ in range(min(SLICE, len(bearers)))]
-            gone = self.store.change(self.store.drop_all, part, EvictionReason.INVALIDATED, self.clock.read())
-            self.report(gone)
-            count += _count(gone, EvictionReason.INVALIDATED)
-            part, gone = [], []  # the values die before the next slice takes the lock
+            part = bearers[-SLICE:]
+            del bearers[-SLICE:]
+            gone = self.alter(self.store.drop_all, part, _INVALIDATED, self.clock.read())
+            count += _count(gone, _INVALIDATED)
+            del part, gone  # the values die before the next slice takes the lock
             pace.rest()
         return count
 
     def clear(self, scope: Hashable | None) -> int:
-        gone = self.store.change(self._clear, scope, self.clock.read())
-        self.report(gone)
-        return _count(gone, EvictionReason.CLEARED)
+        return _count(self.alter(self._clear, scope, self.clock.read()), EvictionReason.CLEARED)
 
     def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
         """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
-        for gone in self.store.expire(self.clock.read(), scope):
-            self.report(gone)
+        for gone in self.store.expire(self.clock.read(), scope, self.report):
             count = _count(gone, EvictionReason.EXPIRED)
             gone.clear()  # the values with it, before the next slice takes the lock
             yield count
 
     def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
-        self.report(self.store.change(self.store.resize, max_entries, max_bytes, self.clock.read()))
+        self.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
 
     def collected(self, owner: InstanceRef) -> None:
         """Drop the entries of an instance that died."""
-        self.report(self.store.collected(owner, self.clock.read()))
+        gone = Departures()
+        try:
+            self.store.collected(owner, self.clock.read(), gone)
+            self.report(gone)
+        except BaseException:
+            self.report(gone)
+            raise
 
     def follow(self, read: Callable[[], float]) -> None:
         super().follow(read)
@@ -349,8 +379,9 @@ class Loads(Flights):
 
     def set_aside(self) -> Any:
         twin = self.store.twin()
+        gone = Departures()
         with self.lock:
-            gone = self.store.exchange(twin)
+            self.store.exchange(twin, gone)
             self._reindex()
             aside = super().set_aside(), twin, {name: getattr(self, name) for name in _COUNTED}
             for name, value in _COUNTED.items():
@@ -361,9 +392,10 @@ class Loads(Flights):
     def put_back(self, aside: Any = None) -> None:
         now = self.clock.read()
         flights, twin, counted = aside or (None, self.store.twin(), _COUNTED)
+        gone = Departures()
         with self.lock:
-            gone = self.store.change(self.store.clear, EvictionReason.CLEARED, now)
-            gone += self.store.exchange(twin)
+            self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
+            self.store.exchange(twin, gone)
             self.store.rewind(now, self.options.pause_s)
             self._reindex()
             super().put_back(flights)
@@ -374,13 +406,26 @@ class Loads(Flights):
     def _reindex(self) -> None:
         self.index = self.store.index
         self.show_index(self.index)
+        self.show_ring(self.store.ring)
+
+    def _entries(self, scope: Hashable | None) -> list[Any]:
+        """The entries within *scope*, at one moment."""
+        if isinstance(scope, InstanceRef):
+            with self.lock:
+                return list(scope.table.values())
+        return [entry for entry in self.store.snapshot() if belongs_to(entry.key, scope)]
 
     def snapshot(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
         """Keys and entries within *scope*, at one moment."""
+        return [(plain_key(entry.key), entry) for entry in self._entries(scope)]
+
+    def size(self, scope: Hashable | None) -> int:
+        """How many entries are within *scope*, those past their life that nothing has removed included."""
+        if scope is None:
+            return len(self.index)
         if isinstance(scope, InstanceRef):
-            with self.lock:
-                return [(entry.key, entry) for entry in scope.table.values()]
-        return [(key, entry) for key, entry in self.store.snapshot() if belongs_to(key, scope)]
+            return len(scope.table)
+        return len(self._entries(scope))  # an instance that is part of its keys, itself
 
     def live(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
         """Those of the snapshot that may still serve."""
@@ -407,18 +452,25 @@ class Loads(Flights):
             stale=not now < entry.deadline,
         )
 
-    def report(self, gone: list[Gone]) -> None:
-        """Tell ``on_evict`` what left.  It never raises."""
+    def report(self, gone: Departures) -> None:
+        """Tell ``on_evict`` what left; it goes on where it was interrupted if it is called again."""
         on_evict = self.options.on_evict
-        if on_evict is None:
-            return
-        for key, value, reason in gone:
-            if type(value) is Failure:
-                continue
-            try:
-                on_evict(self.reveal(key), value, reason)
-            except Exception:
-                log.exception("%s: on_evict raised for a value that left (%s)", self.name, reason)
+        if on_evict is not None and gone:
+            gone.tell(on_evict, self._shown, self._log_listener)
+
+    def _shown(self, gone: Departures) -> list[Gone]:
+        """What left as users see it.  The way without detours leaves bare entries there."""
+        items: list[Gone] = []
+        for item in gone:
+            if type(item) is not tuple:
+                reason = EvictionReason.SIZE if gone.now < item.deadline else EvictionReason.EXPIRED
+                item = item.key, item.value, reason
+            if type(item[1]) is not Failure:
+                items.append((self.reveal(item[0]), *item[1:]))
+        return items
+
+    def _log_listener(self, error: Exception, reason: EvictionReason) -> None:
+        log.error("%s: on_evict raised for a value that left (%s)", self.name, reason, exc_info=error)
 
     # -- figures
 
@@ -461,6 +513,9 @@ class Loads(Flights):
 
 def _as_is(key: Any) -> Any:
     return key
+
+
+_INVALIDATED = EvictionReason.INVALIDATED
 
 
 def _count(gone: list[Gone], reason: EvictionReason) -> int:

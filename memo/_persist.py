@@ -16,6 +16,7 @@ from memo._dump import Path, Unsupported, decoded, encoded, parsed, read_lines, 
 from memo._key_text import short_text
 from memo._pace import Pace, in_slices
 from memo._real_time import real
+from memo._stored_keys import stored_key
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def _what_fits(loads: Loads, entries: list[tuple[Hashable, Any]]) -> list[tuple[
 
 def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
     """Put *entry* in, unless something newer took its place or its room meanwhile."""
+    key = stored_key(key)
     done: list[Hashable] = []
 
     def operation(gone: list[Any], now: float) -> None:
@@ -244,7 +246,7 @@ def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
         store.put(gone, key, entry, now)
         done.append(key)
 
-    loads.report(loads.store.change(operation, loads.clock.read()))
+    loads.alter(operation, loads.clock.read())
     return bool(done)
 
 

@@ -1,4 +1,4 @@
-"""S3-FIFO as a ``cachetools.Cache``, and the form of it that the stores use.
+"""S3-FIFO as a ``cachetools.Cache``, and the rings that policies are made of.
 
 S3-FIFO: Yang, Zhang, Qiu, Yue and Vigfusson, "FIFO queues are all you need for cache eviction",
 SOSP 2023.  New keys enter a small queue, a tenth of the whole.  What was used at least twice by
@@ -14,25 +14,24 @@ Invariants, checked by ``_check()``:
   it and remembers in ``Node.mark`` up to where it has counted.
 """
 
-import copy
 import sys
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
 import cachetools
 
-__all__ = ("Entry", "EntryS3FIFO", "Ghost", "Node", "Queue", "S3FIFOCache", "SizedNode")
+__all__ = ("MARKS", "MOST_ROUNDS", "PROMOTED_FROM", "Ghost", "Mark", "Node", "Queue", "S3FIFOCache", "SizedNode")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _SMALL_SHARE = 10
 """The small queue is one part in so many."""
-_MOST_ROUNDS = 3
+MOST_ROUNDS = 3
 _ORDER = sys.byteorder
-_MARKS = 4294967291
+MARKS = 4294967291
 """The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
-_PROMOTED_FROM = 2
+PROMOTED_FROM = 2
 """Uses that take a key from the small queue to the main queue."""
 
 
@@ -51,6 +50,12 @@ class Node:
     older: "Node"
 
 
+class Mark(Node):
+    """A place in a ring: a node of no entry."""
+
+    __slots__ = ()
+
+
 class SizedNode(Node):
     """A node of a cache that weighs its values."""
 
@@ -67,15 +72,22 @@ class Queue(Node):
     size: float
 
     def __init__(self) -> None:
+        self.key: Any = None
+        self.mark = 0
+        """Raised whenever the ring begins anew."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew; what hung here is not told."""
         self.newer = self.older = self
         self.size = 0
+        self.mark += 1
 
     def empty(self) -> None:
         """Forget every node."""
         for node in list(self):
             del node.older, node.newer  # a ring would keep what they hold until the next garbage collection
-        self.newer = self.older = self
-        self.size = 0
+        self.reset()
 
     def append(self, node: Node) -> None:
         """Put *node* in as the newest."""
@@ -91,7 +103,9 @@ class Queue(Node):
         It forgets its neighbours: whoever still holds it must not keep those alive that follow.
         """
         if hasattr(node, "newer"):
-            _unlink(node)
+            older, newer = node.older, node.newer
+            older.newer = newer
+            newer.older = older
             del node.older, node.newer
 
     def __iter__(self) -> Iterator[Node]:
@@ -143,7 +157,7 @@ class Ghost:
         """Remember *key* for about *capacity* more."""
         if capacity > self.most:
             self._grow(capacity)
-        mark = hash(key) % _MARKS + 1
+        mark = hash(key) % MARKS + 1
         bucket = mark % self.buckets
         turn = self.turns[bucket]
         self.turns[bucket] = turn + 1 & 7
@@ -151,7 +165,7 @@ class Ghost:
 
     def take(self, key: Hashable) -> bool:
         """Whether *key* is remembered; if so, it no longer is."""
-        mark = hash(key) % _MARKS + 1
+        mark = hash(key) % MARKS + 1
         first = mark % self.buckets * 32
         wanted = mark.to_bytes(4, _ORDER)
         at = self.marks.find(wanted, first, first + 32)
@@ -250,7 +264,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         node = self._node(key, value)
         difference = self.currsize - self._small.size - self._main.size
         if node is not old:
-            uses = min(_MOST_ROUNDS, old.hits - (old.mark >> 1))
+            uses = min(MOST_ROUNDS, old.hits - (old.mark >> 1))
             node.key = key
             node.mark = (-uses << 1) | (old.mark & 1)
             node.older, node.newer = old.older, old.newer
@@ -296,10 +310,10 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
                     return node
                 _unlink(node)  # another round
                 main.append(node)
-                node.mark = (node.hits - min(uses, _MOST_ROUNDS) + 1) << 1 | 1
+                node.mark = (node.hits - min(uses, MOST_ROUNDS) + 1) << 1 | 1
                 continue
             node = small.newer
-            if node.hits - (node.mark >> 1) < _PROMOTED_FROM:
+            if node.hits - (node.mark >> 1) < PROMOTED_FROM:
                 self._ghost.add(node.key, max(1, len(self.nodes) * (_SMALL_SHARE - 1) // _SMALL_SHARE))
                 return node
             size = node.size if weighs else 1
@@ -367,101 +381,3 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         assert len(seen) == len(self.nodes), "a node is in both queues or in none"
         assert self._small.size + self._main.size == self.currsize, "sizes do not add up"
         assert self.currsize <= self.maxsize, "larger than maxsize"
-
-
-class Entry(Node):
-    """A stored value, its own node in the queues of ``EntryS3FIFO``.
-
-    It is born empty: who makes it sets ``value``, ``deadline`` (the time from which on it is stale),
-    ``stored`` (the time at which it was stored) and ``hits``.
-    """
-
-    __slots__ = ("deadline", "stored", "value")
-
-    value: Any
-    deadline: float
-    stored: float
-
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
-        return None, {n: getattr(self, n) for n in names if n not in ("newer", "older") and hasattr(self, n)}
-
-
-class EntryS3FIFO(S3FIFOCache[K, Any]):
-    """S3-FIFO whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits.
-
-    ``nodes`` is the very dictionary in which cachetools keeps the values: a second one would take a
-    third of the memory of an entry, and a good part of the time of a miss.
-    """
-
-    def _new_nodes(self) -> dict[K, Any]:
-        return self._Cache__data  # type: ignore[attr-defined, no-any-return]
-
-    def _node(self, key: K, value: Any) -> Any:
-        return value
-
-    def __copy__(self) -> Self:
-        copied = cachetools.Cache.__copy__(self)  # type: ignore[attr-defined]
-        for key, entry in self.nodes.items():  # an entry has its place in one queue only
-            copied._Cache__data[key] = copy.copy(entry)
-        copied._restore(self._order())
-        copied._ghost = Ghost()
-        return copied  # type: ignore[no-any-return]
-
-    def exchange(self, key: K, entry: Any) -> Any:
-        """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
-
-        The cache is full, *key* is new, and every entry weighs 1.  Returns the entry that left.
-        """
-        small, main, ghost = self._small, self._main, self._ghost
-        marks = ghost.marks
-        buckets = ghost.buckets
-        mark = hash(key) % _MARKS + 1
-        first = mark % buckets * 32
-        wanted = mark.to_bytes(4, _ORDER)
-        at = marks.find(wanted, first, first + 32)
-        while at > 0 and at & 3:  # the same bytes, but across two fingerprints
-            at = marks.find(wanted, at + 1, first + 32)
-        if at < 0 or not self._filled:
-            queue = small
-            entry.mark = 0
-        else:
-            marks[at : at + 4] = b"\0\0\0\0"
-            queue = main
-            entry.mark = 1
-        victim = small.newer
-        if main.size > self._main_most or victim is small or victim.hits - (victim.mark >> 1) >= _PROMOTED_FROM:
-            victim = self._victim()
-            gone = victim.key
-        else:
-            self._filled = True
-            gone = victim.key
-            if self._main_most > ghost.most:
-                ghost.add(gone, int(self._main_most))
-            else:
-                mark = hash(gone) % _MARKS + 1
-                bucket = mark % buckets
-                turns = ghost.turns
-                turn = turns[bucket]
-                turns[bucket] = turn + 1 & 7
-                ghost.cells[bucket * 8 + turn] = mark
-        # one entry of weight 1 for another: cachetools' sum of sizes stays, so its dictionary is changed
-        # directly; its __delitem__ and __setitem__ would take as long as the rest of this method
-        nodes = self.nodes
-        del nodes[gone]
-        older = victim.older
-        newer = victim.newer
-        older.newer = newer
-        newer.older = older
-        del victim.older, victim.newer
-        if victim.mark & 1:
-            main.size -= 1
-        else:
-            small.size -= 1
-        entry.key = key
-        entry.older = newest = queue.older
-        entry.newer = queue
-        newest.newer = queue.older = entry
-        queue.size += 1
-        nodes[key] = entry
-        return victim

@@ -21,6 +21,7 @@ from memo._pace import Pace
 from memo._peek import UNKNOWN
 from memo._sizes import reachable, sizeof
 from memo._snapshots import Frozen, FrozenDict, freeze_fields
+from memo._stored_keys import plain_key
 from memo._table import aligned, fitted, html_rows
 from memo._units import counted, format_bytes, format_seconds
 
@@ -248,7 +249,8 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any]") -> StoreReport:
         never_hit += entry.hits == 0
         oldest = min(oldest, entry.stored)
         if store.instances and type(key) is tuple and key and type(key[0]) is not InstanceRef:
-            look.in_keys[id(key[0])] = key[0]
+            instance = plain_key(key)[0]
+            look.in_keys[id(instance)] = instance
     look.at_values([entry.value for entry in _sample(entries)], measure=not store.weighed)
     if store.weighed:
         size, measured = sum(entry.size for entry in entries), len(entries)

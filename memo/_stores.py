@@ -1,20 +1,28 @@
-"""The store of one function: a cachetools cache, and beside it the index that hits read.
+"""The store of one function: a cachetools cache, and the index of it that hits read.
 
 Invariants, checked by ``_check()``:
 
-- ``index`` maps each key to its entry, and ``cache`` holds the same entries under the same keys.
-  A hit reads ``index`` without a lock; everything else happens under ``lock``, in ``change()``.
-- An entry leaves the index before its hits are added to ``retired_hits``.  A reader counts its hit
-  without a call between looking up and adding, so none is lost.
+- ``index`` maps each key, as ``stored_key()`` makes it, to its entry, and ``cache`` holds the same entries under the
+  same keys.  A hit reads ``index`` without a lock; everything else happens under ``lock``, in ``change()``.
 - The index never holds more than ``max`` entries: room is made before an entry is put in.
-- What leaves is handed to the caller of ``change()``, who tells ``on_evict`` and lets go of it
-  outside the lock.
-- ``change()`` is not re-entered: what a finalizer asks for that the collector runs in the middle of
-  a change is done at its end.
+- Of policies of our own the index is the cache's own dictionary, and the truth: rings, sums, tags and the tables of
+  instances follow from it, and ``_mend()`` makes them anew.
+- A change does first what can fail: it looks up before it takes out.  What is about to leave is in the hands of the
+  caller before it leaves (``gone``), so that ``on_evict`` hears of it even if an exception comes in between; should
+  it not have left after all, ``_mend()`` takes it back.  So a change that is cut short, at whichever instruction, is
+  done in part or not at all, and the next one finds a whole store.
+- What left is let go of outside the lock.
+- ``change()`` is not re-entered: what a finalizer, or a key's comparison, asks for in the middle of a change is done at
+  its end.
+- Under the lock no code of the user's runs but that of a ``policy=`` of the user's own, and ``__eq__`` of keys that
+  differ and whose hashes are alike in all bits: once for each such pair and look-up.  Whoever changes the store has
+  looked the key up before, without the lock, and ``HashedValue`` remembers what was equal.
+- ``Entry.hits`` is raised without a lock, by a reader who found the entry with no call in between.  ``Entry.counted``
+  is what of it ``seen_hits`` has; it is brought up to date when the entry leaves, and whenever somebody asks.
 """
 
+import itertools
 import math
-import operator
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -23,15 +31,32 @@ from typing import Any
 import cachetools
 
 from memo._instances import InstanceRef, belongs_to, owner_of, rest_of
-from memo._policies import Entry, EntryS3FIFO, Queue
+from memo._policies import Queue
 from memo._stats import EvictionReason
+from memo._store import (
+    Departures,
+    Entry,
+    EntryFIFO,
+    EntryLFU,
+    EntryLRU,
+    EntryPolicy,
+    EntryRandom,
+    EntryS3FIFO,
+    Failure,
+    Gone,
+    IdleEntry,
+    RichEntry,
+    WeighedEntry,
+)
 from memo._walks import ListWalk, QueueWalk, RingWalk, Walk
 
 __all__ = (
+    "LOOK",
     "POLICIES",
     "SLICE",
     "AnyCache",
     "CacheClass",
+    "Departures",
     "Entry",
     "Failure",
     "Gone",
@@ -46,65 +71,22 @@ AnyCache = cachetools.Cache[Any, Any]
 CacheClass = type[AnyCache]
 """A policy."""
 
-Gone = tuple[Hashable, Any, EvictionReason]
-"""A key, the value that left, and why."""
-
-
-class IdleEntry(Entry):
-    """An entry that knows when it was last used."""
-
-    __slots__ = ("size", "used")
-
-    size: int
-    used: float
-
-
-class WeighedEntry(Entry):
-    """An entry that knows how many bytes it takes, with its key and its value."""
-
-    __slots__ = ("size",)
-
-    size: int
-
-
-class RichEntry(IdleEntry):
-    """An entry with tags of its own, one that may serve past its deadline, or a remembered failure."""
-
-    __slots__ = ("ends", "failure", "paused", "retry", "stale_hits", "tags")
-
-    ends: float
-    """The time from which on it may serve nobody."""
-    failure: bool
-    """Its value is a ``Failure``; its deadline lies behind, so that no hit finds it fresh."""
-    retry: float
-    """Until then whoever finds it stale is answered at once, and nobody begins a load."""
-    paused: float
-    """Until then a load that failed is not tried again."""
-    stale_hits: int
-    """Those of its hits that found it stale."""
-    tags: tuple[str, ...]
-
-
-class Failure:
-    """What is remembered of a load that failed."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
 _HELD = (
-    "_most", "_ring", "cache", "index", "left", "left_for_size", "max_bytes", "max_entries", "retired_error_hits",
-    "retired_hits", "retired_stale_hits", "tagged",
+    "_most", "_round", "cache", "index", "left", "left_for_size", "max_bytes", "max_entries", "ring",
+    "seen_error_hits", "seen_hits", "seen_stale_hits", "tagged",
 )  # fmt: skip
 """What a store exchanges with its twin: entries, bounds and counts."""
 
 SLICE = 100
 """Entries looked at, and perhaps taken out, in one hold of the lock by a clean-up: some 0.2 ms."""
 
+LOOK = 10_000
+"""Entries whose hits are added up at once when somebody asks for figures."""
+
 _SIZE = EvictionReason.SIZE
-_HITS: Callable[[Any], int] = operator.attrgetter("hits")
+_EXPIRED = EvictionReason.EXPIRED
+_COLLECTED = EvictionReason.COLLECTED
+_REPLACED = EvictionReason.REPLACED
 
 
 def _size_of(entry: Any) -> int:
@@ -113,13 +95,11 @@ def _size_of(entry: Any) -> int:
 
 POLICIES: dict[str, CacheClass] = {
     "s3fifo": EntryS3FIFO,
-    "lru": cachetools.LRUCache,
-    "lfu": cachetools.LFUCache,
-    "fifo": cachetools.FIFOCache,
-    "random": cachetools.RRCache,
+    "lru": EntryLRU,
+    "lfu": EntryLFU,
+    "fifo": EntryFIFO,
+    "random": EntryRandom,
 }
-_UNTOUCHED = frozenset({EntryS3FIFO, cachetools.FIFOCache, cachetools.RRCache})
-"""Policies that need not see a hit."""
 
 
 def check_policy(where: str, policy: Any) -> CacheClass:
@@ -148,10 +128,12 @@ def check_policy(where: str, policy: Any) -> CacheClass:
 class Store:
     """Entries of one function, bounded by number, by bytes, or by both.
 
+    Keys are given as ``stored_key()`` makes them.
+
     Args:
         where: The decorator, for messages.
         max_entries: Most entries, or None.
-        max_bytes: Most bytes of entries together, or None; one of the two is given.
+        max_bytes: Most bytes of values together, or None; one of the two is given.
         policy: The cachetools class that decides what leaves.
         idle_s: Seconds after its last use at which an entry is past its life; None: never.
         rich: Entries are ``RichEntry``.
@@ -171,30 +153,39 @@ class Store:
         self.idle_s = idle_s
         self.rich = rich
         self.weighed = max_bytes is not None
-        self.cache = self._make_cache(where, policy)
+        made: Any = self._make_cache(where, policy)
+        self.cache = made
         self.instances = False
         """Keys begin with an instance: its token is told of each, so that all can go with it."""
-        self.watched = type(self.cache) not in _UNTOUCHED
-        """The policy must see every hit, so that hits take the lock."""
-        self._own_index = not isinstance(self.cache, EntryS3FIFO)
-        self.lean = type(self.cache) is EntryS3FIFO and not self.weighed and idle_s is None and not rich
+        self.foreign = not isinstance(made, EntryPolicy)
+        """The policy is the user's own: it must see every hit, so that hits take the lock."""
+        self.touches: str = "" if self.foreign else made.touches
+        """How a hit moves its entry; see ``EntryPolicy.touches``."""
+        self.lean = not (self.foreign or self.weighed or idle_s is not None or rich)
         """The common case, for which ``put_lean`` has a way without detours."""
         self._most = math.inf if max_entries is None else max_entries
-        self.index: dict[Hashable, Any] = {} if self._own_index else self.cache.nodes  # type: ignore[attr-defined]
-        self._ring = Queue()
-        """The entries in the order in which they came, if the policy has no queues of entries: a clean-up can go along
+        self.index: dict[Hashable, Any] = {} if self.foreign else made.nodes
+        self.ring: Queue = Queue() if self.foreign else made.ring
+        """The entries in the order in which they came, if the policy has no rings of entries: a clean-up can go along
         them bit by bit, as it cannot along a dictionary that changes meanwhile."""
         self.lock = threading.RLock()
-        self.retired_hits = 0
-        self.retired_stale_hits = 0
-        self.retired_error_hits = 0
+        self.seen_hits = 0
+        """Hits added up so far, those that answered stale or with a failure among them."""
+        self.seen_stale_hits = 0
+        self.seen_error_hits = 0
+        self._round: Iterator[Any] | None = None
+        """How far adding up has come in a store of more than ``LOOK`` entries."""
         self.tagged: dict[str, dict[Hashable, RichEntry]] = {}
         """The entries that bear each tag, by their keys."""
-        self.left = dict.fromkeys(EvictionReason, 0)
+        self.left = {reason.value: 0 for reason in EvictionReason}
         self.left_for_size = 0
-        """Counted apart from ``left``: hashing a member of an enumeration takes longer than the eviction."""
+        """Counted apart from ``left``, since every miss does it."""
         self.busy = False
         """A change is under way, in the thread that holds the lock."""
+        self._leaving: tuple[Any, Gone | None] | None = None
+        """The entry that is being taken out, and what its caller was told of it."""
+        self._away: tuple[list[Any], EvictionReason, float] | None = None
+        """All entries, as they are being taken out together."""
         self._later: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
 
     def _make_cache(self, where: str, policy: CacheClass) -> AnyCache:
@@ -222,91 +213,204 @@ class Store:
 
     def use(self, key: Hashable, now: float) -> Any:
         """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
-        with self.lock:
-            entry = self.index.get(key)
-            if entry is None or not self.is_fresh(entry, now):
+        while True:
+            entry = self.index.get(key)  # without the lock: who knows what a comparison does
+            if entry is None:
                 return None
-            if self.watched and not self.busy:
-                try:
-                    self.cache[key]
-                except KeyError:  # a policy of the user's own dropped it unasked
-                    self._later.append((self._reconcile, (now,)))
+            with self.lock:
+                if not hasattr(entry, "newer"):
+                    continue  # it left meanwhile
+                if not self.is_fresh(entry, now) or not self._show(entry, now):
                     return None
-            if self.idle_s is not None:
-                entry.used = now
-            entry.hits += 1
-            return entry
+                if self.idle_s is not None:
+                    entry.used = now
+                entry.hits += 1
+                return entry
 
-    def use_stale(self, key: Hashable, entry: RichEntry, now: float) -> None:
-        """Count *entry*, found under *key*, as having answered stale or with its failure."""
+    def use_stale(self, entry: RichEntry, now: float) -> None:
+        """Count *entry*, found without the lock, as having answered stale or with its failure."""
         with self.lock:
-            if self.index.get(key) is not entry:  # it left meanwhile
-                self.retired_hits += 1
+            if not hasattr(entry, "newer"):  # it left meanwhile
+                self.seen_hits += 1
                 if entry.failure:
-                    self.retired_error_hits += 1
+                    self.seen_error_hits += 1
                 else:
-                    self.retired_stale_hits += 1
+                    self.seen_stale_hits += 1
                 return
-            if self.watched and not self.busy:
-                try:
-                    self.cache[key]
-                except KeyError:  # a policy of the user's own dropped it unasked
-                    self._later.append((self._reconcile, (now,)))
+            self._show(entry, now)
             entry.used = now
             entry.hits += 1
             entry.stale_hits += not entry.failure
 
-    def snapshot(self) -> list[tuple[Hashable, Any]]:
-        """All keys and entries, at one moment."""
+    def touch(self, entry: Any) -> None:
+        """Show the policy a hit on *entry*, which a reader found without the lock."""
         with self.lock:
-            return list(self.index.items())
+            self._show(entry, 0.0)
+
+    def _show(self, entry: Any, now: float) -> bool:
+        """Show the policy a use of *entry*; whether it is still there.  Called with the lock held."""
+        if not (self.foreign or self.touches) or self.busy:
+            return True
+        try:
+            self.busy = True
+            if self.foreign:
+                try:
+                    self.cache[entry.key]
+                except KeyError:  # it was dropped unasked
+                    self._later.append((self._reconcile, (now,)))
+                    self.busy = False
+                    return False
+            elif hasattr(entry, "newer"):  # else it left meanwhile
+                self._whole()
+                self.cache.use(entry)
+            self.busy = False
+        except BaseException:
+            self._mend([])
+            self.busy = False
+            raise
+        return True
+
+    def snapshot(self) -> list[Any]:
+        """All entries, at one moment."""
+        with self.lock:
+            return list(self.index.values())
 
     def answers(self) -> tuple[int, int, int]:
-        """All hits so far, on entries here and gone: on fresh values, on stale values and on remembered failures."""
+        """All hits so far, on entries here and gone: on fresh values, on stale values and on remembered failures.
+
+        Looks at ``LOOK`` entries at the most, at others the next time: what they were hit since the last look at them
+        is not in it yet.  Nothing is counted twice, and no figure ever goes back.
+        """
         with self.lock:
-            hits = self.retired_hits + sum(map(_HITS, self.index.values()))
-            stale, errors = self.retired_stale_hits, self.retired_error_hits
-            if self.rich:
-                for entry in self.index.values():
-                    stale += entry.stale_hits
-                    errors += entry.hits if entry.failure else 0
-            return hits - stale - errors, stale, errors
+            index = self.index
+            entries: Any = index.values()
+            if len(index) > LOOK:
+                if self._round is None:
+                    self._round = iter(entries)
+                entries = itertools.islice(self._round, LOOK)
+            else:
+                self._round = None
+            looked = 0
+            try:
+                for entry in entries:
+                    looked += 1
+                    self._add_up(entry)
+            except RuntimeError:  # there are more or fewer entries than at the last look
+                looked = 0
+            if self._round is not None and looked < LOOK:
+                self._round = None  # once more from the beginning
+            stale, errors = self.seen_stale_hits, self.seen_error_hits
+            return self.seen_hits - stale - errors, stale, errors
+
+    def _add_up(self, entry: Any) -> None:
+        """Add to the sums what *entry* was hit since it was last looked at."""
+        hits = entry.hits
+        more = hits - entry.counted
+        if not more:
+            return
+        entry.counted = hits
+        self.seen_hits += more
+        if self.rich:
+            if entry.failure:
+                self.seen_error_hits += more
+            stale = entry.stale_hits
+            self.seen_stale_hits += stale - entry.counted_stale
+            entry.counted_stale = stale
 
     def evictions(self) -> dict[EvictionReason, int]:
         """How many values left, by reason."""
         with self.lock:
-            return {**self.left, _SIZE: self.left[_SIZE] + self.left_for_size}
+            left = {reason: self.left[reason.value] for reason in EvictionReason}
+            left[_SIZE] += self.left_for_size
+            return left
 
     # -- changing
 
-    def change(self, operation: Callable[..., None], *args: Any) -> list[Gone]:
+    def change(self, operation: Callable[..., None], *args: Any, gone: list[Gone] | None = None) -> list[Gone]:
         """Run one of the operations below under the lock; returns what left the store.
 
-        If the operation is cut short (Ctrl-C, a policy or a key's ``__eq__`` that raises) the
-        store is emptied: nothing half-done stays behind.
+        Args:
+            operation: Called with a list to add to what leaves, and with *args*.
+            args: More arguments.
+            gone: The list, for who must know of what left though this raises.
         """
-        gone: list[Gone] = []
-        with self.lock:
-            if self.busy:
-                self._later.append((operation, args))
-                return gone
-            self.busy = True
-            try:
-                operation(gone, *args)
-                while self._later:
-                    operation, args = self._later.popleft()
+        gone = Departures() if gone is None else gone
+        away = None
+        told = len(gone)
+        try:
+            with self.lock:
+                if self.busy:
+                    self._later.append((operation, args))
+                    return gone
+                late = False
+                try:
+                    self.busy = True
+                    self._whole()
                     operation(gone, *args)
-            except BaseException:
-                self._empty(gone)
-                raise
-            finally:
-                self.busy = False
+                    late = True
+                    while self._later:
+                        operation, args = self._later[0]
+                        operation(gone, *args)
+                        self._later.popleft()
+                    away = self._away
+                    self._away = None
+                    self.busy = False
+                except BaseException as error:
+                    if late and self._later and isinstance(error, Exception) and type(error) is not RecursionError:
+                        self._later.popleft()  # it would fail again
+                    away = self._mend(gone)
+                    self.busy = False
+                    raise
+            if away is not None:
+                told = len(gone)
+                self._let_go(gone, told, away)
+                away = None
+        except BaseException:
+            if away is not None:
+                self._let_go(gone, told, away)
+            raise
         return gone
 
     def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         """Store *entry*, which is known to fit, under *key*."""
         index, cache = self.index, self.cache
+        if self.foreign:
+            self._put_foreign(gone, key, entry, now)
+            return
         old = index.get(key)
+        if old is not None:
+            key = old.key
+        recalled = old is None and cache.recall(key)
+        while self._lacks_room(entry, old):
+            victim = cache.choose()
+            if victim is old:
+                self._take(gone, victim, _REPLACED, now)
+                old = None
+            else:
+                self._take(gone, victim, _SIZE, now)
+        entry.key = key
+        entry.counted = 0
+        if old is None:
+            cache.hang(entry, recalled)
+            index[key] = entry
+            cache.resize_by(entry.size if self.weighed else 1)
+        else:
+            cache.succeed(old, entry)
+            self._take(gone, old, _REPLACED, now, by=entry)
+        self._note(key, entry)
+
+    def _lacks_room(self, entry: Any, old: Any) -> bool:
+        """Whether something must leave before *entry* comes in, for *old* or (None) as a new one."""
+        if old is None and self.max_entries is not None and len(self.index) >= self.max_entries:
+            return True
+        if not self.weighed:
+            return False
+        more = entry.size - (0 if old is None else old.size)
+        return bool(self.cache.currsize + more > self.cache.maxsize)
+
+    def _put_foreign(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        index, cache = self.index, self.cache
+        old: Any = index.get(key)
         if old is None:
             if self.max_entries is not None:
                 while len(index) >= self.max_entries:
@@ -315,47 +419,62 @@ class Store:
                 while cache.currsize + entry.size > cache.maxsize:
                     self._evict(gone, now)
         elif self.weighed:
-            while key in index and cache.currsize + entry.size - old.size > cache.maxsize:
-                self._evict(gone, now, replacing=key)
-            while cache.currsize + entry.size > cache.maxsize and key not in index:
+            while key in index and index[key] is old and cache.currsize + entry.size - old.size > cache.maxsize:
+                self._evict(gone, now, replacing=old)
+            while cache.currsize + entry.size > cache.maxsize and index.get(key) is not old:
                 self._evict(gone, now)
-        still_old = index.get(key)
+        old = index.get(key)
+        entry.key = key
+        entry.counted = 0
         cache[key] = entry
-        if self._own_index:
+        self.ring.append(entry)
+        if old is None:
             index[key] = entry
-            entry.key = key
-            self._ring.append(entry)
-        if self.instances:
-            self._own(key, entry)
-        if self.rich:
-            for tag in entry.tags:
-                self.tagged.setdefault(tag, {})[key] = entry
-        if still_old is not None:
-            self._retire(gone, key, still_old, EvictionReason.REPLACED, now, by=entry)
+        else:
+            self._take(gone, old, _REPLACED, now, by=entry)
+        self._note(key, entry)
         if len(cache) != len(index):
             self._reconcile(gone, now)
 
-    def put_lean(self, key: Hashable, entry: Any, now: float) -> Any:
+    def put_lean(self, key: Hashable, entry: Any, now: float, gone: list[Any]) -> Any:
         """Put *entry* in for another, without detours; called with the lock held, for a ``lean`` store.
+
+        Args:
+            key: Its key.
+            entry: The new one.
+            now: The time.
+            gone: Gets the entry that leaves.
 
         Returns:
             The entry that left; None if this is no case for short cuts, and nothing was done.
         """
-        if len(self.index) < self._most or key in self.index or self.instances or self._later or self.busy:
+        index = self.index
+        if self.instances or self._later or self.busy:
             return None
-        self.busy = True
         try:
-            victim = self.cache.exchange(key, entry)  # type: ignore[attr-defined]
-        except BaseException:
-            self._empty([])
-            raise
-        finally:
+            self.busy = True
+            # the look-up first: it may run a comparison, which may ask for anything
+            if key in index or len(index) < self._most or self._later or self.ring.key is True:
+                self.busy = False
+                return None
+            victim = self.cache.exchange(key, entry, gone)
+            more = victim.hits - victim.counted
+            if more:
+                self.seen_hits += more
+                victim.counted = victim.hits
+            if now < victim.deadline:
+                self.left_for_size += 1
+            else:
+                self.left["expired"] += 1
             self.busy = False
-        self.retired_hits += victim.hits
-        if now < victim.deadline:
-            self.left_for_size += 1
-        else:
-            self.left[EvictionReason.EXPIRED] += 1
+        except BaseException:
+            self.cache.mend()
+            if gone and any(held is gone[-1] for held in index.values()):
+                gone.pop()
+            self.busy = False
+            raise
+        if self._later:
+            self.change(_nothing, gone=gone)
         return victim
 
     def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
@@ -363,107 +482,140 @@ class Store:
         entry = self.index.get(key)
         if entry is None or (only is not None and entry is not only):
             return
-        if self._own_index:
-            del self.index[key]
-        try:
-            del self.cache[key]
-        except KeyError:  # a policy of the user's own had dropped it
-            pass
-        self._disown(key)
-        self._retire(gone, key, entry, reason, now)
+        self._take(gone, entry, reason, now)
 
-    def drop_all(self, gone: list[Gone], keys: list[tuple[Hashable, Any]], reason: EvictionReason, now: float) -> None:
+    def drop_all(self, gone: list[Gone], entries: list[Any], reason: EvictionReason, now: float) -> None:
         """Take out those of these entries that are still there."""
-        for key, entry in keys:
-            self.drop(gone, key, reason, now, only=entry)
+        for entry in entries:
+            self.drop(gone, entry.key, reason, now, only=entry)
 
     def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
         """Take out every entry of one instance."""
         for entry in tuple(owner.table.values()):
-            self.drop(gone, entry.key, reason, now)
+            self.drop(gone, entry.key, reason, now, only=entry)
 
-    def expire(self, now: float, scope: Hashable | None = None) -> Iterator[list[Gone]]:
+    def expire(
+        self, now: float, scope: Hashable | None = None, tell: Callable[[Departures], object] | None = None
+    ) -> Iterator[list[Gone]]:
         """Take out what is past its life, of one instance or (None) of all: what left, slice by slice.
 
         The lock is held for one slice at a time.  What leaves is let go of before the next slice, outside the lock.
         Called by what a change of this store runs (a finalizer), it does nothing.
+
+        Args:
+            now: The time.
+            scope: The token of the instance.
+            tell: Called with what left in a slice, also if an exception cuts that short; then once more.
         """
         with self.lock:
             walk = self._walk(scope)
         try:
             while not walk.over:
-                spent: list[Any] = []
-                with self.lock:
-                    if self.busy:
+                gone = Departures()
+                try:
+                    if not self._expire_slice(gone, walk, now, scope):
                         return
-                    entries = walk.step(SLICE, spent)
-                    gone = self.change(self._drop_past, entries, scope, now)
-                del entries, spent
+                    if tell is not None:
+                        tell(gone)
+                except BaseException:
+                    if tell is not None:
+                        tell(gone)
+                    raise
                 yield gone
                 del gone
         finally:
             with self.lock:
                 walk.close()
 
+    def _expire_slice(self, gone: Departures, walk: Walk, now: float, scope: Hashable | None) -> bool:
+        spent: list[Any] = []  # let go of without the lock
+        with self.lock:
+            if self.busy:
+                return False
+            self._whole()
+            entries = walk.step(SLICE, spent)
+            self.change(self._drop_past, entries, scope, now, gone=gone)
+        return True
+
     def _walk(self, scope: Hashable | None) -> Walk:
         if isinstance(scope, InstanceRef):
             return ListWalk(list(scope.table.values()))
         if isinstance(self.cache, EntryS3FIFO):
-            return QueueWalk(self.cache.queues, len(self.index))
-        return RingWalk(self._ring, len(self.index))
+            return QueueWalk(self.cache.rings, len(self.index))
+        return RingWalk(self.ring, len(self.index))
 
     def _drop_past(self, gone: list[Gone], entries: list[Any], scope: Hashable | None, now: float) -> None:
         for entry in entries:
+            self._add_up(entry)
             if self.past_life(entry, now) and belongs_to(entry.key, scope):
-                self.drop(gone, entry.key, EvictionReason.EXPIRED, now, only=entry)
+                self.drop(gone, entry.key, _EXPIRED, now, only=entry)
 
     def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
-        """Take everything out."""
-        for key, entry in self._emptied():
-            self._retire(gone, key, entry, reason, now)
+        """Take everything out, in one step: what left is told apart by ``change()``, without the lock."""
+        if self._away is not None:  # twice in one change: nothing of it is lost
+            for entry in list(self.index.values()):
+                self._take(gone, entry, reason, now)
+            return
+        entries = list(self.index.values())
+        if self.instances:
+            for entry in entries:
+                self._disown(entry)
+        self._away = entries, reason, now
+        self.index.clear()
+        if self.foreign:
+            self.ring.reset()
+            self.cache.clear()
+        else:
+            self.cache._Cache__currsize = 0
+            self.cache.forget_order()
+        self.tagged = {}
+        self._round = None
 
     def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
         """Change the bounds and evict what no longer fits; the policy's order is kept."""
         if max_entries is not None:
+            while len(self.index) > max_entries:
+                self._evict(gone, now)
+        bound = max_bytes if self.weighed else max_entries
+        if bound is None:
+            bound = self.cache.maxsize
+        while self.cache.currsize > bound:
+            self._evict(gone, now)
+        if max_entries is not None:
             self.max_entries = self._most = max_entries
         if max_bytes is not None:
             self.max_bytes = max_bytes
-        bound = self.max_bytes if self.weighed else self.max_entries
-        if self.max_entries is not None:
-            while len(self.index) > self.max_entries:
-                self._evict(gone, now)
-        assert bound is not None
-        while self.cache.currsize > bound:
-            self._evict(gone, now)
         # cachetools has no way to change maxsize but to build a new cache, which would forget
         # the order and the frequencies of its policy
-        self.cache._Cache__maxsize = bound  # type: ignore[attr-defined]
-        if isinstance(self.cache, EntryS3FIFO):
+        self.cache._Cache__maxsize = bound
+        if not self.foreign:
             self.cache.set_targets()
 
-    def collected(self, owner: InstanceRef, now: float) -> list[Gone]:
+    def collected(self, owner: InstanceRef, now: float, gone: Departures) -> None:
         """Take out the entries of an instance that died, now if the lock is free, else with the next change.
 
         Called by the collector in any thread at any point, so it must not wait.
         """
-        work = (self.drop_owned, (owner, EvictionReason.COLLECTED, now))
-        if not self.lock.acquire(blocking=False):
-            self._later.append(work)
-            return []
+        self._later.append((self.drop_owned, (owner, _COLLECTED, now)))
+        took: list[bool] = []
         try:
-            return self.change(work[0], *work[1])
+            took.extend(map(self.lock.acquire, (False,)))  # taken and noted in one step, which no signal divides
+            if True in took:
+                self.change(_nothing, gone=gone)
         finally:
-            self.lock.release()
+            if True in took:
+                self.lock.release()
 
     def twin(self) -> "Store":
         """An empty store, made like this one."""
         return Store("bounded", self.max_entries, self.max_bytes, type(self.cache), self.idle_s, self.rich)
 
-    def exchange(self, twin: "Store") -> list[Gone]:
+    def exchange(self, twin: "Store", gone: Departures) -> None:
         """Exchange with *twin*, which nobody else uses, what is held and what was counted.
 
-        Returns:
-            What left by the way: entries of instances that have died.
+        Args:
+            twin: The other.
+            gone: Gets what leaves by the way: entries of instances that have died.
 
         Raises:
             RuntimeError: Called by what a change of this store runs.
@@ -471,7 +623,7 @@ class Store:
         with self.lock:
             if self.busy:
                 raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
-            return self.change(self._exchange, twin)
+            self.change(self._exchange, twin, gone=gone)
 
     def rewind(self, now: float, pause_s: float) -> None:
         """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.
@@ -499,8 +651,8 @@ class Store:
         while self._later:  # what finalizers asked for concerns what is held now
             operation, args = self._later.popleft()
             operation(gone, *args)
-        for key in self.index:
-            self._disown(key)
+        for entry in self.index.values():
+            self._disown(entry)
         for name in _HELD:
             mine, its = getattr(self, name), getattr(twin, name)
             setattr(self, name, its)
@@ -509,33 +661,66 @@ class Store:
             for key, entry in self.index.items():
                 self._own(key, entry)  # those of instances that died meanwhile leave at the end of the change
 
-    def _evict(self, gone: list[Gone], now: float, replacing: Hashable = None) -> None:
-        key, entry = self.cache.popitem()
-        if self._own_index:
-            self.index.pop(key, None)
-        self._disown(key)
-        replaced = replacing is not None and key == replacing
-        self._retire(gone, key, entry, EvictionReason.REPLACED if replaced else EvictionReason.SIZE, now)
+    def _evict(self, gone: list[Gone], now: float, replacing: Any = None) -> None:
+        """Have the policy choose, and take that out."""
+        if not self.foreign:
+            self._take(gone, self.cache.choose(), _SIZE, now)
+            return
+        _, entry = self.cache.popitem()
+        self._take(gone, entry, _REPLACED if entry is replacing else _SIZE, now)
 
-    def _retire(
-        self, gone: list[Gone], key: Hashable, entry: Any, reason: EvictionReason, now: float, by: Any = None
-    ) -> None:
-        self.retired_hits += entry.hits
-        if self._own_index:
+    def _take(self, gone: list[Gone], entry: Any, reason: EvictionReason, now: float, by: Any = None) -> None:
+        """Take *entry*, which is there, out, or put *by* in its place."""
+        key = entry.key
+        item: Gone | None = key, entry.value, reason
+        if reason is not _COLLECTED and self.past_life(entry, now):
+            reason = _EXPIRED
+            item = key, entry.value, reason
+        if self.rich and entry.failure:
+            counts = False
+        elif by is not None and by.value is entry.value:
+            counts = False
+            item = None  # the identical object put again has not left
+        else:
+            counts = True
+        index = self.index
+        left = self.left
+        name = reason._value_
+        weight = entry.size - (0 if by is None else by.size) if self.weighed else by is None
+        self._leaving = entry, item
+        if item is not None:
+            gone.append(item)
+        if by is None:
+            if index.get(key) is entry:
+                del index[key]
+        else:
+            index[key] = by
+        if counts:
+            left[name] += 1
+        self._add_up(entry)
+        if self.foreign:
             Queue.remove(entry)
+            if by is None:
+                try:
+                    del self.cache[key]
+                except KeyError:  # the policy had dropped it
+                    pass
+        else:
+            self.cache.take_down(entry)
+            self.cache.resize_by(-weight)
+        if self.instances:
+            self._disown(entry)
         if self.rich:
-            self.retired_stale_hits += entry.stale_hits
             self._untag(key, entry)
-            if entry.failure:
-                self.retired_error_hits += entry.hits
-                gone.append((key, entry.value, EvictionReason.EXPIRED if self.past_life(entry, now) else reason))
-                return
-        if by is not None and by.value is entry.value:
-            return  # the identical object put again has not left
-        if reason is not EvictionReason.COLLECTED and self.past_life(entry, now):
-            reason = EvictionReason.EXPIRED
-        self.left[reason] += 1
-        gone.append((key, entry.value, reason))
+        self._leaving = None
+
+    def _note(self, key: Hashable, entry: Any) -> None:
+        """List *entry* with its instance and its tags."""
+        if self.instances:
+            self._own(key, entry)
+        if self.rich:
+            for tag in entry.tags:
+                self.tagged.setdefault(tag, {})[key] = entry
 
     def _untag(self, key: Hashable, entry: RichEntry) -> None:
         for tag in entry.tags:
@@ -549,56 +734,147 @@ class Store:
         owner = owner_of(key)
         if owner is None:
             return
-        entry.key = key
         owner.table[rest_of(key)] = entry
         if owner() is None:  # it died during the load: its callback has run, and will not again
-            self._later.append((self.drop_owned, (owner, EvictionReason.COLLECTED, -math.inf)))
+            self._later.append((self.drop_owned, (owner, _COLLECTED, -math.inf)))
 
-    def _disown(self, key: Hashable) -> None:
-        owner = owner_of(key)
+    def _disown(self, entry: Any) -> None:
+        owner = owner_of(entry.key)
         if owner is not None:
-            owner.table.pop(rest_of(key), None)
-
-    def _emptied(self) -> list[tuple[Hashable, Any]]:
-        entries = list(self.index.items())
-        self.cache.clear()
-        self.index.clear()
-        for key, _ in entries:
-            self._disown(key)
-        return entries
-
-    def _empty(self, gone: list[Gone]) -> None:
-        self._later.clear()
-        for key, entry in self._emptied():
-            self._retire(gone, key, entry, EvictionReason.CLEARED, -math.inf)
+            rest = rest_of(entry.key)
+            if owner.table.get(rest) is entry:
+                del owner.table[rest]
 
     def _reconcile(self, gone: list[Gone], now: float) -> None:
         """Let go of what a policy of the user's own dropped or declined without being asked."""
-        for key, entry in list(self.index.items()):
-            if key not in self.cache:
-                del self.index[key]
-                self._disown(key)
-                self._retire(gone, key, entry, EvictionReason.SIZE, now)
+        held = {id(entry) for entry in self.cache._Cache__data.values()}
+        for entry in list(self.index.values()):
+            if id(entry) not in held:
+                self._take(gone, entry, _SIZE, now)
+
+    # -- after a change that was cut short, and after all entries have left
+
+    def _whole(self) -> None:
+        """Mend the ring that a hit was moving its entry in when it was cut short; called with the lock held."""
+        if self.ring.key is True:
+            self.cache.mend()
+
+    def _mend(self, gone: list[Gone]) -> tuple[list[Any], EvictionReason, float] | None:
+        """Make the store whole from what is in the index, and *gone* true; called with the lock held.
+
+        Returns:
+            What was being taken out all together, if it left.
+        """
+        away, self._away = self._away, None
+        leaving, self._leaving = self._leaving, None
+        index = self.index
+        if away is not None and index:
+            away = None
+        if self.foreign:
+            self._mend_foreign(gone, away)
+        else:
+            self.cache.mend()
+        if leaving is not None:
+            entry, item = leaving
+            if any(held is entry for held in index.values()):
+                if item is not None and gone and gone[-1] is item:
+                    gone.pop()
+            else:
+                self._add_up(entry)
+                if self.instances:
+                    self._disown(entry)
+        if self.rich:
+            tagged: dict[str, dict[Hashable, RichEntry]] = {}
+            for entry in index.values():
+                for tag in entry.tags:
+                    tagged.setdefault(tag, {})[entry.key] = entry
+            self.tagged = tagged
+        if self.instances:
+            for entry in index.values():
+                self._own(entry.key, entry)
+        return away
+
+    def _mend_foreign(self, gone: list[Gone], away: Any) -> None:
+        index, cache = self.index, self.cache
+        ring = self.ring
+        ring.reset()
+        for entry in index.values():
+            ring.append(entry)
+        try:
+            if away is not None:
+                cache.clear()
+            mine = {id(entry) for entry in index.values()}
+            for key, entry in list(cache._Cache__data.items()):
+                if id(entry) not in mine:
+                    del cache[key]
+            self._leaving = None
+            self._reconcile(gone, -math.inf)
+        except BaseException:  # a policy that cannot go on: it begins anew
+            cache.clear()
+            for entry in list(index.values()):
+                gone.append((entry.key, entry.value, EvictionReason.CLEARED))
+                self.left["cleared"] += 1
+                self._add_up(entry)
+            index.clear()
+            ring.reset()
+        self._leaving = None
+
+    def _let_go(self, gone: list[Gone], told: int, away: tuple[list[Any], EvictionReason, float]) -> None:
+        """Tell what left all together, after the first *told* of *gone*: without the lock, and again if cut short."""
+        entries, reason, now = away
+        items: list[Gone] = []
+        counts: dict[str, int] = {}
+        for entry in entries:
+            why = _EXPIRED if reason is not _COLLECTED and self.past_life(entry, now) else reason
+            if not (self.rich and entry.failure):
+                counts[why.value] = counts.get(why.value, 0) + 1
+            else:
+                why = reason
+            items.append((entry.key, entry.value, why))
+            try:
+                del entry.older, entry.newer  # the rings would keep them alive until the next garbage collection
+            except AttributeError:
+                pass
+        if len(gone) == told and items:
+            with self.lock:
+                for entry in entries:
+                    self._add_up(entry)
+                for name, count in counts.items():
+                    self.left[name] += count
+                gone[told:] = items
 
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""
         with self.lock:
-            assert set(self.index) == set(self.cache), "index and cache differ"
+            self._whole()
+            index, cache = self.index, self.cache
+            assert not self.busy, "a change has not ended"
+            assert self._leaving is None and self._away is None, "what left is still held"
+            held = cache._Cache__data
+            assert {id(entry) for entry in index.values()} == {id(entry) for entry in held.values()}, "cache differs"
             if self.max_entries is not None:
-                assert len(self.index) <= self.max_entries, "more entries than max"
+                assert len(index) <= self.max_entries, "more entries than max"
             if self.weighed:
-                sizes = sum(entry.size for entry in self.index.values())
-                assert sizes == self.cache.currsize, "sizes do not add up"
+                sizes = sum(entry.size for entry in index.values())
+                assert sizes == cache.currsize, "sizes do not add up"
                 assert self.max_bytes is not None and sizes <= self.max_bytes, "more bytes than max_bytes"
             if self.rich:
-                bearers = {(tag, key) for tag, entries in self.tagged.items() for key in entries}
-                assert bearers == {(t, k) for k, e in self.index.items() for t in e.tags}, "tags and entries differ"
-            if self._own_index:
-                entries = RingWalk(self._ring, len(self.index)).step(len(self.index) + 1, [])
-                assert len(entries) == len(self.index), "the ring has more or fewer entries than the index"
-                assert all(self.index.get(entry.key) is entry for entry in entries), "the ring has others"
-            for key, entry in self.index.items():
+                bearers = {(tag, id(entry)) for tag, entries in self.tagged.items() for entry in entries.values()}
+                assert bearers == {(t, id(e)) for e in index.values() for t in e.tags}, "tags and entries differ"
+                assert all(self.tagged.values()), "a tag that nobody bears"
+            if self.foreign:
+                entries = RingWalk(self.ring, len(index)).step(len(index) + 1, [])
+                assert len(entries) == len(index), "the ring has more or fewer entries than the index"
+                assert {id(entry) for entry in entries} == {id(entry) for entry in index.values()}, "the ring differs"
+            else:
+                assert index is held, "the index is another"
+                cache._check()
+            for key, entry in index.items():
+                assert entry.key is key or entry.key == key, "an entry knows another key"
+                assert entry.counted <= entry.hits, "more hits were counted than there were"
                 owner = owner_of(key)
                 assert owner is None or owner.table.get(rest_of(key)) is entry, "an instance lost an entry"
-            if isinstance(self.cache, EntryS3FIFO):
-                self.cache._check()
+
+
+def _nothing(gone: list[Gone]) -> None:
+    """An operation for who wants done what was put off."""

@@ -11,7 +11,7 @@ reference.  ``step()`` hands it over in a list, to be let go of outside the lock
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from memo._policies import Node, Queue
+from memo._policies import Mark, Node, Queue
 
 __all__ = ("ListWalk", "QueueWalk", "RingWalk", "Walk")
 
@@ -51,50 +51,53 @@ class ListWalk:
 
 
 class RingWalk:
-    """Past the nodes of a ring that nobody else reads, oldest first.
+    """Past the entries of a ring, the old end first.
 
-    A marker in the ring keeps the place, whatever leaves on either side of it.  Two walks step over each other's
-    markers.
+    A marker in the ring keeps the place, whatever leaves on either side of it: it goes ahead past one node at a time,
+    since a hit may move any of them to the new end between two instructions that call something.  Two walks step over
+    each other's markers.
     """
 
     def __init__(self, ring: Queue, size: int) -> None:
         self._ring = ring
-        self._left = size  # newer ones are not met, so that it ends
-        self._marker = _Marker()
-        self._marker.hang_before(ring.newer)
+        self._left = 2 * size  # newer ones are not met, so that it ends; those that move may be met twice
+        self._marker = Mark()
+        self._begun = ring.mark
+        self._go_behind(ring)
         self.over = False
 
     def step(self, most: int, spent: list[Any]) -> list[Any]:
         marker, ring = self._marker, self._ring
         found: list[Any] = []
-        node = marker.newer
-        while node is not ring and len(found) < most:
-            if type(node) is not _Marker:
-                found.append(node)
-            node = node.newer
-        self._left -= len(found)
-        Queue.remove(marker)
-        if node is ring or self._left <= 0:
+        if self._begun != ring.mark:  # it began anew: what the marker hangs on has left
+            spent += (marker.older, marker.newer)
+            del marker.older, marker.newer
             self.over = True
-        else:
-            marker.hang_before(node)
+            return found
+        while len(found) < most:
+            node = marker.newer
+            if node is ring:
+                break
+            self._go_behind(node)
+            if not isinstance(node, Mark):
+                found.append(node)
+        self._left -= len(found)
+        if marker.newer is ring or self._left <= 0:
+            self.close()
         return found
 
     def close(self) -> None:
-        if not self.over:
-            self.over = True
+        self.over = True
+        if self._begun == self._ring.mark:
             Queue.remove(self._marker)
 
-
-class _Marker(Node):
-    """A place in a ring."""
-
-    __slots__ = ()
-
-    def hang_before(self, node: Node) -> None:
-        older = node.older
-        self.older, self.newer = older, node
-        older.newer = node.older = self
+    def _go_behind(self, node: Node) -> None:
+        marker = self._marker
+        Queue.remove(marker)
+        newer = node.newer
+        marker.older = node
+        marker.newer = newer
+        node.newer = newer.older = marker
 
 
 class QueueWalk:

@@ -265,7 +265,7 @@ class Model(RuleBasedStateMachine):
         assert set(self.fetch.cache.store) == set(self.model)
         alive = {x: item for x, item in self.model.items() if self.fresh(x) is not None}
         assert dict(self.fetch.cache.items()) == {x: item.value for x, item in alive.items()}
-        assert len(self.fetch.cache) == len(alive)
+        assert len(self.fetch.cache) == self.fetch.cache.stats().size == len(self.model)
         for x in range(7):
             entry = self.fetch.cache.entry(x)
             if x not in alive:

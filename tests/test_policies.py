@@ -15,7 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from memo._policies import Entry, EntryS3FIFO, Ghost, S3FIFOCache
+from memo._policies import Ghost, S3FIFOCache
+from memo._store import Entry, EntryS3FIFO
 
 __all__ = ()
 
@@ -716,7 +717,7 @@ def test_exchange_does_what_popitem_and_setitem_do(maxsize: int) -> None:
             short[key] = make_entry(key)
         else:
             before = dict(short.nodes)
-            victim = short.exchange(key, make_entry(key))
+            victim = short.exchange(key, make_entry(key), [])
             assert before[victim.key] is victim
             assert victim.key not in short
             exchanged += 1

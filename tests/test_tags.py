@@ -338,7 +338,7 @@ def test_dropping_one_tag_does_not_look_at_the_other_entries(here: Registry) -> 
         load(Key(number))
     looked.clear()
     assert here.invalidate(tag="tag7") == 100
-    assert {number % 100 for number in looked} == {7}
+    assert {number % 100 for number in looked} <= {7}
 
 
 def test_dropping_many_entries_gives_others_their_turn(here: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

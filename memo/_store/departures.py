@@ -1,0 +1,55 @@
+"""What left a store, on its way to ``on_evict``."""
+
+from collections.abc import Callable, Hashable, Iterator
+from itertools import starmap
+from operator import length_hint
+from typing import Any
+
+from memo._stats import EvictionReason
+
+__all__ = ("Departures", "Gone")
+
+Gone = tuple[Hashable, Any, EvictionReason]
+"""A key, the value that left, and why."""
+
+
+class Departures(list[Any]):
+    """What one operation took out, to be told once each, whatever interrupts the telling.
+
+    The items are drawn by the interpreter itself, which draws the next and calls in one step: an exception can strike
+    before a call, within it, or after it, and in each case ``tell()`` goes on with the right one when called again.
+    """
+
+    __slots__ = ("_calls", "_items", "now")
+
+    now: float
+    """The time of the operation, for bare entries, whose reason nobody has written down."""
+    _items: list[tuple[Any, ...]]
+    _calls: tuple[Iterator[Any], Iterator[Any]]
+    """The items still to be drawn, and the calls that draw them."""
+
+    def tell(
+        self,
+        listener: Callable[[Any, Any, EvictionReason], object],
+        prepared: Callable[[Any], list[Gone]],
+        failed: Callable[[Exception, EvictionReason], object],
+    ) -> None:
+        """Call *listener* with each item.
+
+        Args:
+            listener: Called with key, value and reason.
+            prepared: Makes the items as *listener* wants them of what is in this list.
+            failed: Called with an ``Exception`` that *listener* raised, and the item's reason.
+        """
+        if not hasattr(self, "_calls"):
+            self._items = prepared(self)
+            left = iter(self._items)
+            self._calls = left, starmap(listener, left)
+        left, calls = self._calls
+        while True:
+            try:
+                for _ in calls:
+                    pass
+                return
+            except Exception as error:
+                failed(error, self._items[len(self._items) - length_hint(left) - 1][2])

@@ -1,0 +1,76 @@
+"""The forms of an entry: a stored value that is its own node in the rings of a policy."""
+
+from typing import Any
+
+from memo._policies import Node
+
+__all__ = ("Entry", "Failure", "IdleEntry", "RichEntry", "WeighedEntry")
+
+
+class Entry(Node):
+    """A stored value, its own node in the rings of a policy.
+
+    It is born empty: who makes it sets ``value``, ``deadline`` (the time from which on it is stale),
+    ``stored`` (the time at which it was stored), ``hits`` and ``counted``.
+    """
+
+    __slots__ = ("counted", "deadline", "stored", "value")
+
+    counted: int
+    """Those of its hits that the figures of the store have; guarded by the store's lock."""
+    value: Any
+    deadline: float
+    stored: float
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
+        state = {n: getattr(self, n) for n in names if n not in ("newer", "older") and hasattr(self, n)}
+        if not isinstance(state.get("mark"), int):  # a place, too
+            state.pop("mark", None)
+        return None, state
+
+
+class IdleEntry(Entry):
+    """An entry that knows when it was last used."""
+
+    __slots__ = ("size", "used")
+
+    size: int
+    used: float
+
+
+class WeighedEntry(Entry):
+    """An entry that knows what ``sizeof`` said of its value."""
+
+    __slots__ = ("size",)
+
+    size: int
+
+
+class RichEntry(IdleEntry):
+    """An entry with tags of its own, one that may serve past its deadline, or a remembered failure."""
+
+    __slots__ = ("counted_stale", "ends", "failure", "paused", "retry", "stale_hits", "tags")
+
+    ends: float
+    """The time from which on it may serve nobody."""
+    failure: bool
+    """Its value is a ``Failure``; its deadline lies behind, so that no hit finds it fresh."""
+    retry: float
+    """Until then whoever finds it stale is answered at once, and nobody begins a load."""
+    paused: float
+    """Until then a load that failed is not tried again."""
+    stale_hits: int
+    """Those of its hits that found it stale."""
+    counted_stale: int
+    """Those of its stale hits that the figures of the store have."""
+    tags: tuple[str, ...]
+
+
+class Failure:
+    """What is remembered of a load that failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error

@@ -1,0 +1,288 @@
+"""What the policies of the stores have in common: a ``cachetools.Cache`` whose values are entries in rings.
+
+Invariants, checked by ``_check()``:
+
+- ``nodes``, the very dictionary in which cachetools keeps the values, is the truth; rings and sums follow from it, and
+  ``mend()`` makes them anew should an operation have been cut short.
+- An entry hangs in a ring as long as it is in ``nodes``: it is hung in before, and taken down after.
+- A ring is changed by a run of plain assignments to attributes, with no call in between.  So no other thread, no
+  signal and no finalizer ever sees one half-changed, and a hit may move its entry without a lock.
+- No step hashes or compares a key, but for those that look into ``nodes`` or the ghost; all of these come first.
+"""
+
+import copy
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import cachetools
+
+from memo._policies import Mark, Node, Queue
+
+__all__ = ("EntryPolicy",)
+
+K = TypeVar("K", bound=Hashable)
+
+
+class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
+    """Base of the policies: the mapping, and the order in which entries came.
+
+    Not thread-safe, like every cachetools cache.
+
+    Args:
+        maxsize: Most entries, or the most that ``getsizeof`` may sum up to.
+        getsizeof: Weighs one entry; it must always say the same of it.  None: each weighs 1.
+    """
+
+    touches: ClassVar[str] = ""
+    """How a hit moves its entry: "" not at all, "newest" to the new end of the ring, "use" by ``use()``."""
+
+    def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
+        # not super(): the cache of cachetools that a subclass also is would keep an order of its own
+        cachetools.Cache.__init__(self, maxsize, getsizeof)
+        self._Cache__size = None  # an entry knows its size
+        self._weighs = getsizeof is not None
+        self.ring = Queue()
+        """The entries, the one to go first at the old end."""
+
+    @property
+    def nodes(self) -> dict[K, Any]:
+        """The entry of each key."""
+        return self._Cache__data  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def rings(self) -> tuple[Queue, ...]:
+        """What the entries hang in, the first to go first."""
+        return (self.ring,)
+
+    def set_targets(self) -> None:
+        """Follow a ``maxsize`` that has changed."""
+
+    def weight(self, entry: Any) -> Any:
+        """What *entry* counts towards ``maxsize``."""
+        return self.getsizeof(entry) if self._weighs else 1
+
+    # -- steps: none of them touches ``nodes``, or runs code of the user's
+
+    def recall(self, key: K) -> bool:
+        """Whether *key* was evicted of late; asked once, before room is made for it.  Looks at its hash."""
+        return False
+
+    def choose(self) -> Any:
+        """The entry that is to go next, which stays for now; there is one.  May give others another round."""
+        node: Any = self.ring.newer
+        while isinstance(node, Mark):
+            node = node.newer
+        return node
+
+    def hang(self, entry: Any, recalled: bool) -> None:
+        """Hang a new entry in, whose ``key`` is set."""
+        ring = self.ring
+        newest = ring.older
+        entry.older = newest
+        entry.newer = ring
+        newest.newer = ring.older = entry
+
+    def take_down(self, entry: Any) -> None:
+        """Take *entry* down; it forgets its neighbours, so as not to keep them alive."""
+        older, newer = entry.older, entry.newer
+        older.newer = newer
+        newer.older = older
+        del entry.older, entry.newer
+
+    def succeed(self, old: Any, entry: Any) -> None:
+        """Hang *entry* in for *old*, whose key it has, and which is taken down later."""
+        self.hang(entry, False)
+
+    def use(self, entry: Any) -> None:
+        """Note a use of *entry*, which hangs in a ring."""
+
+    def forget_order(self) -> None:
+        """Begin anew, as if nothing had ever been here; what hung here is no concern any more."""
+        self.ring.reset()
+
+    def exchange(self, key: K, entry: Any, gone: list[Any]) -> Any:
+        """``popitem`` and ``__setitem__`` in one, on the path of every miss.
+
+        The cache is full, *key* is new, and every entry weighs 1.  The entry that is to leave is added to *gone* before
+        the first change, and returned.
+        """
+        victim = self.choose()
+        gone.append(victim)
+        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        del nodes[victim.key]
+        self.take_down(victim)
+        entry.key = key
+        self.hang(entry, False)
+        nodes[key] = entry
+        return victim
+
+    # -- the mapping
+
+    def __getitem__(self, key: K) -> Any:
+        entry = self.nodes.get(key)
+        if entry is None:
+            return self.__missing__(key)
+        self.use(entry)
+        return entry
+
+    def __setitem__(self, key: K, entry: Any) -> None:
+        nodes = self.nodes
+        recalled = key not in nodes and self.recall(key)
+        size = self.weight(entry)
+        if size > self.maxsize:
+            raise ValueError("value too large")
+        if size < 0:
+            raise ValueError("value size must be non-negative")
+        old = nodes.get(key)
+        while self.currsize + size - (0 if old is None else self.weight(old)) > self.maxsize:
+            self.popitem()
+            old = nodes.get(key)
+        if old is entry:
+            if self.touches:
+                self.use(entry)
+            return
+        entry.key = key
+        if old is None:
+            self.hang(entry, recalled)
+        else:
+            self.succeed(old, entry)
+        nodes[key] = entry
+        self.resize_by(size)
+        if old is not None:
+            self.take_down(old)
+            self.resize_by(-self.weight(old))
+
+    def __delitem__(self, key: K) -> None:
+        entry = self.nodes.pop(key)
+        self.take_down(entry)
+        self.resize_by(-self.weight(entry))
+
+    def resize_by(self, size: Any) -> None:
+        """Add to the sum of what the entries weigh."""
+        self._Cache__currsize += size
+
+    def popitem(self) -> tuple[K, Any]:
+        """Evict one entry by the policy and return its key and value.
+
+        Raises:
+            KeyError: The cache is empty.
+        """
+        if not self.nodes:
+            raise KeyError(f"{type(self).__name__} is empty")
+        entry = self.choose()
+        del self[entry.key]
+        return entry.key, entry
+
+    def clear(self) -> None:
+        """Drop every entry, and what is remembered of those evicted."""
+        entries = list(self.nodes.values())
+        self.nodes.clear()
+        self._Cache__currsize = 0
+        self.forget_order()
+        _cut_loose(entries)
+
+    def __copy__(self) -> Self:
+        order = [(rank, [copy.copy(entry) for entry in entries]) for rank, entries in self._order()]
+        return _made(*self._parts(order))  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the rings themselves would nest as deep as they are long
+        return _made, self._parts(self._order())
+
+    def _parts(self, order: list[tuple[int, list[Any]]]) -> tuple[Any, ...]:
+        return type(self), self.maxsize, self.getsizeof if self._weighs else None, self._state(), order
+
+    def _state(self) -> dict[str, Any]:
+        """What a copy takes over besides the entries."""
+        return {}
+
+    def _order(self) -> list[tuple[int, list[Any]]]:
+        """The entries, the first to go first, with the rank of each lot, which ``_restore()`` understands."""
+        return [(rank, list(_entries(ring))) for rank, ring in enumerate(self.rings)]
+
+    # -- after an operation that was cut short
+
+    def mend(self) -> None:
+        """Make rings and sums anew from ``nodes``, with as much of the order as can be found.
+
+        Goes no deeper than what it mends: it must not fail where that has failed for want of stack.
+        """
+        held = {id(entry): entry for entry in self.nodes.values()}
+        order: list[tuple[int, list[Any]]] = []
+        most = 2 * len(held) + 1000  # should the links go round in a circle
+        for rank, ring in enumerate(self.rings):
+            behind: list[Any] = []
+            for found, way in (([], "newer"), (behind, "older")):  # type: tuple[list[Any], str]
+                node: Any = getattr(ring, way, ring)
+                steps = 0
+                while node is not ring and steps < most:
+                    steps += 1
+                    if held.pop(id(node), None) is not None:
+                        found.append(node)
+                    node = getattr(node, way, ring)
+                if found:
+                    order.append((rank, found))
+            behind.reverse()
+        if held:
+            order.append((0, list(held.values())))
+        order = self._ranked(order)
+        self.ring.key = True  # hits keep off
+        self.forget_order()
+        self._restore(order)
+        if self.ring.key is True:
+            self.ring.key = None
+
+    def _ranked(self, order: list[tuple[int, list[Any]]]) -> list[tuple[int, list[Any]]]:
+        """*order*, found ring by ring, with ranks as ``_restore()`` understands them."""
+        return order
+
+    def _restore(self, order: Iterable[tuple[int, list[Any]]]) -> None:
+        """Hang all entries in anew, as *order* has them."""
+        total = 0
+        for _, entries in order:
+            for entry in entries:
+                self.hang(entry, False)
+                total += self.weight(entry)
+        self._Cache__currsize = total
+
+    def _check(self) -> None:
+        """Raise AssertionError unless the invariants hold."""
+        seen = 0
+        total = 0
+        for ring in self.rings:
+            assert ring.newer.older is ring and ring.older.newer is ring, "the ring is broken"
+            for entry in _entries(ring):
+                held: Any = self.nodes.get(entry.key)
+                assert held is entry, "a ring holds what is no entry"
+                assert entry.newer.older is entry and entry.older.newer is entry, "the ring is broken"
+                seen += 1
+                total += self.weight(entry)
+        assert seen == len(self.nodes), "an entry hangs in two rings or in none"
+        assert total == self.currsize, "sizes do not add up"
+        assert self.currsize <= self.maxsize, "larger than maxsize"
+
+
+def _entries(ring: Queue) -> Iterator[Any]:
+    """The entries of a ring, which may hold marks as well, oldest first."""
+    return (node for node in ring if not isinstance(node, Mark))
+
+
+def _cut_loose(entries: Iterable[Node]) -> None:
+    """Have entries that were left hanging in a ring forget their neighbours."""
+    for entry in entries:
+        try:
+            del entry.older, entry.newer
+        except AttributeError:
+            pass
+
+
+def _made(
+    kind: type[Any], maxsize: float, getsizeof: Any, state: dict[str, Any], order: list[tuple[int, list[Any]]]
+) -> Any:
+    made = kind(maxsize, getsizeof)
+    made.__dict__.update(state)
+    for _, entries in order:
+        for entry in entries:
+            made.nodes[entry.key] = entry
+    made._restore(order)
+    return made
