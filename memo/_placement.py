@@ -189,17 +189,9 @@ class Decorator:
 
     def __repr__(self) -> str:
         """The call that made it, without what was left at its default."""
-        defaults: Any = getattr(self._made_by, "__kwdefaults__", None) or {}
-        given = {
-            parameter.name: self._given[parameter.name]
-            for parameter in inspect.signature(self._made_by).parameters.values()
-            if parameter.kind is not parameter.POSITIONAL_ONLY
-        }
-        told = [
-            f"{option}={short_text(value)}"
-            for option, value in given.items()
-            if option not in defaults or value is not defaults[option]
-        ]
+        options = [p for p in inspect.signature(self._made_by).parameters.values() if p.kind is not p.POSITIONAL_ONLY]
+        given = [(option.name, self._given[option.name], option.default) for option in options]
+        told = [f"{name}={short_text(value)}" for name, value, default in given if value is not default]
         return f"{self._made_by.__name__}({', '.join(told)})"
 
     @overload

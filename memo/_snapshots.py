@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from memo._key_text import short_text
 from memo._units import format_bytes, format_seconds
@@ -41,8 +41,9 @@ class FrozenDict(dict[K, V]):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("this dictionary belongs to a frozen record and cannot be changed; change dict(...) of it.")
 
-    __setitem__ = __delitem__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    if not TYPE_CHECKING:  # where these are what they are in a dict
+        __setitem__ = __delitem__ = _refuse
+        clear = pop = popitem = setdefault = update = _refuse
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc, override]
         return type(self)(self | other)
