@@ -90,21 +90,38 @@ class Shape:
     ) -> None:
         if not callable(function):
             raise TypeError(f"{where}: {function!r} cannot be called; decorate a function or a method.")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            name = getattr(function, "__qualname__", repr(function))
-            raise TypeError(
-                f"{where}: {name} is a generator function, whose result can be used only once; return a list instead."
-            )
         self.function = function
         self.where = where
-        self.name: str = getattr(function, "__name__", None) or type(function).__name__
-        self.qualname: str = getattr(function, "__qualname__", None) or type(function).__qualname__
-        self.module: str = getattr(function, "__module__", None) or type(function).__module__
         self.is_async = is_coroutine_function(function)
+        self.read(below)
+        self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
+
+    def read(self, below: "Shape | None") -> None:
+        """Read what may change while the function is the same object; *below* as of the constructor.
+
+        Raises:
+            TypeError: It is a generator function.
+            ValueError: It is a coroutine function and was none, or the reverse.
+        """
+        function, where = self.function, self.where
+        qualname = getattr(function, "__qualname__", None)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{where}: {qualname or repr(function)} is a generator function, whose result can be used only once; "
+                f"return a list instead."
+            )
+        if is_coroutine_function(function) is not self.is_async:
+            was, now = ("a coroutine", "a plain") if self.is_async else ("a plain", "a coroutine")
+            raise ValueError(
+                f"{where}: {qualname or repr(function)} was {was} function when it was decorated and would now be "
+                f"{now} function; decorate it anew."
+            )
+        self.name: str = getattr(function, "__name__", None) or type(function).__name__
+        self.qualname: str = qualname or type(function).__qualname__
+        self.module: str = getattr(function, "__module__", None) or type(function).__module__
         known = _parameters(function) if below is None else (below.parameters, below.exact)
         self.parameters: tuple[Parameter, ...] = known[0]
         self.exact: bool = known[1]
-        self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
 
     def _looks_like_method(self) -> bool:
         if not isinstance(self.function, FunctionType):

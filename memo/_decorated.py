@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 
 import wrapt
 
+from memo._assigned import assign, unassign
 from memo._cache import CacheHandle
 from memo._inflight_handle import InflightHandle
 from memo._keys import Through
@@ -144,6 +145,28 @@ class _Transparent(_Handles[P, R_co], _Proxy):
                     raise
                 return super().__getattr__(name)  # set on the proxy of something that is no function
 
+        def __setattr__(self, name, value):
+            if name.startswith("_self_") or name in _SHOWN:
+                super().__setattr__(name, value)
+                return
+            try:
+                assign(self, name, value)
+            except AttributeError:
+                if name.startswith("__") or isinstance(original_of(self), types.FunctionType):
+                    raise
+                super().__setattr__(name, value)  # of something that is no function and takes no attributes
+
+        def __delattr__(self, name):
+            if name.startswith("_self_") or name in _SHOWN:
+                super().__delattr__(name)
+                return
+            try:
+                unassign(self, name)
+            except AttributeError:
+                if name.startswith("__") or isinstance(original_of(self), types.FunctionType):
+                    raise
+                super().__delattr__(name)
+
     def __dir__(self) -> list[str]:
         original = _layer(self).shape.function
         handles = [name for name in HANDLES if hasattr(self, name)]
@@ -173,7 +196,7 @@ class _Transparent(_Handles[P, R_co], _Proxy):
         return _layer(self).shape.qualname
 
     def __reduce_ex__(self, protocol: Any) -> str:
-        return _layer(self).shape.qualname
+        return self.__reduce__()
 
     def __copy__(self) -> Self:
         return self
@@ -397,9 +420,6 @@ class Bound(_Handles[P, R_co]):
         def __init_subclass__(cls):
             pass  # not what Generic does there, for each decorated method
 
-        def __call__(self, /, *args, **kwargs):  # of functions that take nothing by position, so no instance
-            return self.__func__(self.__self__, *args, **kwargs)
-
         @property
         def __class__(self):
             return types.MethodType
@@ -507,8 +527,6 @@ def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
     if known is not Bound:
         return known  # type: ignore[no-any-return]
     call = _layer(function).generated.bound_wrapper()
-    if call is None:
-        return Bound
     shown = {name: Bound.__dict__[name] for name in ("__annotations__", "__doc__", "__module__")}
     # in each class, which else would have its own
     bound_class: Any = type("method", (Bound,), {"__slots__": (), "__call__": call, **shown})

@@ -134,6 +134,19 @@ class Layer(OfTheProgram):
         if self._through is not None:
             yield self._through
 
+    def read_anew(self) -> None:
+        """Learn what the function has become: something was assigned to it that calls or keys go by."""
+        below = layer_of(self.shape.function)
+        self.shape.read(None if below is None else below.shape)
+        self.generated.exchange_keys(Keys(self.shape, self._options, self.instances))
+        self.show_keys(self.generated.keys)
+        self._learn_tags()
+        if self._through is not None:
+            keys = Keys(self.shape, self._options, self.instances, through=True)
+            self._through.assign("tags_of", functools.partial(self._tags_of, self._teller(keys)))
+            self._through.exchange_keys(keys)
+            self.generated.keys.through = keys
+
     # -- methods
 
     def take_instance(self) -> None:

@@ -83,6 +83,10 @@ class Generated:
 
     def exchange_keys(self, keys: Keys) -> None:
         """Have calls make other keys from now on."""
+        before, now = self.keys.prefix, keys.prefix
+        if before != now:  # a parameter bears a name that begins so
+            for name in [name for name in self.namespace if name.startswith(before)]:
+                self.namespace[now + name.removeprefix(before)] = self.namespace[name]
         self.keys = keys
         for word, value in {**keys.words(), "bind": keys.bind, "spelled": keys.spelled}.items():
             self.assign(word, value)
@@ -91,26 +95,23 @@ class Generated:
     def regenerate(self) -> None:
         """Make the wrapper's code anew, in place, after something that the template depends on changed."""
         self._version = next(self._versions)
-        self.wrapper.__code__ = self._make_wrapper().__code__
+        _become(self.wrapper, self._make_wrapper())
         for function in self._bound_wrapper.values():
-            function.__code__ = self._make_wrapper(bound=True).__code__
+            _become(function, self._make_wrapper(bound=True))
 
-    def bound_wrapper(self) -> FunctionType | None:
+    def bound_wrapper(self) -> FunctionType:
         """The wrapper as a method of bound methods, whose ``__self__`` it takes for the instance.
 
         Thus a call of ``obj.f`` needs neither an object that calls the wrapper nor one that stores the instance
-        in front of its arguments.  None if the function takes nothing by position.
+        in front of its arguments.
         """
-        first = next(iter(self.keys.parameters), None)
-        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
-            return None
         while True:
             version = self._version
             made = self._make_wrapper(bound=True)
             function = self._bound_wrapper.setdefault("function", made)
             if version == self._version:  # else what is made now may be outdated already
                 return function
-            function.__code__ = made.__code__
+            _become(function, made)
 
     def set_gate(self, gate: str | None) -> None:
         """Have the wrapper begin with the template *gate*, or (None) without one."""
@@ -174,22 +175,38 @@ class Generated:
         }.items():
             text = text.replace(mark, part)
         if bound:
-            parameters, prologue = self._bound_parameters(parameters)
-            text = prologue + text
+            parameters, text = self._of_bound(parameters, text)
         wrapper = generate(
             parameters, text, self.namespace, keys.prefix, shape.name, shape.qualname, is_async=shape.is_async
         )
         _imitate(wrapper, shape)
         return wrapper
 
-
-    def _bound_parameters(self, parameters: tuple[Parameter, ...]) -> tuple[tuple[Parameter, ...], str]:
-        """*parameters* with a bound method in place of the instance, and the line that takes the instance out."""
-        first, *others = parameters
-        bound = Parameter(self.keys.prefix + "bound", Parameter.POSITIONAL_ONLY)
+    def _of_bound(self, parameters: tuple[Parameter, ...], text: str) -> tuple[tuple[Parameter, ...], str]:
+        """Parameters and body of a wrapper that takes a bound method in place of the instance."""
+        prefix = self.keys.prefix
+        bound = Parameter(prefix + "bound", Parameter.POSITIONAL_ONLY)
+        first, *others = parameters or (None,)
+        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+            rest = (
+                Parameter(prefix + "args", Parameter.VAR_POSITIONAL),
+                Parameter(prefix + "kwargs", Parameter.VAR_KEYWORD),
+            )
+            refused = "return $function($bound.__self__, *$args, **$kwargs)"  # which takes no instance
+            return (bound, *rest), refused
         if first.kind is Parameter.VAR_POSITIONAL:
-            return (bound, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n"
-        return (bound, *others), f"{first.name} = $bound.__self__\n"
+            return (bound, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n{text}"
+        return (bound, *others), f"{first.name} = $bound.__self__\n{text}"
+
+
+def _become(function: FunctionType, made: FunctionType) -> None:
+    """Make *function* what *made* is.  No call and no jump stands between the stores: no call sees a half."""
+    code, defaults, named = made.__code__, made.__defaults__, made.__kwdefaults__
+    function.__code__ = code
+    function.__defaults__ = defaults
+    function.__kwdefaults__ = named
+    function.__name__, function.__qualname__, function.__module__ = made.__name__, made.__qualname__, made.__module__
+    function.__dict__ = made.__dict__
 
 
 def _indented(lines: str, indent: str) -> str:

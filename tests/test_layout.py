@@ -107,7 +107,10 @@ ALLOWED: dict[str, set[str]] = {
     "_layer": {
         "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags", "_wrappers",
     },
-    "_decorated": {"_cache", "_inflight_handle", "_keys", "_layer", "_records", "_stats", "_window_handle"},
+    "_assigned": {"_layer"},
+    "_decorated": {
+        "_assigned", "_cache", "_inflight_handle", "_keys", "_layer", "_records", "_stats", "_window_handle",
+    },
     "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_slips"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
