@@ -5,20 +5,20 @@ he gives up ends neither the job nor the wait of others.
 """
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from memo._callers import Gate, bounded_gate
+from memo._callers import bounded_gate
 from memo._clock import call_when
-from memo._flight_table import keep_quiet, lay_to_rest
+from memo._flight_table import call_off, keep_quiet, lay_to_rest
 from memo._flight_tasks import Role
+from memo._gates import Gate, start
 from memo._real_time import real
 
 __all__ = ("RefreshPool", "TaskJob", "ThreadJob", "is_ending")
@@ -57,17 +57,18 @@ class RefreshPool:
         _pools.add(self)
 
     def _renew(self) -> None:
-        self._work = threading.Condition(threading.Lock())
-        self._queue: deque[tuple[Callable[[], None], float | None]] = deque()  # guarded by _work, as all below
-        self._idle = 0
-        self._threads = 0
+        self._lock = threading.RLock()
+        self._queue: deque[_Item] = deque()  # guarded by _lock, as all below
+        self._workers: set[threading.Thread] = set()
+        self._idle: dict[Gate, None] = {}
+        """Where threads wait that have nothing to do, and such as were just told."""
         self._until: dict[int, float] = {}
         """Of each thread that runs a job: when that is overdue, in real time."""
 
     @property
     def threads(self) -> int:
         """Threads there are now, those given up included."""
-        return self._threads
+        return len(self._workers)
 
     @property
     def busy(self) -> int:
@@ -81,10 +82,11 @@ class RefreshPool:
 
     def resize(self, most: int) -> None:
         """Have at most so many threads from now on; surplus ones end after what they are doing."""
-        with self._work:
+        with self._lock:
             self.most = most
             self.configured = True
-            self._work.notify_all()
+            for gate in self._idle:
+                gate.open()
         for _ in range(self.queued):
             self._grow()
 
@@ -92,92 +94,133 @@ class RefreshPool:
         """Run *run*, which raises nothing, in a thread.
 
         Args:
-            run: The work.
+            run: The work.  If this is interrupted, it is not run, unless a thread has begun already.
             patience_s: Seconds after which its thread counts as lost; None: never.
 
         Returns:
             Whether it will be run: not if too many wait already, or no thread can be started any more.
         """
         item = (run, patience_s)
-        with self._work:
-            if len(self._queue) >= _MOST_QUEUED:
-                return False
-            self._queue.append(item)
-            self._work.notify()
-        self._grow()
-        with self._work:
-            if self._threads == 0 and item in self._queue:  # none could be started: the interpreter is about to end
+        try:
+            with self._lock:
+                if len(self._queue) >= _MOST_QUEUED:
+                    return False
+                self._queue.append(item)
+            self._grow()
+            with self._lock:
+                # without a thread, none could be started: the interpreter is about to end
+                return bool(self._workers) or not self._withdraw(item)
+        except BaseException:
+            self._withdraw(item)
+            raise
+
+    def _withdraw(self, item: "_Item") -> bool:
+        """Take *item* out of the queue; whether it was there still."""
+        with self._lock:
+            try:
                 self._queue.remove(item)
+            except ValueError:
                 return False
-        return True
+            return True
 
     def stir(self) -> None:
         """Start a thread for a load that waits, if one that ran has become overdue meanwhile."""
         if self._queue:
             self._grow()
 
-    @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
-        """Have a thread of the pool not count while it waits for another load, which may need a thread itself."""
+    def step_aside(self) -> float | None:
+        """Have the present thread not count, while it waits for another load, which may need a thread itself.
+
+        Returns:
+            What ``come_back()`` is to be told; None: it is no thread of the pool.
+        """
         me = threading.get_ident()
-        until = self._until.get(me)
-        if until is None:  # no thread of the pool
-            yield
-            return
-        with self._work:
+        with self._lock:
+            until = self._until.get(me)
+            if until is None:
+                return None
             self._until[me] = -1.0
         self._grow()
-        try:
-            yield
-        finally:
-            with self._work:
-                self._until[me] = until
+        return until
+
+    def come_back(self, until: float | None) -> None:
+        """Have the present thread count again.  (It does so with its next load at the latest.)"""
+        if until is not None:
+            self._until[threading.get_ident()] = until
+
+    def be_free(self) -> None:
+        """Count the present thread as one whose job is over."""
+        self._until.pop(threading.get_ident(), None)
 
     def _grow(self) -> None:
         """Start a thread if there is work that no other is free for."""
-        with self._work:
-            if len(self._queue) <= self._idle or self._threads - self._lost() >= self.most:
+        with self._lock:
+            for gate in list(self._idle)[: len(self._queue)]:
+                gate.open()
+            free = self.threads - self.busy  # those who have just begun, or just ended a job, come soon
+            if len(self._queue) <= free or self.threads - self._lost() >= self.most:
                 return
-            self._threads += 1
-        try:
-            threading.Thread(target=self._serve, args=(self._work,), name="memo-refresh", daemon=True).start()
-        except RuntimeError:
-            with self._work:
-                self._threads -= 1
+            worker = threading.Thread(target=self._serve, args=(self._lock,), name="memo-refresh", daemon=True)
+            begun: list[int] = []
+            try:
+                self._workers.add(worker)
+                start(worker, begun)
+            except RuntimeError:
+                pass
+            finally:
+                if not begun:
+                    self._workers.discard(worker)
 
     def _lost(self) -> int:
         """How many threads do not count, since their load is overdue."""
         now = real.monotonic()
-        return min(self.most, sum(until <= now for until in self._until.values()))
+        return min(self.most, sum(until <= now for until in list(self._until.values())))
 
-    def _serve(self, work: threading.Condition) -> None:
+    def _serve(self, lock: threading.RLock) -> None:
         """Run jobs until there are none for a while."""
         me = threading.get_ident()
-        while True:
-            with work:
-                while not self._queue:
-                    self._idle += 1
-                    told = work.wait(_IDLE_S)
-                    self._idle -= 1
-                    surplus = self._threads - self._lost() > self.most
-                    if not self._queue and (surplus or not told):
-                        self._threads -= 1
-                        return
-                if self._threads - self._lost() > self.most:
-                    self._threads -= 1
+        gate = Gate()
+        try:
+            while (item := self._next(gate, me)) is not None:
+                run = item[0]
+                del item
+                try:
+                    run()
+                except BaseException:
+                    log.exception("a background load ended its thread's work")
+                del run  # what it refers to must not live as long as an idle thread
+                if lock is not self._lock:  # it forked, and this is the child: nothing here is about its threads
                     return
-                run, patience_s = self._queue.popleft()
-                self._until[me] = float("inf") if patience_s is None else real.monotonic() + patience_s
-            try:
-                run()
-            except BaseException:
-                log.exception("a background load ended its thread's work")
-            del run  # what it refers to must not live as long as an idle thread
-            if work is not self._work:  # it forked, and this is the child: not even the lock is free for certain
-                return
-            with work:
-                self._until.pop(me, None)
+                self.be_free()
+        finally:
+            if lock is self._lock:
+                self._forget(gate, me)
 
+    def _next(self, gate: Gate, me: int) -> "_Item | None":
+        """What to run next; None: the present thread, which waits at *gate*, has been forgotten and is to end."""
+        told = True
+        while True:
+            with self._lock:
+                self._idle.pop(gate, None)
+                surplus = self.threads - self._lost() > self.most
+                if surplus or not (told or self._queue):
+                    self._forget(gate, me)
+                    return None
+                if self._queue:
+                    item = self._queue.popleft()
+                    self._until[me] = float("inf") if item[1] is None else real.monotonic() + item[1]
+                    return item
+                self._idle[gate] = None
+            told = gate.wait(_IDLE_S)
+
+    def _forget(self, gate: Gate, me: int) -> None:
+        with self._lock:
+            self._workers.discard(threading.current_thread())
+            self._until.pop(me, None)
+            self._idle.pop(gate, None)
+
+
+_Item = tuple[Callable[[], None], float | None]
 
 _pools: "weakref.WeakSet[RefreshPool]" = weakref.WeakSet()
 
@@ -204,7 +247,7 @@ class ThreadJob:
         told: Somebody learned of its error.
     """
 
-    __slots__ = ("_gates", "_lock", "_pool", "began", "done", "error", "led", "told", "value", "watchers")
+    __slots__ = ("_gates", "_pool", "began", "done", "error", "led", "told", "value", "watchers")
 
     def __init__(self, began: float) -> None:
         self.began = began
@@ -213,8 +256,7 @@ class ThreadJob:
         self.value: Any = None
         self.error: BaseException | None = None
         self._pool: RefreshPool | None = None
-        self._lock = threading.Lock()
-        self._gates: list[Gate] = []  # guarded by _lock
+        self._gates: dict[Any, None] = {}  # where they stand who wait; no lock: each step of a change is one
 
     def start(
         self, pool: RefreshPool, load: Callable[[], Any], ended: Callable[[], object], patience_s: float | None
@@ -226,35 +268,43 @@ class ThreadJob:
 
     def _run(self, load: Callable[[], Any], ended: Callable[[], object]) -> None:
         try:
-            self.value = load()
-        except BaseException as error:  # SystemExit too: it strikes who waits, not a thread that others use
-            self.error = error
-        with self._lock:
+            try:
+                self.value = load()
+            except BaseException as error:  # SystemExit too: it strikes who waits, not a thread that others use
+                self.error = error
+        finally:
             self.done = True
-            gates = list(self._gates)
-        ended()
-        for gate in gates:
-            gate.open()
+            try:
+                ended()
+                if self._pool is not None:
+                    self._pool.be_free()  # before others learn of it, who may have work for a thread
+            finally:
+                for gate in list(self._gates):
+                    gate.open()
 
     def wait(self, seconds: float, read: Callable[[], float]) -> bool:
         """Wait so long at most, in real time or by a clock that is advanced by hand; whether it has ended."""
         gate = bounded_gate()
-        with self._lock:
-            if self.done:
-                return True
-            self._gates.append(gate)
-        alarm = call_when(read, read() + seconds, gate.open)
-        ends = real.monotonic() + seconds
+        alarm = until = None
+        pool = self._pool
         try:
-            with contextlib.nullcontext() if self._pool is None else self._pool.aside():
-                while not self.done and (left := ends - real.monotonic()) > 0 and not gate.wait(min(_LOOK_S, left)):
-                    if self._pool is not None:
-                        self._pool.stir()
+            self._gates[gate] = None  # before a look whether it is done, which comes before a look at the gates
+            alarm = call_when(read, read() + seconds, gate.open)
+            ends = real.monotonic() + seconds
+            if pool is not None:
+                until = pool.step_aside()
+            while not self.done:
+                left_s = ends - real.monotonic()
+                if left_s <= 0 or gate.wait(min(_LOOK_S, left_s)):
+                    break
+                if pool is not None:
+                    pool.stir()
         finally:
+            self._gates.pop(gate, None)
             if alarm is not None:
                 alarm()
-            with self._lock:
-                self._gates.remove(gate)
+            if pool is not None:
+                pool.come_back(until)
         return self.done
 
 
@@ -272,10 +322,14 @@ class TaskJob:
         self._task: asyncio.Task[Any] | None = None
 
     def start(self, load: Coroutine[Any, Any, Any], ended: Callable[[], object]) -> None:
-        """Run *load* in the present context, and then *ended*."""
-        task = self._task = self.loop.create_task(load)
-        keep_quiet(task)
-        task.add_done_callback(lambda task: (ended(), task.cancelled() or task.exception()))
+        """Run *load* in the present context, and then *ended*; cut short, it runs nothing."""
+        try:
+            task = self._task = self.loop.create_task(load)
+            keep_quiet(task)
+            task.add_done_callback(lambda task: (ended(), task.cancelled() or task.exception()))
+        except BaseException:
+            call_off(load, self.loop)
+            raise
 
     @property
     def done(self) -> bool:

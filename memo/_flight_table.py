@@ -32,7 +32,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from memo._callers import Caller, caller, caller_lives, greenlet_of, looking, thread_ident
@@ -45,7 +45,7 @@ from memo.errors import InflightTimeout
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
+    "add_waiter", "call_off", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
     "set_apart", "wake", "wake_all",
 )  # fmt: skip
 
@@ -562,6 +562,16 @@ def lay_to_rest(task: Any) -> None:
         task.get_coro().close()
     except (RuntimeError, ValueError):  # it ignored GeneratorExit, or is running: it is past our help
         pass
+
+
+def call_off(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+    """See to it that *work* does not run, of which a task was to be made: it is not known whether there is one."""
+    for task in asyncio.all_tasks(loop):
+        if task.get_coro() is work:
+            keep_quiet(task)
+            task.cancel()
+            return
+    work.close()
 
 
 def keep_quiet(task: Any) -> None:

@@ -288,10 +288,10 @@ class FreshLoads(BackgroundLoads):
         while True:
             job, began = self.job_for(key, call, watched=True)
             if job is not None:
-                left_s = ends - real.monotonic()
-                if self.timeout_s is not None:
-                    left_s = min(left_s, job.began + self.timeout_s - self.clock.read())
                 try:
+                    left_s = ends - real.monotonic()
+                    if self.timeout_s is not None:
+                        left_s = min(left_s, job.began + self.timeout_s - self.clock.read())
                     job.wait(left_s, self.clock.read)
                 except BaseException:
                     self._leave_job(job, began)

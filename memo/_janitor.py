@@ -7,6 +7,8 @@ Invariants
 - Clean-ups, and with them the callbacks of users, run outside the lock.
 - Whoever waits for the thread does so with the lock let go, and never in the thread itself.
 - The registry is held weakly: with it the thread ends.
+- Waiters listen to ``_bell``, each at a gate of its own, and hold no lock meanwhile: so whoever is struck by an
+  exception leaves no lock taken.  Starting is done whole or not at all.
 """
 
 import atexit
@@ -23,6 +25,7 @@ from typing import Any, Self
 
 from memo._callers import runs_a_loop
 from memo._clock import Clock, ReadClock, call_when
+from memo._gates import Bell, Gate, start
 from memo._real_time import real
 from memo._stats import CleanupReport
 from memo._units import format_seconds
@@ -60,7 +63,9 @@ class Janitor:
     def __init__(self, registry: Any, sweep: Callable[[Any, Callable[[], bool]], CleanupReport]) -> None:
         self._registry = weakref.ref(registry, functools.partial(_orphaned, weakref.ref(self)))
         self._sweep = sweep
-        self._changed = threading.Condition()  # guards what follows
+        self._bell = Bell()
+        """Rung at each change of what follows."""
+        self._lock = threading.RLock()  # guards what follows
         self._thread: threading.Thread | None = None
         self._wanted = False
         self._every_s = 0.0
@@ -140,36 +145,53 @@ class Janitor:
 
     def start(self, every_s: float) -> None:
         """Run every so many seconds from now on, in the thread that is there or in a new one."""
-        with self._changed:
+        with self._lock:
             self._every_s = every_s
             self._wanted = True
-            self._arm()
-            if self._thread is None:
-                self._start_thread()
-            self._changed.notify_all()
+            try:
+                self._arm()
+                if self._thread is None:
+                    self._start_thread()
+            except BaseException:
+                if self._thread is None:
+                    self._wanted = False
+                    self._disarm()
+                raise
+        self._bell.ring()
 
     def _start_thread(self) -> None:
+        begun: list[int] = []
         thread = threading.Thread(target=self._run, name="memo-janitor", daemon=True)
-        self._thread = thread
         try:
-            thread.start()
-        except BaseException:
-            self._thread = None
-            self._wanted = False
-            raise
+            self._thread = thread
+            start(thread, begun)
+        finally:
+            if not begun:
+                self._thread = None
 
     def _stop(self, timeout_s: float | None) -> None:
-        with self._changed:
+        with self._lock:
+            thread = self._thread
             self._wanted = False
             self._disarm()
-            self._changed.notify_all()
-            thread = self._thread
-            if thread is None or thread is threading.current_thread():
-                return
-            # it may be started again meanwhile, and go on
-            ended = self._changed.wait_for(lambda: self._wanted or self._thread is not thread, timeout_s)
+        self._bell.ring()
+        if thread is None or thread is threading.current_thread():
+            return
+        # it may be started again meanwhile, and go on
+        ended = self._wait_for(lambda: self._wanted or self._thread is not thread, timeout_s)
         if ended and not self._wanted:
             thread.join(timeout_s)
+
+    def _wait_for(self, over: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait until *over*, so many seconds of real time at most; whether it is."""
+        ends = math.inf if seconds is None else real.monotonic() + seconds
+        gate = self._bell.listen()
+        while not over():
+            left_s = ends - real.monotonic()
+            if left_s <= 0:
+                return False
+            gate.wait(None if left_s == math.inf else left_s)
+        return True
 
     # -- when it is time
 
@@ -189,60 +211,63 @@ class Janitor:
 
     def _follow(self, read: ReadClock) -> None:
         """Go by another clock."""
-        with self._changed:
+        with self._lock:
             if self._wanted:
                 self._arm()
-                self._changed.notify_all()
+        self._bell.ring()
 
     def _reached(self, arming: int) -> None:
         """A clock that is advanced by hand has reached the end of an interval; called by whoever advances it."""
-        with self._changed:
+        with self._lock:
             if arming != self._arming or self._thread is None:
                 return
             self._is_due = True
-            self._changed.notify_all()
-            if self._thread is threading.current_thread():
-                return
             target = self._begun + 1
+        self._bell.ring()
+        if self._thread is threading.current_thread():
+            return
 
-            def is_over() -> bool:
-                revoked = self._begun < target and not self._is_due
-                return self._ended >= target or self._thread is None or revoked
+        def is_over() -> bool:
+            revoked = self._begun < target and not self._is_due
+            return self._ended >= target or self._thread is None or revoked
 
-            self._changed.wait_for(is_over, _PATIENCE_S)
+        self._wait_for(is_over, _PATIENCE_S)
 
-    def _wait(self) -> bool:
-        """Wait until a clean-up is due; False if the thread is to end."""
+    def _wait(self, gate: Gate) -> bool:
+        """Wait until a clean-up is due; False if the thread, which waits at *gate*, is to end."""
         me = threading.current_thread()
-        with self._changed:
-            while True:
+        while True:
+            with self._lock:
                 if self._thread is not me:
                     return False
                 if not self._wanted or self._registry() is None:
                     self._thread = None
                     self._disarm()
-                    self._changed.notify_all()
                     return False
                 left_s = math.inf if self._revoke is not None else self._due - self._clock.read()
                 if self._is_due or left_s <= 0:
                     self._disarm()
                     self._begun += 1
                     return True
-                self._changed.wait(None if left_s == math.inf else min(left_s, _LONGEST_WAIT_S))
+            gate.wait(None if left_s == math.inf else min(left_s, _LONGEST_WAIT_S))
 
     # -- the thread
 
     def _run(self) -> None:
-        while self._wait():
-            try:
+        gate = self._bell.listen()
+        try:
+            while self._wait(gate):
                 self._clean()
-            finally:
-                with self._changed:
+                with self._lock:
                     if self._thread is threading.current_thread():
                         self._ended = self._begun
                         if self._wanted:
                             self._arm()
-                        self._changed.notify_all()
+                self._bell.ring()
+        finally:
+            if self._thread is threading.current_thread():  # struck
+                self._thread = None
+            self._bell.ring()
 
     def _clean(self) -> None:
         registry = self._registry()
@@ -259,7 +284,8 @@ class Janitor:
 
     def _after_fork_in_child(self) -> None:
         """Go on in a child, which has none of the parent's threads, with a thread of its own."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._bell = Bell()
         self._ended = self._begun
         self._revoke = None
         if self._thread is None:
@@ -273,16 +299,10 @@ class Janitor:
 
 
 def _orphaned(janitor: "weakref.ref[Janitor]", registry: object) -> None:
-    """The registry was collected, in whatever thread, which may hold any lock: wake ours, unless that takes waiting.
-
-    Else it ends when it wakes up next.
-    """
+    """The registry was collected, in whatever thread, which may hold any lock: wake ours, which takes none."""
     here = janitor()
-    if here is not None and here._changed.acquire(blocking=False):
-        try:
-            here._changed.notify_all()
-        finally:
-            here._changed.release()
+    if here is not None:
+        here._bell.ring()
 
 
 _all: "weakref.WeakSet[Janitor]" = weakref.WeakSet()

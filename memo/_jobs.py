@@ -48,22 +48,7 @@ class BackgroundLoads(Loads):
         now = self.clock.read()
         loop = asyncio.get_running_loop() if self.pool is None else None
         job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
-        with self.lock:
-            lost = [self._jobs.pop(other) for other in list(self._jobs) if other is not None and other.is_closed()]
-            running = self._jobs.setdefault(loop, {}).get(key)
-            if running is not None and not (self.timeout_s is not None and now >= running.began + self.timeout_s):
-                running.watchers += watched
-            else:
-                running = None
-                self._jobs[loop][key] = job
-                job.watchers += watched
-        for jobs in lost:
-            for other_job in jobs.values():
-                other_job.give_up()
-        if running is not None:
-            if self.pool is not None:
-                self.pool().stir()  # it may wait for a thread, and a hung one may count no longer
-            return running, False
+        running: Any = None
 
         def ended() -> None:
             with self.lock:
@@ -74,21 +59,49 @@ class BackgroundLoads(Loads):
                         del self._jobs[loop]
             self.tell(job)
 
-        if self.pool is None:
-            load = self._load_awaited(job, key, call, watched)
-            try:
+        watching: Any = None
+        try:
+            with self.lock:
+                lost = [self._jobs.pop(other) for other in list(self._jobs) if other is not None and other.is_closed()]
+                jobs = self._jobs.setdefault(loop, {})
+                running = jobs.get(key)
+                # one that is done was cut short on its way out of the table
+                if running is not None and (running.done or self._is_past(running, now)):
+                    running = None
+                watching = running or job
+                if running is None:
+                    jobs[key] = job
+                watching.watchers += watched
+            for jobs in lost:
+                for other_job in jobs.values():
+                    other_job.give_up()
+            if running is not None:
+                if self.pool is not None:
+                    self.pool().stir()  # it may wait for a thread, and a hung one may count no longer
+                return running, False
+            if self.pool is None:
+                load = self._load_awaited(job, key, call, watched)
                 job.start(load, ended)
-            except BaseException:
-                load.close()
+                return job, True
+            if job.start(self.pool(), lambda: self._load(job, key, call), ended, self.timeout_s):
+                return job, True
+        except BaseException:
+            if watching is not None:
+                self._give_up(watching, watched)
+            if watching is job:
                 ended()
-                raise
-            return job, True
-        if not job.start(self.pool(), lambda: self._load(job, key, call), ended, self.timeout_s):
-            ended()
-            if not is_ending():
-                log.warning("%s: no thread is free for a background load; it is tried again later", self.name)
-            return None, False
-        return job, True
+            raise
+        ended()
+        if not is_ending():
+            log.warning("%s: no thread is free for a background load; it is tried again later", self.name)
+        return None, False
+
+    def _is_past(self, job: Any, now: float) -> bool:
+        return self.timeout_s is not None and bool(now >= job.began + self.timeout_s)
+
+    def _give_up(self, job: Any, watched: bool) -> None:
+        with self.lock:
+            job.watchers -= watched
 
     def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
         mine = InFlight()

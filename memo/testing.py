@@ -5,6 +5,7 @@ which one runs at a time.  With pytest, the fixtures of ``memo.pytest_plugin`` p
 """
 
 import contextlib
+import functools
 import heapq
 import itertools
 import math
@@ -54,10 +55,10 @@ class FakeClock:
     def __init__(self, now: float | None = None) -> None:
         self._now = _on_step(default_clock()()) if now is None else float(now)
         self._target = self._now  # where the advances under way lead to; guarded by _lock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._order = itertools.count()
-        self._waits: list[tuple[float, int, Callable[[], object]]] = []  # a heap, guarded by _lock
-        self._revoked: set[int] = set()  # guarded by _lock
+        self._waits: list[tuple[float, int]] = []  # a heap, of when and number; guarded by _lock
+        self._wakes: dict[int, Callable[[], object]] = {}  # by number; one that is not here was revoked, or woken
 
     def __call__(self) -> float:
         """The time in seconds."""
@@ -81,11 +82,18 @@ class FakeClock:
             RuntimeError: It is installed already.
         """
         self._go_to(_on_step(default_clock()()))
-        with _installing:
-            if self in _installed:
-                raise RuntimeError("FakeClock.install: this clock is installed already; uninstall() it first.")
-            _installed.append(self)
-            exchange_default(self)
+        begun = False
+        try:
+            with _installing:
+                if self in _installed:
+                    raise RuntimeError("FakeClock.install: this clock is installed already; uninstall() it first.")
+                begun = True
+                _installed.append(self)
+                exchange_default(self)
+        except BaseException:  # interrupted: nobody knows that it is to be uninstalled
+            if begun:
+                self.uninstall()
+            raise
         return self
 
     def uninstall(self) -> None:
@@ -100,9 +108,16 @@ class FakeClock:
             if self not in _installed:
                 return
             in_force = _installed[-1] is self
-            _installed.remove(self)
-            if in_force:
-                exchange_default(_installed[-1] if _installed else None)
+            others = [clock for clock in _installed if clock is not self]
+            then = others[-1] if others else None
+            try:
+                _installed[:] = others
+                if in_force:
+                    exchange_default(then)
+            except BaseException:  # interrupted: no function is left with a clock that nobody will take away
+                if in_force:
+                    exchange_default(then)
+                raise
 
     def __enter__(self) -> Self:
         return self.install()
@@ -120,9 +135,15 @@ class FakeClock:
             ValueError: span is negative, not finite, or text that is no duration.
         """
         span_s = seconds(span, where="FakeClock.advance", option="span", zero_ok=True)
-        with self._lock:
-            target = self._target = max(self._target, self._now) + span_s  # two threads' advances add up
-        self._go_to(target)
+        target = None
+        try:
+            with self._lock:
+                target = self._target = max(self._target, self._now) + span_s  # two threads' advances add up
+            self._go_to(target)
+        except BaseException:  # interrupted, or by what it woke: it gets there, and wakes whom it was to wake
+            if target is not None:
+                self._go_to(target)
+            raise
 
     def _go_to(self, target: float) -> None:
         """Go forward to *target*, or stay where that lies behind."""
@@ -131,30 +152,41 @@ class FakeClock:
                 if not self._waits or self._waits[0][0] > target:
                     self._now = max(self._now, target)
                     return
-                when, number, wake = heapq.heappop(self._waits)
+                when, number = self._waits[0]
                 self._now = max(self._now, when)
-                if number in self._revoked:
-                    self._revoked.discard(number)
+                if number not in self._wakes:
+                    heapq.heappop(self._waits)
                     continue
-            wake()
+            self._wake(when, number)
+
+    def _wake(self, when: float, number: int) -> None:
+        taken: list[Callable[[], object] | None] = []
+        try:
+            taken.extend(map(self._wakes.pop, (number,), (None,)))  # one step, which knows what it took
+            if taken[0] is not None:
+                taken[0]()
+        except BaseException:
+            if taken and taken[0] is not None:
+                with self._lock:
+                    self._wakes[number] = taken[0]
+                    heapq.heappush(self._waits, (when, number))
+            raise
 
     def call_at(self, when: float, wake: Callable[[], object]) -> Callable[[], object]:
         """Call *wake* once the clock reaches *when*; returns a function that takes this back."""
-        with self._lock:
-            number = next(self._order)
-            heapq.heappush(self._waits, (when, number, wake))
-
-        def revoke() -> None:
+        number = next(self._order)
+        try:
             with self._lock:
-                if any(waiting == number for _, waiting, _ in self._waits):
-                    self._revoked.add(number)
-
-        return revoke
+                self._wakes[number] = wake
+                heapq.heappush(self._waits, (when, number))
+            return functools.partial(self._wakes.pop, number, None)
+        except BaseException:
+            self._wakes.pop(number, None)
+            raise
 
     def waiting(self) -> int:
         """How many waits an advance would release sooner or later."""
-        with self._lock:
-            return len(self._waits) - len(self._revoked)
+        return len(self._wakes)
 
 
 def isolated(*subjects: Any) -> AbstractContextManager[None]:

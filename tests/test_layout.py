@@ -45,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "_walks": {"_policies"},
     "_weights": {"_instances", "_sizes"},
     "_stores": {"_instances", "_policies", "_stats", "_store", "_walks"},
-    "_janitor": {"_callers", "_clock", "_real_time", "_stats", "_units"},
+    "_gates": set(),
+    "_janitor": {"_callers", "_clock", "_gates", "_real_time", "_stats", "_units"},
     "_calls": set(),
     "_asking": {"_calls"},
     "_keys": {"_asking", "_calls", "_instances", "_short_text", "_stored_keys"},
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "_slips": set(),
     "_switch": set(),
     "_error_types": set(),
-    "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_real_time"},
+    "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
     "_loads": {
         "_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_pace", "_sizes", "_stats", "_stored_keys",

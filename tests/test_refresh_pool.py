@@ -157,7 +157,7 @@ def test_an_idle_thread_takes_the_next_load(monkeypatch: pytest.MonkeyPatch) -> 
     seen: list[int] = []
     for number in range(20):
         pool.submit(lambda: seen.append(threading.get_ident()), None)
-        until(lambda: len(seen) == number + 1 and not pool.busy and pool._idle == 1)  # noqa: B023
+        until(lambda: len(seen) == number + 1 and not pool.busy and len(pool._idle) == 1)  # noqa: B023
     assert len(set(seen)) == 1
     monkeypatch.setattr(_background, "_IDLE_S", 0.0)
     pool.submit(lambda: None, None)
@@ -450,7 +450,7 @@ def test_many_threads_submit_at_once() -> None:
     assert sorted(done) == [(number, item) for number in range(8) for item in range(100)]
     assert most[0] <= 3
     until(lambda: pool.threads == 0)
-    assert (pool.busy, pool.queued, pool._idle) == (0, 0, 0)
+    assert (pool.busy, pool.queued, len(pool._idle)) == (0, 0, 0)
 
 
 def test_a_gate_shows_that_work_runs_beside_the_caller() -> None:

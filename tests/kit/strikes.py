@@ -2,10 +2,10 @@
 
 Where can the real thing strike?  The interpreter looks for signals, and for exceptions that another thread set, when a
 Python function begins, after a call of anything written in C has returned, and at each jump backward; CPython 3.11 to
-3.13 agree.  Recursion and memory errors come instead of a call.  A *profile* function sees exactly those points but the
-jumps, and what it raises is raised there: within the ``with`` and ``try`` blocks that the call itself stands in.  (An
-exception that a *trace* function raises between a call and the next instruction may lie outside them, where none ever
-comes.)  The jumps, and with them every other instruction that can fail at all, are struck by a trace function.
+3.13 agree.  A *profile* function sees exactly those points but the jumps, and what it raises is raised there: in the
+``with`` and ``try`` blocks that the call itself stands in.  (An exception that a *trace* function raises between a call
+and the next instruction may lie outside them, where none ever comes.)  The jumps, and with them every other instruction
+that can fail at all, are struck by a trace function.  Recursion errors come by themselves: see ``at_the_limit()``.
 
 Not struck is what cannot be: between the end of a ``with`` body, or the beginning of a ``finally``, and the call of
 ``__exit__`` or ``release`` that comes first there, the interpreter looks for nothing; nor while a lock in C is entered
@@ -23,7 +23,9 @@ from _thread import LockType, RLock
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ("Struck", "StruckError", "held_locks", "locks_of", "points", "strike")
+from memo._gates import Gate
+
+__all__ = ("Struck", "StruckError", "at_the_limit", "held_locks", "locks_of", "points", "strike")
 
 Locks = (LockType, RLock)
 
@@ -37,6 +39,8 @@ _QUIET = frozenset({
     "END_FOR", "END_SEND", "CLEANUP_THROW", "CHECK_EXC_MATCH", "IS_OP", "LOAD_GLOBAL",
 })  # fmt: skip
 """Instructions that neither call, nor allocate, nor look for anything."""
+_WAIT = frozenset({"acquire", "sleep", "select", "poll"})
+"""Calls that a signal may end before they have done anything."""
 _PADDING = ("CACHE", "EXTENDED_ARG", "NOP", "PRECALL")
 
 
@@ -76,11 +80,8 @@ class _Striker:
                 self._reach(frame, "begins")
         elif event == "c_return":
             self._reach(frame, f"after {arg.__name__}()")
-        elif event == "c_call" and not self.everywhere:
-            name = arg.__name__
-            gives_back = name in ("release", "__exit__") and isinstance(arg.__self__, Locks)
-            if not gives_back and name not in ("setprofile", "settrace"):
-                self._reach(frame, f"instead of {name}()")
+        elif event == "c_call" and not self.everywhere and arg.__name__ in _WAIT:
+            self._reach(frame, f"instead of {arg.__name__}()")
 
     def trace(self, frame: types.FrameType, event: str, arg: Any) -> Any:
         if self.where is not None:
@@ -106,13 +107,13 @@ _quiet: dict[types.CodeType, frozenset[int]] = {}
 
 
 def _find_quiet(code: types.CodeType) -> Iterator[int]:
-    instructions = [one for one in dis.get_instructions(code) if one.opname not in _PADDING]
+    everything = list(dis.get_instructions(code))
+    yield from (one.offset for one in everything if one.opname in _QUIET)
+    instructions = [one for one in everything if one.opname not in _PADDING]
     nones = 0
     """Constants None in a row, which are what __exit__ gets."""
     releasing = False
     for place, this in enumerate(instructions):
-        if this.opname in _QUIET:
-            yield this.offset
         following = instructions[place + 1].argval if place + 1 < len(instructions) else None
         if this.opname in ("LOAD_METHOD", "LOAD_ATTR"):  # self.lock.release
             releasing = this.argval == "release"
@@ -146,7 +147,10 @@ def strike(
             operation()
     except BaseException as reason:  # looked at by whoever asked
         raised = reason
-    return striker.where, raised
+    try:
+        return striker.where, raised
+    finally:
+        del raised  # the traceback holds this frame
 
 
 def points(operation: Callable[[], object], everywhere: bool = False) -> int:
@@ -155,6 +159,37 @@ def points(operation: Callable[[], object], everywhere: bool = False) -> int:
     with _watched(striker):
         operation()
     return striker.passed
+
+
+def at_the_limit(operation: Callable[[], object], depth: int) -> BaseException | None:
+    """Run *operation* where *depth* calls are left until the recursion limit; what it raised."""
+    if depth < 0:
+        raise ValueError(f"at_the_limit: depth={depth!r} is below zero")
+
+    def descend(levels: int) -> None:
+        if levels:
+            descend(levels - 1)
+        else:
+            operation()
+
+    here = 0
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        here += 1
+        frame = frame.f_back
+    raised = None
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(here + 100)
+    try:
+        descend(max(0, 97 - depth))
+    except BaseException as reason:  # looked at by whoever asked
+        raised = reason
+    finally:
+        sys.setrecursionlimit(limit)
+    try:
+        return raised
+    finally:
+        del raised  # the traceback holds this frame
 
 
 @contextlib.contextmanager
@@ -212,6 +247,8 @@ def locks_of(*roots: Any) -> list[Any]:
     return found
 
 
+_LIMIT_S = 2.0
+
 _LIBRARIES = frozenset({
     "memo", "builtins", "collections", "functools", "threading", "_thread", "wrapt", "_wrappers", "cachetools",
 })  # fmt: skip
@@ -221,18 +258,20 @@ _LIBRARIES = frozenset({
 def _is_ours(one: Any) -> bool:
     if isinstance(one, type | types.ModuleType | types.CodeType | types.FrameType | weakref.ref | threading.Thread):
         return False
+    if isinstance(one, Gate):  # which is its waiter's own
+        return False
     if isinstance(one, types.FunctionType):
         return (one.__module__ or "").partition(".")[0] == "memo" or one.__code__.co_filename.startswith("<memo")
     return type(one).__module__.partition(".")[0] in _LIBRARIES
 
 
 def held_locks(locks: Iterable[Any]) -> list[Any]:
-    """Those of the locks that another thread could not take at once."""
+    """Those of the locks that another thread cannot take, given the time that third ones need to let go of them."""
     held: list[Any] = []
 
     def try_all() -> None:
         for lock in locks:
-            if lock.acquire(blocking=False):
+            if lock.acquire(timeout=_LIMIT_S):
                 lock.release()
             else:
                 held.append(lock)

@@ -1,0 +1,88 @@
+"""Waiting for others, and starting threads, so that an exception may strike anywhere.
+
+A signal's exception, or one that another thread sets, strikes whenever a function written in Python begins, and after
+each call of one written in C.  ``threading.Condition``, ``Event`` and ``Thread.start()`` are written in Python: cut
+short, they leave a lock taken, or a thread that waits for ever for its beginning.  A gate is one lock that nobody but
+its waiter waits for, so that whoever is struck here leaves nothing behind for others.
+"""
+
+import _thread
+import threading
+import weakref
+
+__all__ = ("Bell", "Gate", "start")
+
+
+class Gate:
+    """Where one thread waits until others let it through; closed again once it is through.  Open stays open."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # looked up now: where gevent patched it, a thread is a greenlet, too
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let the waiter through, now or as soon as it comes."""
+        try:
+            self._lock.release()
+        except RuntimeError:  # it is open
+            pass
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait so long at most, in real time; None: as long as it takes.  Whether the gate was open."""
+        if seconds is None:
+            return self._lock.acquire()
+        return self._lock.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+
+
+class Bell:
+    """Tells several threads that something has changed.  It has no lock, and forgets who listens no more."""
+
+    __slots__ = ("_gates",)
+
+    def __init__(self) -> None:
+        self._gates: set[weakref.ref[Gate]] = set()
+
+    def __len__(self) -> int:
+        """How many listen."""
+        return len(self._gates)
+
+    def listen(self) -> Gate:
+        """A gate that each ring opens, for as long as it is held.  Whether there is need to wait: look after this."""
+        gate = Gate()
+        self._gates.add(weakref.ref(gate, self._gates.discard))
+        return gate
+
+    def ring(self) -> None:
+        """Open all gates: of those who have been listening until now."""
+        for listener in list(self._gates):
+            gate = listener()
+            if gate is not None:
+                gate.open()
+
+
+def start(thread: threading.Thread, begun: list[int]) -> None:
+    """Start *thread*, and return when it runs.
+
+    Struck in the middle, it starts the thread all the same if *begun* has an item, and else not.
+
+    Raises:
+        RuntimeError: It cannot be started; *begun* is empty.
+    """
+    gate = Gate()
+    failed: list[RuntimeError] = []
+
+    def begin() -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            failed.append(error)
+        gate.open()
+
+    # one call of C that starts a thread and notes it; in that thread no signal strikes
+    begun.extend(map(_thread.start_new_thread, (begin,), ((),)))
+    gate.wait()
+    if failed:
+        begun.clear()
+        raise failed[0]
