@@ -320,8 +320,8 @@ def bounded(
         error_ttl: How long a failure is remembered, and how long after a failed load there is no other as long as
             there is a stale result; default 1 second.
         cache_if: Called with each result; if false, the result is returned but not stored.
-        copy: "shallow", "deep" or a function, applied to each value handed out, so that callers
-            cannot alter the stored one.
+        copy: "shallow", "deep" or a function, applied once to each value that is loaded or put, and to each value
+            handed out, so that nobody can alter the stored one: neither callers, nor who made it.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
             store, after it left, in the thread whose operation removed it.  What it raises is logged
             to logger "memo" and dropped.  A value that was never stored never reaches it.

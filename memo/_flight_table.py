@@ -187,6 +187,8 @@ class FlightTable:
         self.share = share
         self.refuse: Callable[[str, Any], None] = refuse_one_shot
         """Raises if a result, which is given with the function's name, cannot be shared."""
+        self.copy: Callable[[Any], Any] | None = None
+        """Copies a result once before it is kept, and once more for each caller; None: it is handed out as it is."""
         self.explain: Callable[[Hashable], TypeError | None] | None = None
         """Says why a key cannot be hashed, in terms of the function's parameters."""
         self.table: dict[Hashable, InFlight] = {}

@@ -252,6 +252,8 @@ class TaskFlights(FlightTable):
             value = await self.call(*args, **kwargs)
             if type(value) not in PLAIN:
                 self.refuse(self.name, value)
+            if self.copy is not None:
+                value = self.copy(value)
         except Exception as error:
             self.counters.failed += 1
             given_up = flight.state is ABANDONED

@@ -45,6 +45,7 @@ class Loads(Flights):
         super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
         self.options = options
         self.refuse = options.refuse
+        self.copy = options.copy
         self.index = self.store.index
         self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
         self._simple = not options.jitter and not options.rich and all(
@@ -82,14 +83,19 @@ class Loads(Flights):
     def finish(self, mine: InFlight, value: Any) -> Any:
         if type(value) not in PLAIN:
             self.refuse(self.name, value)
+        copy = self.copy
+        if copy is not None:
+            value = copy(value)  # the function, and whom it shares its result with, cannot alter what is stored
         self.landed(mine, value)
-        copy = self.options.copy
         return value if copy is None else copy(value)
 
     def finish_lean(self, mine: InFlight, value: Any) -> Any:
         """``finish`` without detours, for a ``lean`` store: on the path of every miss."""
         if type(value) not in PLAIN:
             self.refuse(self.name, value)
+        copy = self.copy
+        if copy is not None:
+            value = copy(value)
         now = self.clock.read()
         entry: Any = Entry()
         entry.value = value
@@ -126,7 +132,7 @@ class Loads(Flights):
             if gone and options.on_evict is not None:
                 self.report(gone)  # type: ignore[arg-type]
             raise
-        return value if options.copy is None else options.copy(value)
+        return value if copy is None else copy(value)
 
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
@@ -155,7 +161,7 @@ class Loads(Flights):
 
     def handed(self, value: Any) -> Any:
         """*value* as a caller gets it."""
-        copy = self.options.copy
+        copy = self.copy
         return value if copy is None else copy(value)
 
     def _entry_for(self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
@@ -300,6 +306,7 @@ class Loads(Flights):
 
     def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
         """Store *value*; whether it was, and not rejected."""
+        value = self.handed(value)  # whoever put it cannot alter what is stored
         now = self.clock.read()
         key = self._at_hand(key)
         entry = self._entry_for(key, value, now, tags)
