@@ -25,13 +25,14 @@ import stat
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import time, timedelta, timezone
 from decimal import Decimal
 from itertools import accumulate
 from types import NoneType
 from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
+from memo._real_time import real
 from memo.errors import DumpError
 
 __all__ = (
@@ -115,11 +116,11 @@ def _write_base64(value: bytes | bytearray) -> str:
     return binascii.b2a_base64(value, newline=False).decode("ascii")
 
 
-def _write_date(value: date) -> list[int]:
+def _write_date(value: Any) -> list[int]:
     return [value.year, value.month, value.day]
 
 
-def _write_time(value: time | datetime) -> list[Any]:
+def _write_time(value: Any) -> list[Any]:
     return [value.hour, value.minute, value.second, value.microsecond, value.fold, _write_zone(value.tzinfo)]
 
 
@@ -143,8 +144,8 @@ _WRITERS: dict[type, Callable[[Any], Any]] = {
     complex: lambda value: [encoded(value.real), encoded(value.imag)],
     bytes: _write_base64,
     bytearray: _write_base64,
-    date: _write_date,
-    datetime: lambda value: [*_write_date(value), *_write_time(value)],
+    real.date: _write_date,
+    real.datetime: lambda value: [*_write_date(value), *_write_time(value)],
     time: _write_time,
     timedelta: lambda value: [value.days, value.seconds, value.microseconds],
     timezone: _write_zone,
@@ -228,9 +229,9 @@ def _read_time(content: Any) -> time:
     return time(hour, minute, second, microsecond, _read_zone(zone), fold=fold)
 
 
-def _read_datetime(content: Any) -> datetime:
+def _read_datetime(content: Any) -> Any:
     year, month, day, *rest = _listed(content)
-    return datetime.combine(date(year, month, day), _read_time(rest))
+    return real.datetime.combine(real.date(year, month, day), _read_time(rest))
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -244,7 +245,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "frozenset": lambda content: frozenset(_read_members(content)),
     "bytes": _read_base64,
     "bytearray": lambda content: bytearray(_read_base64(content)),
-    "date": lambda content: date(*_listed(content)),
+    "date": lambda content: real.date(*_listed(content)),
     "datetime": _read_datetime,
     "time": _read_time,
     "timedelta": lambda content: timedelta(*_listed(content)),

@@ -273,7 +273,7 @@ class Janitor:
         registry = self._registry()
         if registry is None:
             return
-        began = real.date(real.wall())
+        began = real.utc(real.wall())
         me = threading.current_thread()
         try:
             report = self._sweep(registry, lambda: not self._wanted or self._thread is not me)

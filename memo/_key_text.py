@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import WrapperDescriptorType
 from typing import Any, TypeAlias
 
-from memo._short_text import LONGEST, cut, method_of, qualified_name, said, short_text
+from memo._short_text import LONGEST, class_name, cut, method_of, qualified_name, said, short_text
 
 __all__ = ("BIG", "ITEMS", "LONGEST", "Failure", "KeyText", "failure_text", "label", "short_text", "stored_key")
 
@@ -92,14 +92,11 @@ def _message(error: BaseException, depth: int) -> str:
         if method is not _PLAIN and method is not _KEY_ERROR and _may_be_asked(method, args):
             return cut(str(error))
     except Exception:  # whatever a stranger's __str__ does, recording goes on: the call has its own failure already
-        return cut(f"<unprintable {kind.__name__}>")
-    if not args:
-        return ""
-    if len(args) > 1:
-        return short_text(args)
-    if issubclass(type(args[0]), BaseException) and depth > 0:
-        return _message(args[0], depth - 1)
-    return said(args[0])
+        return cut(f"<unprintable {class_name(kind)}>")
+    if len(args) != 1:
+        return short_text(args) if args else ""
+    (only,) = args
+    return _message(only, depth - 1) if issubclass(type(only), BaseException) and depth > 0 else said(only)
 
 
 def label(key: object) -> str:

@@ -17,11 +17,12 @@ no reference is safe.  Timers of an event loop follow the loop's own time.  What
 reads ``time.perf_counter`` as everybody does.
 """
 
+import datetime as dt
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.machinery import BuiltinImporter
 from types import BuiltinFunctionType, ModuleType
+from typing import Any
 
 __all__ = ("ReadClock", "real")
 
@@ -65,16 +66,24 @@ def _taken(name: str) -> ReadClock:
     return getattr(_pristine(), name) if _is_frozen(present) else present
 
 
+def _library_s(kind: Any) -> Any:
+    """A class of the module ``datetime``, of which freezegun's derive."""
+    return next((base for base in kind.__mro__ if base.__module__ == "datetime"), kind)
+
+
 class real:  # noqa: N801  # a drawer for functions, read as a module is
     """Where the time is read."""
 
-    monotonic: ReadClock = _taken("monotonic")
+    monotonic = staticmethod(_taken("monotonic"))
     """Seconds that never go back, from an arbitrary start: ``time.monotonic``."""
 
-    wall: ReadClock = _taken("time")
+    wall = staticmethod(_taken("time"))
     """Seconds since the epoch: ``time.time``."""
 
-    @staticmethod
-    def date(epoch_s: float, _make: Callable[..., datetime] = datetime.fromtimestamp) -> datetime:
-        """The aware datetime, in UTC, of so many seconds since the epoch."""
-        return _make(epoch_s, UTC)
+    date: type[dt.date] = _library_s(dt.date)
+    datetime: type[dt.datetime] = _library_s(dt.datetime)
+
+    @classmethod
+    def utc(cls, epoch_s: float) -> dt.datetime:
+        """The aware date of so many seconds since the epoch."""
+        return cls.datetime.fromtimestamp(epoch_s, dt.UTC)

@@ -164,7 +164,7 @@ class Recorder(Intake):
             raise ValueError(f"window: buckets={buckets!r} divides nothing; give 1 or more.")
         begin, part_s, anchor, counts = self._parts(buckets)
         return [
-            Bucket(real.date(anchor + begin + i * part_s), part_s, count, errors, seconds / count if count else None)
+            Bucket(real.utc(anchor + begin + i * part_s), part_s, count, errors, seconds / count if count else None)
             for i, (count, errors, seconds) in enumerate(counts)
         ]
 
@@ -295,7 +295,7 @@ class Recorder(Intake):
 
 def _event(anchor: float, raw: Raw) -> Event:
     ended, duration, detail, key = raw
-    at = real.date(anchor + ended - duration)
+    at = real.utc(anchor + ended - duration)
     if isinstance(detail, tuple):
         return Event(at, duration, "error", label(key), detail[0], detail[1])
     return Event(at, duration, "ok" if detail == "ok" else "cancelled", label(key), None, None)

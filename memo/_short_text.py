@@ -21,7 +21,7 @@ import enum
 import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import time, timedelta, timezone
 from itertools import islice
 from types import (
     BuiltinFunctionType,
@@ -34,7 +34,9 @@ from types import (
 )
 from typing import Any
 
-__all__ = ("LONGEST", "cut", "method_of", "qualified_name", "said", "short_text")
+from memo._real_time import real
+
+__all__ = ("LONGEST", "class_name", "cut", "method_of", "qualified_name", "said", "short_text")
 
 LONGEST = 200  # longest text, in characters
 _ITEMS = 8  # elements shown of a container
@@ -55,7 +57,7 @@ _LIBRARY = {
 _NUMPY_NUMBERS = ("bool", "bool_", "number")
 
 # What type itself knows of a class, past whatever its metaclass makes of these names.
-_name: Callable[[type], str] = type.__dict__["__name__"].__get__
+class_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
@@ -129,7 +131,7 @@ def _text(value: Any, depth: int) -> str:
                 return cut(repr(value))
     except Exception:  # a container that another thread changes meanwhile, a class that is not what it says
         pass
-    return cut(f"<{_name(kind)}>")
+    return cut(f"<{class_name(kind)}>")
 
 
 # -- scalars
@@ -154,8 +156,8 @@ def _int_text(value: int, depth: int) -> str:
 
 def _enum_text(value: Any, depth: int) -> str:
     names = _instance_names(value)
-    member = cut(f"{_name(type(value))}.{cut(names['_name_'])}" if type(names["_name_"]) is str else _name(type(value)))
-    return f"<{member}: {_text(names['_value_'], depth - 1)}>"
+    name = f".{cut(names['_name_'])}" if type(names["_name_"]) is str else ""  # a flag without a name has None
+    return f"<{class_name(type(value))}{name}: {_text(names['_value_'], depth - 1)}>"
 
 
 def _is_date(kind: type) -> bool:
@@ -172,7 +174,7 @@ def _zone_is_known(value: Any) -> bool:
 
 
 def _date_text(value: Any, depth: int) -> str:
-    return cut(repr(value)) if _zone_is_known(value) else cut(f"<{_name(type(value))}>")
+    return cut(repr(value)) if _zone_is_known(value) else cut(f"<{class_name(type(value))}>")
 
 
 def _as_repr(value: Any, depth: int) -> str:
@@ -180,7 +182,7 @@ def _as_repr(value: Any, depth: int) -> str:
 
 
 def _is_of_library(kind: type, value: object) -> bool:
-    module, name = _module(kind), _name(kind)
+    module, name = _module(kind), class_name(kind)
     if type(module) is not str or name not in _LIBRARY.get(module, ()):
         return False
     return vars(sys.modules[module]).get(name) is kind and sys.getsizeof(value) < _BYTES
@@ -215,7 +217,7 @@ def _elements(elements: Iterable[object], total: int, depth: int) -> str:
 
 def _named(value: object, plain: type, body: str) -> str:
     kind = type(value)
-    return cut(body if kind is plain else f"{_name(kind)}({body})")
+    return cut(body if kind is plain else f"{class_name(kind)}({body})")
 
 
 def _list_text(value: list[object], depth: int) -> str:
@@ -235,7 +237,7 @@ def _set_text(value: set[object] | frozenset[object], depth: int) -> str:
     plain = set if issubclass(type(value), set) else frozenset
     total = plain.__len__(value)  # type: ignore[arg-type]
     if not total:
-        return cut(f"{_name(type(value))}()")
+        return cut(f"{class_name(type(value))}()")
     body = "..." if depth <= 0 else f"{{{_elements(plain.__iter__(value), total, depth)}}}"  # type: ignore[arg-type]
     return _named(value, set, body)
 
@@ -253,14 +255,14 @@ def _dict_text(value: dict[object, object], depth: int) -> str:
 
 def _defaultdict_text(value: Any, depth: int) -> str:
     factory = _default_factory(value)
-    return cut(f"{_name(type(value))}({_text(factory, depth - 1)}, {_dict_body(value, depth)})")
+    return cut(f"{class_name(type(value))}({_text(factory, depth - 1)}, {_dict_body(value, depth)})")
 
 
 def _deque_text(value: Any, depth: int) -> str:
     plain = collections.deque
     body = "..." if depth <= 0 else f"[{_elements(plain.__iter__(value), plain.__len__(value), depth)}]"
     most = _maxlen(value)
-    return cut(f"{_name(type(value))}({body}{'' if most is None else f', maxlen={most}'})")
+    return cut(f"{class_name(type(value))}({body}{'' if most is None else f', maxlen={most}'})")
 
 
 def _range_text(value: range, depth: int) -> str:
@@ -292,7 +294,7 @@ def _fields(kind: type, method: FunctionType) -> list[str] | None:
 
 def _fields_text(value: Any, kind: type, fields: list[str], depth: int) -> str:
     if depth <= 0:
-        return f"<{_name(kind)}>"
+        return f"<{class_name(kind)}>"
     if issubclass(kind, tuple):
         found: Iterable[object] = tuple.__iter__(value)
         parts = (f"{name}={_text(item, depth - 1)}" for name, item in zip(fields, found, strict=False))
@@ -324,12 +326,12 @@ def _class_text(value: type, depth: int) -> str:
 
 
 def _enum_class_text(value: type, depth: int) -> str:
-    return cut(f"<{'flag' if any(base is enum.Flag for base in _mro(value)) else 'enum'} '{_name(value)}'>")
+    return cut(f"<{'flag' if any(base is enum.Flag for base in _mro(value)) else 'enum'} '{class_name(value)}'>")
 
 
 def _method_text(value: MethodType, depth: int) -> str:
     function = value.__func__
-    name = function.__qualname__ if type(function) is FunctionType else _name(type(function))
+    name = function.__qualname__ if type(function) is FunctionType else class_name(type(function))
     return cut(f"<bound method {name}>")
 
 
@@ -340,15 +342,15 @@ def _module_text(value: ModuleType, depth: int) -> str:
 
 def _exception_text(value: BaseException, depth: int) -> str:
     args = _args(value)
-    return "..." if depth <= 0 else cut(f"{_name(type(value))}({_elements(args, len(args), depth)})")
+    return "..." if depth <= 0 else cut(f"{class_name(type(value))}({_elements(args, len(args), depth)})")
 
 
 _DATACLASS_REPR = (dataclasses.__file__, reprlib.__file__)  # where it is written; since 3.13 in the latter
 
 # Within others, since freezegun exchanges what a module holds by name.
-_DATES = (date, datetime, time, timedelta, timezone)
+_DATES = (real.date, real.datetime, time, timedelta, timezone)
 _ZONES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (datetime, datetime.__dict__["tzinfo"].__get__),
+    (real.datetime, real.datetime.__dict__["tzinfo"].__get__),
     (time, time.__dict__["tzinfo"].__get__),
 )
 

@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "_flight_tasks": {"_callers", "_clock", "_flight_table", "_oneshot", "_stored_keys"},
     "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
     "_inflight_handle": {"_flights", "_instances", "_stats", "_wrappers"},
-    "_dump": {"errors"},
+    "_dump": {"_real_time", "errors"},
     "_persist": {"_dump", "_key_text", "_pace", "_real_time", "_stored_keys", "errors"},
     "_tags": set(),
     "_slips": set(),
@@ -77,7 +77,7 @@ ALLOWED: dict[str, set[str]] = {
     "_cache": {
         "_freshness", "_inflight_handle", "_pace", "_persist", "_stats", "_stores", "_units", "_within", "_wrappers",
     },
-    "_short_text": set(),
+    "_short_text": {"_real_time"},
     "_key_text": {"_short_text"},
     "_events": {"_key_text"},
     "_totals": {"_events"},

@@ -260,11 +260,17 @@ def test_imported_within(tool: str) -> None:
             def load(x): return x
             load(1)
             inside = load.cache.entry(1).age, load.window.count()
+            import memo._dump
         load(2)
         assert [key for key, _ in load.cache.items()] == [1, 2]
         assert 0 <= inside[0] < 60 and inside[1] == 1
         assert 0 <= load.cache.entry(1).age < 60 and load.window.count() == 2
         assert 3540 < load.cache.entry(1).expires_in <= 3600
+        import datetime
+        from memo._short_text import short_text
+        assert type(load.window.events()[0].at) is datetime.datetime
+        assert short_text(datetime.datetime(2024, 1, 1)) == "datetime.datetime(2024, 1, 1, 0, 0)"
+        assert memo._dump.decoded(memo._dump.encoded(datetime.datetime(2024, 1, 1))) == datetime.datetime(2024, 1, 1)
         from memo._real_time import real
         assert begun <= real.monotonic() <= time.monotonic()
     """

@@ -614,9 +614,10 @@ def test_a_run_is_not_kept_alive(own: Registry) -> None:
 # -- notebooks
 
 
-def test_cells_of_a_notebook(own: Registry) -> None:
+def test_cells_of_a_notebook(own: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """In IPython a cell that is run again, edited or not, replaces what it defined before."""
     shell_class = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
     shell = shell_class()
     shell.history_manager.enabled = False
 
