@@ -30,6 +30,10 @@ class CacheHandle(Generic[P, R_co]):
     without ``self`` and act on that instance's entries; ``stats()`` and ``resize()`` are always the
     whole function's.  Every method may be called from any thread; none waits for a load but
     ``refresh()``.  A handle is always true.
+
+    ``len()`` is what ``stats().size`` and ``cache_info().currsize`` say: all that is in the store and counts against
+    ``max``, with remembered failures and with what is past its life and not removed yet.  ``items()``, iteration,
+    ``entry()`` and ``in`` show live values alone.
     """
 
     __slots__ = ("_fence_others", "_generated", "_loads", "_name", "_prefix")

@@ -85,7 +85,7 @@ class Names:
         return len(self._records)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._records.values()))
+        return iter([record for name, record in list(self._records.items()) if record.name == name])
 
     def get(self, name: str) -> Any:
         """The record of that name; None if there is none."""
@@ -128,8 +128,9 @@ class Names:
 
     def _replace(self, holder: Named, record: Named, name: str) -> None:
         """Give *record* what *holder* is called, which gets another number of *name*."""
-        self._put(record, holder.name, holder.number)
-        self._put_beside(holder, name)
+        given_up, number = holder.name, holder.number
+        self._put_beside(holder, name)  # first: if it comes to no more than this, nobody is lost
+        self._put(record, given_up, number)
 
     def _outdated_twin(self, record: Named, name: str, explicit: bool) -> Any:
         """The first twin that *record* replaces, if any.

@@ -15,11 +15,11 @@ it.  The newcomer and the holder have the same module and qualified name, and:
   loops is reached again.
 - Of two runs of the same source (a file as a whole, or, where there is no file, equal code at the same place of it):
   the newcomer replaces the holder.
-- Of two runs in one namespace: it replaces the holder if it was defined there by a function's or class's body of its
-  own (no ``<locals>`` and no ``<lambda>``) or bears the same explicit name.  This is the cell that was edited, or
-  another one that defines the function again.
-- Else they are twins: copies that were unpickled, two files that both call themselves ``conftest``, the
-  same function decorated in two cells; and whatever is decorated while no module's code runs, as in a thread.
+- Of two runs in one namespace: it replaces the holder if it was defined anew there under a name of its own (no
+  ``<locals>`` and no ``<lambda>``) or with the same explicit name; of two cells also if both decorate one function.
+  This is the cell that was edited, or another one that does the same again: the name leads to the latest.
+- Else they are twins: copies that were unpickled, two files that both call themselves ``conftest``, one function
+  decorated in two modules; and whatever is decorated while no module's code runs, as in a thread.
 """
 
 import dis
@@ -37,13 +37,14 @@ _LINKS = 100  # of wrappers around wrappers, so that a circle ends
 class _Run:
     """One execution of a module's or cell's code."""
 
-    __slots__ = ("code", "file", "mark")
+    __slots__ = ("code", "file", "mark", "namespace")
 
     def __init__(self, code: types.CodeType, namespace: dict[str, Any]) -> None:
         self.code = weakref.ref(code)  # one object as long as the code lives, and never again: it tells runs apart
         is_file = namespace.get("__file__") == code.co_filename
         self.file = code.co_filename if is_file else None
         self.mark = None if is_file else hash(code)
+        self.namespace = id(namespace)  # not held, so another may come to live there: then a name goes over too early
 
 
 _latest: _Run | None = None
@@ -113,11 +114,12 @@ class Origin:
                 return True
             if mine.mark is not None and mine.mark == theirs.mark and self._at == holder._at:
                 return True
-        if not self._is_defined or ("<" in self._qualname and not explicit):
+        if "<" in self._qualname and not explicit:
             return False
         ours, other = _target(self), _target(holder)
-        return ours is not other and _namespace(ours) is _namespace(other)
-
+        if ours is other:
+            return theirs is not None and mine.file is theirs.file is None and mine.namespace == theirs.namespace
+        return self._is_defined and _namespace(ours) is _namespace(other)
 
     def _is_reached_again(self, earlier: Any) -> bool:
         """Whether the code that defined *earlier* is executed a second time now, instead of going round in a loop."""

@@ -382,20 +382,30 @@ def test_closures_of_a_factory_are_twins(own: Registry, module: Module) -> None:
     assert [own[one].name for one in keep] == [base, f"{base}#2", f"{base}#3"]
 
 
-def test_one_function_decorated_in_two_cells_is_two(own: Registry) -> None:
-    """Two cells that decorate one function do not replace each other; each run of one replaces its earlier run."""
+@pytest.mark.parametrize("function", ["load", "textwrap.dedent", "abs"])
+def test_one_function_that_cells_decorate(own: Registry, function: str) -> None:
+    """Of one function that several cells decorate the latest has the name, edited or not; all that live are listed."""
     namespace: dict[str, Any] = {"__name__": "cell"}
-    exec(HEAD + "def load(x): return x", namespace)
-    exec("a = bounded(max=5)(load)", namespace)
-    exec("b = bounded(max=50)(load)", namespace)
-    first = namespace["a"]
-    assert [own[namespace[one]].name for one in "ab"] == ["cell.load", "cell.load#2"]
-    exec("b = bounded(max=50)(load)", namespace)
-    exec("b = bounded(max=50)(load)", namespace)
-    assert own[namespace["b"]].name == "cell.load#2"
-    exec("a = bounded(max=5)(load)", namespace)
-    assert own[namespace["a"]].name == "cell.load"
-    assert first is not namespace["a"]
+    exec(HEAD + "import textwrap\ndef load(x): return x", namespace)
+    for bound in (5, 5, 50, 500):
+        exec(f"a = bounded(max={bound})({function})", namespace)
+        assert own[namespace["a"]].name.endswith(function.rpartition(".")[2])
+        assert len(names(own)) == 1
+    exec(f"b = bounded(max=7)({function})", namespace)
+    assert {own[namespace[one]].name.partition("#")[2] for one in "ab"} == {"", "2"}
+    exec(f"a, b = bounded(max=1)({function}), bounded(max=2)({function})", namespace)
+    assert [own[namespace[one]].name.partition("#")[2] for one in "ab"] == ["", "2"]
+    assert len(names(own)) == 2
+
+
+def test_one_function_decorated_in_two_modules_is_two(own: Registry, tmp_path: Path) -> None:
+    """Files are run as a whole, so that another one which decorates the same function is no edition of the first."""
+    found = []
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.py"
+        path.write_text(HEAD + "import textwrap\nf = bounded(max=3)(textwrap.dedent)")
+        found.append(runpy.run_path(str(path), run_name="script")["f"])
+    assert [own[one].name for one in found] == ["textwrap.dedent", "textwrap.dedent#2"]
 
 
 def test_two_files_of_one_module_name_are_two(own: Registry, tmp_path: Path) -> None:
