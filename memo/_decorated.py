@@ -17,9 +17,10 @@ import wrapt
 
 from memo._assigned import assign, unassign
 from memo._cache import CacheHandle
+from memo._every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._inflight_handle import InflightHandle
 from memo._keys import Through
-from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, original_of
+from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, layers_of, original_of
 from memo._records import Record
 from memo._stats import CacheInfo
 from memo._window_handle import WindowHandle
@@ -269,6 +270,9 @@ class Decorated(_Transparent[P, R_co]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         become_method(self, owner)
+        if name in ("__class_getitem__", "__init_subclass__"):  # class methods, as the interpreter makes of functions
+            kind: Any = DecoratedClassMethod
+            setattr(owner, name, kind(self))
 
     def __del__(self) -> None:
         # A class is always in a cycle: that of the bound methods must not hold the wrapper, and with it the store,
@@ -279,27 +283,57 @@ class Decorated(_Transparent[P, R_co]):
 
 
 class InnerClassMethod(Decorated[P, R_co]):
-    """A function that ``@classmethod`` is going to wrap, as its place and its ``cls`` tell.
+    """A function that ``@classmethod`` may be going to wrap, as its place and its ``cls`` tell, from Python 3.13 on.
 
-    From Python 3.13 on, ``classmethod`` binds without asking what it wraps, and ``C.load.cache`` arrives
-    here without the class.  Then the handle is that of the class whose body it stands in.  (To have
-    one for each subclass, decorate above ``@classmethod``.)
+    There ``classmethod`` binds without asking what it wraps, and ``C.load.cache`` arrives here without the class.  It
+    is the class in whose body it stands if that has no subclass; else the handle is that of every class.
     """
 
-    __slots__ = ()
+    __slots__ = ("_self_placed",)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._self_placed = True  # it stands in the class body by itself: a method of a metaclass, a __new__
+        super().__set_name__(owner, name)
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
-        owner = _defining_class(self)
-        return self, () if owner is None else (owner,)
+        owner = None if hasattr(self, "_self_placed") else _defining_class(self)
+        return self, () if owner is None or type.__subclasses__(owner) else (owner,)
+
+    @property
+    def cache(self) -> CacheHandle[P, R_co]:
+        function, prefix = self._place()
+        handle = find_handle(function, prefix, "cache")
+        of_one = prefix or hasattr(self, "_self_placed")
+        return handle if of_one else CacheOfEveryClass(handle, functools.partial(self._each, "cache"))
+
+    @property
+    def inflight(self) -> InflightHandle[P, R_co]:
+        function, prefix = self._place()
+        handle = find_handle(function, prefix, "inflight")
+        of_one = prefix or hasattr(self, "_self_placed")
+        return handle if of_one else InflightOfEveryClass(handle, functools.partial(self._each, "inflight"))
+
+    def _each(self, kind: str) -> list[Any]:
+        # without any, it is still to be told that a call does not fit
+        return [find_handle(self, (owner,), kind) for owner in _classes_called(self) or [_NoClass]]
+
+
+class _NoClass:
+    """Stands for a class on which nobody calls anything."""
+
+
+def _classes_called(function: InnerClassMethod[..., Any]) -> list[type]:
+    """The classes on which *function* was called."""
+    called = (ref() for layer in layers_of(function) for ref in list(layer.instances.refs.values()))
+    return list(dict.fromkeys(one for one in called if isinstance(one, type) and one is not _NoClass))
 
 
 def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
     """The class in whose body *function* stands inside a class method; None while it cannot be found."""
-    layer = _layer(function)
-    known = [ref() for ref in list(layer.instances.refs.values())]
-    places = [base for owner in known if isinstance(owner, type) for base in owner.__mro__]
-    found: Any = sys.modules.get(layer.shape.module)
-    for part in layer.shape.qualname.split(".")[:-1]:
+    places = [base for owner in _classes_called(function) for base in owner.__mro__]
+    shape = _layer(function).shape
+    found: Any = sys.modules.get(shape.module)
+    for part in shape.qualname.split(".")[:-1]:
         found = getattr(found, part, None)
     if isinstance(found, type):
         places.append(found)

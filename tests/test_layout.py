@@ -109,8 +109,10 @@ ALLOWED: dict[str, set[str]] = {
         "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags", "_wrappers",
     },
     "_assigned": {"_layer"},
+    "_every_class": {"_cache", "_inflight_handle"},
     "_decorated": {
-        "_assigned", "_cache", "_inflight_handle", "_keys", "_layer", "_records", "_stats", "_window_handle",
+        "_assigned", "_cache", "_every_class", "_inflight_handle", "_keys", "_layer", "_records", "_stats",
+        "_window_handle",
     },
     "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_slips"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
