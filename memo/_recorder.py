@@ -64,6 +64,11 @@ class Recorder(Intake):
             raise ValueError(f"window: last={last!r} is not a positive time; give seconds above 0, or None for all.")
         return min(float(last), self._span_s)
 
+    @property
+    def span_s(self) -> float:
+        """Length of the window in seconds."""
+        return self._span_s
+
     # Totals
 
     def _tally(self, now: float, last_s: float) -> tuple[int, int, int, float]:

@@ -1,11 +1,12 @@
 """The handle ``f.window``: what happened to a decorated function of late."""
 
+import warnings
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 from memo._key_text import KeyText, failure_text, short_text, stored_key
 from memo._recorder import Recorder
-from memo._units import Duration, counted, positive_int, real_number, seconds
+from memo._units import Duration, counted, format_seconds, positive_int, real_number, seconds
 from memo._window_records import Bucket, Event, WindowStats
 
 __all__ = ("WindowHandle",)
@@ -20,8 +21,9 @@ class WindowHandle(Generic[P, R_co]):
     The window is the function's: reached through an instance or a class, too, it tells of the calls
     on all of them, and their keys do not name the instance.
 
-    ``last`` is how far to look back: seconds, a timedelta or text such as "15m"; None, or more than the
-    window, means all of it.  A call counts from its end on, and at exactly that age it is out.
+    ``last`` is how far to look back: seconds, a timedelta or text such as "15m"; None means all of the
+    window.  So does more than the window, with a ``UserWarning``.  A call counts from its end on, and at exactly
+    that age it is out.
     ``count()``, ``rate()``, ``error_ratio()``, ``percentile()``, ``series()``, ``sparkline()`` and
     ``stats()`` tell of every call.  They are exact until more than ``max`` calls fall into the window; from
     then on the trailing edge is exact to 1/120 of the window.  ``len()``, ``events()``, ``errors()`` and
@@ -37,7 +39,20 @@ class WindowHandle(Generic[P, R_co]):
         self._name = name
 
     def _seconds(self, last: Duration | None, method: str) -> float | None:
-        return None if last is None else seconds(last, where=self._where(method), option="last")
+        """How far *method* is to look back, called by it and it by the user."""
+        if last is None:
+            return None
+        last_s, span_s = seconds(last, where=self._where(method), option="last"), self._recorder.span_s
+        if last_s > span_s:
+            # A warning: the answer is right as far as the window knows, and a dashboard that asks for an hour goes on
+            # when somebody makes the window shorter.
+            warnings.warn(
+                f"{self._where(method)}: last={last!r} is longer than the window, which knows the last "
+                f"{format_seconds(span_s)} only; leave last out for all of it, or decorate with a longer window.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return last_s
 
     def _where(self, method: str) -> str:
         return f"{self._name()}.window.{method}"
@@ -69,18 +84,25 @@ class WindowHandle(Generic[P, R_co]):
         """Seconds that *q* percent of the calls did not exceed, to 5 percent; None if there was no call.
 
         Args:
-            q: From 0 (the shortest) to 100 (the longest).
+            q: From 0 (the shortest) to 100 (the longest), in percent: 95, not 0.95.  Between 0 and 1 is an error.
             last: How far to look back.
 
         Raises:
             TypeError: q is no number, or last no duration.
-            ValueError: q is not from 0 to 100, or last not positive, or text that is no duration.
+            ValueError: q is not from 0 to 100, or between 0 and 1, or last not positive, or text that is no duration.
         """
         quantile = real_number(q)
         if quantile is None:
             raise TypeError(f"{self._where('percentile')}: q={q!r} is not a number; give one from 0 to 100.")
         if not 0 <= quantile <= 100:
             raise ValueError(f"{self._where('percentile')}: q={q!r} is out of range; give a number from 0 to 100.")
+        if 0 < quantile < 1:
+            # An error: as percent it asks for what is next to the shortest call, which nobody wants to know, and an
+            # alarm that is set on it never rings.
+            raise ValueError(
+                f"{self._where('percentile')}: q={q!r} is less than one percent, and q is in percent; "
+                f"write {float(quantile) * 100:g} for what that share of the calls did not exceed."
+            )
         return self._recorder.percentile(float(quantile), self._seconds(last, "percentile"))
 
     def events(self, last: Duration | None = None) -> list[Event]:
