@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
 from memo._background import RefreshPool
 from memo._cache import CacheHandle
@@ -102,7 +102,7 @@ class _BoundedLayer(FlightLayer):
     def collected(self, owner: InstanceRef) -> None:
         self.loads.collected(owner)
 
-    def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any]:
+    def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
         return CacheHandle(self.loads, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def drop_tagged(self, tag: str | None) -> int:
@@ -229,6 +229,41 @@ return await $run(<whole key>, <args>, <kwargs>)
 """
 
 
+Policy = Literal["s3fifo", "lru", "lfu", "fifo", "random"]
+
+
+class _Options(TypedDict, total=False):
+    """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
+
+    ttl: Duration | Callable[[Any], Duration | None] | None
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None
+    idle: Duration | None
+    jitter: float
+    policy: Policy | CacheClass
+    key: Callable[..., Hashable] | None
+    ignore: Iterable[str]
+    typed: bool
+    dedupe: bool
+    timeout: Duration | None
+    stale_while_revalidate: Duration | None
+    stale_if_error: Duration | None
+    soft_timeout: Duration | None
+    cache_errors: type[Exception] | Iterable[type[Exception]]
+    error_ttl: Duration | None
+    cache_if: Callable[[Any], object] | None
+    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
+    on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    tags: TagsOption
+    one_shot: OneShot
+    name: str | None
+    registry: Registry | None
+    clock: Callable[[], float] | None
+
+
+@overload
+def bounded(*, max: int, max_bytes: int | str | None = None, **options: Unpack[_Options]) -> Decorator: ...
+@overload
+def bounded(*, max_bytes: int | str, max: int | None = None, **options: Unpack[_Options]) -> Decorator: ...
 @knows_its_options
 def bounded(
     function: Any = None,
@@ -240,7 +275,7 @@ def bounded(
     sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None = None,
     idle: Duration | None = None,
     jitter: float = 0.0,
-    policy: str | CacheClass = "s3fifo",
+    policy: Policy | CacheClass = "s3fifo",
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     typed: bool = False,
@@ -252,7 +287,7 @@ def bounded(
     cache_errors: type[Exception] | Iterable[type[Exception]] = (),
     error_ttl: Duration | None = None,
     cache_if: Callable[[Any], object] | None = None,
-    copy: str | Callable[[Any], Any] | None = None,
+    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",

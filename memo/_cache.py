@@ -1,8 +1,8 @@
 """The handle ``f.cache``: the store of a decorated function."""
 
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from memo._freshness import FreshLoads
 from memo._inflight_handle import FenceOthers, InflightHandle
@@ -21,9 +21,10 @@ __all__ = ("CacheHandle",)
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 V = TypeVar("V")
+"""What is stored: the result, of a coroutine function the awaited one.  Invariant, so that put() refuses others."""
 
 
-class CacheHandle(Generic[P, R_co]):
+class CacheHandle(Generic[P, R_co, V]):
     """The store of a decorated function: ``f.cache``.
 
     Reached through an instance or a class (``obj.fetch.cache``), its methods take the arguments
@@ -130,13 +131,7 @@ class CacheHandle(Generic[P, R_co]):
         with self._fencing(args, kwargs):
             return await self._loads.run(key, (*self._prefix, *args), kwargs, refresh=True)
 
-    @overload
-    def put(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", value: V, /, *args: P.args, **kwargs: P.kwargs
-    ) -> None: ...
-    @overload
-    def put(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> None: ...
-    def put(self, value: Any, /, *args: Any, **kwargs: Any) -> None:
+    def put(self, value: V, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Store *value* as the result of one call; a running load of it will not replace it."""
         self._store(value, args, kwargs)
 
@@ -147,13 +142,7 @@ class CacheHandle(Generic[P, R_co]):
         with self._fencing(args, kwargs):
             return self._loads.put(key, value, tags)
 
-    @overload
-    def put_many(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", results: Mapping[Any, V] | Iterable[tuple[Any, V]], /
-    ) -> int: ...
-    @overload
-    def put_many(self, results: Mapping[Any, Any] | Iterable[tuple[Any, Any]], /) -> int: ...
-    def put_many(self, results: Any, /) -> int:
+    def put_many(self, results: Mapping[Any, V] | Iterable[tuple[Any, V]], /) -> int:
         """Store the results of several calls, each as ``put()`` does.
 
         Each is stored by itself: others may be seen, and evicted to keep the bounds, before the last
@@ -184,13 +173,7 @@ class CacheHandle(Generic[P, R_co]):
             count += self._store(pair[1], args, {})
         return count
 
-    @overload
-    def dump(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: "Path", *, encode: Callable[[V], object] | None = None
-    ) -> int: ...
-    @overload
-    def dump(self, path: "Path", *, encode: Callable[[R_co], object] | None = None) -> int: ...
-    def dump(self, path: "Path", *, encode: Callable[[Any], object] | None = None) -> int:
+    def dump(self, path: "Path", *, encode: Callable[[V], object] | None = None) -> int:
         """Write the live entries to a file, for ``load()`` in another process.
 
         Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered
@@ -220,13 +203,7 @@ class CacheHandle(Generic[P, R_co]):
 
         return save(self._loads, self._generated, self._name(), path, encode)
 
-    @overload
-    def load(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", path: "Path", *, decode: Callable[[Any], V] | None = None
-    ) -> int: ...
-    @overload
-    def load(self, path: "Path", *, decode: Callable[[Any], Any] | None = None) -> int: ...
-    def load(self, path: "Path", *, decode: Callable[[Any], Any] | None = None) -> int:
+    def load(self, path: "Path", *, decode: Callable[[Any], V] | None = None) -> int:
         """Store what ``dump()`` wrote to a file, as far as it is still alive.
 
         The time since the dump, by the wall clock, counts as passed (none, if that clock was put back);
@@ -254,13 +231,7 @@ class CacheHandle(Generic[P, R_co]):
 
         return restore(self._loads, self._generated, self._name(), path, decode)
 
-    @overload
-    def entry(
-        self: "CacheHandle[P, Coroutine[Any, Any, V]]", /, *args: P.args, **kwargs: P.kwargs
-    ) -> EntryInfo[V] | None: ...
-    @overload
-    def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[R_co] | None: ...
-    def entry(self, /, *args: Any, **kwargs: Any) -> EntryInfo[Any] | None:
+    def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[V] | None:
         """The entry of one call, without counting as a hit; None if there is none alive."""
         return self._loads.info(self._key(args, kwargs))
 

@@ -68,7 +68,7 @@ class _Handles(Generic[P, R_co]):
         raise NotImplementedError
 
     @property
-    def cache(self) -> CacheHandle[P, R_co]:
+    def cache(self) -> CacheHandle[P, R_co, Any]:
         """Its store; AttributeError if it is not decorated with ``bounded``."""
         return find_handle(*self._place(), kind="cache")  # type: ignore[no-any-return]
 

@@ -1,20 +1,22 @@
 """``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from memo._callers import who
 from memo._calls import KeyOptions, check_key_options
-from memo._decorated import Decorated
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
 from memo._layer import FlightLayer, Layer
 from memo._oneshot import PLAIN, OneShot, refuser
-from memo._placement import Decorator, P, Placement, R, check_common
+from memo._placement import AnyProperty, Decorator, F, Placement, check_common
 from memo._registry import Registry
 from memo._slips import knows_its_options
 from memo._tags import Tags, TagsOption, check_tags
 from memo._units import Duration, seconds
+
+if TYPE_CHECKING:
+    from memo._typed import Function
 
 __all__ = ("dedupe_inflight",)
 
@@ -143,7 +145,11 @@ return await $run(<whole key>, <args>, <kwargs>)
 
 
 @overload
-def dedupe_inflight(function: Callable[P, R], /) -> Decorated[P, R]: ...
+def dedupe_inflight(function: AnyProperty, /) -> AnyProperty: ...
+@overload
+def dedupe_inflight(function: "Function[F]", /) -> "Function[F]": ...
+@overload
+def dedupe_inflight(function: F, /) -> "Function[F]": ...
 @overload
 def dedupe_inflight(
     *,

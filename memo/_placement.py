@@ -6,11 +6,10 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from memo._calls import ExactSignature, is_coroutine_function, is_exact
 from memo._decorated import (
-    Bound,
     Decorated,
     DecoratedClassMethod,
     DecoratedProperty,
@@ -27,7 +26,12 @@ from memo._slips import refuse_class
 
 __all__ = ("Decorator", "Placement", "check_common")
 
+if TYPE_CHECKING:
+    from memo._typed import Function, Method
+
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+AnyProperty = TypeVar("AnyProperty", bound=property)
 R = TypeVar("R")
 
 
@@ -195,13 +199,19 @@ class Decorator:
         return f"{self._made_by.__name__}({', '.join(told)})"
 
     @overload
-    def __call__(self, function: "staticmethod[P, R]", /) -> Bound[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    def __call__(self, function: "staticmethod[P, R]", /) -> "Method[P, R]": ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
     @overload
-    def __call__(self, function: "classmethod[Any, P, R]", /) -> Bound[P, R]: ...
+    def __call__(self, function: "classmethod[Any, P, R]", /) -> "Method[P, R]": ...
     @overload
-    def __call__(self, function: property, /) -> DecoratedProperty: ...
+    def __call__(self, function: AnyProperty, /) -> AnyProperty: ...
     @overload
-    def __call__(self, function: Callable[P, R], /) -> Decorated[P, R]: ...
+    def __call__(self, function: "functools.partialmethod[R]", /) -> "Method[..., R]": ...
+    @overload
+    def __call__(self, function: "Function[F]", /) -> "Function[F]": ...
+    @overload
+    def __call__(self, function: "Method[P, R]", /) -> "Method[P, R]": ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, function: F, /) -> "Function[F]": ...
     def __call__(self, function: Any, /) -> Any:
         """Decorate *function*."""
         return self._placement(function)

@@ -145,7 +145,7 @@ class Record:
         return None
 
     @property
-    def cache(self) -> CacheHandle[..., Any] | None:
+    def cache(self) -> CacheHandle[..., Any, Any] | None:
         """The handle on its store, or None."""
         return self._handle("cache")  # type: ignore[no-any-return]
 

@@ -233,7 +233,7 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
-registry = Registry()
+registry: Registry = Registry()
 
 
 def _refuse_own(given: Any) -> None:

@@ -236,7 +236,7 @@ def report_on(records: Iterable["Record"]) -> LeakReport:
     return LeakReport(tuple(sorted(found, key=_order)))
 
 
-def _of_bounded(name: str, handle: "CacheHandle[..., Any]") -> StoreReport:
+def _of_bounded(name: str, handle: "CacheHandle[..., Any, Any]") -> StoreReport:
     loads, shape = handle._loads, handle._generated.shape
     store = loads.store
     with store.lock:  # two copies of pointers: pairs would take a hundred times as long

@@ -248,7 +248,7 @@ def in_the_registry() -> None:
 
 
 def options() -> None:
-    bounded(max="3")  # type: ignore[arg-type]
-    bounded(max=3, maximum=4)  # type: ignore[call-arg]
+    bounded(max="3")  # type: ignore[call-overload]
+    bounded(max=3, maximum=4)  # type: ignore[call-overload]
     bounded(max=3, on_evict=print)
     bounded(max=3, key=str.lower, ignore=("x",))
