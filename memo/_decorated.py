@@ -300,7 +300,7 @@ class InnerClassMethod(Decorated[P, R_co]):
         return self, () if owner is None or type.__subclasses__(owner) else (owner,)
 
     @property
-    def cache(self) -> CacheHandle[P, R_co]:
+    def cache(self) -> CacheHandle[P, R_co, Any]:
         function, prefix = self._place()
         handle = find_handle(function, prefix, "cache")
         of_one = prefix or hasattr(self, "_self_placed")

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class CacheOfEveryClass(CacheHandle[P, R_co]):
+class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
     """The store of a class method, reached through any class.
 
     Args:
@@ -27,7 +27,7 @@ class CacheOfEveryClass(CacheHandle[P, R_co]):
 
     __slots__ = ("_each", "_whole")
 
-    def __init__(self, handle: CacheHandle[P, R_co], each: Callable[[], list[CacheHandle[P, R_co]]]) -> None:
+    def __init__(self, handle: CacheHandle[P, R_co, Any], each: Callable[[], list[CacheHandle[P, R_co, Any]]]) -> None:
         super().__init__(handle._loads, handle._generated, handle._name, handle._fence_others)
         self._whole = handle
         self._each = each
