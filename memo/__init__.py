@@ -15,7 +15,7 @@ from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra
 if TYPE_CHECKING:
     from memo._adopted import AdoptedStats
     from memo._bounded import bounded
-    from memo._freeze import freeze
+    from memo._freeze import freeze, freeze_typed
     from memo._inflight import dedupe_inflight
     from memo._janitor import Janitor
     from memo._records import FunctionStats, Record
@@ -52,6 +52,7 @@ __all__ = (
     "bounded",
     "dedupe_inflight",
     "freeze",
+    "freeze_typed",
     "registry",
     "sizeof",
     "sliding_window",
@@ -60,7 +61,7 @@ __all__ = (
 _HOMES = {
     "_adopted": ("AdoptedStats",),
     "_bounded": ("bounded",),
-    "_freeze": ("freeze",),
+    "_freeze": ("freeze", "freeze_typed"),
     "_inflight": ("dedupe_inflight",),
     "_janitor": ("Janitor",),
     "_records": ("FunctionStats", "Record"),

@@ -4,14 +4,15 @@ Containers become tuples that begin with a private mark, so that no value a call
 chance, and so that hashing and comparing them stays the interpreter's work.
 """
 
-import dataclasses
 import operator
 import reprlib
 from collections import deque
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import Any, cast
 
-__all__ = ("freeze",)
+from memo._fields import parts_of
+
+__all__ = ("freeze", "freeze_typed")
 
 
 class _Mark:
@@ -35,24 +36,29 @@ _DEQUE = _Mark("_DEQUE", "deque")
 _DICT = _Mark("_DICT", "dict")
 _INSTANCE = _Mark("_INSTANCE", "instance")
 _LIST = _Mark("_LIST", "list")
+_TYPED = _Mark("_TYPED", "typed")
 
 # By id: the hash of a class may be its metaclass's own.
 _ATOMS = frozenset(map(id, (str, int, float, bool, type(None), bytes, complex, frozenset, range, type(...))))
+# Of these types nothing is equal to anything of another type that is not told from it by a mark.
+_PLAIN = frozenset(map(id, (str, int, type(None), bytes, range, type(...), list, tuple, dict, set, deque)))
 _BUILTINS = frozenset(map(id, (list, tuple, dict, set, deque, bytearray)))
 
 
 def freeze(*values: Any, **named: Any) -> Hashable:
-    """A hashable key of values that may hold lists, dicts, sets and dataclass instances.
+    """A hashable key of values that may hold lists, dicts, sets, arrays and instances with fields.
 
     As ``key=memo.freeze`` it makes keys of calls with such arguments.  The keys of two values are
     equal if the values are: of the same kind with equal content, whatever the order in which dicts
-    were filled.  As everywhere in Python 1, 1.0 and True are equal, so are a set and a frozenset,
-    a bytearray and bytes, and a container and one of a subclass of its type; a list equals neither
-    a tuple nor a deque.  Instances of dataclasses that cannot be hashed are equal if their types are
-    the same and the fields that the dataclass compares are equal.
+    were filled.  As everywhere in Python 1, 1.0 and True are equal (``freeze_typed`` tells them apart), so are a
+    set and a frozenset, a bytearray and bytes, and a container and one of a subclass of its type; a list equals
+    neither a tuple nor a deque.  Instances of dataclasses, attrs classes, pydantic models and msgspec structs that
+    cannot be hashed are equal if their types are the same and the fields that these compare are equal; numpy arrays
+    if their types, dtypes, shapes and content are.
 
     What is hashable is part of the key as it is: ``freeze("a") == "a"``.  The key of a container is
-    a copy, so that later changes do not reach it; the container must not be changed meanwhile.
+    a copy, so that later changes do not reach it, and that of an array of 1 kB or more a digest; neither must be
+    changed meanwhile.
 
     Args:
         *values: One value, whose key is returned; or several, which form one key.
@@ -65,10 +71,34 @@ def freeze(*values: Any, **named: Any) -> Hashable:
         TypeError: A value can neither be hashed nor be taken apart.
         ValueError: A value contains itself, or is nested beyond the interpreter's recursion limit.
     """
+    return _key(values, named, typed=False)
+
+
+def freeze_typed(*values: Any, **named: Any) -> Hashable:
+    """The key that ``freeze`` makes, but with the types of all that it holds: 1, 1.0 and True have different keys.
+
+    As ``key=memo.freeze_typed`` it is to ``key=memo.freeze`` what ``typed=True`` is to the keys that ``bounded`` makes
+    itself, and goes on within: so do ``[1]`` and ``[1.0]``, a set and a frozenset, a dict and an ``OrderedDict``.
+
+    Args:
+        *values: As for ``freeze``.
+        **named: As for ``freeze``.
+
+    Returns:
+        The key; it can be pickled if what it holds can.
+
+    Raises:
+        TypeError: A value can neither be hashed nor be taken apart.
+        ValueError: A value contains itself, or is nested beyond the interpreter's recursion limit.
+    """
+    return _key(values, named, typed=True)
+
+
+def _key(values: tuple[Any, ...], named: dict[str, Any], typed: bool) -> Hashable:
     try:
         if len(values) == 1 and not named:
-            return _frozen(values[0], set())
-        return (_CALL, _frozen(values, set()), _frozen(named, set()))
+            return _frozen(values[0], set(), typed)
+        return (_CALL, _frozen(values, set(), typed), _frozen(named, set(), typed))
     except RecursionError:
         # Not chained: its traceback has a thousand lines.
         raise ValueError(
@@ -77,11 +107,15 @@ def freeze(*values: Any, **named: Any) -> Hashable:
         ) from None
 
 
-def _frozen(value: Any, path: set[int]) -> Hashable:
+def _frozen(value: Any, path: set[int], typed: bool) -> Hashable:
     kind = type(value)
-    if id(kind) in _ATOMS:
+    if typed:
+        if id(kind) in _PLAIN and id(kind) not in _BUILTINS:
+            return value  # type: ignore[no-any-return]
+    elif id(kind) in _ATOMS:
         return value  # type: ignore[no-any-return]
     failure: Exception | None = None
+    hashed: tuple[Hashable, ...] = ()
     if id(kind) not in _BUILTINS:
         try:
             hash(value)
@@ -90,7 +124,9 @@ def _frozen(value: Any, path: set[int]) -> Hashable:
         except Exception as error:  # a writable memoryview raises ValueError
             failure = error
         else:
-            return value  # type: ignore[no-any-return]
+            if not typed:
+                return value  # type: ignore[no-any-return]
+            hashed = (value,)
     # The ids of the containers that this one is in: all of them are held by the caller's value.
     if id(value) in path:
         raise ValueError(
@@ -99,42 +135,59 @@ def _frozen(value: Any, path: set[int]) -> Hashable:
         )
     path.add(id(value))
     try:
-        return _taken_apart(value, kind, path)
+        made = _taken_apart(value, kind, path, typed)
     except _NoContainer:
-        raise TypeError(
-            f"freeze: {reprlib.repr(value)} of type {kind.__qualname__!r} can neither be hashed nor be taken apart; "
-            f"give a key= that makes a hashable of it, or leave its parameter out of the key with ignore=."
-        ) from failure
+        if not hashed:
+            raise TypeError(
+                f"freeze: {reprlib.repr(value)} of type {kind.__qualname__!r} can neither be hashed nor be taken "
+                f"apart; give a key= that makes a hashable of it, or leave its parameter out of the key with ignore=."
+            ) from failure
+        return (_TYPED, *hashed, kind)
+    except TypeError:
+        if not hashed:
+            raise
+        return (_TYPED, *hashed, kind)  # it compares by something else than the part that cannot be hashed
     finally:
         path.discard(id(value))
+    if not typed or id(kind) in _PLAIN:
+        return made
+    # What is hashable stays in the key: its own equality may look at more than its parts.
+    return _TYPED, *hashed, cast(Hashable, kind), made
 
 
 class _NoContainer(Exception):
     """The value is of no kind that can be taken apart."""
 
 
-def _taken_apart(value: Any, kind: type, path: set[int]) -> Hashable:
-    # Dataclasses first: one that derives from a container is compared by its fields all the same.
-    if dataclasses.is_dataclass(kind):
-        compared = [getattr(value, field.name) for field in dataclasses.fields(kind) if field.compare]
-        return (_INSTANCE, kind, *_each(compared, path))
+def _taken_apart(value: Any, kind: type, path: set[int], typed: bool) -> Hashable:
+    # Those with fields first: one that derives from a container is compared by its fields all the same.
+    parts = None if id(kind) in _BUILTINS else parts_of(value, kind)
+    if parts is not None:
+        return (_INSTANCE, parts.kind, *_each(parts.values, path, typed))
     # Their own iterators: a subclass may show something else than it holds, and equality ignores that.
     if issubclass(kind, list):
-        return (_LIST, *_each(list.__iter__(value), path))
+        return (_LIST, *_each(list.__iter__(value), path, typed))
     if issubclass(kind, dict):
-        return (_DICT, frozenset([(key, _frozen(content, path)) for key, content in dict.items(value)]))
+        return (
+            _DICT,
+            frozenset([
+                (_frozen(key, path, True) if typed else key, _frozen(content, path, typed))
+                for key, content in dict.items(value)
+            ]),
+        )  # fmt: skip
     if issubclass(kind, tuple):
-        items = tuple(_each(tuple.__iter__(value), path))
+        items = tuple(_each(tuple.__iter__(value), path, typed))
         # The tuple itself where nothing in it had to be replaced.
         return value if all(map(operator.is_, items, tuple.__iter__(value))) else items
-    if issubclass(kind, set):
-        return frozenset(set.__iter__(value))
+    if issubclass(kind, set | frozenset):
+        members = set.__iter__(value) if issubclass(kind, set) else frozenset.__iter__(value)
+        return frozenset(_each(members, path, typed) if typed else members)
     if issubclass(kind, deque):
-        return (_DEQUE, *_each(deque.__iter__(value), path))
+        return (_DEQUE, *_each(deque.__iter__(value), path, typed))
     if issubclass(kind, bytearray):
         return bytes(memoryview(value))
     raise _NoContainer
 
 
-def _each(values: Iterable[Any], path: set[int]) -> list[Hashable]:
-    return [_frozen(item, path) for item in values]
+def _each(values: Iterable[Any], path: set[int], typed: bool) -> list[Hashable]:
+    return [_frozen(item, path, typed) for item in values]
