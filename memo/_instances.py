@@ -73,7 +73,7 @@ class Instances:
             kind = type(instance).__qualname__
             raise TypeError(
                 f"{self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, so it "
-                f"cannot be part of a key; add '__weakref__' to {kind}.__slots__, or give key=."
+                f"cannot be part of a key; {_way_to_weak_references(type(instance))}, or give key=."
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
@@ -83,6 +83,18 @@ class Instances:
             del self.refs[ref.address]
         if self._died is not None:
             self._died(ref)
+
+
+def _way_to_weak_references(kind: type) -> str:
+    """What to write so that instances of *kind* can be weakly referenced."""
+    own = vars(kind)
+    if "__dataclass_fields__" in own:
+        return f"write @dataclass(slots=True, weakref_slot=True) for {kind.__qualname__}"
+    if hasattr(kind, "__struct_fields__"):  # of msgspec
+        return f"write class {kind.__name__}(Struct, weakref=True)"
+    if "__attrs_attrs__" in own:
+        return f"write @define(weakref_slot=True) for {kind.__qualname__}"
+    return f"add '__weakref__' to {kind.__qualname__}.__slots__"
 
 
 def owner_of(key: Hashable) -> InstanceRef | None:
