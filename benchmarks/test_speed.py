@@ -1,6 +1,6 @@
 """The main cases of `speed.py` under pytest-benchmark, baseline and candidate side by side.
 
-    python -m pytest benchmarks --benchmark-group-by=group
+    pip install ".[bench]" && python -m pytest benchmarks
 
 Nothing here asserts a time, and the ordinary test command does not collect it. The runs of one group follow one
 another, so that on a busy machine `speed.py`, which alternates them, is the one to believe.
@@ -108,14 +108,14 @@ def test_miss_that_evicts(benchmark: Benchmark, maker: str) -> None:
 
 @pytest.mark.benchmark(group="single flight, uncontended")
 @pytest.mark.parametrize("decorated", [False, True], ids=["bare", "dedupe_inflight"])
-def test_uncontended_flight(benchmark: Benchmark, decorated: bool) -> None:
+def test_flight(benchmark: Benchmark, decorated: bool) -> None:
     function = dedupe_inflight(same) if decorated else same
     assert benchmark(function, KEY) == KEY
 
 
 @pytest.mark.benchmark(group=f"{CALLS} single flights of coroutines, uncontended")
 @pytest.mark.parametrize("decorated", [False, True], ids=["create_task", "dedupe_inflight"])
-def test_uncontended_flight_of_coroutines(
+def test_flight_of_coroutines(
     benchmark: Benchmark, loop: asyncio.AbstractEventLoop, decorated: bool
 ) -> None:
     deduped = dedupe_inflight(same_later)

@@ -1,0 +1,21 @@
+"""The benchmarks run where what they need is installed, and their figures can be read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_they_run_and_fit_100_columns() -> None:
+    """``pytest benchmarks`` passes, and no line of what it prints is longer than 100 characters."""
+    pytest.importorskip("pytest_benchmark")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", "--benchmark-max-time=0.001"],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "hit[bounded]" in ran.stdout
+    assert [line for line in ran.stdout.splitlines() if len(line) > 100] == []
