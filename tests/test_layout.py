@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "_snapshots": {"_key_text", "_units"},
     "_stats": {"_snapshots"},
     "_clock": {"_real_time"},
+    "_loop_time": {"_real_time"},
     "_callers": set(),
     "_real_time": set(),
     "_instances": set(),
