@@ -58,7 +58,7 @@ def _of_model(value: Any, kind: Any) -> Parts:
     held = vars(value)
     fields = {name: held[name] for name in kind.model_fields if name in held}  # no cached properties
     generic = kind.__pydantic_generic_metadata__["origin"]
-    return Parts(generic or kind, [fields, value.__pydantic_extra__, value.__pydantic_private__])
+    return Parts(kind if generic is None else generic, [fields, value.__pydantic_extra__, value.__pydantic_private__])
 
 
 def _of_array(value: Any, kind: type) -> Parts:

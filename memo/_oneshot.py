@@ -2,7 +2,8 @@
 
 Known are: coroutine and generator objects; iterators; context managers of ``@contextmanager`` and of
 ``@asynccontextmanager``; what stands for a coroutine object as the requests of HTTP clients do, and an awaitable that
-holds one.  Files may pass, since they can be rewound; tasks and futures, which can be awaited again; mocks, which are
+holds one; streams that can only be read, once, as responses of HTTP and pipes are.  Other files may pass, since they
+can be rewound or are written to; tasks and futures, which can be awaited again; mocks, which are
 whatever they are asked for.
 """
 
@@ -77,7 +78,15 @@ def refuse_one_shot(name: str, value: Any) -> None:
             kind = value.__class__  # that of what it stands for
         except ReferenceError:
             return
-    if issubclass(kind, _FILES) or _is_mock(kind):
+    if _is_mock(kind):
+        return
+    shown = _qualname_of(kind)
+    if issubclass(kind, _FILES):
+        if _is_read_once(value):
+            raise TypeError(
+                f"{name}() returned a stream of type {shown!r}, which can be read only once; return what is read from "
+                f"it, {_SHARE}."
+            )
         return
     if inspect.iscoroutine(value):
         value.close()  # or it would warn that it was never awaited
@@ -85,7 +94,6 @@ def refuse_one_shot(name: str, value: Any) -> None:
             f"{name}() returned a coroutine object, which can be awaited only once; "
             f"make it a coroutine function (async def), so that its result is remembered or shared."
         )
-    shown = _qualname_of(kind)
     if issubclass(kind, _MANAGERS):
         raise TypeError(
             f"{name}() returned a context manager of type {shown!r}, made by a generator, which can be entered only "
@@ -123,6 +131,14 @@ def _defines(kind: type, name: str) -> bool:
         if name in names:
             return names[name] is not None
     return False
+
+
+def _is_read_once(stream: Any) -> bool:
+    """Whether what was read from *stream* is gone."""
+    try:
+        return bool(stream.readable() and not stream.seekable() and not stream.writable())
+    except Exception:  # it is closed, or does not tell
+        return False
 
 
 def _is_mock(kind: type) -> bool:

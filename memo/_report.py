@@ -114,6 +114,9 @@ class StoreReport(Frozen):
     """Bytes of the arguments that its keys keep alive, by parameter, the most first: estimated from at most 1,000 keys.
     What ``key=`` returned goes by that name.  Empty for an adopted cache, whose keys do not name them."""
 
+    max_bytes: int | None = None
+    """Most bytes; None if there is no such bound."""
+
     def __post_init__(self) -> None:
         freeze_fields(self, "instances", "key_instances", "value_instances", "arguments")
 
@@ -156,8 +159,10 @@ class LeakReport(Frozen):
 
     def _title(self) -> str:
         stores, findings = len(self.stores), len(self.findings)
+        weighed = any(store.max_bytes is not None for store in self.stores)
         return (
-            f"{counted(stores, 'store')}, {format_bytes(self.bytes)} in values, "
+            f"{counted(stores, 'store')}, {format_bytes(self.bytes)} in values"
+            f"{' (with max_bytes=: in keys and entries, too)' if weighed else ''}, "
             f"{counted(findings, 'finding') if findings else 'no findings'}"
         )
 
@@ -269,6 +274,7 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any, Any]") -> StoreReport:
         never_hit=never_hit,
         expired=expired,
         arguments=arguments.bytes,
+        max_bytes=store.max_bytes,
         **look.instances(),
     )
     return replace(report, findings=(*_findings_of_bounded(report), *_findings_of_arguments(report, arguments)))

@@ -4,8 +4,12 @@ import asyncio
 import codecs
 import contextlib
 import csv
+import http.client
 import io
 import itertools
+import os
+import socket
+import sys
 import threading
 import types
 import weakref
@@ -162,11 +166,37 @@ def httpx_stream_async() -> Any:
     return httpx.AsyncClient().stream("GET", "http://localhost")
 
 
+def pipe() -> Any:
+    reader, writer = os.pipe()
+    os.close(writer)
+    return PIPES.enter_context(os.fdopen(reader, "rb"))
+
+
+def response() -> Any:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+    with ours:
+        found = PIPES.enter_context(http.client.HTTPResponse(ours))
+        found.begin()
+    return found
+
+
+PIPES = contextlib.ExitStack()
+"""What the tests opened, to be closed at their end."""
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    with PIPES:
+        yield
+
+
 ONE_SHOT: list[Callable[[], Any]] = [
     work, old_work, numbers, awaited_numbers, opened, opened_async, Request, SlottedRequest, OldRequest, Like, Iterates,
     reader, lambda: iter([1]), lambda: map(str, [1]), lambda: filter(None, [1]), lambda: zip([1], [2], strict=True),
     lambda: reversed([1]), lambda: enumerate([1]), lambda: itertools.count(), lambda: itertools.cycle([1]),
-    lambda: Path().iterdir(), aiohttp_request, httpx_stream, httpx_stream_async,
+    lambda: Path().iterdir(), pipe, response, aiohttp_request, httpx_stream, httpx_stream_async,
 ]  # fmt: skip
 
 
@@ -205,6 +235,7 @@ REUSABLE: list[Callable[[], Any]] = [
     lambda: type("OwnMock", (mock.MagicMock,), {})(), lambda: mock.call(1), lambda: mock.sentinel.value,
     Client, Session, NoIterator, Dynamic, lambda: object.__new__(Closed), lambda: weakref.proxy(KEPT), lambda: [1],
     lambda: {}.keys(), lambda: range(3), lambda: memoryview(b"x"), lambda: numbers, lambda: work, lambda: Iterates,
+    lambda: sys.stdout,
     lambda: io.StringIO("text"), lambda: io.BytesIO(b"x"), contextlib.nullcontext, contextlib.ExitStack,
     lambda: contextlib.suppress(ValueError), threading.Lock, lambda: codecs.getreader("utf-8")(io.BytesIO(b"x")),
     future, task, lambda: contextlib.contextmanager(numbers),

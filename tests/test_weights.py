@@ -209,3 +209,14 @@ def test_a_decorated_function_as_value_does_not_count_its_store(own: Registry) -
     outer(inner)
     assert len(outer.cache) == 1
     assert 0 < sizeof(inner) < 5_000
+
+
+def test_the_report_says_what_it_counts(own: Registry) -> None:
+    """Where a store with ``max_bytes=`` is among them, the title says that keys and entries are in the sum."""
+    plain = bounded(max=5, registry=own, name="plain")(lambda x: x)
+    plain(1)
+    assert "in values, " in str(own.report())
+    weighed = bounded(max_bytes="1MB", registry=own, name="weighed")(lambda x: x)
+    weighed(1)
+    assert "in values (with max_bytes=: in keys and entries, too), " in str(own.report())
+    assert {store.name: store.max_bytes for store in own.report().stores} == {"plain": None, "weighed": 1_000_000}
