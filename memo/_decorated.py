@@ -8,6 +8,7 @@ attributes, equality and hash are the original's.
 import copy
 import functools
 import inspect
+import pickle
 import sys
 import types
 from collections.abc import Callable
@@ -42,9 +43,20 @@ __all__ = (
     "DecoratedObject",
     "DecoratedProperty",
     "DecoratedStaticMethod",
+    "Holder",
     "InnerClassMethod",
+    "Recipe",
+    "Transparent",
     "UnplacedFunction",
+    "become",
+    "blank",
+    "by_value",
+    "decorate_blank",
+    "held",
+    "hold",
     "object_class",
+    "remember",
+    "sendable",
 )
 
 P = ParamSpec("P")
@@ -53,6 +65,9 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
+
+Recipe = tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]
+"""How a decorator was made: what was called, and the options that it was given and that are not its defaults."""
 
 _LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
 _SHOWN = (*HANDLES, *_LIKE_LRU_CACHE, "__memo_record__")
@@ -109,10 +124,10 @@ def _layer(function: Any) -> Layer:
     return _layer_in(function)  # type: ignore[no-any-return]
 
 
-class _Transparent(_Handles[P, R_co], _Proxy):
+class Transparent(_Handles[P, R_co], _Proxy):
     """What looks like the original and is called as the generated wrapper."""
 
-    __slots__ = ("_self_bound", "_self_layer")
+    __slots__ = ("_self_bound", "_self_layer", "_self_placed", "_self_recipe")
 
     if not TYPE_CHECKING:
 
@@ -128,17 +143,17 @@ class _Transparent(_Handles[P, R_co], _Proxy):
 
         @property
         def __wrapped__(self):
-            return self._self_layer.shape.function
+            return _layer(self).shape.function
 
         @property
         def __class__(self):
-            kind = self._self_layer.shape.function.__class__
+            kind = _layer(self).shape.function.__class__
             return types.FunctionType if issubclass(kind, type) else kind  # a decorated class is one no longer
 
         def __getattr__(self, name):
             if name in HANDLES:
                 return find_handle(self, (), name)
-            original = self._self_layer.shape.function
+            original = _layer(self).shape.function
             try:
                 return getattr(original, name)
             except AttributeError:
@@ -206,8 +221,8 @@ class _Transparent(_Handles[P, R_co], _Proxy):
         return self
 
 
-_layer_in = _Transparent.__dict__["_self_layer"].__get__
-_bound_in = _Transparent.__dict__["_self_bound"].__get__
+_layer_in = Transparent.__dict__["_self_layer"].__get__
+_bound_in = Transparent.__dict__["_self_bound"].__get__
 
 
 def _special_names(kind: type) -> set[str]:
@@ -218,7 +233,7 @@ def _special_names(kind: type) -> set[str]:
 # whoever asks for them is told so: hasattr() by these names, issubclass() and isinstance() by None in the class.
 _OUR_OWN = frozenset({"__wrapped__", "__memo_record__", "__copy__", "__deepcopy__"})
 _DESCRIBES = frozenset({"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"})
-_OF_PROXIES = _special_names(_Transparent) - _OUR_OWN | {"__set_name__"}
+_OF_PROXIES = _special_names(Transparent) - _OUR_OWN | {"__set_name__"}
 _ASKED_OF_FUNCTIONS = _OF_PROXIES - _special_names(types.FunctionType) | _DESCRIBES
 _LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
 _ASKED_OF_OBJECTS = (_OF_PROXIES | _special_names(types.FunctionType)) - _special_names(object) | _DESCRIBES
@@ -227,10 +242,10 @@ _ABILITIES = _ASKED_OF_FUNCTIONS & _special_names(wrapt.CallableObjectProxy) - _
     "__bool__", "__class_getitem__", "__getattr__",
 }  # fmt: skip
 for _name in _ABILITIES:
-    setattr(_Transparent, _name, None)
+    setattr(Transparent, _name, None)
 
 
-class Decorated(_Transparent[P, R_co]):
+class Decorated(Transparent[P, R_co]):
     """A decorated function, looked at from outside or bound to nothing yet.
 
     Binding knows that the first parameter takes the instance: ``Decorated`` is for what was found
@@ -274,13 +289,6 @@ class Decorated(_Transparent[P, R_co]):
             kind: Any = DecoratedClassMethod
             setattr(owner, name, kind(self))
 
-    def __del__(self) -> None:
-        # A class is always in a cycle: that of the bound methods must not hold the wrapper, and with it the store,
-        # until the collector finds it.
-        bound_class = _bound_in(self)
-        if bound_class is not Bound:
-            del bound_class.__call__
-
 
 class InnerClassMethod(Decorated[P, R_co]):
     """A function that ``@classmethod`` may be going to wrap, as its place and its ``cls`` tell, from Python 3.13 on.
@@ -289,7 +297,7 @@ class InnerClassMethod(Decorated[P, R_co]):
     is the class in whose body it stands if that has no subclass; else the handle is that of every class.
     """
 
-    __slots__ = ("_self_placed",)
+    __slots__ = ()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._self_placed = True  # it stands in the class body by itself: a method of a metaclass, a __new__
@@ -359,7 +367,7 @@ class UnplacedFunction(Decorated[P, R_co]):
             return self if obj is None else _bound(self, obj)
 
 
-class DecoratedObject(_Transparent[P, R_co]):
+class DecoratedObject(Transparent[P, R_co]):
     """What is no function: a partial, an object with a ``__call__``, a builtin, a bound method.
 
     ``object_class()`` gives it the abilities that that has, to be bound among them.
@@ -382,6 +390,13 @@ class DecoratedObject(_Transparent[P, R_co]):
         def __bool__(self):
             return bool(_layer(self).shape.function)
 
+        def __reduce__(self):
+            shape = _layer(self).shape
+            found = sys.modules.get(shape.module)
+            for name in shape.qualname.split("."):
+                found = getattr(found, name, None)
+            return shape.qualname if found is self else by_value(self)
+
 
 class _DecoratedDescriptor(DecoratedObject[P, R_co]):
     """What is no function, but is bound to the instance as if it were one."""
@@ -400,6 +415,61 @@ class _DecoratedDescriptor(DecoratedObject[P, R_co]):
 
 
 _PASSED_ON = _ABILITIES - _special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}
+
+
+def blank() -> Decorated[..., Any]:
+    """A decorated function that ``become()`` is going to make one."""
+    return Decorated.__new__(Decorated)
+
+
+def become(function: Any, made: Any) -> None:
+    """Make *function*, which is blank, what *made* is, for which nobody else has a use."""
+    _set_class(function, type(made))
+    function.__init__(layer_of(made))
+    function._self_recipe = made._self_recipe
+
+
+def remember(placed: Any, recipe: Recipe) -> None:
+    """Note how *placed*, a decorated function or what holds one, was made."""
+    kind: Any = Holder
+    decorated = placed._held() if isinstance(placed, kind) else placed
+    decorated._self_recipe = recipe
+
+
+_OF_THE_PROCESS = ("registry", "clock")
+"""Options of which, if they cannot be sent, the default is right in another process."""
+
+
+def by_value(function: Any) -> tuple[Any, ...]:
+    """How a decorated function is pickled by value: as what it decorates, and the decorator, without what is stored.
+
+    It is made blank first and decorated in the end, so that it may refer to itself.
+    """
+    shape = _layer(function).shape
+    state = (*sendable(function._self_recipe), shape.function, shape.takes_instance)
+    return blank, (), state, None, None, decorate_blank
+
+
+def decorate_blank(function: Any, state: tuple[Any, Any, Any, bool]) -> None:
+    """Make a blank decorated function what *state* says."""
+    made_by, options, original, takes_instance = state
+    become(function, made_by(**options).again(original, takes_instance))
+
+
+def sendable(recipe: Recipe) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The call that makes a decorator as it can be made in another process."""
+    made_by, options = recipe
+    return made_by, {name: value for name, value in options if name not in _OF_THE_PROCESS or _can_be_sent(value)}
+
+
+def _can_be_sent(value: Any) -> bool:
+    if isinstance(value, types.FunctionType):
+        return True
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True
 
 
 def object_class(original: Any) -> type[DecoratedObject[..., Any]]:
@@ -541,6 +611,26 @@ class BoundReference(Bound[P, R_co]):
         return self.__func__, (Through(self.__self__),)
 
 
+def _cut_loose(
+    function: Any, bound_in: Callable[[Any], Any] = _bound_in, bare: Any = Bound
+) -> None:  # which are at hand here also when the interpreter has emptied the module
+    """Let *function* go by reference counts alone.
+
+    A class is always in a cycle: that of the bound methods must not hold the wrapper, and with it the store, until
+    the collector finds it.
+    """
+    try:
+        bound_class = bound_in(function)
+    except AttributeError:  # it is blank
+        return
+    if bound_class is not bare:
+        del bound_class.__call__
+
+
+if not TYPE_CHECKING:
+    Decorated.__del__ = _cut_loose
+
+
 def _bound(function: Any, instance: object) -> Bound[..., Any]:
     """What did not look like a method when it was decorated, bound to *instance*."""
     kind = BoundReference if _layer(function).needs_through else _class_of_bound(function)
@@ -584,7 +674,7 @@ def _refuse(name: str, thing: object) -> None:
     raise AttributeError(f"{type(thing).__name__!r} object has no attribute {name!r}")
 
 
-class _Holder:
+class Holder:
     """What stands in a class body in place of a function, and carries the handles of the decorated one in it."""
 
     if not TYPE_CHECKING:
@@ -598,8 +688,21 @@ class _Holder:
             held = dir(self._held())
             return sorted({*dir(type(self).__mro__[2]), *vars(self), *(name for name in _SHOWN if name in held)})
 
+        def _parts(self):
+            return (self._held(),)
 
-class DecoratedStaticMethod(_Holder, _static_method):
+
+def hold(kind: str, parts: tuple[Any, ...]) -> Any:
+    """What stands in a class body in place of a function, made anew from what is in it."""
+    return _HOLDERS[kind](*parts)
+
+
+def held(holder: Any) -> tuple[Any, ...]:
+    """How that is pickled."""
+    return hold, (type(holder).__name__, holder._parts())
+
+
+class DecoratedStaticMethod(Holder, _static_method):
     """A static method whose function is decorated: ``C.f`` is the decorated function itself."""
 
     if not TYPE_CHECKING:
@@ -608,7 +711,7 @@ class DecoratedStaticMethod(_Holder, _static_method):
             return self.__func__
 
 
-class DecoratedClassMethod(_Holder, _class_method):
+class DecoratedClassMethod(Holder, _class_method):
     """A class method whose function is decorated; ``C.f`` has the handles of the class it is reached through."""
 
     if not TYPE_CHECKING:
@@ -620,7 +723,7 @@ class DecoratedClassMethod(_Holder, _class_method):
             return self.__func__.__get__(type(obj) if owner is None else owner)
 
 
-class DecoratedProperty(_Holder, property):
+class DecoratedProperty(Holder, property):
     """A property whose getter is decorated; through the class it carries the getter's handles."""
 
     if not TYPE_CHECKING:
@@ -638,13 +741,19 @@ class DecoratedProperty(_Holder, property):
         def __deepcopy__(self, memo):
             return self
 
+        def _parts(self):
+            return self.fget, self.fset, self.fdel, self.__doc__
 
+
+_HOLDERS: dict[str, Any] = {
+    "staticmethod": DecoratedStaticMethod,
+    "classmethod": DecoratedClassMethod,
+    "property": DecoratedProperty,
+}
 _KINDS: dict[Any, str] = {
     Bound: "method",
     BoundReference: "method",
-    DecoratedStaticMethod: "staticmethod",
-    DecoratedClassMethod: "classmethod",
-    DecoratedProperty: "property",
+    **{kind: shown for shown, kind in _HOLDERS.items()},
 }
 for _kind, _shown in _KINDS.items():
     _kind.__name__ = _kind.__qualname__ = _shown  # for reprs, messages and help()

@@ -77,10 +77,10 @@ class Instances:
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
-    def _collected(self, ref: weakref.ref[Any]) -> None:
-        assert isinstance(ref, InstanceRef)
-        if self.refs.get(ref.address) is ref:
-            del self.refs[ref.address]
+    def _collected(self, ref: Any) -> None:  # uses no name of the module, which may be empty as the interpreter ends
+        address: int = ref.address
+        if self.refs.get(address) is ref:
+            del self.refs[address]
         if self._died is not None:
             self._died(ref)
 

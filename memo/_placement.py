@@ -15,16 +15,22 @@ from memo._decorated import (
     DecoratedProperty,
     DecoratedStaticMethod,
     InnerClassMethod,
+    Recipe,
     UnplacedFunction,
     object_class,
+    remember,
+    sendable,
 )
 from memo._key_text import short_text
 from memo._layer import Layer, layers_of
 from memo._origins import Origin
 from memo._registry import Registry, registry
+from memo._shipping import teach_picklers
 from memo._slips import refuse_class
 
-__all__ = ("Decorator", "Placement", "check_common")
+teach_picklers()
+
+__all__ = ("Decorator", "Placement", "check_common", "make_decorator")
 
 if TYPE_CHECKING:
     from memo._typed import Function, Method
@@ -79,6 +85,10 @@ class Placement:
         if isinstance(function, functools.partialmethod):
             return self._decorate(_called(function), Decorated, takes_instance=True)
         return self._decorate(function, None, None)
+
+    def again(self, function: Any, takes_instance: bool) -> Any:
+        """What stands below a decorated function that was made elsewhere, decorated as it was there."""
+        return self._decorate(function, None, takes_instance)
 
     def _decorate(self, function: Any, kind: Any, takes_instance: bool | None) -> Any:
         layer = self._make(function, takes_instance)
@@ -188,15 +198,22 @@ class Decorator:
 
     def __init__(self, placement: Placement, made_by: Callable[..., Any], given: Mapping[str, Any]) -> None:
         self._placement = placement
-        self._made_by = made_by
-        self._given = given
+        options = tuple((name, given[name]) for name, default in _options(made_by) if given[name] is not default)
+        self._recipe: Recipe = made_by, options
 
     def __repr__(self) -> str:
         """The call that made it, without what was left at its default."""
-        options = [p for p in inspect.signature(self._made_by).parameters.values() if p.kind is not p.POSITIONAL_ONLY]
-        given = [(option.name, self._given[option.name], option.default) for option in options]
-        told = [f"{name}={short_text(value)}" for name, value, default in given if value is not default]
-        return f"{self._made_by.__name__}({', '.join(told)})"
+        made_by, options = self._recipe
+        return f"{made_by.__name__}({', '.join(f'{name}={short_text(value)}' for name, value in options)})"
+
+    def __reduce__(self) -> Any:
+        return make_decorator, sendable(self._recipe)
+
+    def again(self, function: Any, takes_instance: bool) -> Any:
+        """What stands below a decorated function that was made elsewhere, decorated as it was there."""
+        decorated = self._placement.again(function, takes_instance)
+        remember(decorated, self._recipe)
+        return decorated
 
     @overload
     def __call__(self, function: "staticmethod[P, R]", /) -> "Method[P, R]": ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
@@ -214,4 +231,18 @@ class Decorator:
     def __call__(self, function: F, /) -> "Function[F]": ...
     def __call__(self, function: Any, /) -> Any:
         """Decorate *function*."""
-        return self._placement(function)
+        placed = self._placement(function)
+        remember(placed, self._recipe)
+        return placed
+
+
+def make_decorator(made_by: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """The decorator that a call makes."""
+    return made_by(**options)
+
+
+@functools.cache  # of a handful
+def _options(made_by: Callable[..., Any]) -> tuple[tuple[str, Any], ...]:
+    """The options of a decorator, and their defaults."""
+    parameters = inspect.signature(made_by).parameters.values()
+    return tuple((p.name, p.default) for p in parameters if p.kind is not p.POSITIONAL_ONLY)

@@ -116,12 +116,13 @@ ALLOWED: dict[str, set[str]] = {
         "_assigned", "_cache", "_every_class", "_inflight_handle", "_keys", "_layer", "_records", "_stats",
         "_window_handle",
     },
-    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_slips"},
+    "_shipping": {"_decorated", "_layer"},
+    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_shipping", "_slips"},
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.
 USERS = {
-    "wrapt": {"_decorated"},
+    "wrapt": {"_decorated", "_shipping"},
     "cachetools": {"_events", "_peek", "_policies", "_store", "_stores"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
