@@ -215,6 +215,9 @@ class Selection(View):
             return self._of._if_empty()
         return f"no function {' and '.join(asked)} now{self._hint() or '; list(registry) shows what there is.'}"
 
+    def _note(self) -> str:
+        return self._if_empty()
+
     def _hint(self) -> str:
         """The names that a pattern which matches nothing is like."""
         if self._pattern is None or self._records():

@@ -79,6 +79,12 @@ def test_a_view_on_nothing_says_so(own: Registry) -> None:
     """A selection that matches nothing is legal, since functions may come; its repr says what the pattern is like."""
     assert len(own.select("bto.*")) == 0
     assert "did you mean 'bot.fetch_avatar' or 'bot.fetch_profile'" in repr(own.select("bto.*"))
+    assert str(own.select("price")).splitlines() == [
+        "no decorated functions",
+        "no function is called 'price' now; did you mean 'shop.price', 'shop.Shop.price' or 'shop.price#2'?",
+    ]
+    assert "did you mean" in own.select("price")._repr_html_()
+    assert "did you mean" not in str(own.select("bot.*"))
     assert repr(own.select("bot.*")) == "<2 functions of <registry of 5 functions> with pattern='bot.*'>"
     assert "1 function of" in repr(own.select("bot.fetch_a*"))
 
