@@ -8,7 +8,7 @@ from memo._background import RefreshPool
 from memo._cache import CacheHandle
 from memo._cache_options import CacheOptions, check_callback, copier, late_options
 from memo._calls import KeyOptions, check_key_options
-from memo._flights import InFlight
+from memo._flights import FAILED, InFlight
 from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
 from memo._keys import Keys
@@ -83,10 +83,9 @@ class _BoundedLayer(FlightLayer):
             "run": loads.run,
             "Flight": InFlight,
             "enter": loads.enter,
-            "failed": loads.failed,
+            **loads.failed_names(),
             "finish": loads.finish_lean if loads.lean else loads.finish,
             "answer": loads.answer_awaited if self.shape.is_async else loads.answer,
-            "BaseException": BaseException,
         }
 
     def template(self) -> str:
@@ -97,7 +96,7 @@ class _BoundedLayer(FlightLayer):
         if self.shape.is_async:
             return hit + _AWAIT_MISS
         tags = "" if self.options.tags.function is None else "        $flight.tags = $tags_of(<pass>)\n"
-        return hit + _MISS.replace("<now>", now).replace("<tags>\n", tags)
+        return hit + _MISS.replace("<now>", now).replace("<tags>\n", tags) + FAILED
 
     def collected(self, owner: InstanceRef) -> None:
         self.loads.collected(owner)
@@ -214,10 +213,6 @@ try:
 <tags>
         return $finish($flight, $function(<pass>))
     return $flight.value
-except $BaseException as $error:
-    $flight.over = True
-    $failed($flight, $error)
-    raise
 """
 
 _LATE = """\

@@ -38,6 +38,7 @@ from typing import Any
 from memo._callers import Caller, caller, caller_lives, greenlet_of, looking, thread_ident
 from memo._clock import Clock
 from memo._errors_shared import shared_copy
+from memo._gates import Held
 from memo._oneshot import refuse_one_shot
 from memo._stats import Flight, InflightStats
 from memo.errors import InflightTimeout
@@ -46,7 +47,7 @@ __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
     "add_waiter", "call_off", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
-    "set_apart", "wake", "wake_all",
+    "set_apart", "wake", "wake_all", "wake_ended",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -211,8 +212,7 @@ class FlightTable:
 
     def landed(self, flight: InFlight, value: Any) -> None:
         """End a flight whose work returned *value*; called once, in the thread of its leader."""
-        self.counters.completed += 1
-        self.settle(flight, RETURNED, value)
+        self.settle(flight, RETURNED, value, count=True)
 
     def load_failed(self, flight: InFlight, error: Exception) -> None:
         """Learn that the work of *flight* raised *error*, before its end is told; or that it is too old, after."""
@@ -304,49 +304,82 @@ class FlightTable:
 
     # -- ending
 
-    def settle(self, flight: InFlight, state: str, value: Any = None, error: BaseException | None = None) -> None:
+    def settle(
+        self,
+        flight: InFlight,
+        state: str,
+        value: Any = None,
+        error: BaseException | None = None,
+        count: bool = False,
+    ) -> bool:
         """End *flight*: take it out of the table if it is current, publish its end, wake who waits.
 
-        For its leader, and for others once that is over or dead.
+        For its leader, and for others once that is over or dead.  Cut short, it can be done again.
+
+        Args:
+            count: Add one to the counter of what ends so, if it has not ended yet.
+
+        Returns:
+            Whether it had not ended yet.
         """
         with self.lock:
             was_current = self._take_out(flight, over=True)
-            if flight.state is not RUNNING:
-                return
-            if state is RETURNED:
-                flight.value = value
-            shared = error if flight.present else None
-            flight.error = shared
-            flight.traceback = None if shared is None else shared.__traceback__
-            flight.was_current = was_current
-            flight.heir = None
-            flight.state = state
-            waiters, flight.waiters = flight.waiters, None
-        if waiters:
-            wake(waiters)
+            ends = flight.state is RUNNING
+            if ends:
+                shared = error if flight.present else None
+                traceback = None if shared is None else shared.__traceback__
+                # one step: no call stands between these, so nothing strikes
+                if state is RETURNED:
+                    flight.value = value
+                flight.error = shared
+                flight.traceback = traceback
+                flight.was_current = was_current
+                flight.heir = None
+                flight.state = state
+                if count:
+                    counters = self.counters
+                    if state is RETURNED:
+                        counters.completed += 1
+                    elif state is RAISED:
+                        counters.failed += 1
+                    else:
+                        counters.cancelled += 1
+        wake_ended(flight)
+        return ends
 
     def expire(self, flight: InFlight) -> bool:
         """Detach a stuck flight: waiters get ``InflightTimeout``, an async leader's task is cancelled.
 
         Returns False if it has ended, or its leader is ending it at this moment.
         """
-        with self.lock:
-            was_current = self._take_out(flight)
-            if flight.state is not RUNNING or not flight.fenced:
-                return False
-            flight.was_current = was_current
-            flight.state = TIMED_OUT
-            self.counters.timeouts += 1
-            waiters, flight.waiters = flight.waiters, None
-        self.load_failed(flight, self._timed_out(flight))
-        if waiters:
-            wake(waiters)
-        if isinstance(flight, TaskFlight) and flight.task is not None:
-            if _running_loop() is flight.loop:
-                flight.task.cancel()
-            else:
-                cancel_elsewhere(flight.task)
+        ended = False
+        try:
+            with self.lock:
+                was_current = self._take_out(flight)
+                if flight.state is not RUNNING or not flight.fenced:
+                    return False
+                flight.was_current = was_current
+                flight.state = TIMED_OUT
+                self.counters.timeouts += 1
+                ended = True
+            self._tell_expired(flight)
+        except BaseException:
+            if ended:
+                self._tell_expired(flight)
+            raise
         return True
+
+    def _tell_expired(self, flight: InFlight) -> None:
+        """Tell whom it concerns that *flight* has timed out; cut short, it can be done again."""
+        try:
+            self.load_failed(flight, self._timed_out(flight))
+        finally:
+            wake_ended(flight)
+            if isinstance(flight, TaskFlight) and flight.task is not None:
+                if _running_loop() is flight.loop:
+                    flight.task.cancel()
+                else:
+                    cancel_elsewhere(flight.task)
 
     def detach(self, key: Hashable) -> bool:
         """Fence the flight of *key*: those who wait still get its result, newcomers start anew."""
@@ -481,11 +514,8 @@ class FlightTable:
 
     def _abandon_dead(self, flight: InFlight) -> bool:
         """Give up a flight whose thread or loop died; whether it was still thought to run."""
-        was_running = flight.state is RUNNING
-        if was_running:
-            self.counters.cancelled += 1
-            flight.over = True  # counted: should its task be ended later, it is not counted again
-        self.settle(flight, ABANDONED)
+        was_running = self.settle(flight, ABANDONED, count=True)
+        flight.over = True  # counted: should its task be ended later, it is not counted again
         if was_running and isinstance(flight, TaskFlight) and flight.task is not None and flight.loop.is_closed():
             lay_to_rest(flight.task)
         return was_running
@@ -512,10 +542,20 @@ def remove_waiter(flight: InFlight, waiter: Any) -> None:
 
 def wake_all(flight: InFlight, lock: threading.RLock) -> None:
     """Wake whoever waits for *flight*, which has ended; who registers later sees that and does not wait."""
-    with lock:
-        waiters, flight.waiters = flight.waiters, None
+    with lock:  # whoever was registering has done so
+        pass
+    wake_ended(flight)
+
+
+def wake_ended(flight: InFlight) -> None:
+    """Wake whoever waited for *flight*, which has ended, so that nobody registers any more.
+
+    They are forgotten last, so that a wake that was cut short can be done again.
+    """
+    waiters = flight.waiters
     if waiters:
         wake(waiters)
+    flight.waiters = None
 
 
 def wake(waiters: dict[Any, None]) -> None:
@@ -617,39 +657,33 @@ def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
 _making = threading.RLock()
 """Held while a table is added to those that a fork looks through, and during a fork."""
 _forkable: weakref.WeakSet[FlightTable] = weakref.WeakSet()
-_held: list[Any] = []
+_held = Held()
 
 
 def _before_fork() -> None:
     for lock in (_making, graph):
-        lock.acquire()
-        _held.append(lock)
+        _held.take(lock)
     for flights in list(_forkable):
-        flights.lock.acquire()
-        _held.append(flights.lock)
-    looking.acquire()
-    _held.append(looking)
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
+        _held.take(flights.lock)
+    _held.take(looking)
 
 
 def _after_fork_in_child() -> None:
-    for flights in list(_forkable):
-        for flight in list(flights.table.values()):  # no look at a key here: its __hash__ may be anybody's
-            flight.fenced = True
-            if hasattr(flight, "current"):
-                del flight.current
-        flights.table.clear()  # whole: a leader that is not here may have been about to take its own out
-        flights._watched.clear()
-        flights.forget_work()
-    waiting.clear()
-    _after_fork_in_parent()
+    try:
+        for flights in list(_forkable):
+            for flight in list(flights.table.values()):  # no look at a key here: its __hash__ may be anybody's
+                flight.fenced = True
+                if hasattr(flight, "current"):
+                    del flight.current
+            flights.table.clear()  # whole: a leader that is not here may have been about to take its own out
+            flights._watched.clear()
+            flights.forget_work()
+        waiting.clear()
+    finally:
+        _held.give_back()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_held.give_back, after_in_child=_after_fork_in_child)
+    # once more, for what is left: an exception that strikes in the middle of the first is told to nobody
+    os.register_at_fork(after_in_parent=_held.give_back, after_in_child=_held.give_back)

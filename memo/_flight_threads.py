@@ -25,10 +25,39 @@ from memo._oneshot import PLAIN
 from memo._real_time import real
 from memo._stored_keys import PLAIN_KEYS, stored_key
 
-__all__ = ("ThreadFlights",)
+__all__ = ("FAILED", "ThreadFlights")
 
 _PATIENCE = 20
 """Looks for which a waiter leaves a leader whose work is over the time to say so."""
+
+
+# What a call, generated or not, does when it was begun by enter() and raises.  Where failed() is cut short, or cannot
+# be called at the recursion limit, the flight is abandoned without a call of anything in Python; those who wait for it
+# see that at the next look.  A key whose hash is in Python may stay in the table then: see enter().
+FAILED = """\
+except $BaseException as $error:
+    $flight.over = True
+    try:
+        $failed($flight, $error)
+    except $BaseException:
+        try:
+            if $flight.state is $RUNNING:
+                $flight.was_current = False
+                try:
+                    del $flight.current
+                    if $table.get($flight.key) is $flight:
+                        del $table[$flight.key]
+                        $flight.was_current = True
+                except $BaseException:
+                    pass
+                $flight.heir = None
+                $flight.state = $ABANDONED
+                $counters.cancelled += $flight.led
+        except $AttributeError:
+            pass
+        raise
+    raise
+"""
 
 
 class ThreadFlights(FlightTable):
@@ -81,10 +110,10 @@ class ThreadFlights(FlightTable):
                 break
             if type(me) is not int:
                 claim(me, InFlight)
+            if current.over and (current.leader == me or current.state is not RUNNING):
+                self._abandon_dead(current)  # its leader, perhaps this caller himself, could not take it out
+                continue
             if current.leader == me:
-                if current.over:  # this caller's own, whose end he could not tell
-                    self._abandon_dead(current)
-                    continue
                 set_apart(mine)
                 break  # a recursion with the same key: run straight through, outside the table
             # Its leader is about to take it out, without the lock.  A fence may have passed it by, so what it
@@ -126,8 +155,9 @@ class ThreadFlights(FlightTable):
         if type(value) not in PLAIN:
             self.refuse(self.name, value)
         with self.lock:
-            self.counters.completed += 1
             self._take_out(mine)
+            # from here on nothing strikes: it has ended, or it has not and ``failed()`` counts it
+            self.counters.completed += 1
             if mine.state is RUNNING:
                 mine.value = value
                 mine.state = RETURNED
@@ -164,11 +194,44 @@ class ThreadFlights(FlightTable):
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
             mine.over = True
-            self.failed(mine, error)
+            try:
+                self.failed(mine, error)
+            except BaseException:  # as in FAILED
+                try:
+                    if mine.state is RUNNING:
+                        mine.was_current = False
+                        try:
+                            del mine.current
+                            if self.table.get(mine.key) is mine:
+                                del self.table[mine.key]
+                                mine.was_current = True
+                        except BaseException:
+                            pass
+                        mine.heir = None
+                        mine.state = ABANDONED
+                        self.counters.cancelled += mine.led
+                except AttributeError:  # it was struck before it entered
+                    pass
+                raise
             raise
 
+    def failed_names(self) -> dict[str, Any]:
+        """What the words in FAILED mean."""
+        return {
+            "failed": self.failed,
+            "AttributeError": AttributeError,
+            "table": self.table,
+            "counters": self.counters,
+            "RUNNING": RUNNING,
+            "ABANDONED": ABANDONED,
+            "BaseException": BaseException,
+        }
+
     def failed(self, mine: InFlight, error: BaseException) -> None:
-        """End a flight that its leader's work raised *error* from; nothing if it never led or has ended."""
+        """End a flight that its leader's work raised *error* from; nothing if it never led or has ended.
+
+        Cut short, it has ended the flight, or it is to be ended as FAILED does.
+        """
         if not hasattr(mine, "key"):
             return  # interrupted before it entered
         if not mine.led:
@@ -178,13 +241,17 @@ class ThreadFlights(FlightTable):
             if mine.waiters:  # interrupted after the end of the flight and before they were woken
                 wake_all(mine, self.lock)
             return
+        counters = self.counters
         if isinstance(error, Exception):
-            self.counters.failed += 1
-            self.load_failed(mine, error)
-            self.settle(mine, RAISED, error=error)
+            ended = True
+            try:
+                self.load_failed(mine, error)
+            finally:
+                ended = self.settle(mine, RAISED, error=error, count=True)
+            counters.failed += not ended and mine.state is TIMED_OUT
         else:
-            self.counters.cancelled += 1
-            self.settle(mine, ABANDONED)
+            ended = self.settle(mine, ABANDONED, count=True)
+            counters.cancelled += not ended and mine.state is TIMED_OUT
 
     def _wait(self, flight: InFlight, me: Caller, inherited: bool) -> bool | None:
         """Wait until *flight* is no longer running.
@@ -203,19 +270,20 @@ class ThreadFlights(FlightTable):
             self._abandon_dead(flight)
         if gate is None and flight.state is not RUNNING:
             return inherited
-        if gate is not None:
-            with graph:
-                if _circle_of_callers(flight, me):
-                    gate = None
-                else:
-                    waiting[me] = flight
-        if gate is None:
-            if inherited:
-                with self.lock:
-                    self._withdraw(flight)
-            return None
         alarm = None
+        present = inherited
         try:
+            if gate is not None:
+                with graph:
+                    if _circle_of_callers(flight, me):
+                        gate = None
+                    else:
+                        waiting[me] = flight
+            if gate is None:
+                if inherited:
+                    with self.lock:
+                        self._withdraw(flight)
+                return None
             with self.lock:
                 if flight.state is not RUNNING:
                     return inherited
@@ -223,6 +291,7 @@ class ThreadFlights(FlightTable):
                 if not inherited:
                     flight.present += 1
                     flight.joined += 1
+                    present = True
             ends = None
             looks = 0
             if self.timeout_s is not None:
@@ -241,15 +310,18 @@ class ThreadFlights(FlightTable):
                     ends = None  # its leader is at the end
                 if looks > _PATIENCE or not caller_lives(flight.leader):
                     self._abandon_dead(flight)
-        finally:
-            if alarm is not None:
-                alarm()
+        except BaseException:
             waiting.pop(me, None)
             with self.lock:
-                if flight.state is RUNNING:  # interrupted
+                if flight.state is RUNNING and gate is not None:
                     remove_waiter(flight, gate.open)
-                    flight.present -= 1
-                    flight.joined -= 1
+                if present:
+                    self._withdraw(flight)
+            raise
+        finally:
+            waiting.pop(me, None)
+            if alarm is not None:
+                alarm()
         return True
 
 

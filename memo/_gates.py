@@ -9,8 +9,9 @@ its waiter waits for, so that whoever is struck here leaves nothing behind for o
 import _thread
 import threading
 import weakref
+from typing import Any
 
-__all__ = ("Bell", "Gate", "start")
+__all__ = ("Bell", "Gate", "Held", "start")
 
 
 class Gate:
@@ -60,6 +61,26 @@ class Bell:
             gate = listener()
             if gate is not None:
                 gate.open()
+
+
+class Held:
+    """Locks that are taken one by one and given back together: what a fork does."""
+
+    __slots__ = ("_locks",)
+
+    def __init__(self) -> None:
+        self._locks: list[Any] = []
+
+    def take(self, lock: Any) -> None:
+        """Take *lock*, in one step that also notes it."""
+        self._locks.extend(zip((lock,), map(lock.acquire, (True,)), strict=True))
+
+    def give_back(self) -> None:
+        """Give all of them back; cut short, it can be done again."""
+        while self._locks:
+            lock = self._locks[-1][0]
+            del self._locks[-1]
+            lock.release()
 
 
 def start(thread: threading.Thread, begun: list[int]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from memo._callers import who
 from memo._calls import KeyOptions, check_key_options
-from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake_all
+from memo._flights import FAILED, RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
 from memo._layer import FlightLayer, Layer
 from memo._oneshot import PLAIN, OneShot, refuser
@@ -56,7 +56,7 @@ class _InflightLayer(FlightLayer):
             "finish": flights.finish,
             "setdefault": flights.table.setdefault,
             "pop": flights.table.pop,
-            "counters": flights.counters,
+            **flights.failed_names(),
             "lock": flights.lock,
             "wake_all": wake_all,
             "who": who,
@@ -65,17 +65,14 @@ class _InflightLayer(FlightLayer):
             "PLAIN": PLAIN,
             "refuse": flights.refuse,
             "name": flights.name,
-            "AttributeError": AttributeError,
-            "failed": flights.failed,
             "run": flights.run,
-            "BaseException": BaseException,
         }
 
     def template(self) -> str:
         if self.shape.is_async:
             return _AWAIT
         tags = "" if self.tags.function is None else "    $flight.tags = $tags_of(<pass>)\n"
-        return _CALL.replace("<tags>\n", tags)
+        return _CALL.replace("<tags>\n", tags) + FAILED
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
@@ -130,10 +127,6 @@ try:
             $wake_all($flight, $lock)
         return $result
     return $finish($flight, $result)
-except $BaseException as $error:
-    $flight.over = True
-    $failed($flight, $error)
-    raise
 """
 """``enter`` and ``finish`` of ``_flight_threads`` inline as far as the call is alone; ``_flight_table`` says why that
 needs no lock.  They would be half of what it costs."""

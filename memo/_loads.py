@@ -112,8 +112,6 @@ class Loads(Flights):
             gone.now = now
         try:
             with self.lock:
-                self.load_seconds += now - mine.started
-                self.counters.completed += 1
                 table = self.table
                 if table.get(key) is mine:
                     # before it leaves the table: a call that came in between would find it in neither
@@ -121,6 +119,9 @@ class Loads(Flights):
                         store.change(store.put, key, entry, now, gone=gone)
                     if not mine.fenced:  # by what a comparison, or a finalizer, asked for meanwhile
                         table.pop(key, None)
+                # from here on nothing strikes: it has ended, or it has not and ``failed()`` counts it
+                self.load_seconds += now - mine.started
+                self.counters.completed += 1
                 if mine.state is RUNNING:
                     mine.value = value
                     mine.state = RETURNED
@@ -236,8 +237,6 @@ class Loads(Flights):
     def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
         """End a load, and store its result if its flight is still the current one."""
         key = flight.key
-        self.load_seconds += now - flight.started
-        self.counters.completed += 1
         if self.table.get(key) is flight:
             if entry is not None:
                 if self._simple:
@@ -246,6 +245,9 @@ class Loads(Flights):
                     self._keep(gone, key, entry, now)
             if not flight.fenced:  # by what a comparison asked for meanwhile
                 self.table.pop(key, None)
+        # from here on nothing strikes: it has ended, or it has not and whoever runs it counts that
+        self.load_seconds += now - flight.started
+        self.counters.completed += 1
         if flight.state is RUNNING:
             flight.value = value
             flight.state = RETURNED

@@ -11,6 +11,7 @@ from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_l
 from memo._background import RefreshPool
 from memo._cache import CacheHandle
 from memo._cleanup import alive, sweep
+from memo._gates import Held
 from memo._inflight_handle import InflightHandle
 from memo._janitor import Janitor
 from memo._names import Names
@@ -35,7 +36,9 @@ class Registry(View):
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._janitor: Janitor | None = None  # guarded by _lock
-        self._switches = 0  # disabled() blocks that are entered now; guarded by _lock
+        self._switches: dict[object, None] = {}  # of disabled() blocks that are entered now; guarded by _lock
+        self._watching: bool | None = False
+        """What all functions were told about switches; None: some were told, and then it was cut short."""
         self.pool = RefreshPool()
         """The threads that load in the background for plain functions."""
         with _making:
@@ -177,15 +180,20 @@ class Registry(View):
     def _home(self) -> "Registry":
         return self
 
-    def watch_switch(self, change: int) -> None:
-        """Count a ``disabled()`` block in (1) or out (-1): functions look at the switch while there is one."""
+    def watch_switch(self, mark: object, on: bool) -> None:
+        """Note that a ``disabled()`` block begins or ends; functions look at the switch while there is one."""
         with self._lock:
-            self._switches += change
-            on = self._switches > 0
-            if self._switches == max(0, change):  # it was the first, or the last
+            if on:
+                self._switches[mark] = None
+            else:
+                self._switches.pop(mark, None)
+            watch = bool(self._switches)
+            if self._watching is not watch:
+                self._watching = None
                 for record in self._records():
                     for part in record.parts:
-                        part.watch_switch(on)
+                        part.watch_switch(watch)
+                self._watching = watch
 
     def admit(self, part: Part) -> None:
         """Have *part*, of a function that joins, look at the switch if others do."""
@@ -214,24 +222,19 @@ class Registry(View):
 _making = threading.RLock()
 """Held while a registry is added to those that a fork looks through, and during a fork."""
 _forkable: "weakref.WeakSet[Registry]" = weakref.WeakSet()
-_held: list[Any] = []
+_held = Held()
 
 
 def _before_fork() -> None:
-    _making.acquire()
-    _held.append(_making)
+    _held.take(_making)
     for one in list(_forkable):
-        one._lock.acquire()
-        _held.append(one._lock)
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop().release()
+        _held.take(one._lock)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_held.give_back, after_in_child=_held.give_back)
+    # once more, for what is left: an exception that strikes in the middle of the first is told to nobody
+    os.register_at_fork(after_in_parent=_held.give_back, after_in_child=_held.give_back)
 
 registry: Registry = Registry()
 

@@ -47,12 +47,12 @@ class SwitchedOff:
 
     Args:
         view: The functions.
-        watch: Told 1 when the block begins and -1 when it ends.
+        watch: Told of a mark of the block, and whether that begins or ends.
         complaint: What is wrong with the choice of functions when the block begins; empty if nothing is.
     """
 
     def __init__(
-        self, view: Covers, watch: Callable[[int], object], complaint: Callable[[], str] = lambda: ""
+        self, view: Covers, watch: Callable[[object, bool], object], complaint: Callable[[], str] = lambda: ""
     ) -> None:
         self._view = view
         self._complaint = complaint
@@ -64,20 +64,32 @@ class SwitchedOff:
             raise RuntimeError("disabled(): this block was entered before; call disabled() again for another.")
         if complaint := self._complaint():
             warnings.warn(f"disabled(): {complaint}", UserWarning, stacklevel=2)
-        self._mark = _Mark(self._view)
-        self._watch(1)
-        _off.set((*_off.get(), self._mark))
+        mark = self._mark = _Mark(self._view)
+        try:
+            self._watch(mark, True)
+            _off.set((*_off.get(), mark))
+        except BaseException:  # interrupted: the block is not entered, and so has no end
+            self._turn_back(mark)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._mark is None or self._mark.covers is _nothing:
             return
+        try:
+            self._turn_back(self._mark)
+        except BaseException:  # interrupted
+            self._turn_back(self._mark)
+            raise
+
+    def _turn_back(self, mark: "_Mark") -> None:
+        """End what the block began, or what is left of it."""
         # a task that outlives the block, or a context that a generator left it in, keeps the mark
-        self._mark.covers = _nothing
+        mark.covers = _nothing
         # not reset(): the end may come in another context than the beginning, as in an async fixture
         _off.set(tuple(other for other in _off.get() if other.covers is not _nothing))
-        self._watch(-1)
+        self._watch(mark, False)
 
     def __repr__(self) -> str:
         state = "off now"

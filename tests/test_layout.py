@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "_asking": {"_calls"},
     "_keys": {"_asking", "_calls", "_instances", "_short_text", "_stored_keys"},
     "_wrappers": {"_asking", "_calls", "_keys"},
-    "_flight_table": {"_callers", "_clock", "_errors_shared", "_oneshot", "_stats", "errors"},
+    "_flight_table": {"_callers", "_clock", "_errors_shared", "_gates", "_oneshot", "_stats", "errors"},
     "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time", "_stored_keys"},
     "_flight_tasks": {"_callers", "_clock", "_flight_table", "_oneshot", "_stored_keys"},
     "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
         "_adopted", "_cleanup", "_closest", "_records", "_report", "_stats", "_switch", "_table", "_tags", "_units",
     },
     "_registry": {
-        "_adopted", "_background", "_cache", "_cleanup", "_inflight_handle", "_janitor", "_names", "_origins",
+        "_adopted", "_background", "_cache", "_cleanup", "_gates", "_inflight_handle", "_janitor", "_names", "_origins",
         "_records", "_stats", "_units", "_views", "_window_handle",
     },
     "_layer": {

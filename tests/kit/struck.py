@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
+from kit.strikes import Struck, StruckError, held_locks, locks_of, spared, strike
 from memo import Registry
 from memo._flight_table import waiting
 from memo._layer import layers_of
@@ -89,6 +89,8 @@ class Subject:
             left = asyncio.all_tasks(self.loop)
             self.loop.close()
             assert not left, f"tasks are left: {left}"
+
+    spared.add(_on_evict.__code__)
 
     # -- what must hold
 
@@ -183,17 +185,19 @@ def strike_everywhere(
         before = subject.stored()
         where, raised = strike(functools.partial(_run, subject, operation), at, error, everywhere)
         if where is None:
+            if held_locks(subject.locks):
+                wrong.append("another thread cannot take a lock")
             subject.close()
             return at, wrong
         trouble = _trouble(subject, before, raised, check)
         if trouble is not None:
             wrong.append(f"{where} [{at}]: {trouble}")
         del raised
-        if held_locks(subject.locks):
-            for lock in subject.locks:
-                _force(lock)
         if trouble is None:
             subject.close()
+        else:
+            for lock in subject.locks:
+                _force(lock)
         subject = make()
         at += step
 
