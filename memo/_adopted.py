@@ -11,7 +11,6 @@ Everything here may run code of the cache's own (``cache_info()``, ``expire()``,
 called under a lock of this package.  What such code raises while figures are read is logged, and the figure unknown.
 """
 
-import contextlib
 import gc
 import logging
 import threading
@@ -19,7 +18,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from memo._peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
 from memo._snapshots import Snapshot, counter
@@ -37,6 +36,8 @@ __all__ = (
 )
 
 log = logging.getLogger("memo")
+
+T = TypeVar("T")
 
 _REMEDY = (
     "give a functools.lru_cache or async_lru function, a function decorated with cachetools.cached, "
@@ -295,9 +296,9 @@ class Adopted:
                 bounded = most is not None if hasattr(told, "maxsize") else None
             store = self._store(cache)
             if store is not None:
-                with self._guard(cache):
-                    size = entries_of(store)
-                    bounded, most, weight, max_weight = bounds_of(store)
+                size, (bounded, most, weight, max_weight) = self._guarded(
+                    cache, lambda: (entries_of(store), bounds_of(store))
+                )
         except Exception:
             log.exception("%s: an adopted cache could not tell its figures", name)
         return AdoptedStats(name, self._library, hits, misses, size, most, weight, max_weight, bounded)
@@ -312,8 +313,7 @@ class Adopted:
         try:
             store = self._store(cache)
             if store is not None:
-                with self._guard(cache):
-                    return contents_of(store)
+                return self._guarded(cache, lambda: contents_of(store))
             return None if cache is None else entries_through_collector(cache)
         except Exception:
             log.exception("%s: the entries of an adopted cache could not be read", self.name())
@@ -337,9 +337,26 @@ class Adopted:
                 return lock
         return self._lock
 
-    def _guard(self, cache: Any) -> contextlib.AbstractContextManager[Any]:
+    def _guarded(self, cache: Any, look: Callable[[], T]) -> T:
+        """Call *look* with the lock of *cache* held, if there is one.
+
+        The lock may be a condition, whose ``__enter__`` is written in Python: an exception of a signal handler that
+        struck there would leave it taken.  So it is taken by its ``acquire``, in one step that notes it.
+        """
         lock = self._own_lock(cache)
-        return contextlib.nullcontext() if lock is None else lock
+        if lock is None:
+            return look()
+        acquire = getattr(lock, "acquire", None)
+        if not callable(acquire):
+            with lock:
+                return look()
+        took: list[Any] = []
+        try:
+            took.extend(map(acquire, (True,)))
+            return look()
+        finally:
+            if took:
+                lock.release()
 
     # -- changing
 
@@ -354,10 +371,13 @@ class Adopted:
         expire = _look(store, "expire")
         if not callable(expire) or (self._own_lock(cache) is None and threading.get_ident() != self._thread):
             return 0
-        with self._guard(cache):
+
+        def expired() -> tuple[int, Any]:
             before = entries_of(store) or 0
             went = expire()
-            count = before - (entries_of(store) or 0)
+            return before - (entries_of(store) or 0), went
+
+        count, went = self._guarded(cache, expired)
         del went  # the values, outside the lock
         return count
 
@@ -378,8 +398,7 @@ class Adopted:
         if cache is None:
             return
         if is_bare_cache(cache):
-            with self._guard(cache):
-                cache.clear()
+            self._guarded(cache, cache.clear)
         else:
             cache.cache_clear()
 

@@ -225,7 +225,7 @@ class Layer(OfTheProgram):
             self._set_gate(_GATE if on else None)
 
     def _set_gate(self, gate: str | None) -> None:
-        self._gate = gate
+        self._gate = gate  # for wrappers yet to come; each of the others knows its own
         for generated in self._wrappers():
             generated.set_gate(gate)
 

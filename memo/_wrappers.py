@@ -115,9 +115,14 @@ class Generated:
 
     def set_gate(self, gate: str | None) -> None:
         """Have the wrapper begin with the template *gate*, or (None) without one."""
-        if gate != self._gate:
-            self._gate = gate
-            self.regenerate()
+        before = self._gate
+        if gate != before:
+            try:
+                self._gate = gate
+                self.regenerate()
+            except BaseException:  # interrupted: so that it is done whole by whoever tries again
+                self._gate = before
+                raise
 
     # -- what handles ask
 
