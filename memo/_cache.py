@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from memo._freshness import FreshLoads
 from memo._inflight_handle import FenceOthers, InflightHandle
 from memo._pace import in_slices
+from memo._short_text import short_text
 from memo._stats import CacheStats, EntryInfo
 from memo._stores import AnyCache
 from memo._units import Duration, byte_size, counted, positive_int, seconds
@@ -166,7 +167,7 @@ class CacheHandle(Generic[P, R_co, V]):
         for pair in results.items() if isinstance(results, Mapping) else results:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise TypeError(
-                    f"put_many: {pair!r} is no pair; give a mapping from arguments to value, or pairs "
+                    f"put_many: {short_text(pair)} is no pair; give a mapping from arguments to value, or pairs "
                     f"(arguments, value)."
                 )
             args = pair[0] if spread and isinstance(pair[0], tuple) else (pair[0],)

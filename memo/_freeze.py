@@ -5,12 +5,12 @@ chance, and so that hashing and comparing them stays the interpreter's work.
 """
 
 import operator
-import reprlib
 from collections import deque
 from collections.abc import Hashable, Iterable
 from typing import Any, cast
 
 from memo._fields import parts_of
+from memo._short_text import short_text
 
 __all__ = ("freeze", "freeze_typed")
 
@@ -102,7 +102,7 @@ def _key(values: tuple[Any, ...], named: dict[str, Any], typed: bool) -> Hashabl
     except RecursionError:
         # Not chained: its traceback has a thousand lines.
         raise ValueError(
-            f"freeze: {reprlib.repr(values[0] if values else named)} contains itself or is nested too deeply; "
+            f"freeze: {short_text(values[0] if values else named)} contains itself or is nested too deeply; "
             f"give a key= that picks out what tells the calls apart."
         ) from None
 
@@ -130,7 +130,7 @@ def _frozen(value: Any, path: set[int], typed: bool) -> Hashable:
     # The ids of the containers that this one is in: all of them are held by the caller's value.
     if id(value) in path:
         raise ValueError(
-            f"freeze: {reprlib.repr(value)} of type {kind.__qualname__!r} contains itself; "
+            f"freeze: {short_text(value)} of type {kind.__qualname__!r} contains itself; "
             f"give a key= that picks out what tells the calls apart."
         )
     path.add(id(value))
@@ -139,7 +139,7 @@ def _frozen(value: Any, path: set[int], typed: bool) -> Hashable:
     except _NoContainer:
         if not hashed:
             raise TypeError(
-                f"freeze: {reprlib.repr(value)} of type {kind.__qualname__!r} can neither be hashed nor be taken "
+                f"freeze: {short_text(value)} of type {kind.__qualname__!r} can neither be hashed nor be taken "
                 f"apart; give a key= that makes a hashable of it, or leave its parameter out of the key with ignore=."
             ) from failure
         return (_TYPED, *hashed, kind)

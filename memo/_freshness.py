@@ -24,6 +24,7 @@ from memo._errors_shared import frameless_copy, shared_copy
 from memo._flights import TIMED_OUT, InFlight, Role
 from memo._jobs import BackgroundLoads, Call
 from memo._real_time import real
+from memo._short_text import short_text
 from memo._stored_keys import stored_key
 from memo._stores import Failure, Gone, RichEntry
 from memo._weights import weight
@@ -183,7 +184,7 @@ class FreshLoads(BackgroundLoads):
             return None
         remembered = frameless_copy(error)
         if remembered is None:
-            log.warning("%s: %r cannot be copied, and so is not remembered", self.name, error)
+            log.warning("%s: %s cannot be copied, and so is not remembered", self.name, short_text(error))
             return None
         entry = RichEntry()
         entry.value = Failure(remembered)

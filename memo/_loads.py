@@ -18,6 +18,7 @@ from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._instances import InstanceRef, belongs_to
 from memo._oneshot import PLAIN
 from memo._pace import Pace
+from memo._short_text import short_text
 from memo._sizes import sizeof
 from memo._stats import CacheInfo, CacheStats, EntryInfo, EvictionReason
 from memo._stored_keys import PLAIN_KEYS, plain_key, stored_key
@@ -231,7 +232,8 @@ class Loads(Flights):
         except Exception:
             log.exception("%s: sizeof raised; the value is returned but not stored", self.name)
             return None
-        log.error("%s: sizeof returned %r, not a number of bytes; the value is not stored", self.name, answer)
+        shown = short_text(answer)
+        log.error("%s: sizeof returned %s, not a number of bytes; the value is not stored", self.name, shown)
         return None
 
     def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import wrapt
 
-from memo import sliding_window
+from memo import bounded, freeze, sliding_window
 from memo._key_text import failure_text
 from memo._short_text import short_text
 
@@ -457,3 +457,32 @@ def test_record_error_runs_no_code() -> None:
     assert (event.key, event.message) == ("<Hostile>", "<Hostile>")
     with pytest.raises(TypeError, match="<Hostile> is no exception"):
         window.record_error(hostile()())
+
+
+# -- what a cache says of values
+
+
+class Silent:
+    """Cannot be hashed, and says nothing."""
+
+    __hash__ = None  # type: ignore[assignment]
+    __repr__ = __str__ = ran
+
+
+def test_messages_of_a_cache_run_no_code_of_values(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of an argument that cannot be a key, nor of what a function of the caller's returned."""
+    plain = bounded(max=3)(lambda x: x)
+    with pytest.raises(TypeError, match="unhashable type"):
+        plain(Silent())
+    with pytest.raises(TypeError, match="unhashable type"):
+        plain([Silent()])
+    with pytest.raises(TypeError, match=r"put_many: \[<Silent>\] is no pair"):
+        plain.cache.put_many([[Silent()]])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="<Silent>"):
+        freeze(Silent())
+    keyed = bounded(max=3, key=lambda x: Silent())(lambda x: x)
+    with pytest.raises(TypeError, match="unhashable type"):
+        keyed(1)
+    sized = bounded(max_bytes=1000, sizeof=lambda value: Silent())(lambda x: x)  # type: ignore[arg-type, return-value]
+    assert sized(1) == 1
+    assert "sizeof returned <Silent>, not a number" in caplog.text
