@@ -1,6 +1,5 @@
 """``@bounded``: results remembered within bounds of number, size and age."""
 
-import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
@@ -8,6 +7,7 @@ from memo._background import RefreshPool
 from memo._cache import CacheHandle
 from memo._cache_options import CacheOptions, check_callback, copier, late_options
 from memo._calls import KeyOptions, check_key_options
+from memo._clock import Clock
 from memo._flights import FAILED, InFlight
 from memo._freshness import FreshLoads
 from memo._instances import InstanceRef
@@ -21,11 +21,16 @@ from memo._sizes import sizeof as deep_sizeof
 from memo._slips import knows_its_options, refuse_class
 from memo._stats import EvictionReason
 from memo._stored_keys import stored_key
-from memo._stores import CacheClass, Store, check_policy
+from memo._stores import POLICIES, CacheClass, Store, check_policy
 from memo._tags import TagsOption, check_tags
 from memo._units import Duration, byte_size, positive_int, seconds
+from memo._weakly import Weakly
+from memo._wrappers import share
 
 __all__ = ("bounded",)
+
+
+share(Flight=InFlight, stored_key=stored_key)
 
 
 class _BoundedLayer(FlightLayer):
@@ -43,26 +48,39 @@ class _BoundedLayer(FlightLayer):
     ) -> None:
         self.options = options
         super().__init__("bounded", function, keys, clock, takes_instance, options.tags)
-        if options.tags.function is not None:
-            self.loads.tags_of = self.tags_of
-        self.loads.is_off = self._goes_straight
-        self.loads.show_index = functools.partial(self.assign, "index")
-        self.loads.show_ring = functools.partial(self.assign, "ring")
+        if options.policy not in POLICIES.values():
+            self.make_works()  # which shows whether it can be made
 
-    def show_keys(self, keys: Keys) -> None:
-        super().show_keys(keys)
-        self.loads.reveal = keys.reveal
-        self.loads.store.instances = keys.keeps_apart
+    @property
+    def loads(self) -> FreshLoads:
+        """Its loads and their results."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    def make_engine(self, clock: Clock) -> FreshLoads:
+        shape = self.shape
+        pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
+        loads = FreshLoads("bounded", shape.qualname, shape.function, clock, self.options, pool)
+        loads.is_off = Weakly(self._goes_straight, False)
+        loads.show_index = Weakly(self._show_index)
+        loads.show_ring = Weakly(self._show_ring)
+        if self.tags.function is not None:
+            loads.tags_of = Weakly(self.tags_of)
+        return loads
+
+    def _show_index(self, index: dict[Hashable, Any]) -> None:
+        self.assign("index", index)
+
+    def _show_ring(self, ring: Any) -> None:
+        self.assign("ring", ring)
+
+    def show_keys(self, engine: Any, keys: Keys) -> None:
+        super().show_keys(engine, keys)
+        engine.reveal = keys.reveal
+        engine.store.instances = keys.keeps_apart
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         super().serve_through(function)
         self.loads.store.instances = True
-
-    def prepare(self) -> None:
-        pool = None if self.shape.is_async else self._pool
-        shape = self.shape
-        self.loads = FreshLoads("bounded", shape.qualname, shape.function, self.clock, self.options, pool)
-        self.flights = self.loads
 
     def _goes_straight(self) -> bool:
         return self._off_for_good or self.is_off()
@@ -75,13 +93,11 @@ class _BoundedLayer(FlightLayer):
         return {
             "index": loads.store.index,
             "ring": loads.store.ring,
-            "stored_key": stored_key,
             "touch": loads.store.touch,
             "use": loads.store.use,
             "idle_s": self.options.idle_s,
             "copy": self.options.copy,
             "run": loads.run,
-            "Flight": InFlight,
             "enter": loads.enter,
             **loads.failed_names(),
             "finish": loads.finish_lean if loads.lean else loads.finish,
@@ -99,23 +115,28 @@ class _BoundedLayer(FlightLayer):
         return hit + _MISS.replace("<now>", now).replace("<tags>\n", tags) + FAILED
 
     def collected(self, owner: InstanceRef) -> None:
-        self.loads.collected(owner)
+        if self.is_made:
+            self.loads.collected(owner)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
         return CacheHandle(self.loads, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def drop_tagged(self, tag: str | None) -> int:
+        if not self.is_made:
+            return 0
         if tag is None:
             return self.loads.invalidate_all()
         return 0 if self.tags.function is None else self.loads.invalidate_tag(tag)
 
     def sweep(self) -> Iterator[tuple[int, int, int]]:
-        for entries in self.loads.expire_entries():
-            yield entries, 0, 0
-        yield 0, self.loads.cleanup(), 0
+        if self.is_made:
+            for entries in self.loads.expire_entries():
+                yield entries, 0, 0
+            yield 0, self.loads.cleanup(), 0
 
     def empty(self) -> None:
-        self.loads.clear(None)
+        if self.is_made:
+            self.loads.clear(None)
 
 
 def _hit(options: CacheOptions, store: Store) -> str:

@@ -81,6 +81,8 @@ class Shape:
         TypeError: It cannot be called, or is a generator function.
     """
 
+    __slots__ = ("_below", "_known", "function", "is_async", "module", "name", "qualname", "takes_instance", "where")
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -88,12 +90,17 @@ class Shape:
         takes_instance: bool | None = None,
         below: "Shape | None" = None,
     ) -> None:
-        if not callable(function):
-            raise TypeError(f"{where}: {function!r} cannot be called; decorate a function or a method.")
         self.function = function
         self.where = where
+        if below is not None:
+            self.is_async: bool = below.is_async
+            self.takes_instance: bool = below.takes_instance if takes_instance is None else takes_instance
+            self.read(below)
+            return
+        if not callable(function):
+            raise TypeError(f"{where}: {function!r} cannot be called; decorate a function or a method.")
         self.is_async = is_coroutine_function(function)
-        self.read(below)
+        self.read(None)
         self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
 
     def read(self, below: "Shape | None") -> None:
@@ -104,8 +111,15 @@ class Shape:
             ValueError: It is a coroutine function and was none, or the reverse.
         """
         function, where = self.function, self.where
+        self._below = below
+        self._known: tuple[tuple[Parameter, ...], bool] | None = None
+        if below is not None:
+            self.name: str = below.name
+            self.qualname: str = below.qualname
+            self.module: str = below.module
+            return
         qualname = getattr(function, "__qualname__", None)
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if _is_generator_function(function):
             raise TypeError(
                 f"{where}: {qualname or repr(function)} is a generator function, whose result can be used only once; "
                 f"return a list instead."
@@ -116,12 +130,9 @@ class Shape:
                 f"{where}: {qualname or repr(function)} was {was} function when it was decorated and would now be "
                 f"{now} function; decorate it anew."
             )
-        self.name: str = getattr(function, "__name__", None) or type(function).__name__
-        self.qualname: str = qualname or type(function).__qualname__
-        self.module: str = getattr(function, "__module__", None) or type(function).__module__
-        known = _parameters(function) if below is None else (below.parameters, below.exact)
-        self.parameters: tuple[Parameter, ...] = known[0]
-        self.exact: bool = known[1]
+        self.name = getattr(function, "__name__", None) or type(function).__name__
+        self.qualname = qualname or type(function).__qualname__
+        self.module = getattr(function, "__module__", None) or type(function).__module__
 
     def _looks_like_method(self) -> bool:
         if not isinstance(self.function, FunctionType):
@@ -129,14 +140,55 @@ class Shape:
         place = self.qualname.rpartition(".")[0]
         if not place or place.endswith("<locals>"):
             return False
-        first = next(iter(self.parameters), None)
-        return first is not None and first.name in INSTANCE_NAMES
+        return self.first_name in INSTANCE_NAMES
+
+    @property
+    def known(self) -> tuple[tuple[Parameter, ...], bool]:
+        """The parameters and whether they are exact: found out when they are needed, and of plain functions seldom."""
+        if self._known is None:
+            self._known = _parameters(self.function) if self._below is None else self._below.known
+        return self._known
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.known[0]
+
+    @property
+    def exact(self) -> bool:
+        return self.known[1]
+
+    @property
+    def first_name(self) -> str | None:
+        """What the first parameter is called; None if there is none."""
+        if self._below is not None:
+            return self._below.first_name
+        if self._known is None and _is_plain(self.function):
+            code = self.function.__code__
+            if code.co_argcount:
+                return code.co_varnames[0]
+        return self.parameters[0].name if self.parameters else None
 
     @property
     def takes_class(self) -> bool:
         """Whether the instance is a class, as the parameter's name tells."""
-        first = next(iter(self.parameters), None)
-        return self.takes_instance and first is not None and first.name == "cls"
+        return self.takes_instance and self.first_name == "cls"
+
+
+def _is_plain(function: Any) -> bool:
+    """Whether *function* documents what its code takes."""
+    if type(function) is not FunctionType:
+        return False
+    attributes = function.__dict__
+    return not attributes or not any(name in attributes for name in _SHOWN_OTHERWISE)
+
+
+_GENERATES = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def _is_generator_function(function: Any) -> bool:
+    if type(function) is FunctionType:
+        return bool(function.__code__.co_flags & _GENERATES)
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def is_coroutine_function(function: Any) -> bool:
@@ -144,6 +196,8 @@ def is_coroutine_function(function: Any) -> bool:
 
     What is looked through: partials, bound methods, callable objects, and any of these around another.
     """
+    if type(function) is FunctionType and not function.__dict__:  # unmarked
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     for _ in range(100):
         if inspect.iscoroutinefunction(function) or _is_marked(function):
             return True
@@ -166,8 +220,8 @@ def _is_marked(function: Any) -> bool:
 
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], bool]:
     """The parameters that a callable documents, and whether it is known to take just those."""
-    if type(function) is FunctionType and not any(name in function.__dict__ for name in _SHOWN_OTHERWISE):
-        return _taken(function), True
+    if _is_plain(function):
+        return _taken(function), True  # type: ignore[arg-type]
     try:
         documented = tuple(inspect.signature(function).parameters.values())
     except Exception:  # a builtin without one, or whatever a stranger's __signature__ does

@@ -24,13 +24,13 @@ class Clock:
     """What time it is for one function: seconds that never go back, from an arbitrary start.
 
     ``read`` is called without arguments.  Whoever keeps a copy of it for speed (a generated
-    wrapper's namespace) is told by ``on_exchange``.
+    wrapper's namespace) is told by ``on_exchange``, and not kept alive for that.
     """
 
     __slots__ = ("__weakref__", "_told", "read")
 
     def __init__(self, read: ReadClock | None = None) -> None:
-        self._told: list[Callable[[ReadClock], object]] = []
+        self._told: list[weakref.WeakMethod[Callable[[ReadClock], object]]] = []
         if read is not None:
             self.read: ReadClock = read
             return
@@ -38,19 +38,19 @@ class Clock:
             self.read = _default[0]
             following_default.add(self)
 
-    def on_exchange(self, tell: Callable[[ReadClock], object], *, at_once: bool = True) -> None:
-        """Call *tell* with the function that reads the time, at each exchange and (unless told otherwise) now."""
+    def on_exchange(self, tell: Callable[[ReadClock], object]) -> None:
+        """Call *tell*, a bound method, with what reads the time, at each exchange for as long as its object lives."""
         with _lock:
-            self._told.append(tell)
-            if at_once:
-                tell(self.read)
+            self._told.append(weakref.WeakMethod(tell))
 
     def exchange(self, read: ReadClock) -> None:
         """Read the time from *read* from now on."""
         with _lock:
             self.read = read
-            for tell in self._told:
-                tell(read)
+            for told in self._told:
+                tell = told()
+                if tell is not None:
+                    tell(read)
 
 
 def default_clock() -> ReadClock:

@@ -11,6 +11,7 @@ import inspect
 import pickle
 import sys
 import types
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -25,6 +26,7 @@ from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, la
 from memo._records import Record
 from memo._stats import CacheInfo
 from memo._window_handle import WindowHandle
+from memo._wrappers import LAYER
 
 if TYPE_CHECKING:
     _Proxy = object
@@ -127,14 +129,24 @@ def _layer(function: Any) -> Layer:
 class Transparent(_Handles[P, R_co], _Proxy):
     """What looks like the original and is called as the generated wrapper."""
 
-    __slots__ = ("_self_bound", "_self_layer", "_self_placed", "_self_recipe")
+    __slots__ = ("_self_bound", "_self_layer", "_self_placed", "_self_recipe", "_self_through")
 
     if not TYPE_CHECKING:
 
         def __init__(self, layer: Layer) -> None:
-            super().__init__(layer.generated.wrapper)
-            self._self_layer = layer
-            self._self_bound = Bound
+            super().__init__(None)  # what it wraps is made when it is needed: see __wrapped_get__
+            _set_layer(self, layer)
+            _set_bound(self, Bound)
+            layer.decorated = weakref.ref(self)
+            _set_own(self, "__doc__", getattr(layer.shape.function, "__doc__", None))  # where inspect and pydoc look
+            _set_own(self, "__module__", layer.shape.module)
+
+        # wrapt asks for these two, at the first call, when it finds nothing to call: so that no frame of ours stands
+        # between the caller and the wrapper, then either
+        __wrapped_factory__ = True
+
+        def __wrapped_get__(self):
+            return _layer(self).generated.wrapper
 
         def __getattribute__(self, name):
             if name in _ASKED_OF_FUNCTIONS:
@@ -164,6 +176,9 @@ class Transparent(_Handles[P, R_co], _Proxy):
         def __setattr__(self, name, value):
             if name.startswith("_self_") or name in _SHOWN:
                 super().__setattr__(name, value)
+                return
+            if name == "__wrapped__" and type(value) is types.FunctionType and LAYER in value.__globals__:
+                _set_called(self, value)  # what wrapt had made
                 return
             try:
                 assign(self, name, value)
@@ -221,8 +236,13 @@ class Transparent(_Handles[P, R_co], _Proxy):
         return self
 
 
+_set_own: Any = None if TYPE_CHECKING else _Proxy.__self_setattr__
+_set_called = inspect.getattr_static(_Proxy, "__wrapped__").__set__ if not TYPE_CHECKING else None
 _layer_in = Transparent.__dict__["_self_layer"].__get__
+_set_layer = Transparent.__dict__["_self_layer"].__set__
+_set_bound = Transparent.__dict__["_self_bound"].__set__
 _bound_in = Transparent.__dict__["_self_bound"].__get__
+_through_in = Transparent.__dict__["_self_through"].__get__
 
 
 def _special_names(kind: type) -> set[str]:
@@ -233,11 +253,12 @@ def _special_names(kind: type) -> set[str]:
 # whoever asks for them is told so: hasattr() by these names, issubclass() and isinstance() by None in the class.
 _OUR_OWN = frozenset({"__wrapped__", "__memo_record__", "__copy__", "__deepcopy__"})
 _DESCRIBES = frozenset({"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"})
+_DESCRIBES |= {"__dict__"}  # the wrapper's, which is the same one, would have to be made first
 _OF_PROXIES = _special_names(Transparent) - _OUR_OWN | {"__set_name__"}
 _ASKED_OF_FUNCTIONS = _OF_PROXIES - _special_names(types.FunctionType) | _DESCRIBES
 _LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
 _ASKED_OF_OBJECTS = (_OF_PROXIES | _special_names(types.FunctionType)) - _special_names(object) | _DESCRIBES
-_ASKED_OF_OBJECTS |= {"__signature__"}
+_ASKED_OF_OBJECTS = _ASKED_OF_OBJECTS - {"__dict__"} | {"__signature__"}
 _ABILITIES = _ASKED_OF_FUNCTIONS & _special_names(wrapt.CallableObjectProxy) - _DESCRIBES - {
     "__bool__", "__class_getitem__", "__getattr__",
 }  # fmt: skip
@@ -602,13 +623,22 @@ class BoundReference(Bound[P, R_co]):
 
         def __init__(self, function, instance, /):
             super().__init__(function, instance)
-            self._call = _layer(function).through().wrapper
+            self._call = _call_through(function)
 
         def __call__(self, /, *args, **kwargs):
             return self._call(self.__self__, *args, **kwargs)
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         return self.__func__, (Through(self.__self__),)
+
+
+def _call_through(function: Any) -> Any:
+    """What answers calls through instances; made once, and held by the decorated function as its wrapper is."""
+    try:
+        return _through_in(function)
+    except AttributeError:
+        call = function._self_through = _layer(function).through().wrapper
+        return call
 
 
 def _cut_loose(

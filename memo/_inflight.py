@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from memo._callers import who
 from memo._calls import KeyOptions, check_key_options
+from memo._clock import Clock
 from memo._flights import FAILED, RETURNED, RUNNING, Flights, InFlight, wake_all
 from memo._inflight_handle import InflightHandle
 from memo._layer import FlightLayer, Layer
@@ -14,6 +15,8 @@ from memo._registry import Registry
 from memo._slips import knows_its_options
 from memo._tags import Tags, TagsOption, check_tags
 from memo._units import Duration, seconds
+from memo._weakly import Weakly
+from memo._wrappers import share
 
 if TYPE_CHECKING:
     from memo._typed import Function
@@ -21,6 +24,17 @@ if TYPE_CHECKING:
 __all__ = ("dedupe_inflight",)
 
 _DEFAULT_TIMEOUT_S = 30.0
+
+
+share(
+    AttributeError=AttributeError,
+    Flight=InFlight,
+    PLAIN=PLAIN,
+    RETURNED=RETURNED,
+    RUNNING=RUNNING,
+    wake_all=wake_all,
+    who=who,
+)
 
 
 class _InflightLayer(FlightLayer):
@@ -41,28 +55,23 @@ class _InflightLayer(FlightLayer):
         self.timeout_s = timeout_s
         self._refuse = refuse
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
-        if tags.function is not None:
-            self.flights.tags_of = self.tags_of
 
-    def prepare(self) -> None:
-        self.flights = Flights(self.shape.qualname, self.shape.function, self.clock, self.timeout_s)
-        self.flights.refuse = self._refuse
+    def make_engine(self, clock: Clock) -> Flights:
+        flights = Flights(self.shape.qualname, self.shape.function, clock, self.timeout_s)
+        flights.refuse = self._refuse
+        if self.tags.function is not None:
+            flights.tags_of = Weakly(self.tags_of)
+        return flights
 
     def internals(self) -> dict[str, Any]:
         flights = self.flights
         return {
-            "Flight": InFlight,
             "enter": flights.enter,
             "finish": flights.finish,
             "setdefault": flights.table.setdefault,
             "pop": flights.table.pop,
             **flights.failed_names(),
             "lock": flights.lock,
-            "wake_all": wake_all,
-            "who": who,
-            "RUNNING": RUNNING,
-            "RETURNED": RETURNED,
-            "PLAIN": PLAIN,
             "refuse": flights.refuse,
             "name": flights.name,
             "run": flights.run,
@@ -78,15 +87,17 @@ class _InflightLayer(FlightLayer):
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def drop_tagged(self, tag: str | None) -> int:
-        if tag is not None and self.tags.function is not None:
+        if tag is not None and self.tags.function is not None and self.is_made:
             self.flights.detach_tagged(tag)
         return 0
 
     def sweep(self) -> Iterator[tuple[int, int, int]]:
-        yield 0, self.flights.cleanup(), 0
+        if self.is_made:
+            yield 0, self.flights.cleanup(), 0
 
     def empty(self) -> None:
-        self.flights.detach_all()
+        if self.is_made:
+            self.flights.detach_all()
 
 
 _CALL = """\

@@ -80,7 +80,7 @@ class Janitor:
         self._ended = 0
         self._last: tuple[datetime, CleanupReport] | None = None
         self._clock = Clock()
-        self._clock.on_exchange(self._follow, at_once=False)
+        self._clock.on_exchange(self._follow)
         _all.add(self)
 
     # -- what users see

@@ -22,8 +22,10 @@ from memo._instances import InstanceRef, Instances
 from memo._short_text import short_text
 from memo._stored_keys import plain_key
 
-__all__ = ("Keys", "Through", "free_prefix", "generate")
+__all__ = ("PREFIX", "Keys", "Through", "check_ignored", "code_of", "keyword_defaults", "positional_defaults")
 
+PREFIX = "_memo_"
+"""What the names of internals begin with, unless a parameter's name does."""
 _TOKENS = "$refs[$id(<instance>)]"
 
 
@@ -82,10 +84,6 @@ class Keys:
         options: The key's options.
         instances: Tokens of the instances, used if the function takes one.
         through: These are the keys of calls through the instances of a class that refers to a plain function.
-
-    Raises:
-        ValueError: ``ignore=`` names what is no parameter.
-        TypeError: ``ignore=`` has no effect together with ``key=``.
     """
 
     def __init__(self, shape: Shape, options: KeyOptions, instances: Instances, *, through: bool = False) -> None:
@@ -100,15 +98,15 @@ class Keys:
         self.through: Keys | None = None
         """Those of calls through instances, once a class refers to this plain function."""
         self.parameters = _nameable(shape.parameters)
-        self.prefix = free_prefix(p.name for p in self.parameters)
+        self.prefix = _free_prefix(p.name for p in self.parameters)
         self._plan()
         self._asked_for_key = "" if options.key is None else self._asked(options.key)
-        self._namespace: dict[str, Any] = {"__name__": shape.module, "__builtins__": {}}
-        for word, value in self.words().items():
-            self._namespace[self.prefix + word] = value
-        prelude, key = self.parts("$token(<instance>)")
-        self.bind: Callable[..., Hashable] = self._function(f"{prelude}return {key}")
+
+    @functools.cached_property
+    def bind(self) -> Callable[..., Hashable]:
         """Makes the key of a call that fits the documented parameters."""
+        prelude, key = self.parts("$token(<instance>)")
+        return self._function(f"{prelude}return {key}", self.words())
 
     @property
     def key_of(self) -> Callable[..., Hashable]:
@@ -118,8 +116,6 @@ class Keys:
     def words(self) -> dict[str, Any]:
         """What the sources of keys name."""
         return {
-            "id": id,
-            "tuple": tuple,
             "type": type,
             "types": _types_of,
             "item_types": _item_types_of,
@@ -150,40 +146,17 @@ class Keys:
     def _plan(self) -> None:
         shape, options = self.shape, self.options
         parameters = self.parameters
-        self.instance: Parameter | None = None
-        valued = parameters
-        by_name_alone = (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
-        if (shape.takes_instance or self._through) and parameters and parameters[0].kind not in by_name_alone:
-            self.instance = parameters[0]
-            if parameters[0].kind is not Parameter.VAR_POSITIONAL:
-                valued = parameters[1:]
+        self.instance, valued = _parted(parameters, shape.takes_instance or self._through)
         ignored = set(options.ignore)
         names = {"self", "cls", "" if self.instance is None else self.instance.name}
         shared = not self._through and bool(ignored & names)
         if self.instance is not None:
             ignored -= names
         self._has_token = self.instance is not None and not shared and options.apart
-        if not self._through:
-            self._check_ignored(ignored, valued)
         self.values: tuple[Parameter, ...] = tuple(p for p in valued if p.name not in ignored)
         self._valued = valued
         self._is_tuple = self._has_token or options.typed or (options.key is None and len(self.values) != 1)
         self._count = 1 if options.key is not None else len(self.values)
-
-    def _check_ignored(self, ignored: set[str], valued: tuple[Parameter, ...]) -> None:
-        where, shown = self.shape.where, self.shape.qualname
-        if ignored and self.options.key is not None:
-            raise TypeError(
-                f"{where}: ignore={tuple(sorted(ignored))!r} has no effect together with key=; let key= leave them out."
-            )
-        names = {p.name for p in valued}
-        takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in valued)
-        for name in sorted(ignored - {"self", "cls"}):
-            if name not in names and not takes_any:
-                raise ValueError(
-                    f"{where}: ignore contains {name!r}, but {shown} has no such parameter; "
-                    f"it has {', '.join(sorted(names)) or 'none'}."
-                )
 
     def parts(self, token: str = _TOKENS) -> tuple[str, str]:
         """The prelude and the expression of a key, with the instance's token by the expression *token*."""
@@ -272,8 +245,7 @@ class Keys:
 
     def teller(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         """A function of a whole call that asks *ask* about it, as ``key=`` is asked."""
-        self._namespace[self.prefix + "ask"] = ask
-        fitting = self._function(f"return $ask({self._asked(ask)})")
+        fitting = self._function(f"return $ask({self._asked(ask)})", {"ask": ask})
         return fitting if self.shape.exact else functools.partial(self._tell, fitting, ask)
 
     def _tell(self, fitting: Callable[..., Any], ask: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -379,10 +351,21 @@ class Keys:
 
     # -- code
 
-    def _function(self, body: str) -> FunctionType:
-        """A function of the documented parameters."""
+    def _function(self, body: str, words: Mapping[str, Any]) -> FunctionType:
+        """A function of the documented parameters, whose body names *words*."""
+        code = code_of(self.parameters, body, self.prefix)
+        namespace: dict[str, Any] = {"__builtins__": _NO_BUILTINS, "__name__": self.shape.module}
+        for word, value in words.items():
+            if self.prefix + word in code.co_names:
+                namespace[self.prefix + word] = value
         shape = self.shape
-        return generate(self.parameters, body, self._namespace, self.prefix, shape.name, shape.qualname)
+        function = FunctionType(
+            code.replace(co_name=shape.name, co_qualname=shape.qualname), namespace, shape.name,
+            positional_defaults(self.parameters),
+        )  # fmt: skip
+        function.__kwdefaults__ = keyword_defaults(self.parameters)
+        function.__qualname__ = shape.qualname
+        return function
 
 
 def _token_through(instances: Instances, instance: Any) -> Hashable:
@@ -390,44 +373,65 @@ def _token_through(instances: Instances, instance: Any) -> Hashable:
     return token if type(token) is InstanceRef else _Itself(token)
 
 
-def generate(
-    parameters: tuple[Parameter, ...],
-    body: str,
-    namespace: dict[str, Any],
-    prefix: str,
-    name: str,
-    qualname: str,
-    *,
-    is_async: bool = False,
-) -> FunctionType:
-    """A function with these parameters and defaults, whose body names internals ``$word`` for *prefix* + word."""
+_NO_BUILTINS: dict[str, Any] = {}
+
+
+def check_ignored(shape: Shape, options: KeyOptions) -> None:
+    """Check that ``ignore=`` names parameters.
+
+    Raises:
+        ValueError: It names what is no parameter.
+        TypeError: It has no effect together with ``key=``.
+    """
+    if not options.ignore:
+        return
+    instance, valued = _parted(shape.parameters, shape.takes_instance)
+    ignored = options.ignore - ({"self", "cls", instance.name} if instance is not None else set())
+    where = shape.where
+    if ignored and options.key is not None:
+        raise TypeError(
+            f"{where}: ignore={tuple(sorted(ignored))!r} has no effect together with key=; let key= leave them out."
+        )
+    names = {p.name for p in valued}
+    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in valued)
+    for name in sorted(ignored - {"self", "cls"}):
+        if name not in names and not takes_any:
+            raise ValueError(
+                f"{where}: ignore contains {name!r}, but {shape.qualname} has no such parameter; "
+                f"it has {', '.join(sorted(names)) or 'none'}."
+            )
+
+
+def _parted(
+    parameters: tuple[Parameter, ...], takes_instance: bool
+) -> tuple[Parameter | None, tuple[Parameter, ...]]:
+    """The parameter that takes the instance, if one does, and those that make a key (``*args`` may do both)."""
+    if not takes_instance or not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+        return None, parameters
+    several = parameters[0].kind is Parameter.VAR_POSITIONAL
+    return parameters[0], parameters if several else parameters[1:]
+
+
+def code_of(parameters: tuple[Parameter, ...], body: str, prefix: str, *, is_async: bool = False) -> CodeType:
+    """The code of a function with these parameters, whose body names internals ``$word`` for *prefix* + word."""
     source = "{}def {}({}):\n{}".format(
         "async " if is_async else "",
         "$wrapper",
         _declaration(parameters),
         "\n".join("    " + line for line in body.splitlines()),
     )
-    function = FunctionType(_compiled(re.sub(r"\$(\w)", rf"{prefix}\1", source), name, qualname), namespace, name)
-    function.__defaults__ = _positional_defaults(parameters)
-    function.__kwdefaults__ = {
-        p.name: p.default
-        for p in parameters
-        if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
-    } or None
-    function.__qualname__ = qualname
-    return function
+    return _compiled(re.sub(r"\$(\w)", rf"{prefix}\1", source))
 
 
-@functools.lru_cache(maxsize=512)  # closures decorated in a loop share the code of one shape
-def _compiled(source: str, name: str, qualname: str) -> CodeType:
+@functools.lru_cache(maxsize=512)  # functions of one shape share the code, but for its name
+def _compiled(source: str) -> CodeType:
     module = compile(source, "<memo wrapper>", "exec", dont_inherit=True)
-    code = next(const for const in module.co_consts if isinstance(const, CodeType))
-    return code.replace(co_name=name, co_qualname=qualname)
+    return next(const for const in module.co_consts if isinstance(const, CodeType))
 
 
-def free_prefix(names: Iterable[str]) -> str:
+def _free_prefix(names: Iterable[str]) -> str:
     """A prefix that no parameter's name begins with."""
-    prefix = "_memo_"
+    prefix = PREFIX
     taken = tuple(names)
     while any(name.startswith(prefix) for name in taken):
         prefix = "_" + prefix
@@ -464,9 +468,19 @@ def _sign(p: Parameter) -> str:
     return "*" if p.kind is Parameter.VAR_POSITIONAL else "**" if p.kind is Parameter.VAR_KEYWORD else ""
 
 
-def _positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | None:
+def positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | None:
+    """What ``__defaults__`` of a function with these parameters holds."""
     positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(p.default for p in parameters if p.kind in positional and p.default is not Parameter.empty) or None
+
+
+def keyword_defaults(parameters: tuple[Parameter, ...]) -> dict[str, Any] | None:
+    """What ``__kwdefaults__`` of a function with these parameters holds."""
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
+    } or None
 
 
 def _value(p: Parameter, instance: Parameter | None) -> str:

@@ -11,11 +11,12 @@ from memo._calls import KeyOptions, Shape
 from memo._clock import Clock
 from memo._flights import Flights
 from memo._instances import InstanceRef, Instances
-from memo._keys import Keys, Through
+from memo._keys import Keys, Through, check_ignored
 from memo._records import Part, Record
 from memo._sizes import OfTheProgram
 from memo._switch import is_off, off_for_good
 from memo._tags import NO_TAGS, Tags
+from memo._weakly import Weakly
 from memo._wrappers import Generated
 
 __all__ = (
@@ -62,8 +63,39 @@ class _Fence:
             part.fence(self._call)
 
 
+def _nothing() -> None:
+    return None
+
+
+class _Works:
+    """What a layer works with, made when it is first needed.
+
+    Attributes:
+        clock: What reads the time.
+        instances: Tokens of instances.
+        engine: The loads, running calls or window.
+        generated: The wrapper, and the keys of its calls.
+        through: Those of calls through the instances of a class that merely refers to the function; at most one.
+        ask_tags: Asks ``tags=`` about a call, and (of ``through``) about one of those calls.
+    """
+
+    __slots__ = ("ask_tags", "clock", "engine", "generated", "instances", "through")
+
+    def __init__(self, clock: Clock, instances: Instances, engine: Any, generated: Generated) -> None:
+        self.clock = clock
+        self.instances = instances
+        self.engine = engine
+        self.generated = generated
+        self.through: dict[str, Generated] = {}
+        self.ask_tags: dict[bool, Callable[..., Any]] = {}
+
+
 class Layer(OfTheProgram):
     """What one decorator adds to one function.  Subclasses say what a call does.
+
+    Nothing below a layer refers to it (but weakly), and it does not hold what is above it, the wrapper and the
+    decorated function, which hold it.  What it works with is made at the first call or the first use of a handle,
+    without a lock: of two threads that make it, the first one's is taken.
 
     Args:
         where: The decorator's name, for messages.
@@ -75,6 +107,7 @@ class Layer(OfTheProgram):
     """
 
     kind = ""
+    _works: _Works | None = None
 
     def __init__(
         self,
@@ -88,40 +121,94 @@ class Layer(OfTheProgram):
         below = layer_of(function)
         self.shape: Shape = Shape(function, where, takes_instance, None if below is None else below.shape)
         self.tags = tags
-        self.clock = Clock(clock)
-        self.instances = Instances(self.shape.qualname, self.collected)
         self.record: Record | None = None
         self._options = options
-        self._through: Generated | None = None
-        self._gate: str | None = None
-        self.prepare()
-        self.generated = Generated(Keys(self.shape, options, self.instances), self.template, self._words())
-        self.show_keys(self.generated.keys)
-        self._learn_tags()
+        self._read = clock
         self._off_for_good = off_for_good()
-        if self._off_for_good:
-            self._set_gate(_ALWAYS_OFF)
-        self.clock.on_exchange(functools.partial(self.assign, "clock"), at_once=False)
-        self.clock.on_exchange(self.follow, at_once=False)
+        self._gate = _ALWAYS_OFF if self._off_for_good else ""
+        self.decorated: Callable[[], Callable[..., Any] | None] = _nothing
+        """The decorated function, held weakly; set when it is made."""
+        check_ignored(self.shape, options)
 
-    def prepare(self) -> None:
-        """Make what the template needs; the shape is known, the wrapper not made yet."""
+    # -- what it works with
+
+    @property
+    def works(self) -> _Works:
+        """What it works with."""
+        return self._works or self.make_works()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is anything yet that holds or counts something."""
+        return self._works is not None
+
+    def make_works(self) -> _Works:
+        """Make what it works with."""
+        clock = Clock(self._read)
+        instances = Instances(self.shape.qualname, Weakly(self.collected))
+        engine = self.make_engine(clock)
+        keys = Keys(self.shape, self._options, instances)
+        self.show_keys(engine, keys)
+        made = _Works(clock, instances, engine, Generated(keys, self))
+        if self.tags.function is not None:
+            made.ask_tags[False] = keys.teller(self.tags.function)
+        clock.on_exchange(self._follow_exchanged)
+        works: _Works = self.__dict__.setdefault("_works", made)
+        return works
+
+    def make_engine(self, clock: Clock) -> Any:
+        """Make what the template needs."""
+        raise NotImplementedError
+
+    @property
+    def clock(self) -> Clock:
+        """What reads its time."""
+        return self.works.clock
+
+    @property
+    def instances(self) -> Instances:
+        """The tokens of the instances on which it was called."""
+        return self.works.instances
+
+    @property
+    def generated(self) -> Generated:
+        """The wrapper, and the keys of its calls."""
+        return self.works.generated
+
+    def _follow_exchanged(self, read: Callable[[], float]) -> None:
+        if self.is_made:  # else there is nothing yet that has looked at the clock
+            self.assign("clock", read)
+            self.follow(read)
+
+    # -- wrappers
+
+    def callable(self, *, through: bool) -> Callable[..., Any]:
+        """What answers calls, and holds the wrapper if anything does."""
+        decorated = None if through else self.decorated()
+        if decorated is not None:
+            return decorated
+        return self.through().wrapper if through else self.generated.wrapper
 
     def template(self) -> str:
         """The wrapper's body."""
         raise NotImplementedError
 
+    def gate(self) -> str:
+        """What stands in front of the wrapper's body at present."""
+        return self._gate
+
     def internals(self) -> dict[str, Any]:
         """What the template names."""
         raise NotImplementedError
 
-    def _words(self) -> dict[str, Any]:
+    def words(self, *, through: bool) -> dict[str, Any]:
+        """Whatever the wrapper names, but for what its keys do."""
         return {
             **self.internals(),
             "clock": self.clock.read,
-            "function": self.shape.function,
+            "function": self._function_through() if through else self.shape.function,
             "is_off": self.is_off,
-            "tags_of": self.tags_of,
+            "tags_of": functools.partial(self._tags_of, through),
         }
 
     def assign(self, word: str, value: Any) -> None:
@@ -129,34 +216,43 @@ class Layer(OfTheProgram):
         for generated in self._wrappers():
             generated.assign(word, value)
 
-    def _wrappers(self) -> Iterator[Generated]:
-        yield self.generated
-        if self._through is not None:
-            yield self._through
+    def _wrappers(self) -> tuple[Generated, ...]:
+        works = self._works
+        return () if works is None else (works.generated, *works.through.values())
 
     def read_anew(self) -> None:
         """Learn what the function has become: something was assigned to it that calls or keys go by."""
         below = layer_of(self.shape.function)
         self.shape.read(None if below is None else below.shape)
-        self.generated.exchange_keys(Keys(self.shape, self._options, self.instances))
-        self.show_keys(self.generated.keys)
-        self._learn_tags()
-        if self._through is not None:
-            keys = Keys(self.shape, self._options, self.instances, through=True)
-            self._through.assign("tags_of", functools.partial(self._tags_of, self._teller(keys)))
-            self._through.exchange_keys(keys)
-            self.generated.keys.through = keys
+        check_ignored(self.shape, self._options)
+        if self.is_made:
+            self._exchange_keys()
+
+    def _exchange_keys(self) -> None:
+        """Have calls make the keys that the function's shape asks for now."""
+        works = self.works
+        keys = self._keys(works)
+        for through in works.through.values():
+            keys.through = self._keys(works, through=True)
+            through.exchange_keys(keys.through)
+        self.show_keys(works.engine, keys)
+        works.generated.exchange_keys(keys)
+
+    def _keys(self, works: _Works, *, through: bool = False) -> Keys:
+        keys = Keys(self.shape, self._options, works.instances, through=through)
+        if self.tags.function is not None:
+            works.ask_tags[through] = keys.teller(self.tags.function)
+        return keys
 
     # -- methods
 
     def take_instance(self) -> None:
         """Learn that the function is a method after all, by the class in whose body it was defined."""
-        self.empty()  # nobody could find again what was held under a plain function's keys
         self.shape.takes_instance = True
-        self._through = None
-        self.generated.exchange_keys(Keys(self.shape, self._options, self.instances))
-        self.show_keys(self.generated.keys)
-        self._learn_tags()
+        if self.is_made:
+            self.empty()  # nobody could find again what was held under a plain function's keys
+            self.works.through.clear()
+            self._exchange_keys()
 
     def through(self) -> Generated:
         """The wrapper for calls through the instances of a class that merely refers to this function.
@@ -164,30 +260,28 @@ class Layer(OfTheProgram):
         The function stays what it is: such calls have keys of their own, by the instance's identity, in the same
         store and the same table of running calls.
         """
-        if self._through is not None:
-            return self._through
+        works = self.works
+        found = works.through.get("through")
+        if found is not None:
+            return found
+        keys = self._keys(works, through=True)
+        self.serve_through(_PlainOrThrough(self.shape.function, self._function_through()))
+        works.generated.keys.through = keys
+        return works.through.setdefault("through", Generated(keys, self, through=True))
+
+    def _function_through(self) -> Callable[..., Any]:
+        """What a call through an instance goes on to: if this package decorated that as well, to its like."""
         below = layer_of(self.shape.function)
-        keys = Keys(self.shape, self._options, self.instances, through=True)
-        words = self._words()
-        if below is not None and not below.shape.takes_instance:
-            words["function"] = below.through().wrapper
-        words["tags_of"] = functools.partial(self._tags_of, self._teller(keys))
-        through = Generated(keys, self.template, words, through=True)
-        through.set_gate(self._gate)
-        self.serve_through(_PlainOrThrough(self.shape.function, words["function"]))
-        self.generated.keys.through = keys
-        self._through = through
-        return through
+        return self.shape.function if below is None or below.shape.takes_instance else below.through().wrapper
 
     @property
     def needs_through(self) -> bool:
         """Whether plain calls would make an instance, as first argument, part of their keys by its own equality."""
         shape = self.shape
-        first = shape.parameters[0].name if shape.parameters else None
-        return not shape.takes_instance and first not in self._options.ignore
+        return not shape.takes_instance and shape.first_name not in self._options.ignore
 
-    def show_keys(self, keys: Keys) -> None:
-        """Tell what is below of the keys of the function's calls."""
+    def show_keys(self, engine: Any, keys: Keys) -> None:
+        """Tell *engine* of the keys of the function's calls."""
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         """Expect keys of calls through instances too, and such calls (marked by ``Through``) of the function."""
@@ -198,20 +292,16 @@ class Layer(OfTheProgram):
 
     # -- tags
 
-    def _teller(self, keys: Keys) -> Callable[..., Any] | None:
-        return None if self.tags.function is None else keys.teller(self.tags.function)
-
-    def _learn_tags(self) -> None:
-        self._ask_tags = self._teller(self.generated.keys)
-
-    def _tags_of(self, ask: Callable[..., Any] | None, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
-        return () if ask is None else self.tags.of_call(self.shape.qualname, ask, args, kwargs)
+    def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        if self.tags.function is None:
+            return ()
+        return self.tags.of_call(self.shape.qualname, self.works.ask_tags[through], args, kwargs)
 
     def tags_of(self, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
         """The tags of one call that ``tags=`` computes; None if it cannot."""
         if args and type(args[0]) is Through:
-            return self.through().read("tags_of")(args[0].instance, *args[1:], **kwargs)  # type: ignore[no-any-return]
-        return self._tags_of(self._ask_tags, *args, **kwargs)
+            return self._tags_of(True, args[0].instance, *args[1:], **kwargs)
+        return self._tags_of(False, *args, **kwargs)
 
     def drop_tagged(self, tag: str | None) -> int:
         """Drop what bears *tag*, or (None) everything, and fence the running calls that do; how many entries went."""
@@ -222,12 +312,9 @@ class Layer(OfTheProgram):
     def watch_switch(self, on: bool) -> None:
         """Look at each call whether the function is switched off; no call pays for that otherwise."""
         if not self._off_for_good:
-            self._set_gate(_GATE if on else None)
-
-    def _set_gate(self, gate: str | None) -> None:
-        self._gate = gate  # for wrappers yet to come; each of the others knows its own
-        for generated in self._wrappers():
-            generated.set_gate(gate)
+            self._gate = _GATE if on else ""
+            for generated in self._wrappers():
+                generated.regenerate()
 
     def is_off(self) -> bool:
         """Whether a call in the present context goes straight to the function."""
@@ -299,16 +386,21 @@ class _PlainOrThrough:
 class FlightLayer(Layer):
     """A layer whose calls share executions."""
 
-    flights: Flights
+    @property
+    def flights(self) -> Flights:
+        """Its running calls."""
+        return self.works.engine  # type: ignore[no-any-return]
 
     def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        if not self.is_made:
+            return
         if call is None:
             self.flights.detach_all()
         else:
             self.flights.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
 
-    def show_keys(self, keys: Keys) -> None:
-        self.flights.explain = keys.explain
+    def show_keys(self, engine: Any, keys: Keys) -> None:
+        engine.explain = keys.explain
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         self.flights.call = function
@@ -317,10 +409,11 @@ class FlightLayer(Layer):
         self.flights.follow(read)
 
     def set_aside(self) -> Any:
-        return self.flights.set_aside()
+        return self.flights.set_aside() if self.is_made else None
 
     def put_back(self, aside: Any = None) -> None:
-        self.flights.put_back(aside)
+        if self.is_made:
+            self.flights.put_back(aside)
 
 
 def layers_of(function: Any) -> Iterator[Layer]:

@@ -5,7 +5,7 @@ cache.  A function decorated several times over has one record, which its layers
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -125,21 +125,22 @@ class Record:
         self.explicit_registry = False
         self.top: weakref.ref[Any] | None = None
         """The outermost decorated object."""
-        self._parts: tuple[Part, ...] = ()
+        self._parts: tuple[Callable[[], Part | None], ...] = ()
+        """Layers hold the record, and so are held weakly."""
 
     def add(self, part: Part) -> None:
         """Put *part* around the layers so far."""
-        self._parts = (part, *self._parts)
+        self._parts = ((lambda: part) if isinstance(part, Adopted) else weakref.ref(part), *self._parts)
         self.tags = tuple(dict.fromkeys((*part.tags.fixed, *self.tags)))
         self.registry.admit(part)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The layers, outermost first."""
-        return self._parts
+        """The layers, outermost first; none once the function is gone, though somebody keeps its record."""
+        return tuple([part for get in self._parts if (part := get()) is not None])
 
     def _handle(self, kind: str) -> Any:
-        for part in self._parts:
+        for part in self.parts:
             if part.kind == kind:
                 return part.handle()
         return None
@@ -166,12 +167,14 @@ class Record:
         return self._handle("adopted")  # type: ignore[no-any-return]
 
     def is_gone(self) -> bool:
-        """Whether this is the record of an adopted cache that is no more, kept by somebody."""
-        return any(isinstance(part, Adopted) and part.cache is None for part in self._parts)
+        """Whether this is the record of a function or an adopted cache that is no more, kept by somebody."""
+        parts = self.parts
+        dead = bool(self._parts) and not parts
+        return dead or any(isinstance(part, Adopted) and part.cache is None for part in parts)
 
     def stats(self) -> FunctionStats:
         """Its figures now."""
-        handles = {part.kind: part.handle() for part in reversed(self._parts)}  # of a kind, the outermost
+        handles = {part.kind: part.handle() for part in reversed(self.parts)}  # of a kind, the outermost
         if "inflight" not in handles and "cache" in handles:
             handles["inflight"] = handles["cache"].inflight
         return FunctionStats(self.name, self.tags, **{kind: handle.stats() for kind, handle in handles.items()})
@@ -182,7 +185,7 @@ class Record:
 
     def invalidate(self, tag: str) -> int:
         """Drop the entries that bear *tag*, and fence the running calls that may bear it; how many entries went."""
-        parts = self._parts
+        parts = self.parts
         everything = tag in self.tags
         computed = any(part.tags.function is not None for part in parts)
         count = 0
@@ -195,7 +198,7 @@ class Record:
 
     def clear(self) -> None:
         """Drop every entry, in every layer."""
-        for part in reversed(self._parts):  # innermost first: what begins meanwhile above may be given what is below
+        for part in reversed(self.parts):  # innermost first: what begins meanwhile above may be given what is below
             part.empty()
 
     def __repr__(self) -> str:

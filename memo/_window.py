@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from memo._calls import KeyOptions, check_key_options
+from memo._clock import Clock
 from memo._error_types import check_error_types
 from memo._intake import NOTE
 from memo._key_text import BIG, ITEMS, LONGEST, KeyText, failure_text, stored_key
@@ -18,10 +19,23 @@ from memo._slips import knows_its_options, refuse_class
 from memo._tags import Tags, check_tags
 from memo._units import Duration, positive_int, seconds
 from memo._window_handle import WindowHandle
+from memo._wrappers import share
 
 __all__ = ("sliding_window",)
 
 log = logging.getLogger("memo")
+
+
+share(
+    Exception=Exception,
+    atoms=frozenset({type(None), bool, float}),
+    high=BIG,
+    int=int,
+    longest=LONGEST,
+    low=-BIG,
+    str=str,
+    stored=stored_key,
+)
 
 
 class _WindowLayer(Layer):
@@ -45,12 +59,17 @@ class _WindowLayer(Layer):
         self.only = only
         super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
 
-    def prepare(self) -> None:
-        self.recorder = Recorder(
+    @property
+    def recorder(self) -> Recorder:
+        """Its window."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    def make_engine(self, clock: Clock) -> Recorder:
+        return Recorder(
             span_s=self.span_s,
             max_events=self.max_events,
             only=self.only,
-            clock=lambda: self.clock.read(),  # noqa: PLW0108  # which may be exchanged
+            clock=lambda: clock.read(),  # noqa: PLW0108  # which may be exchanged
             where=self.shape.qualname,
         )
 
@@ -61,15 +80,6 @@ class _WindowLayer(Layer):
             "unkeyed": self._unkeyed,
             "untimed": self._untimed,
             "dropped": self._dropped,
-            "stored": stored_key,
-            "longest": LONGEST,
-            "low": -BIG,
-            "high": BIG,
-            "str": str,
-            "int": int,
-            "atoms": frozenset({type(None), bool, float}),
-            "Exception": Exception,
-            "BaseException": BaseException,
         }
 
     def template(self) -> str:
@@ -103,17 +113,20 @@ class _WindowLayer(Layer):
         return WindowHandle(self.recorder, self.name)
 
     def sweep(self) -> Iterator[tuple[int, int, int]]:
-        for events in self.recorder.expire_events():
-            yield 0, 0, events
+        if self.is_made:
+            for events in self.recorder.expire_events():
+                yield 0, 0, events
 
     def empty(self) -> None:
-        self.recorder.clear()
+        if self.is_made:
+            self.recorder.clear()
 
     def set_aside(self) -> Any:
-        return self.recorder.exchange()
+        return self.recorder.exchange() if self.is_made else None
 
     def put_back(self, aside: Any = None) -> None:
-        self.recorder.exchange(aside)
+        if self.is_made:
+            self.recorder.exchange(aside)
 
 
 # What stored_key() leaves as it is, told without a call; all else goes there.

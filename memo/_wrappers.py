@@ -7,7 +7,7 @@ documents, the wrapper takes anything, passes on what came, and binds a copy of 
 template of the decorator, in which
 
 - ``$word`` is an internal name: it becomes a name that no parameter bears, and is looked up in
-  the wrapper's own globals (``Generated.namespace``), where it can be exchanged at any time;
+  the wrapper's own globals, where it can be exchanged at any time, or (``share()``) among what all wrappers share;
 - ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
   the same making the token, ``<lookup>`` that of the entry in the store that ``$index`` indexes, and
   ``<prelude>`` the lines that all of them need before them;
@@ -15,20 +15,28 @@ template of the decorator, in which
   is a tuple there);
 - ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
   a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
+
+Who holds whom: the decorated function its wrapper, the wrapper (by its globals) the layer, the layer what it works
+with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A wrapper is made at the first call,
+without a lock: of two threads that make one, both go on with what they made.
 """
 
 import itertools
 import re
-from collections.abc import Callable, Hashable, Mapping
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from inspect import Parameter
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 from memo._asking import passed_arguments
 from memo._calls import Shape
-from memo._keys import Keys, Through, generate
+from memo._keys import PREFIX, Keys, Through, code_of, keyword_defaults, positional_defaults
 
-__all__ = ("Generated",)
+__all__ = ("LAYER", "Generated", "Maker", "share")
+
+LAYER = "_memo_layer"
+"""Under this name a wrapper's globals hold its layer."""
 
 _SPELL = """\
 try:
@@ -38,66 +46,74 @@ except $TypeError as $error:
 """
 
 
+class Maker(Protocol):
+    """What a wrapper belongs to: a layer."""
+
+    def callable(self, *, through: bool) -> Callable[..., Any]:
+        """What holds the wrapper and answers a call as it does."""
+        ...
+
+    def template(self) -> str:
+        """The wrapper's body."""
+        ...
+
+    def gate(self) -> str:
+        """What stands in front of the body at present."""
+        ...
+
+    def words(self, *, through: bool) -> Mapping[str, Any]:
+        """What the template names."""
+        ...
+
+
+_SHARED: dict[str, Any] = {}
+"""What all wrappers share, by name: the ``__builtins__`` of their globals, where the interpreter caches look-ups."""
+
+
+def share(**words: Any) -> None:
+    """Let templates name what is the same for all functions; called while the package is imported."""
+    for word, value in words.items():
+        assert _SHARED.setdefault(PREFIX + word, value) is value, f"two things are called {word}"
+
+
+share(KeyError=KeyError, TypeError=TypeError, BaseException=BaseException)
+share(Through=Through, id=id, nothing={}, type=type)
+
+
+def _unwritten() -> None: ...
+
+
+_UNWRITTEN = _unwritten.__code__
+
+
 class Generated:
-    """A generated wrapper, the keys of its calls, and its namespace.
+    """The wrapper of one layer, its twins, and the keys of its calls.
 
     Args:
         keys: The keys.
-        body: Gives the template of the wrapper's body.
-        namespace: The internals that the template names; exchanged values take effect at once.
+        layer: What it belongs to.
         through: It is called through the instances of a class that refers to a plain function.
     """
 
-    def __init__(
-        self, keys: Keys, body: Callable[[], str], namespace: Mapping[str, Any], *, through: bool = False
-    ) -> None:
+    __slots__ = ("_layer", "_made", "_through", "_version", "_versions", "keys", "shape")
+
+    def __init__(self, keys: Keys, layer: Maker, *, through: bool = False) -> None:
         self.keys = keys
         self.shape: Shape = keys.shape
-        self._body = body
+        self._layer = weakref.ref(layer)
         self._through = through
-        self._gate: str | None = None
-        self.namespace: dict[str, Any] = {"__name__": self.shape.module, "__builtins__": {}}
-        for word, value in {
-            **keys.words(),
-            "KeyError": KeyError,
-            "TypeError": TypeError,
-            "nothing": {},
-            "bind": keys.bind,
-            "spelled": keys.spelled,
-            "Through": Through,
-            **namespace,
-        }.items():
-            self.assign(word, value)
-        self.wrapper = self._make_wrapper()
-        self._bound_wrapper: dict[str, FunctionType] = {}
         self._versions = itertools.count()
         self._version = next(self._versions)
+        self._made: list[tuple[weakref.ref[FunctionType], bool]] = []
+        """Every function made, and whether it takes a bound method.  Only added to."""
 
-    def assign(self, word: str, value: Any) -> None:
-        """Exchange an internal of the wrapper; running calls keep what they have read."""
-        self.namespace[self.keys.prefix + word] = value
-
-    def read(self, word: str) -> Any:
-        """The present value of an internal of the wrapper."""
-        return self.namespace[self.keys.prefix + word]
-
-    def exchange_keys(self, keys: Keys) -> None:
-        """Have calls make other keys from now on."""
-        before, now = self.keys.prefix, keys.prefix
-        if before != now:  # a parameter bears a name that begins so
-            for name in [name for name in self.namespace if name.startswith(before)]:
-                self.namespace[now + name.removeprefix(before)] = self.namespace[name]
-        self.keys = keys
-        for word, value in {**keys.words(), "bind": keys.bind, "spelled": keys.spelled}.items():
-            self.assign(word, value)
-        self.regenerate()
-
-    def regenerate(self) -> None:
-        """Make the wrapper's code anew, in place, after something that the template depends on changed."""
-        self._version = next(self._versions)
-        _become(self.wrapper, self._make_wrapper())
-        for function in self._bound_wrapper.values():
-            _become(function, self._make_wrapper(bound=True))
+    @property
+    def wrapper(self) -> FunctionType:
+        """The wrapper; a new one, if nobody holds the last one."""
+        for function, bound in self._alive():
+            if not bound and function.__code__ is not _UNWRITTEN:  # another thread is about to write it
+                return function
+        return self._make(bound=False)
 
     def bound_wrapper(self) -> FunctionType:
         """The wrapper as a method of bound methods, whose ``__self__`` it takes for the instance.
@@ -105,24 +121,49 @@ class Generated:
         Thus a call of ``obj.f`` needs neither an object that calls the wrapper nor one that stores the instance
         in front of its arguments.
         """
-        while True:
-            version = self._version
-            made = self._make_wrapper(bound=True)
-            function = self._bound_wrapper.setdefault("function", made)
-            if version == self._version:  # else what is made now may be outdated already
-                return function
-            _become(function, made)
+        return self._make(bound=True)
 
-    def set_gate(self, gate: str | None) -> None:
-        """Have the wrapper begin with the template *gate*, or (None) without one."""
-        before = self._gate
-        if gate != before:
-            try:
-                self._gate = gate
-                self.regenerate()
-            except BaseException:  # interrupted: so that it is done whole by whoever tries again
-                self._gate = before
-                raise
+    def _make(self, *, bound: bool) -> FunctionType:
+        shape = self.shape
+        namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: self._owner()}
+        function = FunctionType(_UNWRITTEN, namespace, shape.name)
+        self._made.append((weakref.ref(function), bound))  # first, so that what changes meanwhile reaches it
+        self._write(function, bound=bound)
+        return function
+
+    def _owner(self) -> Maker:
+        layer = self._layer()
+        assert layer is not None, "whoever asks holds the layer"
+        return layer
+
+    def _alive(self) -> Iterator[tuple[FunctionType, bool]]:
+        for made, bound in self._made:
+            function = made()
+            if function is not None:
+                yield function, bound
+
+    def assign(self, word: str, value: Any) -> None:
+        """Exchange an internal of the wrapper; running calls keep what they have read."""
+        self._version = next(self._versions)  # whatever is being written just now is written again
+        for function, _ in self._alive():
+            function.__globals__[self.keys.prefix + word] = value
+
+    def read(self, word: str) -> Any:
+        """The present value of an internal of the wrapper."""
+        wrapper: Any = self.wrapper
+        namespace, name = wrapper.__globals__, self.keys.prefix + word
+        return namespace[name] if name in namespace else self._words()[name]
+
+    def exchange_keys(self, keys: Keys) -> None:
+        """Have calls make other keys from now on."""
+        self.keys = keys
+        self.regenerate()
+
+    def regenerate(self) -> None:
+        """Make the wrapper's code anew, in place, after something that the template depends on changed."""
+        self._version = next(self._versions)
+        for function, bound in self._alive():
+            self._write(function, bound=bound)
 
     # -- what handles ask
 
@@ -142,7 +183,7 @@ class Generated:
         """Answer a call as the wrapper does."""
         if self._through and args and type(args[0]) is Through:
             args = (args[0].instance, *args[1:])
-        return self.wrapper(*args, **kwargs)
+        return self._owner().callable(through=self._through)(*args, **kwargs)
 
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
@@ -150,8 +191,41 @@ class Generated:
 
     # -- code
 
-    def _make_wrapper(self, *, bound: bool = False) -> FunctionType:
-        shape, keys = self.shape, self.keys
+    def _write(self, function: FunctionType, *, bound: bool) -> None:
+        """Give *function* the code that belongs to it now."""
+        while True:
+            version = self._version
+            parameters, text = self._text(bound=bound)
+            keys, shape = self.keys, self.shape
+            code = code_of(parameters, text, keys.prefix, is_async=shape.is_async)
+            words = self._words()
+            own = {name: words[name] for name in code.co_names if name in words}
+            for name, value in own.items():
+                if _SHARED.get(name) is not value:
+                    function.__globals__[name] = value
+            named = code.replace(co_name=shape.name, co_qualname=shape.qualname)
+            defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
+            # no call and no jump stands between these: no call sees a half
+            function.__code__ = named
+            function.__defaults__ = defaults
+            function.__kwdefaults__ = by_name
+            _imitate(function, shape)
+            if version == self._version:
+                return  # else what was written may be outdated already
+
+    def _words(self) -> dict[str, Any]:
+        keys = self.keys
+        words = {
+            **({} if keys.prefix == PREFIX else {name.removeprefix(PREFIX): word for name, word in _SHARED.items()}),
+            **keys.words(),
+            **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
+            **self._owner().words(through=self._through),
+        }
+        return {keys.prefix + word: value for word, value in words.items()}
+
+    def _text(self, *, bound: bool) -> tuple[tuple[Parameter, ...], str]:
+        """The parameters and the body of a wrapper."""
+        shape, keys, layer = self.shape, self.keys, self._owner()
         if shape.exact:
             parameters = keys.parameters
             prelude, key = keys.parts()
@@ -166,7 +240,7 @@ class Generated:
             prelude, key, whole, lookup = _SPELL, "$k", "$k", "$index[$k]"
             arguments = "($Through($args[0]), *$args[1:])" if self._through else "$args"
             keywords = "$kwargs"
-        text = ((self._gate or "") + self._body()).strip("\n")
+        text = (layer.gate() + layer.template()).strip("\n")
         text = re.sub(r"<every value: (.*)>", lambda found: keys.every_value(found[1]), text)
         text = re.sub(r"(?m)^( *)<prelude>\n", lambda found: _indented(prelude, found[1]), text)
         for mark, part in {
@@ -179,39 +253,20 @@ class Generated:
             "<await>": "await " if shape.is_async else "",
         }.items():
             text = text.replace(mark, part)
-        if bound:
-            parameters, text = self._of_bound(parameters, text)
-        wrapper = generate(
-            parameters, text, self.namespace, keys.prefix, shape.name, shape.qualname, is_async=shape.is_async
-        )
-        _imitate(wrapper, shape)
-        return wrapper
-
-    def _of_bound(self, parameters: tuple[Parameter, ...], text: str) -> tuple[tuple[Parameter, ...], str]:
-        """Parameters and body of a wrapper that takes a bound method in place of the instance."""
-        prefix = self.keys.prefix
-        bound = Parameter(prefix + "bound", Parameter.POSITIONAL_ONLY)
+        if not bound:
+            return parameters, text
+        method = Parameter(keys.prefix + "bound", Parameter.POSITIONAL_ONLY)
         first, *others = parameters or (None,)
         if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
             rest = (
-                Parameter(prefix + "args", Parameter.VAR_POSITIONAL),
-                Parameter(prefix + "kwargs", Parameter.VAR_KEYWORD),
+                Parameter(keys.prefix + "args", Parameter.VAR_POSITIONAL),
+                Parameter(keys.prefix + "kwargs", Parameter.VAR_KEYWORD),
             )
-            refused = "return $function($bound.__self__, *$args, **$kwargs)"  # which takes no instance
-            return (bound, *rest), refused
+            return (method, *rest), "return $function($bound.__self__, *$args, **$kwargs)"  # which takes no instance
+        # a bound method stands in place of the instance, and a line takes that out
         if first.kind is Parameter.VAR_POSITIONAL:
-            return (bound, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n{text}"
-        return (bound, *others), f"{first.name} = $bound.__self__\n{text}"
-
-
-def _become(function: FunctionType, made: FunctionType) -> None:
-    """Make *function* what *made* is.  No call and no jump stands between the stores: no call sees a half."""
-    code, defaults, named = made.__code__, made.__defaults__, made.__kwdefaults__
-    function.__code__ = code
-    function.__defaults__ = defaults
-    function.__kwdefaults__ = named
-    function.__name__, function.__qualname__, function.__module__ = made.__name__, made.__qualname__, made.__module__
-    function.__dict__ = made.__dict__
+            return (method, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n{text}"
+        return (method, *others), f"{first.name} = $bound.__self__\n{text}"
 
 
 def _indented(lines: str, indent: str) -> str:
@@ -220,7 +275,7 @@ def _indented(lines: str, indent: str) -> str:
 
 def _imitate(wrapper: FunctionType, shape: Shape) -> None:
     function = shape.function
-    wrapper.__module__ = shape.module
+    wrapper.__name__, wrapper.__qualname__, wrapper.__module__ = shape.name, shape.qualname, shape.module
     wrapper.__doc__ = getattr(function, "__doc__", None)
     wrapper.__annotations__ = getattr(function, "__annotations__", {})
     attributes = getattr(function, "__dict__", None)

@@ -391,6 +391,7 @@ def test_dead_functions_are_not_kept() -> None:
     with FakeClock():
         before = len(memo._clock.following_default)
         f, _ = counted(bounded(max=10))
+        f(1)  # until then it has looked at no clock
         assert len(memo._clock.following_default) == before + 1
         del f
         gc.collect()
