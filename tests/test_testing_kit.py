@@ -940,8 +940,8 @@ FIXED = {
         "_leaving",
     },
     "loads": {
-        "call", "clock", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal", "share",
-        "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_watched",
+        "call", "clock", "copy", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal",
+        "share", "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_watched",
         "_jobs", "counters", "index", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "recorder": {
