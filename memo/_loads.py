@@ -14,6 +14,7 @@ from typing import Any
 
 from memo._cache_options import CacheOptions
 from memo._clock import Clock
+from memo._depth import need_depth
 from memo._flights import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._instances import InstanceRef, belongs_to
 from memo._oneshot import PLAIN
@@ -103,21 +104,24 @@ class Loads(Flights):
         entry.hits = entry.counted = 0
         entry.stored = now
         ttl_s = self._ttl_s
-        entry.deadline = ttl_s if ttl_s == _NEVER else now + ttl_s
+        entry.deadline = ttl_s if ttl_s is _NEVER else now + ttl_s
         key = mine.key
         store = self.store
         options = self.options
-        gone: list[Any] = []
+        victim = gone = None
         if options.on_evict is not None:
-            gone = Departures()
-            gone.now = now
+            need_depth()
         try:
-            with self.lock:
+            try:
+                # a with statement takes twice as long
+                self.lock.acquire()
                 table = self.table
                 if table.get(key) is mine:
                     # before it leaves the table: a call that came in between would find it in neither
-                    if store.put_lean(key, entry, now, gone) is None:
-                        store.change(store.put, key, entry, now, gone=gone)
+                    victim = store.put_lean(key, entry, now)
+                    if victim is None or store.put_off:
+                        gone = Departures()
+                        store.change(_nothing if victim is not None else store.put, key, entry, now, gone=gone)
                     if not mine.fenced:  # by what a comparison, or a finalizer, asked for meanwhile
                         table.pop(key, None)
                 # from here on nothing strikes: it has ended, or it has not and ``failed()`` counts it
@@ -126,15 +130,29 @@ class Loads(Flights):
                 if mine.state is RUNNING:
                     mine.value = value
                     mine.state = RETURNED
+            finally:
+                try:
+                    self.lock.release()
+                except RuntimeError:  # a signal that came while it waited for the lock
+                    pass
             if mine.waiters is not None:  # nobody adds to them any more
                 wake(mine.waiters)
-            if gone and options.on_evict is not None:
-                self.report(gone)  # type: ignore[arg-type]
+            if options.on_evict is not None:
+                gone = self._with_victim(gone, victim, now)
+                self.report(gone)
         except BaseException:
-            if gone and options.on_evict is not None:
-                self.report(gone)  # type: ignore[arg-type]
+            if options.on_evict is not None:
+                self.report(self._with_victim(gone, store.take_lost() if victim is None else victim, now))
             raise
         return value if copy is None else copy(value)
+
+    def _with_victim(self, gone: Departures | None, victim: Any, now: float) -> Departures:
+        """*gone*, and before it the entry that left without detours; called again, the same."""
+        gone = Departures() if gone is None else gone
+        if victim is not None and not (gone and gone[0][1] is victim.value and gone[0][0] is victim.key):
+            reason = EvictionReason.SIZE if now < victim.deadline else EvictionReason.EXPIRED
+            gone.insert(0, (victim.key, victim.value, reason))
+        return gone
 
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
@@ -146,6 +164,8 @@ class Loads(Flights):
             entry.deadline = now + self._ttl_s
         else:
             entry = self._entry_for(flight.key, value, now, flight.tags if self.tags_of is not None else ())
+        if self.options.on_evict is not None:
+            need_depth()
         gone = Departures()
         try:
             self.store.change(self._land, flight, value, entry, now, gone=gone)
@@ -290,7 +310,12 @@ class Loads(Flights):
     # -- operations of the handle; *scope* is the token of the instance that it was reached through
 
     def alter(self, operation: Callable[..., None], *args: Any) -> Departures:
-        """Change the store, and tell ``on_evict`` what left, also where an exception cuts the change short."""
+        """Change the store, and tell ``on_evict`` what left, also where an exception cuts the change short.
+
+        Raises:
+            RecursionError: There is no room on the stack to do both; then neither was begun.
+        """
+        need_depth()
         gone = Departures()
         try:
             self.store.change(operation, *args, gone=gone)
@@ -469,16 +494,10 @@ class Loads(Flights):
         if on_evict is not None and gone:
             gone.tell(on_evict, self._shown, self._log_listener)
 
-    def _shown(self, gone: Departures) -> list[Gone]:
-        """What left as users see it.  The way without detours leaves bare entries there."""
-        items: list[Gone] = []
-        for item in gone:
-            if type(item) is not tuple:
-                reason = EvictionReason.SIZE if gone.now < item.deadline else EvictionReason.EXPIRED
-                item = item.key, item.value, reason
-            if type(item[1]) is not Failure:
-                items.append((self.reveal(item[0]), *item[1:]))
-        return items
+    def _shown(self, gone: list[Gone]) -> list[Gone]:
+        """What left as users see it."""
+        reveal = self.reveal
+        return [(reveal(key), value, reason) for key, value, reason in gone if type(value) is not Failure]
 
     def _log_listener(self, error: Exception, reason: EvictionReason) -> None:
         log.error("%s: on_evict raised for a value that left (%s)", self.name, reason, exc_info=error)
@@ -532,3 +551,7 @@ _INVALIDATED = EvictionReason.INVALIDATED
 def _count(gone: list[Gone], reason: EvictionReason) -> int:
     """How many values left for *reason*; what is remembered of failed loads is none."""
     return sum(why is reason and type(value) is not Failure for _, value, why in gone)
+
+
+def _nothing(gone: list[Gone], *args: Any) -> None:
+    """An operation for who wants done what was put off."""

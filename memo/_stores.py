@@ -6,11 +6,11 @@ Invariants, checked by ``_check()``:
   same keys.  A hit reads ``index`` without a lock; everything else happens under ``lock``, in ``change()``.
 - The index never holds more than ``max`` entries: room is made before an entry is put in.
 - Of policies of our own the index is the cache's own dictionary, and the truth: rings, sums, tags and the tables of
-  instances follow from it, and ``_mend()`` makes them anew.
+  instances follow from it, and ``_mend()`` makes them anew before the next change, where one was cut short.
 - A change does first what can fail: it looks up before it takes out.  What is about to leave is in the hands of the
   caller before it leaves (``gone``), so that ``on_evict`` hears of it even if an exception comes in between; should
-  it not have left after all, ``_mend()`` takes it back.  So a change that is cut short, at whichever instruction, is
-  done in part or not at all, and the next one finds a whole store.
+  it not have left after all, it is taken back.  So a change that is cut short, at whichever instruction, is done in
+  part or not at all, nothing leaves untold, and the next one finds a whole store.
 - What left is let go of outside the lock.
 - ``change()`` is not re-entered: what a finalizer, or a key's comparison, asks for in the middle of a change is done at
   its end.
@@ -180,13 +180,18 @@ class Store:
         self.left = {reason.value: 0 for reason in EvictionReason}
         self.left_for_size = 0
         """Counted apart from ``left``, since every miss does it."""
+        self.torn = False
+        """A change was cut short: what follows from the index is made anew before the next one."""
         self.busy = False
         """A change is under way, in the thread that holds the lock."""
-        self._leaving: tuple[Any, Gone | None] | None = None
-        """The entry that is being taken out, and what its caller was told of it."""
-        self._away: tuple[list[Any], EvictionReason, float] | None = None
-        """All entries, as they are being taken out together."""
-        self._later: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._leaving: tuple[Any, Gone | None, tuple[str, int] | None] | None = None
+        """The entry that is being taken out, what its caller is told of it, and the count of such before."""
+        self._away: list[Any] | None = None
+        """All entries, as they are being taken out together, why, when, and what will have left."""
+        self.put_off: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        """What was asked for in the middle of a change."""
+        self.lost: Any = None
+        """An entry that left in a ``put_lean`` that was cut short, for its caller to tell."""
 
     def _make_cache(self, where: str, policy: CacheClass) -> AnyCache:
         try:
@@ -257,15 +262,14 @@ class Store:
                 try:
                     self.cache[entry.key]
                 except KeyError:  # it was dropped unasked
-                    self._later.append((self._reconcile, (now,)))
+                    self.put_off.append((self._reconcile, (now,)))
                     self.busy = False
                     return False
-            elif hasattr(entry, "newer"):  # else it left meanwhile
-                self._whole()
+            elif hasattr(entry, "newer") and not self.torn:  # else it left meanwhile
                 self.cache.use(entry)
             self.busy = False
         except BaseException:
-            self._mend([])
+            self.torn = True
             self.busy = False
             raise
         return True
@@ -340,25 +344,44 @@ class Store:
         try:
             with self.lock:
                 if self.busy:
-                    self._later.append((operation, args))
+                    self.put_off.append((operation, args))
                     return gone
                 late = False
                 try:
                     self.busy = True
-                    self._whole()
+                    if self.torn or self.ring.key is True:
+                        self._mend(gone)
                     operation(gone, *args)
                     late = True
-                    while self._later:
-                        operation, args = self._later[0]
+                    while self.put_off:
+                        operation, args = self.put_off[0]
                         operation(gone, *args)
-                        self._later.popleft()
+                        self.put_off.popleft()
                     away = self._away
                     self._away = None
                     self.busy = False
                 except BaseException as error:
-                    if late and self._later and isinstance(error, Exception) and type(error) is not RecursionError:
-                        self._later.popleft()  # it would fail again
-                    away = self._mend(gone)
+                    # no call into Python from here: there may be no stack left for it
+                    self.torn = True
+                    if late and self.put_off and isinstance(error, Exception) and type(error) is not RecursionError:
+                        self.put_off.popleft()  # it would fail again
+                    index = self.index
+                    away, self._away = self._away, None
+                    if index:
+                        away = None  # it has not left
+                    leaving, self._leaving = self._leaving, None
+                    if leaving is not None:
+                        entry, item, count = leaving
+                        stays = entry in index.values()
+                        if count is not None:
+                            self.left[count[0]] = count[1] + (not stays)
+                        if stays and item is not None and gone and gone[-1] is item:
+                            gone.pop()
+                    if self.foreign:  # what the policy let go of is told by whoever finds out
+                        try:
+                            self._mend(gone)
+                        except RecursionError:
+                            pass
                     self.busy = False
                     raise
             if away is not None:
@@ -436,46 +459,55 @@ class Store:
         if len(cache) != len(index):
             self._reconcile(gone, now)
 
-    def put_lean(self, key: Hashable, entry: Any, now: float, gone: list[Any]) -> Any:
+    def put_lean(self, key: Hashable, entry: Any, now: float) -> Any:
         """Put *entry* in for another, without detours; called with the lock held, for a ``lean`` store.
-
-        Args:
-            key: Its key.
-            entry: The new one.
-            now: The time.
-            gone: Gets the entry that leaves.
 
         Returns:
             The entry that left; None if this is no case for short cuts, and nothing was done.
         """
-        index = self.index
-        if self.instances or self._later or self.busy:
+        if self.instances or self.put_off or self.busy or self.torn:
             return None
+        index, cache = self.index, self.cache
+        victim = None
+        count = self.left_for_size
         try:
             self.busy = True
-            # the look-up first: it may run a comparison, which may ask for anything
-            if key in index or len(index) < self._most or self._later or self.ring.key is True:
+            # the look-up first: it may run a comparison, which may ask for anything, and gets it afterwards
+            if key in index or len(index) < self._most:
                 self.busy = False
                 return None
-            victim = self.cache.exchange(key, entry, gone)
-            more = victim.hits - victim.counted
-            if more:
-                self.seen_hits += more
-                victim.counted = victim.hits
+            victim = cache.exchange(key, entry)
+            hits = victim.hits
+            if hits is not victim.counted:
+                self.seen_hits += hits - victim.counted
+                victim.counted = hits
             if now < victim.deadline:
-                self.left_for_size += 1
+                self.left_for_size = count + 1
             else:
                 self.left["expired"] += 1
+            cache.leaving = None
             self.busy = False
         except BaseException:
-            self.cache.mend()
-            if gone and any(held is gone[-1] for held in index.values()):
-                gone.pop()
+            # no call into Python from here: there may be no stack left for it
+            self.torn = True
+            lost = victim
+            if cache.leaving is not None and cache.leaving not in index.values():
+                lost = cache.leaving
+                if now < lost.deadline:
+                    self.left_for_size = count + 1
+                elif victim is None:
+                    self.left["expired"] += 1
+            cache.leaving = None
+            self.lost = lost
             self.busy = False
             raise
-        if self._later:
-            self.change(_nothing, gone=gone)
         return victim
+
+    def take_lost(self) -> Any:
+        """The entry that left in a ``put_lean`` that was cut short, if one did."""
+        with self.lock:
+            lost, self.lost = self.lost, None
+            return lost
 
     def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
         """Take the entry of *key* out, if there is one (and it is still *only*, if that is given)."""
@@ -532,7 +564,7 @@ class Store:
         with self.lock:
             if self.busy:
                 return False
-            self._whole()
+            self.change(_nothing, gone=gone)  # which mends what is torn
             entries = walk.step(SLICE, spent)
             self.change(self._drop_past, entries, scope, now, gone=gone)
         return True
@@ -560,7 +592,7 @@ class Store:
         if self.instances:
             for entry in entries:
                 self._disown(entry)
-        self._away = entries, reason, now
+        self._away = [entries, reason, now, None]
         self.index.clear()
         if self.foreign:
             self.ring.reset()
@@ -596,7 +628,7 @@ class Store:
 
         Called by the collector in any thread at any point, so it must not wait.
         """
-        self._later.append((self.drop_owned, (owner, _COLLECTED, now)))
+        self.put_off.append((self.drop_owned, (owner, _COLLECTED, now)))
         took: list[bool] = []
         try:
             took.extend(map(self.lock.acquire, (False,)))  # taken and noted in one step, which no signal divides
@@ -648,8 +680,8 @@ class Store:
     # -- steps of the above
 
     def _exchange(self, gone: list[Gone], twin: "Store") -> None:
-        while self._later:  # what finalizers asked for concerns what is held now
-            operation, args = self._later.popleft()
+        while self.put_off:  # what finalizers asked for concerns what is held now
+            operation, args = self.put_off.popleft()
             operation(gone, *args)
         for entry in self.index.values():
             self._disown(entry)
@@ -687,9 +719,11 @@ class Store:
         left = self.left
         name = reason._value_
         weight = entry.size - (0 if by is None else by.size) if self.weighed else by is None
-        self._leaving = entry, item
+        self._leaving = entry, item, (name, left[name]) if counts else None
         if item is not None:
             gone.append(item)
+        if self.instances:
+            self._disown(entry)  # first, so that no hit finds there what is not in the index
         if by is None:
             if index.get(key) is entry:
                 del index[key]
@@ -708,8 +742,6 @@ class Store:
         else:
             self.cache.take_down(entry)
             self.cache.resize_by(-weight)
-        if self.instances:
-            self._disown(entry)
         if self.rich:
             self._untag(key, entry)
         self._leaving = None
@@ -736,7 +768,7 @@ class Store:
             return
         owner.table[rest_of(key)] = entry
         if owner() is None:  # it died during the load: its callback has run, and will not again
-            self._later.append((self.drop_owned, (owner, _COLLECTED, -math.inf)))
+            self.put_off.append((self.drop_owned, (owner, _COLLECTED, -math.inf)))
 
     def _disown(self, entry: Any) -> None:
         owner = owner_of(entry.key)
@@ -754,35 +786,13 @@ class Store:
 
     # -- after a change that was cut short, and after all entries have left
 
-    def _whole(self) -> None:
-        """Mend the ring that a hit was moving its entry in when it was cut short; called with the lock held."""
-        if self.ring.key is True:
-            self.cache.mend()
-
-    def _mend(self, gone: list[Gone]) -> tuple[list[Any], EvictionReason, float] | None:
-        """Make the store whole from what is in the index, and *gone* true; called with the lock held.
-
-        Returns:
-            What was being taken out all together, if it left.
-        """
-        away, self._away = self._away, None
-        leaving, self._leaving = self._leaving, None
+    def _mend(self, gone: list[Gone]) -> None:
+        """Make the store whole from what is in the index; called with the lock held, within a change."""
         index = self.index
-        if away is not None and index:
-            away = None
         if self.foreign:
-            self._mend_foreign(gone, away)
+            self._mend_foreign(gone)
         else:
             self.cache.mend()
-        if leaving is not None:
-            entry, item = leaving
-            if any(held is entry for held in index.values()):
-                if item is not None and gone and gone[-1] is item:
-                    gone.pop()
-            else:
-                self._add_up(entry)
-                if self.instances:
-                    self._disown(entry)
         if self.rich:
             tagged: dict[str, dict[Hashable, RichEntry]] = {}
             for entry in index.values():
@@ -792,36 +802,21 @@ class Store:
         if self.instances:
             for entry in index.values():
                 self._own(entry.key, entry)
-        return away
+        self.torn = False
 
-    def _mend_foreign(self, gone: list[Gone], away: Any) -> None:
+    def _mend_foreign(self, gone: list[Gone]) -> None:
+        """Have a policy of the user's own begin anew with what the index has: it may have been cut short itself."""
         index, cache = self.index, self.cache
-        ring = self.ring
-        ring.reset()
-        for entry in index.values():
-            ring.append(entry)
-        try:
-            if away is not None:
-                cache.clear()
-            mine = {id(entry) for entry in index.values()}
-            for key, entry in list(cache._Cache__data.items()):
-                if id(entry) not in mine:
-                    del cache[key]
-            self._leaving = None
-            self._reconcile(gone, -math.inf)
-        except BaseException:  # a policy that cannot go on: it begins anew
-            cache.clear()
-            for entry in list(index.values()):
-                gone.append((entry.key, entry.value, EvictionReason.CLEARED))
-                self.left["cleared"] += 1
-                self._add_up(entry)
-            index.clear()
-            ring.reset()
-        self._leaving = None
+        self.ring.reset()
+        cache.clear()
+        for key, entry in list(index.items()):
+            self.ring.append(entry)
+            cache[key] = entry
+        self._reconcile(gone, -math.inf)
 
-    def _let_go(self, gone: list[Gone], told: int, away: tuple[list[Any], EvictionReason, float]) -> None:
+    def _let_go(self, gone: list[Gone], told: int, away: list[Any]) -> None:
         """Tell what left all together, after the first *told* of *gone*: without the lock, and again if cut short."""
-        entries, reason, now = away
+        entries, reason, now, _ = away
         items: list[Gone] = []
         counts: dict[str, int] = {}
         for entry in entries:
@@ -835,18 +830,19 @@ class Store:
                 del entry.older, entry.newer  # the rings would keep them alive until the next garbage collection
             except AttributeError:
                 pass
-        if len(gone) == told and items:
-            with self.lock:
-                for entry in entries:
-                    self._add_up(entry)
-                for name, count in counts.items():
-                    self.left[name] += count
-                gone[told:] = items
+        with self.lock:
+            for entry in entries:
+                self._add_up(entry)
+            if away[3] is None:
+                away[3] = {name: self.left[name] + count for name, count in counts.items()}
+            self.left.update(away[3])
+            gone[told:] = items
 
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""
         with self.lock:
-            self._whole()
+            if self.torn or self.ring.key is True:
+                self.change(_nothing)
             index, cache = self.index, self.cache
             assert not self.busy, "a change has not ended"
             assert self._leaving is None and self._away is None, "what left is still held"

@@ -89,7 +89,10 @@ class RingWalk:
     def close(self) -> None:
         self.over = True
         if self._begun == self._ring.mark:
-            Queue.remove(self._marker)
+            try:
+                Queue.remove(self._marker)
+            except AttributeError:  # cut short in the middle of that
+                pass
 
     def _go_behind(self, node: Node) -> None:
         marker = self._marker

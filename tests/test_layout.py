@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "_clock": {"_real_time"},
     "_loop_time": {"_real_time"},
     "_callers": set(),
+    "_depth": set(),
     "_real_time": set(),
     "_instances": set(),
     "_oneshot": set(),
@@ -38,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "_store.entry_policy": {"_policies"},
     "_store.entry_s3fifo": {"_policies", "_store.entry_policy"},
     "_store.frequency": {"_policies", "_store.entry_policy"},
-    "_store.orders": {"_store.entry_policy"},
+    "_store.orders": {"_policies", "_store.entry_policy"},
     "_units": {"errors"},
     "_sizes": {"errors"},
     "_fields": set(),
@@ -68,8 +69,8 @@ ALLOWED: dict[str, set[str]] = {
     "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
     "_loads": {
-        "_cache_options", "_clock", "_flights", "_instances", "_oneshot", "_pace", "_short_text", "_sizes",
-        "_stats", "_stored_keys", "_stores", "_units", "_weights",
+        "_cache_options", "_clock", "_depth", "_flights", "_instances", "_oneshot", "_pace", "_short_text",
+        "_sizes", "_stats", "_stored_keys", "_stores", "_units", "_weights",
     },
     "_jobs": {"_background", "_cache_options", "_clock", "_flights", "_loads"},
     "_freshness": {

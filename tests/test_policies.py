@@ -717,7 +717,7 @@ def test_exchange_does_what_popitem_and_setitem_do(maxsize: int) -> None:
             short[key] = make_entry(key)
         else:
             before = dict(short.nodes)
-            victim = short.exchange(key, make_entry(key), [])
+            victim = short.exchange(key, make_entry(key))
             assert before[victim.key] is victim
             assert victim.key not in short
             exchanged += 1

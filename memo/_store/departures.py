@@ -20,10 +20,7 @@ class Departures(list[Any]):
     before a call, within it, or after it, and in each case ``tell()`` goes on with the right one when called again.
     """
 
-    __slots__ = ("_calls", "_items", "now")
-
-    now: float
-    """The time of the operation, for bare entries, whose reason nobody has written down."""
+    __slots__ = ("_calls", "_items")
     _items: list[tuple[Any, ...]]
     _calls: tuple[Iterator[Any], Iterator[Any]]
     """The items still to be drawn, and the calls that draw them."""

@@ -41,6 +41,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         cachetools.Cache.__init__(self, maxsize, getsizeof)
         self._Cache__size = None  # an entry knows its size
         self._weighs = getsizeof is not None
+        self.leaving: Any = None
+        """The entry that an exchange is taking out, until its caller has it."""
         self.ring = Queue()
         """The entries, the one to go first at the old end."""
 
@@ -100,14 +102,13 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         """Begin anew, as if nothing had ever been here; what hung here is no concern any more."""
         self.ring.reset()
 
-    def exchange(self, key: K, entry: Any, gone: list[Any]) -> Any:
+    def exchange(self, key: K, entry: Any) -> Any:
         """``popitem`` and ``__setitem__`` in one, on the path of every miss.
 
-        The cache is full, *key* is new, and every entry weighs 1.  The entry that is to leave is added to *gone* before
-        the first change, and returned.
+        The cache is full, *key* is new, and every entry weighs 1.  Returns the entry that left.
         """
         victim = self.choose()
-        gone.append(victim)
+        self.leaving = victim
         nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         del nodes[victim.key]
         self.take_down(victim)
@@ -205,14 +206,15 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
     def mend(self) -> None:
         """Make rings and sums anew from ``nodes``, with as much of the order as can be found.
 
-        Goes no deeper than what it mends: it must not fail where that has failed for want of stack.
+        Should it be cut short itself, it is called again.
         """
         held = {id(entry): entry for entry in self.nodes.values()}
         order: list[tuple[int, list[Any]]] = []
         most = 2 * len(held) + 1000  # should the links go round in a circle
         for rank, ring in enumerate(self.rings):
+            ahead: list[Any] = []
             behind: list[Any] = []
-            for found, way in (([], "newer"), (behind, "older")):  # type: tuple[list[Any], str]
+            for found, way in ((ahead, "newer"), (behind, "older")):
                 node: Any = getattr(ring, way, ring)
                 steps = 0
                 while node is not ring and steps < most:

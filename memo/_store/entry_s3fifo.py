@@ -28,7 +28,8 @@ class EntryS3FIFO(EntryPolicy[K], S3FIFOCache[K, Any]):  # type: ignore[misc, ov
         self._filled = False
         self.set_targets()
 
-    set_targets = S3FIFOCache.set_targets
+    def set_targets(self) -> None:
+        S3FIFOCache.set_targets(self)
 
     @property
     def rings(self) -> tuple[Queue, ...]:
@@ -102,11 +103,10 @@ class EntryS3FIFO(EntryPolicy[K], S3FIFOCache[K, Any]):  # type: ignore[misc, ov
                 total += self.weight(entry)
         self._Cache__currsize = total
 
-    def exchange(self, key: K, entry: Any, gone: list[Any]) -> Any:
+    def exchange(self, key: K, entry: Any) -> Any:
         """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
 
-        The cache is full, *key* is new, and every entry weighs 1.  The entry that is to leave is added to *gone* before
-        the first change, and returned.
+        The cache is full, *key* is new, and every entry weighs 1.  Returns the entry that left.
         """
         small, main, ghost = self._small, self._main, self._ghost
         marks = ghost.marks
@@ -140,7 +140,7 @@ class EntryS3FIFO(EntryPolicy[K], S3FIFOCache[K, Any]):  # type: ignore[misc, ov
                 ghost.cells[bucket * 8 + turn] = mark
         # one entry of weight 1 for another: cachetools' sum of sizes stays
         nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
-        gone.append(victim)
+        self.leaving = victim
         del nodes[victim.key]
         older = victim.older
         newer = victim.newer

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import cachetools
 
+from memo._policies import Mark
 from memo._store.entry_policy import EntryPolicy
 
 __all__ = ("EntryFIFO", "EntryLRU", "EntryRandom")
@@ -30,6 +31,29 @@ class EntryLRU(EntryPolicy[K], cachetools.LRUCache[K, Any]):
         entry.older = newest
         entry.newer = ring
         newest.newer = ring.older = entry
+
+
+    def exchange(self, key: K, entry: Any) -> Any:
+        ring = self.ring
+        if ring.key is True:  # a hit was cut short in the middle of moving its entry
+            self.mend()
+        victim: Any = ring.newer
+        while isinstance(victim, Mark):
+            victim = victim.newer
+        self.leaving = victim
+        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        del nodes[victim.key]
+        older = victim.older
+        newer = victim.newer
+        older.newer = newer
+        newer.older = older
+        del victim.older, victim.newer
+        entry.key = key
+        entry.older = newest = ring.older
+        entry.newer = ring
+        newest.newer = ring.older = entry
+        nodes[key] = entry
+        return victim
 
 
 class EntryFIFO(EntryPolicy[K], cachetools.FIFOCache[K, Any]):
