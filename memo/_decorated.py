@@ -223,6 +223,9 @@ class Transparent(_Handles[P, R_co], _Proxy):
     def __str__(self) -> str:
         return repr(self)
 
+    def __format__(self, form: str) -> str:
+        return format(repr(self), form)
+
     def __reduce__(self) -> str:
         return _layer(self).shape.qualname
 
@@ -604,7 +607,8 @@ class Bound(_Handles[P, R_co]):
         return type(self)(self.__func__, copy.deepcopy(self.__self__, memo))
 
     def __reduce__(self) -> Any:
-        return getattr, (self.__self__, self.__func__.__name__)
+        function: Any = self.__func__
+        return getattr, (self.__self__, function.__name__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
