@@ -86,6 +86,15 @@ class _Shape(NamedTuple):
     """... and nothing else: not their type."""
     attributes: tuple[Any, ...]
     """Descriptors of ``__dict__``, of the slots, and of what the collector does not see."""
+    counts_all: bool
+    """Their ``__sizeof__`` counts what they hold, which is followed and counted anyway."""
+
+
+class _ObjectsOfArray:
+    """Stands for an attribute: the Python objects that an array of numpy's holds, which the collector does not see."""
+
+    def __get__(self, array: Any, owner: type | None = None) -> list[Any] | None:
+        return array.ravel().tolist() if array.dtype.hasobject else None
 
 
 def sizeof(value: Any) -> int:
@@ -94,7 +103,7 @@ def sizeof(value: Any) -> int:
     Follows what the garbage collector sees of containers, views, iterators, ``functools.partial`` and other objects,
     and the ``__dict__`` and slots of any instance; names of attributes count.  A bound method counts what it is
     bound to; a function its closure, defaults and attributes, not the module around it; an exception its arguments
-    and causes, not the frames that it passed; a view of a numpy array the array that it keeps alive.  A weak
+    and causes, not the frames that it passed; a numpy array its objects, and the array that it is a view of.  A weak
     reference and a future count as themselves.  An object that is reached twice counts once.  Classes, modules and
     enum members, which the whole program shares, are not followed: a reference to one costs what it takes, and
     *value* itself its own bytes, so that nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C
@@ -119,12 +128,13 @@ def total_size(values: Iterable[Any]) -> int:
     """Bytes of several objects and of all that they hold, what they share once."""
     roots = [*values]
     # All is found before the first ``__sizeof__`` runs: that of a mock makes further mocks, without end.
-    held, shared = _walk(roots)
-    found = held + list({id(root): root for root in roots if id(root) in shared}.values())
+    held, apart = _walk(roots)
+    found = held + list({id(root): root for root in roots if apart.get(id(root)) is _SHARED}.values())
+    bare = sum(object.__sizeof__(item) for item in apart.values() if item is not _SHARED)
     try:
-        return sum(map(sys.getsizeof, found))
+        return bare + sum(map(sys.getsizeof, found))
     except Exception:
-        return sum(map(_size_at_any_rate, found))
+        return bare + sum(map(_size_at_any_rate, found))
 
 
 def _size_at_any_rate(item: Any) -> int:
@@ -136,14 +146,18 @@ def _size_at_any_rate(item: Any) -> int:
 
 def reachable(value: Any) -> list[Any]:
     """*value* and all objects that it holds, each once, without those that the whole program shares."""
-    return _walk([value])[0]
+    held, apart = _walk([value])
+    return held + [item for item in apart.values() if item is not _SHARED]
 
 
-def _walk(roots: list[Any]) -> tuple[list[Any], set[int]]:
-    """All that *roots* hold, themselves included, each once, but what the program shares; and the ids of that."""
+def _walk(roots: list[Any]) -> tuple[list[Any], dict[int, Any]]:
+    """All that *roots* hold, themselves included, each once; and apart, by id, what is not to be asked for its size.
+
+    Apart is what the program shares, for which ``_SHARED`` stands, and what counts all that it holds.
+    """
     # Holds the objects themselves: an id that is free again would hide the next object there.
     seen: dict[int, Any] = {}
-    shared: set[int] = set()
+    apart: dict[int, Any] = {}
     shapes = _BUILTIN_SHAPES.copy()
     pending = [*roots]
     while pending:
@@ -159,8 +173,10 @@ def _walk(roots: list[Any]) -> tuple[list[Any], set[int]]:
         if shape is None:
             shape = shapes[id(kind)] = _shape_of(kind)
         if shape.shared:
-            shared.add(identity)
+            apart[identity] = _SHARED
             continue
+        if shape.counts_all:
+            apart[identity] = item
         if shape.is_dict:
             pending += _dict_content(item)
         if shape.is_builtin:
@@ -173,8 +189,9 @@ def _walk(roots: list[Any]) -> tuple[list[Any], set[int]]:
                 pending.append(descriptor.__get__(item))
             except Exception:  # an empty slot, a released view
                 continue
-    held = [item for identity, item in seen.items() if identity not in shared] if shared else list(seen.values())
-    return held, shared
+    for identity in apart:
+        del seen[identity]
+    return list(seen.values()), apart
 
 
 def _shape_of(kind: type) -> _Shape:
@@ -187,16 +204,17 @@ def _shape_of(kind: type) -> _Shape:
             attributes.append(names["__dict__"])
         if "__slots__" in names:  # else they are members of a type written in C
             attributes += [entry for entry in names.values() if type(entry) is types.MemberDescriptorType]
-    numpy = sys.modules.get("numpy")  # a view of an array keeps that array alive, which the collector does not see
-    array = getattr(numpy, "ndarray", None)
-    if isinstance(array, type) and issubclass(kind, array):
-        attributes.append(_namespace_of(array)["base"])
+    array = getattr(sys.modules.get("numpy"), "ndarray", None)
+    if isinstance(array, type) and issubclass(kind, array):  # a view of an array keeps that array alive
+        attributes += [_namespace_of(array)["base"], _ObjectsOfArray()]
+    pandas = getattr(sys.modules.get("pandas.core.base"), "PandasObject", None)
     return _Shape(
         shared=issubclass(kind, _SHARED) or issubclass(type(kind), EnumType) or issubclass(kind, OfTheProgram),
         is_dict=issubclass(kind, dict),
         has_referents=kind is not dict and not issubclass(kind, _CLOSED),
         is_builtin=id(kind) in _HOLDERS,
         attributes=(*attributes, *(_namespace_of(base)[name] for base, name in _MEMBERS if issubclass(kind, base))),
+        counts_all=isinstance(pandas, type) and issubclass(kind, pandas),
     )
 
 

@@ -287,6 +287,27 @@ def test_views_of_arrays_count_the_array() -> None:
     assert 0 < sizeof(numpy.float64(1.5)) < 100
 
 
+def test_arrays_of_objects_count_these() -> None:
+    """An array of objects counts them, each once, however it is shaped."""
+    numpy = pytest.importorskip("numpy")
+    one = bytes(50_000)
+    assert 50_000 < sizeof(numpy.array([one, one], dtype=object)) < 51_000
+    assert 100_000 < sizeof(numpy.array([[[bytes(50_000)]], [[bytes(50_001)]]], dtype=object)) < 101_000
+    rows = numpy.array([(1, bytes(50_000))], dtype=[("a", int), ("b", object)])
+    assert 50_000 < sizeof(rows) < 51_000
+
+
+def test_frames_count_what_they_hold_once() -> None:
+    """What pandas' own ``__sizeof__`` counts is not counted twice; a part of a frame counts what it keeps alive."""
+    pandas = pytest.importorskip("pandas")
+    numpy = pytest.importorskip("numpy")
+    frame = pandas.DataFrame(numpy.zeros((10_000, 10)))
+    for value in (frame, frame[:10], frame[0], frame.iloc[5]):
+        assert 800_000 < sizeof(value) < 820_000
+    text = pandas.Series(["x" * 1_000 + str(number) for number in range(100)], dtype=object)
+    assert 100_000 < sizeof(text) < 120_000
+
+
 def test_buffers_and_arguments_of_exceptions() -> None:
     """The buffer that a view keeps alive counts, and what an exception was raised with."""
     view = memoryview(BIG)[:10]
