@@ -9,6 +9,7 @@ from memo._cleanup import sweep
 from memo._closest import did_you_mean
 from memo._records import FunctionStats, Record, record_of
 from memo._report import LeakReport, report_on
+from memo._sizes import OfTheProgram
 from memo._stats import CleanupReport
 from memo._switch import SwitchedOff
 from memo._table import html_table, text_table
@@ -23,7 +24,7 @@ __all__ = ("Selection", "View")
 _SPARKS = 12  # characters of a sparkline: half of what a window shows by itself, as tables are wide enough
 
 
-class View:
+class View(OfTheProgram):
     """Some decorated functions, and what can be done with all of them."""
 
     def _records(self) -> list[Record]:

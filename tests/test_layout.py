@@ -104,7 +104,8 @@ ALLOWED: dict[str, set[str]] = {
         "_window_handle", "_window_records",
     },
     "_views": {
-        "_adopted", "_cleanup", "_closest", "_records", "_report", "_stats", "_switch", "_table", "_tags", "_units",
+        "_adopted", "_cleanup", "_closest", "_records", "_report", "_sizes", "_stats", "_switch", "_table", "_tags",
+        "_units",
     },
     "_registry": {
         "_adopted", "_background", "_cache", "_cleanup", "_gates", "_inflight_handle", "_janitor", "_names", "_origins",

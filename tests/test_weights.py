@@ -205,10 +205,12 @@ def test_a_decorated_function_as_value_does_not_count_its_store(own: Registry) -
     """A decorated function, as an argument or a result, counts itself, not the stores and registries behind it."""
     inner = bounded(max=10, registry=own)(lambda x: bytes(100_000))
     inner(1)
+    others = [bounded(max=10, registry=own, name=f"other {number}")(len) for number in range(100)]
     outer = bounded(max_bytes="50kB", registry=own)(lambda function: function)
     outer(inner)
     assert len(outer.cache) == 1
-    assert 0 < sizeof(inner) < 5_000
+    assert 0 < sizeof(inner) < 20_000
+    assert len(own) == 2 + len(others)
 
 
 def test_the_report_says_what_it_counts(own: Registry) -> None:
