@@ -6,6 +6,7 @@ he gives up ends neither the job nor the wait of others.
 
 import asyncio
 import contextvars
+import functools
 import logging
 import os
 import threading
@@ -20,6 +21,7 @@ from memo._flight_table import call_off, keep_quiet, lay_to_rest
 from memo._flight_tasks import Role
 from memo._gates import Gate, start
 from memo._real_time import real
+from memo._waits import call_elsewhere, finish, until
 
 __all__ = ("RefreshPool", "TaskJob", "ThreadJob", "is_ending")
 
@@ -234,6 +236,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def _without_us(error: BaseException) -> BaseException:
+    """*error* without the frames that ran the job: they hold the job, which holds the error."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__") in ("memo._background", "memo._jobs"):
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)
+
+
 class ThreadJob:
     """One load in a thread of the pool.
 
@@ -264,14 +274,14 @@ class ThreadJob:
         """Have *pool* run *load* in the present context, and then *ended*; whether it will."""
         context = contextvars.copy_context()
         self._pool = pool
-        return pool.submit(lambda: context.run(self._run, load, ended), patience_s)
+        return pool.submit(functools.partial(context.run, self._run, load, ended), patience_s)
 
     def _run(self, load: Callable[[], Any], ended: Callable[[], object]) -> None:
         try:
             try:
                 self.value = load()
             except BaseException as error:  # SystemExit too: it strikes who waits, not a thread that others use
-                self.error = error
+                self.error = _without_us(error)
         finally:
             self.done = True
             try:
@@ -281,6 +291,7 @@ class ThreadJob:
             finally:
                 for gate in list(self._gates):
                     gate.open()
+            del self, load, ended  # the frames in the error's traceback know this one
 
     def wait(self, seconds: float, read: Callable[[], float]) -> bool:
         """Wait so long at most, in real time or by a clock that is advanced by hand; whether it has ended."""
@@ -311,14 +322,16 @@ class ThreadJob:
 class TaskJob:
     """One load in a task, of the loop that asked for it.  Its attributes are those of a ``ThreadJob``."""
 
-    __slots__ = ("_task", "began", "loop", "role", "told", "watchers")
+    __slots__ = ("_done", "_task", "began", "error", "loop", "role", "told", "value", "watchers")
 
     def __init__(self, began: float, loop: asyncio.AbstractEventLoop) -> None:
         self.began = began
         self.loop = loop
         self.role = Role()
-        self.told = False
+        self.told = self._done = False
         self.watchers = 0
+        self.value: Any = None
+        self.error: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def start(self, load: Coroutine[Any, Any, Any], ended: Callable[[], object]) -> None:
@@ -326,53 +339,51 @@ class TaskJob:
         try:
             task = self._task = self.loop.create_task(load)
             keep_quiet(task)
-            task.add_done_callback(lambda task: (ended(), task.cancelled() or task.exception()))
+            task.add_done_callback(functools.partial(self._end, ended), context=contextvars.Context())
         except BaseException:
             call_off(load, self.loop)
             raise
 
+    def _end(self, ended: Callable[[], object], task: asyncio.Task[Any]) -> None:
+        self._learn()
+        ended()
+
+    def _learn(self) -> None:
+        """Take over what the task, which is done, returned or raised, and let go of it."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        if task.cancelled():
+            self.error = asyncio.CancelledError()
+        elif (error := task.exception()) is not None:
+            self.error = _without_us(error)
+        else:
+            self.value = task.result()
+        self._done = True
+
     @property
     def done(self) -> bool:
-        return self._task is not None and self._task.done()
+        if self._task is not None and self._task.done():
+            self._learn()
+        return self._done
 
     @property
     def led(self) -> bool:
         return self.role.led
 
-    @property
-    def value(self) -> Any:
-        return None if self._task is None else self._task.result()
-
-    @property
-    def error(self) -> BaseException | None:
-        if self._task is None:
-            return None
-        return asyncio.CancelledError() if self._task.cancelled() else self._task.exception()
-
     async def wait(self, seconds: float, read: Callable[[], float]) -> bool:
         """Wait so long at most, in real time or by a clock that is advanced by hand; whether it has ended."""
         loop, task = self.loop, self._task
-        assert task is not None, "whoever waits has it from the table, where it is as soon as it has begun"
+        if self.done or task is None:
+            return True
         over = loop.create_future()
-
-        def ring() -> None:
-            if not over.done():
-                over.set_result(None)
-
-        def ring_from_anywhere() -> None:
-            try:
-                loop.call_soon_threadsafe(ring)
-            except RuntimeError:  # the loop is closed, and nobody waits any more
-                pass
-
-        alarm = call_when(read, read() + seconds, ring_from_anywhere)
+        alarm = call_when(read, read() + seconds, functools.partial(call_elsewhere, loop, finish, over))
         try:
-            await asyncio.wait((task, over), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await until(task, over, loop, seconds)
         finally:
-            ring()
             if alarm is not None:
                 alarm()
-        return task.done()
+        return self.done
 
     def give_up(self) -> None:
         """Let go of it, since its loop is closed."""

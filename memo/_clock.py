@@ -8,7 +8,9 @@ from typing import Any
 
 from memo._real_time import ReadClock, real
 
-__all__ = ("Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default")
+__all__ = (
+    "Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default", "is_advanced_by_hand",
+)  # fmt: skip
 
 following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
 """The clocks of functions that were given none, so that a test's clock can stand in for all of them.
@@ -64,6 +66,11 @@ def exchange_default(read: ReadClock | None) -> None:
         _default[0] = current = real.monotonic if read is None else read
         for clock in list(following_default):
             clock.exchange(current)
+
+
+def is_advanced_by_hand(read: ReadClock) -> bool:
+    """Whether *read* is a clock that stands still until it is advanced."""
+    return hasattr(read, "call_at")
 
 
 def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Callable[[], object] | None:

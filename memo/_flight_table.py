@@ -39,14 +39,16 @@ from memo._callers import Caller, caller, caller_lives, greenlet_of, looking, th
 from memo._clock import Clock
 from memo._errors_shared import shared_copy
 from memo._gates import Held
+from memo._loop_time import Timer
 from memo._oneshot import refuse_one_shot
 from memo._stats import Flight, InflightStats
+from memo._waits import call_elsewhere, finish
 from memo.errors import InflightTimeout
 
 __all__ = (
     "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
     "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "call_off", "cancel_elsewhere", "keep_quiet", "lay_to_rest", "remove_waiter",
+    "add_waiter", "call_off", "keep_quiet", "lay_to_rest", "remove_waiter",
     "set_apart", "wake", "wake_all", "wake_ended",
 )  # fmt: skip
 
@@ -112,10 +114,12 @@ class InFlight:
 class TaskFlight(InFlight):
     """A flight whose work runs in a task."""
 
-    __slots__ = ("alarm", "loop", "task", "when_done", "work")
+    __slots__ = ("__weakref__", "alarm", "loop", "task", "timer", "when_done", "work")
 
     loop: asyncio.AbstractEventLoop
     task: asyncio.Task[None] | None
+    timer: Timer | None
+    """Makes it expire at its deadline; used in the thread of its loop alone."""
     alarm: Callable[[], object] | None
     """Revokes the wake-up that a clock advanced by hand was asked for."""
     when_done: Any
@@ -130,13 +134,15 @@ class Work:
     outlives the flight must not keep its result alive.
     """
 
-    __slots__ = ("awaits", "within")
+    __slots__ = ("__weakref__", "awaits", "over", "within")
 
     def __init__(self, within: Work | None) -> None:
+        self.over = False
+        """It has ended."""
         self.awaits: dict[TaskFlight, int] = {}
         """Flights that this work waits for, and how many times; guarded by ``graph``."""
         self.within = within
-        """The work in which its first caller was."""
+        """The work in which its first caller was, or the nearest around that which has not ended."""
 
 
 class Counters:
@@ -198,8 +204,8 @@ class FlightTable:
         self.index: dict[Hashable, Any] = {}
         """Keys that a second look may find in a store."""
         self.counters = Counters()
-        self._watched: dict[asyncio.AbstractEventLoop, dict[TaskFlight, float]] = {}
-        """By loop, its running flights and their deadlines in its own time, earliest first."""
+        self._timed: dict[TaskFlight, None] = {}
+        """Flights that have a timer."""
         caller()  # looks for greenlets
         with _making:
             _forkable.add(self)
@@ -379,7 +385,7 @@ class FlightTable:
                 if _running_loop() is flight.loop:
                     flight.task.cancel()
                 else:
-                    cancel_elsewhere(flight.task)
+                    call_elsewhere(flight.loop, flight.task.cancel)
 
     def detach(self, key: Hashable) -> bool:
         """Fence the flight of *key*: those who wait still get its result, newcomers start anew."""
@@ -567,17 +573,9 @@ def wake(waiters: dict[Any, None]) -> None:
             continue
         loop, future = waiter
         if loop is here:
-            _finish(future)
+            finish(future)
         else:
-            try:
-                loop.call_soon_threadsafe(_finish, future)
-            except RuntimeError:  # that loop is closed, and its waiters with it
-                pass
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+            call_elsewhere(loop, finish, future)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -585,14 +583,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def cancel_elsewhere(task: asyncio.Task[Any]) -> None:
-    """Cancel a task of a loop that another thread runs, unless that loop is closed or is just being closed."""
-    try:
-        task.get_loop().call_soon_threadsafe(task.cancel)
-    except RuntimeError:
-        pass
 
 
 def lay_to_rest(task: Any) -> None:
@@ -676,7 +666,7 @@ def _after_fork_in_child() -> None:
                 if hasattr(flight, "current"):
                     del flight.current
             flights.table.clear()  # whole: a leader that is not here may have been about to take its own out
-            flights._watched.clear()
+            flights._timed.clear()
             flights.forget_work()
         waiting.clear()
     finally:

@@ -7,12 +7,15 @@ Callers may belong to several event loops in several threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import functools
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._callers import thread_ident
-from memo._clock import call_when
+from memo._clock import call_when, is_advanced_by_hand
 from memo._flight_table import (
     ABANDONED,
     LOOK_S,
@@ -24,14 +27,15 @@ from memo._flight_table import (
     TaskFlight,
     Work,
     add_waiter,
-    cancel_elsewhere,
     graph,
     keep_quiet,
     lay_to_rest,
     remove_waiter,
 )
+from memo._loop_time import call_in
 from memo._oneshot import PLAIN
 from memo._stored_keys import stored_key
+from memo._waits import call_elsewhere, one_step, until
 
 __all__ = ("Role", "TaskFlights", "outside_work")
 
@@ -185,7 +189,7 @@ class TaskFlights(FlightTable):
         flight.present = 1  # the leader
         flight.joined = 0
         flight.state = RUNNING
-        flight.task = flight.alarm = flight.when_done = None
+        flight.task = flight.timer = flight.alarm = flight.when_done = None
         flight.work = Work(None)
         flight.key = key
         flight.loop = loop
@@ -217,7 +221,7 @@ class TaskFlights(FlightTable):
         self.counters.started += 1
         if flight.refresh or flight.background:
             self.counters.refreshes += 1
-        flight.work.within = inside
+        flight.work.within = _still_running(inside)
         entered = _inside.set(flight.work)
         work = self._work(flight, args, kwargs)
         try:
@@ -238,7 +242,8 @@ class TaskFlights(FlightTable):
         if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
             task.cancel()
         elif self.timeout_s is not None:
-            self._watch(flight, loop)
+            self._timed[flight] = None
+            self._set_alarm(flight)
 
     async def _work(self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function, and end *flight* in the same step in which it ends.
@@ -255,6 +260,8 @@ class TaskFlights(FlightTable):
             if self.copy is not None:
                 value = self.copy(value)
         except Exception as error:
+            flight.work.over = True
+            self._disarm(flight)
             self.counters.failed += 1
             given_up = flight.state is ABANDONED
             self.load_failed(flight, error)
@@ -263,13 +270,17 @@ class TaskFlights(FlightTable):
                 raise
             return None
         except BaseException:
+            flight.work.over = True
+            self._disarm(flight)
             self.counters.cancelled += not flight.over
             self.settle(flight, ABANDONED)
             raise
         else:
+            flight.work.over = True
+            if self.timeout_s is not None:
+                self._disarm(flight)
             task = flight.task
-            if task is not None and flight.alarm is None:  # all is told, and the loop is spared a callback
-                self._watched.get(flight.loop, {}).pop(flight, None)
+            if task is not None:  # all is told, and the loop is spared a callback
                 task.remove_done_callback(flight.when_done)
                 flight.when_done = None
             given_up = flight.state is ABANDONED
@@ -278,88 +289,107 @@ class TaskFlights(FlightTable):
 
     def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
         flight.when_done = None
-        if self.timeout_s is not None:
-            self._watched.get(flight.loop, {}).pop(flight, None)
-            if flight.alarm is not None:
-                flight.alarm()
+        flight.work.over = True
+        self._disarm(flight)
         if not flight.led:  # cancelled before its first step
             self.counters.cancelled += not flight.over
             self.settle(flight, ABANDONED)
-        if not task.cancelled():
+        try:
             task.exception()  # its callers have it; the loop need not report it
+        except asyncio.CancelledError:  # the task lets go of it now, and so of the flight in its traceback's frames
+            pass
 
-    def _watch(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop) -> None:
-        """Have *flight* expire at its deadline, in real time, by one timer for all flights of the loop.
+    def _set_timer(self, flight: TaskFlight) -> None:
+        """Have *flight* expire at its deadline in real time.
 
-        All have the same timeout, so they come due in the order in which they began.
+        Asked for after its first step, which is the last of most.  What is asked of the loop and of a clock holds
+        neither the flight nor the function, let alone a caller's context.
         """
         assert self.timeout_s is not None
-        due = self._watched.get(loop)
-        if due is None:
-            for other in list(self._watched):  # list() is one step: the threads of other loops add theirs meanwhile
-                if other.is_closed():
-                    self._watched.pop(other, None)
-            due = self._watched[loop] = {}
-            loop.call_later(self.timeout_s, self._ring, loop)
-        due[flight] = loop.time() + self.timeout_s
-        self._set_alarm(flight)
+        left = flight.started + self.timeout_s - self.clock.read()
+        flight.timer = call_in(flight.loop, max(0.0, left), _expire, weakref.ref(self), weakref.ref(flight))
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Expire what is due on *loop*, and set its timer for the next."""
-        due = self._watched.get(loop, {})
-        now = loop.time()
-        for flight, ends in list(due.items()):
-            if ends > now:
-                loop.call_at(ends, self._ring, loop)
-                return
-            del due[flight]
-            self.expire(flight)
-        self._watched.pop(loop, None)
+    def _disarm(self, flight: TaskFlight) -> None:
+        """Have *flight* expire no more; called in the thread of its loop."""
+        self._timed.pop(flight, None)
+        timer, flight.timer = flight.timer, None
+        if timer is not None:
+            timer.cancel()
+        alarm, flight.alarm = flight.alarm, None
+        if alarm is not None:
+            alarm()
+
+    def cleanup(self) -> int:
+        for flight in list(self._timed):  # list() is one step: the threads of other loops add theirs meanwhile
+            if flight.loop.is_closed():
+                self._timed.pop(flight, None)
+        return super().cleanup()
 
     def follow(self, read: Callable[[], float]) -> None:
         super().follow(read)
-        for due in list(self._watched.values()):
-            for flight in list(due):
-                if flight.alarm is not None:
-                    flight.alarm()
-                self._set_alarm(flight)
+        for flight in list(self._timed):
+            if flight.alarm is not None:
+                flight.alarm()
+            self._set_alarm(flight)
 
     def _set_alarm(self, flight: TaskFlight) -> None:
         """Have a clock that is advanced by hand expire *flight*, too."""
         assert self.timeout_s is not None
-        flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, lambda: self.expire(flight))
+        if not is_advanced_by_hand(self.clock.read):
+            flight.alarm = None
+            return
+        expire = functools.partial(_expire, weakref.ref(self), weakref.ref(flight))
+        flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, expire)
 
     async def _attend(
         self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool, inherited: bool
     ) -> bool:
         """Wait, as a coroutine, until *flight* is no longer running; False: it had ended already."""
-        with self.lock:
-            if flight.state is not RUNNING:
-                return inherited
-            if not led and not inherited:
-                flight.present += 1
-                flight.joined += 1
-            future = loop.create_future()
-            waiter = (loop, future)
-            add_waiter(flight, waiter)
+        waiter = None
         try:
+            if led and flight.state is RUNNING:
+                await self._first_step()
+            with self.lock:
+                if flight.state is not RUNNING:
+                    return inherited
+                if not led and not inherited:
+                    flight.present += 1
+                    flight.joined += 1
+                future = loop.create_future()
+                waiter = (loop, future)
+                add_waiter(flight, waiter)
+            if led and self.timeout_s is not None:
+                self._set_timer(flight)
             if flight.loop is loop:
                 await future
             else:
                 await self._attend_elsewhere(flight, loop, future)
         except BaseException as reason:
+            if not led and waiter is None:
+                raise
             last = self._leave(flight, waiter, led)
             if last and flight.task is not None:
                 await self._cancel_work(flight, loop, may_wait=isinstance(reason, asyncio.CancelledError))
             raise
+        if led:
+            self._disarm(flight)  # work that goes on though it was given up has no deadline any more
         return True
+
+    async def _first_step(self) -> None:
+        """Let the work take its first step, which is the last of work that waits for nothing."""
+        try:
+            await one_step()
+        except asyncio.CancelledError:
+            with contextlib.suppress(asyncio.CancelledError):
+                await one_step()  # those who call in that step have joined before this caller leaves
+            raise
 
     async def _attend_elsewhere(
         self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]
     ) -> None:
         """Wait for a flight of another loop, which may die without a word."""
         while not future.done():
-            await asyncio.wait((future,), timeout=LOOK_S)
+            await until(future, loop.create_future(), loop, LOOK_S)
             if not future.done() and self._is_dead(flight, loop):
                 self._abandon_dead(flight)
 
@@ -384,7 +414,7 @@ class TaskFlights(FlightTable):
         task, home = flight.task, flight.loop
         assert task is not None
         if home is not loop:
-            cancel_elsewhere(task)
+            call_elsewhere(home, task.cancel)
             return
         if loop.is_closed():
             lay_to_rest(task)
@@ -392,6 +422,13 @@ class TaskFlights(FlightTable):
             task.cancel()
             if may_wait:
                 await asyncio.wait((task,))
+
+
+def _expire(flights: weakref.ref[TaskFlights], flight: weakref.ref[TaskFlight]) -> None:
+    """Detach a flight whose deadline has come, if it is still there."""
+    table, late = flights(), flight()
+    if table is not None and late is not None:
+        table.expire(late)
 
 
 def _nested(levels: int) -> Callable[[], None]:
@@ -413,10 +450,27 @@ _need_depth = _nested(_DEPTH)
 """Raises RecursionError unless there is room for a launch: half-way through one nobody could tidy up."""
 
 
+def _still_running(work: Work | None) -> Work | None:
+    """The innermost of *work* and those that it is within that has not ended; forgets between them those that have.
+
+    What was begun by work that has ended, by which again something was begun, would hold them all else.
+    """
+    while work is not None and work.over:
+        work = work.within
+    outer = work
+    while outer is not None:
+        further: Work | None = outer.within
+        while further is not None and further.over:
+            further = further.within
+        outer.within = further
+        outer = further
+    return work
+
+
 def _depend(inside: Work, flight: TaskFlight) -> bool:
     """Note that the work *inside* which the caller is waits for *flight*; False: that closes a circle."""
-    ours = set()
-    outer: Work | None = inside
+    ours = {inside}
+    outer = _still_running(inside.within)
     while outer is not None:
         ours.add(outer)
         outer = outer.within

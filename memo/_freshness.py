@@ -362,7 +362,10 @@ class FreshLoads(BackgroundLoads):
             with self.lock:
                 job.told = True
             self._count(led)
-            raise shared_copy(error, error.__traceback__)
+            try:
+                raise shared_copy(error, error.__traceback__)
+            finally:
+                del error, job  # the traceback holds this frame
         self.tell(job)
         return self._serve(key, entry, self.clock.read())
 

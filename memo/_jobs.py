@@ -1,6 +1,7 @@
 """Loads of ``bounded`` that run in the background: at most one of a key that newcomers may wait for."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from memo._background import RefreshPool, TaskJob, ThreadJob, is_ending
 from memo._cache_options import CacheOptions
 from memo._clock import Clock
-from memo._flights import InFlight, outside_work
+from memo._flights import InFlight, Role, outside_work
 from memo._loads import Loads
 
 __all__ = ("BackgroundLoads", "Call")
@@ -80,10 +81,10 @@ class BackgroundLoads(Loads):
                     self.pool().stir()  # it may wait for a thread, and a hung one may count no longer
                 return running, False
             if self.pool is None:
-                load = self._load_awaited(job, key, call, watched)
+                load = self._load_awaited(job.role, key, call, watched)
                 job.start(load, ended)
                 return job, True
-            if job.start(self.pool(), lambda: self._load(job, key, call), ended, self.timeout_s):
+            if job.start(self.pool(), functools.partial(self._load, job, key, call), ended, self.timeout_s):
                 return job, True
         except BaseException:
             if watching is not None:
@@ -109,11 +110,12 @@ class BackgroundLoads(Loads):
             return self.lead(key, *call, background=True, mine=mine)
         finally:
             job.led = getattr(mine, "led", False)
+            del job  # which keeps an error, whose traceback knows this frame
 
-    async def _load_awaited(self, job: TaskJob, key: Hashable, call: Call, watched: bool) -> Any:
+    async def _load_awaited(self, role: Role, key: Hashable, call: Call, watched: bool) -> Any:
         if not watched:
             outside_work()  # nobody waits for it, so it cannot close a circle
-        return await self.run(key, *call, background=True, role=job.role)
+        return await self.run(key, *call, background=True, role=role)
 
     def tell(self, job: Any) -> None:
         """Log why *job* failed, unless somebody is going to learn of it."""

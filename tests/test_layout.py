@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "_loop_time": {"_real_time"},
     "_callers": set(),
     "_depth": set(),
+    "_waits": {"_loop_time"},
     "_real_time": set(),
     "_instances": set(),
     "_oneshot": set(),
@@ -55,9 +56,14 @@ ALLOWED: dict[str, set[str]] = {
     "_keys": {"_asking", "_calls", "_instances", "_short_text", "_stored_keys"},
     "_wrappers": {"_asking", "_calls", "_keys"},
     "_weakly": set(),
-    "_flight_table": {"_callers", "_clock", "_errors_shared", "_gates", "_oneshot", "_stats", "errors"},
+    "_flight_table": {
+        "_callers", "_clock", "_errors_shared", "_gates", "_loop_time", "_oneshot", "_stats", "_waits",
+        "errors",
+    },
     "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time", "_stored_keys"},
-    "_flight_tasks": {"_callers", "_clock", "_flight_table", "_oneshot", "_stored_keys"},
+    "_flight_tasks": {
+        "_callers", "_clock", "_flight_table", "_loop_time", "_oneshot", "_stored_keys", "_waits",
+    },
     "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
     "_inflight_handle": {"_flights", "_instances", "_stats", "_wrappers"},
     "_dump": {"_real_time", "errors"},
@@ -66,7 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "_slips": set(),
     "_switch": set(),
     "_error_types": set(),
-    "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time"},
+    "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time", "_waits"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
     "_loads": {
         "_cache_options", "_clock", "_depth", "_flights", "_instances", "_oneshot", "_pace", "_short_text",

@@ -941,7 +941,7 @@ FIXED = {
     },
     "loads": {
         "call", "clock", "copy", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal",
-        "share", "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_watched",
+        "share", "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_timed",
         "_jobs", "counters", "index", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "recorder": {
