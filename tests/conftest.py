@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 
 def _shift_the_clock(uptime_s: float) -> None:
     """Have ``time.monotonic()`` begin at *uptime_s* now, before anything has taken it from there."""
@@ -12,3 +14,10 @@ def _shift_the_clock(uptime_s: float) -> None:
 
 if uptime := os.environ.get("MEMO_TEST_UPTIME"):  # seconds, such as 0 for a machine that has just started
     _shift_the_clock(float(uptime))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test whose name says where something lies in memory: it has another one in each process of xdist."""
+    named = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if named:
+        raise pytest.UsageError(f"give ids= to these tests, or a __repr__ to their values: {', '.join(named)}")

@@ -18,6 +18,9 @@ class Index:
     def __index__(self) -> int:
         return 10
 
+    def __repr__(self) -> str:
+        return "Index"
+
 
 class Odd:
     """Neither number nor anything else that makes sense."""

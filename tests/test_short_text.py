@@ -206,7 +206,7 @@ class Many(list):  # type: ignore[type-arg]
         Point(1, [2]), Pair("a", None), User(1), Slotted(2, [User(3, "x")]), Plain("w"), Number(7), int, User, Colour,
         ValueError("x", 1), print, User.__init__,
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at 0x")[0],
 )  # fmt: skip
 def test_reads_as_its_repr(value: object) -> None:
     """What is known to be cheap and harmless is shown as it shows itself."""
