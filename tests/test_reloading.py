@@ -487,6 +487,30 @@ def test_a_name_that_became_free_is_given_again(own: Registry) -> None:
     assert [own[one].name for one in again] == ["f", "f#2"]
 
 
+def test_a_record_that_outlives_its_function_has_no_name(own: Registry) -> None:
+    """Whoever keeps a record keeps neither the function nor its name, and sees that nothing is there any more."""
+    functions = [bounded(max=3, name="f")(lambda x: x) for _ in range(3)]
+    for function in functions:
+        function(1)
+    records = [own[function] for function in functions]
+    del function, functions
+    gc.collect()
+    assert names(own) == []
+    assert len(own) == 0
+    assert "f" not in own
+    with pytest.raises(KeyError):
+        own["f"]
+    assert own.report().stores == ()
+    assert own.cleanup().total == 0
+    later = [bounded(max=3, name="f")(abs) for _ in range(2)]
+    assert own[later[0]].name == "f"
+    assert len(set(names(own))) == 2
+    assert [record.cache for record in records] == [None] * 3
+    assert records[0].stats().cache is None
+    records.clear()
+    assert own["f"] is own[later[0]]
+
+
 def test_a_number_that_somebody_chose_is_passed_over(own: Registry) -> None:
     """``name="f#2"`` is a name like any other."""
     chosen = bounded(max=3, name="f#2")(abs)
