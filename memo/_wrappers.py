@@ -83,7 +83,11 @@ share(Through=Through, id=id, nothing={}, type=type)
 def _unwritten() -> None: ...
 
 
-_UNWRITTEN = _unwritten.__code__
+async def _unwritten_async() -> None: ...
+
+
+_UNWRITTEN = (_unwritten.__code__, _unwritten_async.__code__)
+"""What a wrapper begins with: code can be exchanged for code of the same colour."""
 
 
 class Generated:
@@ -111,7 +115,7 @@ class Generated:
     def wrapper(self) -> FunctionType:
         """The wrapper; a new one, if nobody holds the last one."""
         for function, bound in self._alive():
-            if not bound and function.__code__ is not _UNWRITTEN:  # another thread is about to write it
+            if not bound and function.__code__ not in _UNWRITTEN:  # another thread is about to write it
                 return function
         return self._make(bound=False)
 
@@ -126,7 +130,7 @@ class Generated:
     def _make(self, *, bound: bool) -> FunctionType:
         shape = self.shape
         namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: self._owner()}
-        function = FunctionType(_UNWRITTEN, namespace, shape.name)
+        function = FunctionType(_UNWRITTEN[shape.is_async], namespace, shape.name)
         self._made.append((weakref.ref(function), bound))  # first, so that what changes meanwhile reaches it
         self._write(function, bound=bound)
         return function
