@@ -37,7 +37,7 @@ from memo._oneshot import PLAIN
 from memo._stored_keys import stored_key
 from memo._waits import call_elsewhere, one_step, until
 
-__all__ = ("Role", "TaskFlights", "outside_work")
+__all__ = ("Role", "TaskFlights", "outside_work", "own_loop")
 
 _inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
@@ -60,6 +60,21 @@ def outside_work() -> None:
     _inside.set(None)
 
 
+def own_loop(name: str) -> asyncio.AbstractEventLoop:
+    """The loop of asyncio that the present coroutine runs in.
+
+    Raises:
+        RuntimeError: It runs in none: under trio or curio, or by hand.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        raise RuntimeError(
+            f"{name}(): no running event loop of asyncio, which a decorated coroutine function needs; await it "
+            f"under asyncio (trio and curio will not do), or decorate a plain function and call that in a thread."
+        )
+    return loop
+
+
 class TaskFlights(FlightTable):
     """The running calls of a coroutine function: ``run`` answers one."""
 
@@ -77,7 +92,7 @@ class TaskFlights(FlightTable):
         The work runs in a task of its own, so that whoever is cancelled leaves alone; when the
         last one leaves, the task is cancelled and awaited.
         """
-        loop = asyncio.get_running_loop()
+        loop = own_loop(self.name)
         inside = _inside.get()
         mine = None
         try:
@@ -269,10 +284,12 @@ class TaskFlights(FlightTable):
             if given_up:
                 raise
             return None
-        except BaseException:
+        except BaseException as reason:
             flight.work.over = True
             self._disarm(flight)
             self.counters.cancelled += not flight.over
+            if isinstance(reason, asyncio.CancelledError):
+                self.counters.called_off += not flight.over and flight.state is not TIMED_OUT
             self.settle(flight, ABANDONED)
             raise
         else:
@@ -293,6 +310,7 @@ class TaskFlights(FlightTable):
         self._disarm(flight)
         if not flight.led:  # cancelled before its first step
             self.counters.cancelled += not flight.over
+            self.counters.called_off += not flight.over and flight.state is not TIMED_OUT
             self.settle(flight, ABANDONED)
         try:
             task.exception()  # its callers have it; the loop need not report it
