@@ -138,9 +138,12 @@ def _frozen(value: Any, path: set[int], typed: bool) -> Hashable:
         made = _taken_apart(value, kind, path, typed)
     except _NoContainer:
         if not hashed:
+            reason = str(failure)  # programs look for the interpreter's own words
+            begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind.__qualname__!r}"
             raise TypeError(
-                f"freeze: {short_text(value)} of type {kind.__qualname__!r} can neither be hashed nor be taken "
-                f"apart; give a key= that makes a hashable of it, or leave its parameter out of the key with ignore=."
+                f"{begin}: freeze: {short_text(value)} of type {kind.__qualname__!r} can neither be hashed nor be "
+                f"taken apart; give a key= that makes a hashable of it, or leave its parameter out of the key with "
+                f"ignore=."
             ) from failure
         return (_TYPED, *hashed, kind)
     except TypeError:

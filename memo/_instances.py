@@ -69,11 +69,14 @@ class Instances:
     def _itself(self, instance: Any) -> Hashable:
         try:
             hash(instance)
-        except TypeError:
+        except TypeError as error:
             kind = type(instance).__qualname__
+            reason = str(error)
+            begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind!r}: {reason}"
             raise TypeError(
-                f"{self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, so it "
-                f"cannot be part of a key; {_way_to_weak_references(type(instance))}, or give key=."
+                f"{begin}: {self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, "
+                f"so it cannot be part of a key; {_way_to_weak_references(type(instance))}, or leave it out of the "
+                f"key with ignore=('self',)."
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
