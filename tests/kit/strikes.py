@@ -12,8 +12,10 @@ Not struck is what cannot be: between the end of a ``with`` body, or the beginni
 by ``with``, once it is taken.
 """
 
+import asyncio
 import contextlib
 import dis
+import functools
 import gc
 import sys
 import threading
@@ -23,6 +25,7 @@ from _thread import LockType, RLock
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import memo
 from memo._gates import Gate
 
 __all__ = ("Struck", "StruckError", "at_the_limit", "held_locks", "locks_of", "points", "spared", "strike", "unstruck")
@@ -59,7 +62,8 @@ class StruckError(Exception):
 class _Striker:
     """Counts the points of an operation, and raises at one of them."""
 
-    def __init__(self, at: int, error: type[BaseException], everywhere: bool) -> None:
+    def __init__(self, at: int, error: type[BaseException], everywhere: bool, below: bool = False) -> None:
+        self.below = below
         self.at = at
         self.error = error
         self.everywhere = everywhere
@@ -68,7 +72,7 @@ class _Striker:
         """The point that was struck."""
 
     def _reach(self, frame: types.FrameType, what: str) -> None:
-        if frame.f_code in spared:
+        if frame.f_code in spared or (self.below and not _is_below_ours(frame)):
             return
         self.passed += 1
         if self.passed - 1 == self.at:
@@ -109,6 +113,24 @@ class _Striker:
         return found
 
 
+def _is_below_ours(frame: types.FrameType | None) -> bool:
+    """Whether a function of the package runs, or has called what runs, other than a function of asyncio.
+
+    Where ``loop.call_soon()`` is struck a callback is lost, of which asyncio has promised that it will be called: it
+    shows nobody that it was not.
+    """
+    if frame is not None and frame.f_code.co_filename.startswith(_LOOPS):
+        return False
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(("<memo", _PACKAGE)):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_PACKAGE = memo.__path__[0]
+_LOOPS = asyncio.__path__[0]
 _quiet: dict[types.CodeType, frozenset[int]] = {}
 
 
@@ -133,7 +155,11 @@ def _find_quiet(code: types.CodeType) -> Iterator[int]:
 
 
 def strike(
-    operation: Callable[[], object], at: int, error: type[BaseException] = Struck, everywhere: bool = False
+    operation: Callable[[], object],
+    at: int,
+    error: type[BaseException] = Struck,
+    everywhere: bool = False,
+    below: bool = False,
 ) -> tuple[str | None, BaseException | None]:
     """Run *operation*, and raise *error* at its point number *at*.
 
@@ -142,11 +168,12 @@ def strike(
         at: Counted from 0.
         error: What strikes.
         everywhere: At each instruction that can fail, not only where the interpreter looks for signals.
+        below: Only in functions of the package and in what they call: not in the event loop that runs them.
 
     Returns:
         Where it was struck, None if it has fewer points; and what it raised.
     """
-    striker = _Striker(at, error, everywhere)
+    striker = _Striker(at, error, everywhere, below)
     raised = None
     try:
         with _watched(striker):
@@ -244,13 +271,23 @@ def _let_pass(hook: Callable[[Any], object]) -> Callable[[Any], object]:
 
 
 def locks_of(*roots: Any) -> list[Any]:
-    """Every lock that *roots* hold, however deep, without what belongs to the interpreter and to other libraries."""
+    """Every lock of the package's modules and of what *roots* hold, however deep, without those of other libraries."""
+    return list({id(lock): lock for lock in (*_of_modules(), *_found_from(roots))}.values())
+
+
+@functools.cache
+def _of_modules() -> tuple[Any, ...]:
+    found: list[Any] = []
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "memo":
+            found += _found_from(value for value in vars(module).values() if _is_ours(value))
+    return tuple(found)
+
+
+def _found_from(roots: Iterable[Any]) -> list[Any]:
     seen: set[int] = set()
     found: list[Any] = []
     to_see: list[Any] = list(roots)
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").partition(".")[0] == "memo":
-            to_see += [value for value in vars(module).values() if _is_ours(value)]
     while to_see:
         one = to_see.pop()
         if id(one) in seen:
@@ -258,12 +295,14 @@ def locks_of(*roots: Any) -> list[Any]:
         seen.add(id(one))
         if isinstance(one, Locks):
             found.append(one)
-        elif isinstance(one, weakref.WeakSet | weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
-            continue  # what is in there is somebody else's
-        elif _is_ours(one):
+        elif isinstance(one, types.FunctionType) and not one.__code__.co_filename.startswith("<memo"):
+            to_see += [one.__closure__, one.__defaults__]  # not the module that it is defined in
+        elif not isinstance(one, _OTHERS_IN_THERE) and _is_ours(one):
             to_see += gc.get_referents(one)
     return found
 
+
+_OTHERS_IN_THERE = (weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 
 _LIMIT_S = 2.0
 

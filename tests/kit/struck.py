@@ -16,6 +16,9 @@ from memo.testing import FakeClock
 __all__ = ("Boom", "Subject", "Value", "strike_everywhere")
 
 
+_LIMIT_S = 3.0
+
+
 class Boom(Exception):
     """What a load raises that is told to."""
 
@@ -51,7 +54,11 @@ class Subject:
         self.loop = asyncio.new_event_loop() if is_async else None
         self.function = decorate(self._function(), {"registry": self.registry, "clock": self.clock}, self._on_evict)
         self.layers = list(layers_of(self.function))
-        self.locks = locks_of(self.function, self.registry, self.clock, *self.layers)
+
+    @property
+    def locks(self) -> list[Any]:
+        """Every lock of what the function works with."""
+        return locks_of(self.function, self.registry, self.clock, *self.layers)
 
     def _function(self) -> Callable[..., Any]:
         def load(x: Any) -> Value:
@@ -75,8 +82,10 @@ class Subject:
         self.told.append((key, value, reason))
 
     def run(self, answer: Any) -> Any:
-        """What a call, or an operation that may be awaited, comes to."""
-        return self.loop.run_until_complete(answer) if asyncio.iscoroutine(answer) else answer  # type: ignore[union-attr]
+        """What a call, or an operation that may be awaited, comes to; TimeoutError if it hangs."""
+        if self.loop is None or not asyncio.iscoroutine(answer):
+            return answer
+        return self.loop.run_until_complete(asyncio.wait_for(answer, _LIMIT_S))
 
     def call(self, x: Any) -> Any:
         """Call the function."""
@@ -109,7 +118,7 @@ class Subject:
     def settle(self) -> None:
         """Let the loop end what was under way."""
         if self.loop is not None:
-            for _ in range(20):
+            for _ in range(5):
                 self.loop.run_until_complete(asyncio.sleep(0))
 
     def check_parts(self) -> None:
@@ -183,7 +192,7 @@ def strike_everywhere(
     while True:
         prepare(subject)
         before = subject.stored()
-        where, raised = strike(functools.partial(_run, subject, operation), at, error, everywhere)
+        where, raised = strike(functools.partial(_run, subject, operation), at, error, everywhere, subject.is_async)
         if where is None:
             if held_locks(subject.locks):
                 wrong.append("another thread cannot take a lock")
