@@ -27,6 +27,7 @@ from memo._flight_table import (
     TaskFlight,
     Work,
     add_waiter,
+    call_off,
     graph,
     keep_quiet,
     lay_to_rest,
@@ -37,7 +38,7 @@ from memo._oneshot import PLAIN
 from memo._stored_keys import stored_key
 from memo._waits import call_elsewhere, one_step, until
 
-__all__ = ("Role", "TaskFlights", "outside_work", "own_loop")
+__all__ = ("Role", "TaskFlights", "outside_work")
 
 _inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
@@ -60,21 +61,6 @@ def outside_work() -> None:
     _inside.set(None)
 
 
-def own_loop(name: str) -> asyncio.AbstractEventLoop:
-    """The loop of asyncio that the present coroutine runs in.
-
-    Raises:
-        RuntimeError: It runs in none: under trio or curio, or by hand.
-    """
-    loop = asyncio._get_running_loop()
-    if loop is None:
-        raise RuntimeError(
-            f"{name}(): no running event loop of asyncio, which a decorated coroutine function needs; await it "
-            f"under asyncio (trio and curio will not do), or decorate a plain function and call that in a thread."
-        )
-    return loop
-
-
 class TaskFlights(FlightTable):
     """The running calls of a coroutine function: ``run`` answers one."""
 
@@ -92,7 +78,7 @@ class TaskFlights(FlightTable):
         The work runs in a task of its own, so that whoever is cancelled leaves alone; when the
         last one leaves, the task is cancelled and awaited.
         """
-        loop = own_loop(self.name)
+        loop = asyncio.get_running_loop()
         inside = _inside.get()
         mine = None
         try:
@@ -144,6 +130,10 @@ class TaskFlights(FlightTable):
                 current = self._succeed(current, mine, joined)
                 inherited = joined and current is not mine
         except BaseException:
+            # struck between the launch and the wait, it would leave work that nobody awaits
+            struck = mine is not None and mine.task is not None and not mine.work.left and mine.state is RUNNING
+            if mine is not None and struck and self._leave(mine, None, led=True) and mine.task is not None:
+                mine.task.cancel()
             if mine is not None and mine.task is None:
                 # no call here: at the recursion limit it would fail, and leave the flight in the table
                 mine.was_current = False
@@ -233,32 +223,38 @@ class TaskFlights(FlightTable):
     ) -> None:
         """Begin the work of *flight* in a task, in the context of its first caller."""
         loop = flight.loop
+        before = _inside.get()
+        work = None
         self.counters.started += 1
         if flight.refresh or flight.background:
             self.counters.refreshes += 1
-        flight.work.within = _still_running(inside)
-        entered = _inside.set(flight.work)
-        work = self._work(flight, args, kwargs)
         try:
-            task = loop.create_task(work)
-        except BaseException:
-            work.close()
-            self.settle(flight, ABANDONED)
+            flight.work.within = _still_running(inside)
+            try:
+                _inside.set(flight.work)
+                work = self._work(flight, args, kwargs)
+                task = loop.create_task(work)
+            finally:
+                _inside.set(before)
+            flight.task = task
+            if flight.background:
+                keep_quiet(task)
+            if task.done():  # an eager task factory was at work
+                return
+            flight.when_done = lambda task: self._task_done(flight, task)
+            task.add_done_callback(flight.when_done)
+            if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
+                task.cancel()
+            elif self.timeout_s is not None:
+                self._timed[flight] = None
+                self._set_alarm(flight)
+        except BaseException:  # the loop is closed, or it was cut short
+            if work is not None and flight.state is RUNNING:
+                call_off(work, loop)
+            self._disarm(flight)
+            self.settle(flight, ABANDONED, count=not flight.over)
+            flight.over = True
             raise
-        finally:
-            _inside.reset(entered)
-        flight.task = task
-        if flight.background:
-            keep_quiet(task)
-        if task.done():  # an eager task factory was at work
-            return
-        flight.when_done = lambda task: self._task_done(flight, task)
-        task.add_done_callback(flight.when_done)
-        if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
-            task.cancel()
-        elif self.timeout_s is not None:
-            self._timed[flight] = None
-            self._set_alarm(flight)
 
     async def _work(self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function, and end *flight* in the same step in which it ends.
@@ -267,32 +263,31 @@ class TaskFlights(FlightTable):
         """
         flight.led = True
         try:
-            if self.tags_of is not None:
-                flight.tags = self.tags_of(*args, **kwargs)
-            value = await self.call(*args, **kwargs)
-            if type(value) not in PLAIN:
-                self.refuse(self.name, value)
-            if self.copy is not None:
-                value = self.copy(value)
-        except Exception as error:
-            flight.work.over = True
-            self._disarm(flight)
-            self.counters.failed += 1
-            given_up = flight.state is ABANDONED
-            self.load_failed(flight, error)
-            self.settle(flight, RAISED, error=error)
-            if given_up:
+            try:
+                if self.tags_of is not None:
+                    flight.tags = self.tags_of(*args, **kwargs)
+                value = await self.call(*args, **kwargs)
+                if type(value) not in PLAIN:
+                    self.refuse(self.name, value)
+                if self.copy is not None:
+                    value = self.copy(value)
+            except Exception as error:
+                flight.work.over = True
+                self._disarm(flight)
+                given_up = flight.state is ABANDONED
+                self.load_failed(flight, error)
+                if not self.settle(flight, RAISED, error=error, count=True):
+                    self.counters.failed += 1
+                if given_up:
+                    raise
+                return None
+            except BaseException:
+                flight.work.over = True
+                self._disarm(flight)
+                counts = not flight.over
+                if not self.settle(flight, ABANDONED, count=counts):
+                    self.counters.cancelled += counts
                 raise
-            return None
-        except BaseException as reason:
-            flight.work.over = True
-            self._disarm(flight)
-            self.counters.cancelled += not flight.over
-            if isinstance(reason, asyncio.CancelledError):
-                self.counters.called_off += not flight.over and flight.state is not TIMED_OUT
-            self.settle(flight, ABANDONED)
-            raise
-        else:
             flight.work.over = True
             if self.timeout_s is not None:
                 self._disarm(flight)
@@ -303,15 +298,21 @@ class TaskFlights(FlightTable):
             given_up = flight.state is ABANDONED
             self.landed(flight, value)
             return value if given_up else None
+        except BaseException:
+            if flight.state is RUNNING or flight.waiters:  # it was cut short as it told its end
+                self.settle(flight, ABANDONED, count=not flight.over)
+            raise
 
     def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
         flight.when_done = None
         flight.work.over = True
-        self._disarm(flight)
-        if not flight.led:  # cancelled before its first step
-            self.counters.cancelled += not flight.over
-            self.counters.called_off += not flight.over and flight.state is not TIMED_OUT
-            self.settle(flight, ABANDONED)
+        try:
+            self._disarm(flight)
+        finally:
+            if not flight.led:  # cancelled before its first step
+                counts = not flight.over
+                if not self.settle(flight, ABANDONED, count=counts):
+                    self.counters.cancelled += counts
         try:
             task.exception()  # its callers have it; the loop need not report it
         except asyncio.CancelledError:  # the task lets go of it now, and so of the flight in its traceback's frames
@@ -364,18 +365,22 @@ class TaskFlights(FlightTable):
     ) -> bool:
         """Wait, as a coroutine, until *flight* is no longer running; False: it had ended already."""
         waiter = None
+        present = led or inherited
         try:
             if led and flight.state is RUNNING:
                 await self._first_step()
+            if flight.state is not RUNNING:
+                return inherited
+            future = loop.create_future()
+            waiter = (loop, future)
             with self.lock:
                 if flight.state is not RUNNING:
                     return inherited
-                if not led and not inherited:
+                add_waiter(flight, waiter)
+                if not present:
                     flight.present += 1
                     flight.joined += 1
-                future = loop.create_future()
-                waiter = (loop, future)
-                add_waiter(flight, waiter)
+                    present = True
             if led and self.timeout_s is not None:
                 self._set_timer(flight)
             if flight.loop is loop:
@@ -383,7 +388,7 @@ class TaskFlights(FlightTable):
             else:
                 await self._attend_elsewhere(flight, loop, future)
         except BaseException as reason:
-            if not led and waiter is None:
+            if not present:
                 raise
             last = self._leave(flight, waiter, led)
             if last and flight.task is not None:
@@ -416,6 +421,7 @@ class TaskFlights(FlightTable):
         with self.lock:
             if led:
                 flight.present -= 1
+                flight.work.left = True
             else:
                 self._withdraw(flight)
             if flight.state is not RUNNING:
