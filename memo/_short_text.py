@@ -96,7 +96,7 @@ def said(value: object, depth: int = _DEPTH) -> str:
 def qualified_name(kind: type) -> str:
     """Module and name of a class; of a builtin its bare name."""
     module = _module(kind)
-    if module == "builtins" or type(module) is not str:
+    if type(module) is not str or module == "builtins":
         return cut(_qualname(kind))
     return cut(f"{module}.{_qualname(kind)}")
 
