@@ -5,60 +5,44 @@ through C alone; to everyone who looks, it is the *original*: ``__wrapped__``, c
 attributes, equality and hash are the original's.
 """
 
-import copy
 import functools
 import inspect
-import pickle
 import sys
 import types
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 import wrapt
 
 from memo._assigned import assign, unassign
+from memo._bound import Bound
 from memo._cache import CacheHandle
 from memo._every_class import CacheOfEveryClass, InflightOfEveryClass
+from memo._handles import LIKE_LRU_CACHE, SHOWN, Handles
+from memo._holders import DecoratedClassMethod
 from memo._inflight_handle import InflightHandle
 from memo._keys import Through
-from memo._layer import HANDLES, Layer, become_method, find_handle, layer_of, layers_of, original_of
-from memo._records import Record
-from memo._stats import CacheInfo
-from memo._window_handle import WindowHandle
+from memo._layer import HANDLES, Layer, become_method, find_handle, layers_of, original_of
 from memo._wrappers import LAYER
 
 if TYPE_CHECKING:
     _Proxy = object
-    _static_method = staticmethod[..., Any]
-    _class_method = classmethod[Any, ..., Any]
 else:
     _Proxy = wrapt.CallableObjectProxy
-    _static_method = staticmethod
-    _class_method = classmethod
 
 __all__ = (
-    "Bound",
+    "ABILITIES",
+    "ASKED_OF_OBJECTS",
+    "LIKE_FUNCTION",
     "BoundReference",
     "Decorated",
-    "DecoratedClassMethod",
-    "DecoratedObject",
-    "DecoratedProperty",
-    "DecoratedStaticMethod",
-    "Holder",
     "InnerClassMethod",
-    "Recipe",
     "Transparent",
     "UnplacedFunction",
-    "become",
-    "blank",
-    "by_value",
-    "decorate_blank",
-    "held",
-    "hold",
-    "object_class",
-    "remember",
-    "sendable",
+    "bind",
+    "set_class",
+    "special_names",
 )
 
 P = ParamSpec("P")
@@ -68,65 +52,11 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 
-Recipe = tuple[Callable[..., Any], tuple[tuple[str, Any], ...]]
-"""How a decorator was made: what was called, and the options that it was given and that are not its defaults."""
-
-_LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
-_SHOWN = (*HANDLES, *_LIKE_LRU_CACHE, "__memo_record__")
-
-
-class _Handles(Generic[P, R_co]):
-    """The attributes that decorating adds, of a function and of a bound method alike."""
-
-    __slots__ = ()
-
-    def _place(self) -> tuple[Any, tuple[Any, ...]]:
-        """The decorated function, and what it is bound to."""
-        raise NotImplementedError
-
-    @property
-    def cache(self) -> CacheHandle[P, R_co, Any]:
-        """Its store; AttributeError if it is not decorated with ``bounded``."""
-        return find_handle(*self._place(), kind="cache")  # type: ignore[no-any-return]
-
-    @property
-    def inflight(self) -> InflightHandle[P, R_co]:
-        """Its running calls; AttributeError if it has neither ``dedupe_inflight`` nor ``bounded``."""
-        return find_handle(*self._place(), kind="inflight")  # type: ignore[no-any-return]
-
-    @property
-    def window(self) -> WindowHandle[P, R_co]:
-        """What happened of late; AttributeError if it is not decorated with ``sliding_window``."""
-        return find_handle(*self._place(), kind="window")  # type: ignore[no-any-return]
-
-    def cache_info(self) -> CacheInfo:
-        """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""
-        return self.cache._loads.cache_info()
-
-    def cache_clear(self) -> None:
-        """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
-        cache = self.cache
-        loads = cache._loads
-        with cache._fence_others(None):
-            loads.clear(None)
-        loads.forget_counts()
-
-    def cache_parameters(self) -> dict[str, Any]:
-        """``maxsize`` and ``typed``, as ``functools.lru_cache`` tells them."""
-        loads = self.cache._loads
-        return {"maxsize": loads.store.max_entries, "typed": loads.options.typed}
-
-    @property
-    def __memo_record__(self) -> Record | None:
-        layer = layer_of(self._place()[0])
-        return None if layer is None else layer.record
-
-
 def _layer(function: Any) -> Layer:
     return _layer_in(function)  # type: ignore[no-any-return]
 
 
-class Transparent(_Handles[P, R_co], _Proxy):
+class Transparent(Handles[P, R_co], _Proxy):
     """What looks like the original and is called as the generated wrapper."""
 
     __slots__ = ("_self_bound", "_self_layer", "_self_placed", "_self_recipe", "_self_through")
@@ -174,7 +104,7 @@ class Transparent(_Handles[P, R_co], _Proxy):
                 return super().__getattr__(name)  # set on the proxy of something that is no function
 
         def __setattr__(self, name, value):
-            if name.startswith("_self_") or name in _SHOWN:
+            if name.startswith("_self_") or name in SHOWN:
                 super().__setattr__(name, value)
                 return
             if name == "__wrapped__" and type(value) is types.FunctionType and LAYER in value.__globals__:
@@ -188,7 +118,7 @@ class Transparent(_Handles[P, R_co], _Proxy):
                 super().__setattr__(name, value)  # of something that is no function and takes no attributes
 
         def __delattr__(self, name):
-            if name.startswith("_self_") or name in _SHOWN:
+            if name.startswith("_self_") or name in SHOWN:
                 super().__delattr__(name)
                 return
             try:
@@ -201,7 +131,7 @@ class Transparent(_Handles[P, R_co], _Proxy):
     def __dir__(self) -> list[str]:
         original = _layer(self).shape.function
         handles = [name for name in HANDLES if hasattr(self, name)]
-        more = _LIKE_LRU_CACHE if "cache" in handles else ()
+        more = LIKE_LRU_CACHE if "cache" in handles else ()
         return sorted({*dir(original), *handles, *more, "__wrapped__"})
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
@@ -248,7 +178,7 @@ _bound_in = Transparent.__dict__["_self_bound"].__get__
 _through_in = Transparent.__dict__["_self_through"].__get__
 
 
-def _special_names(kind: type) -> set[str]:
+def special_names(kind: type) -> set[str]:
     return {name for name in dir(kind) if name.startswith("__") and name.endswith("__")}
 
 
@@ -257,15 +187,15 @@ def _special_names(kind: type) -> set[str]:
 _OUR_OWN = frozenset({"__wrapped__", "__memo_record__", "__copy__", "__deepcopy__"})
 _DESCRIBES = frozenset({"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"})
 _DESCRIBES |= {"__dict__"}  # the wrapper's, which is the same one, would have to be made first
-_OF_PROXIES = _special_names(Transparent) - _OUR_OWN | {"__set_name__"}
-_ASKED_OF_FUNCTIONS = _OF_PROXIES - _special_names(types.FunctionType) | _DESCRIBES
-_LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
-_ASKED_OF_OBJECTS = (_OF_PROXIES | _special_names(types.FunctionType)) - _special_names(object) | _DESCRIBES
-_ASKED_OF_OBJECTS = _ASKED_OF_OBJECTS - {"__dict__"} | {"__signature__"}
-_ABILITIES = _ASKED_OF_FUNCTIONS & _special_names(wrapt.CallableObjectProxy) - _DESCRIBES - {
+_OF_PROXIES = special_names(Transparent) - _OUR_OWN | {"__del__", "__set_name__"}
+_ASKED_OF_FUNCTIONS = _OF_PROXIES - special_names(types.FunctionType) | _DESCRIBES
+LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
+ASKED_OF_OBJECTS = (_OF_PROXIES | special_names(types.FunctionType)) - special_names(object) | _DESCRIBES
+ASKED_OF_OBJECTS = ASKED_OF_OBJECTS - {"__dict__"} | {"__signature__"}
+ABILITIES = _ASKED_OF_FUNCTIONS & special_names(wrapt.CallableObjectProxy) - _DESCRIBES - {
     "__bool__", "__class_getitem__", "__getattr__",
 }  # fmt: skip
-for _name in _ABILITIES:
+for _name in ABILITIES:
     setattr(Transparent, _name, None)
 
 
@@ -388,230 +318,7 @@ class UnplacedFunction(Decorated[P, R_co]):
     if not TYPE_CHECKING:
 
         def __get__(self, obj, owner=None, /):
-            return self if obj is None else _bound(self, obj)
-
-
-class DecoratedObject(Transparent[P, R_co]):
-    """What is no function: a partial, an object with a ``__call__``, a builtin, a bound method.
-
-    ``object_class()`` gives it the abilities that that has, to be bound among them.
-    """
-
-    __slots__ = ()
-
-    if not TYPE_CHECKING:
-
-        def __getattribute__(self, name):
-            if name not in _ASKED_OF_OBJECTS:
-                return object.__getattribute__(self, name)
-            shape = _layer(self).shape
-            if name == "__signature__":
-                return inspect.signature(shape.function)
-            if name in _LIKE_FUNCTION and shape.is_async and not inspect.iscoroutinefunction(shape.function):
-                return _Proxy.__getattr__(self, name)  # for inspect, which knows coroutine functions by these alone
-            return getattr(shape.function, name)
-
-        def __bool__(self):
-            return bool(_layer(self).shape.function)
-
-        def __reduce__(self):
-            shape = _layer(self).shape
-            found = sys.modules.get(shape.module)
-            for name in shape.qualname.split("."):
-                found = getattr(found, name, None)
-            return shape.qualname if found is self else by_value(self)
-
-
-class _DecoratedDescriptor(DecoratedObject[P, R_co]):
-    """What is no function, but is bound to the instance as if it were one."""
-
-    __slots__ = ()
-
-    if not TYPE_CHECKING:
-
-        def __get__(self, obj, owner=None, /):
-            if obj is None or original_of(self).__get__(obj, owner) is original_of(self):  # as a bound method does
-                return self
-            return _bound(self, obj)
-
-        def __set_name__(self, owner, name):
-            become_method(self, owner)
-
-
-_PASSED_ON = _ABILITIES - _special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}
-
-
-def blank() -> Decorated[..., Any]:
-    """A decorated function that ``become()`` is going to make one."""
-    return Decorated.__new__(Decorated)
-
-
-def become(function: Any, made: Any) -> None:
-    """Make *function*, which is blank, what *made* is, for which nobody else has a use."""
-    _set_class(function, type(made))
-    function.__init__(layer_of(made))
-    function._self_recipe = made._self_recipe
-
-
-def remember(placed: Any, recipe: Recipe) -> None:
-    """Note how *placed*, a decorated function or what holds one, was made."""
-    kind: Any = Holder
-    decorated = placed._held() if isinstance(placed, kind) else placed
-    decorated._self_recipe = recipe
-
-
-_OF_THE_PROCESS = ("registry", "clock")
-"""Options of which, if they cannot be sent, the default is right in another process."""
-
-
-def by_value(function: Any) -> tuple[Any, ...]:
-    """How a decorated function is pickled by value: as what it decorates, and the decorator, without what is stored.
-
-    It is made blank first and decorated in the end, so that it may refer to itself.
-    """
-    shape = _layer(function).shape
-    state = (*sendable(function._self_recipe), shape.function, shape.takes_instance)
-    return blank, (), state, None, None, decorate_blank
-
-
-def decorate_blank(function: Any, state: tuple[Any, Any, Any, bool]) -> None:
-    """Make a blank decorated function what *state* says."""
-    made_by, options, original, takes_instance = state
-    become(function, made_by(**options).again(original, takes_instance))
-
-
-def sendable(recipe: Recipe) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The call that makes a decorator as it can be made in another process."""
-    made_by, options = recipe
-    return made_by, {name: value for name, value in options if name not in _OF_THE_PROCESS or _can_be_sent(value)}
-
-
-def _can_be_sent(value: Any) -> bool:
-    if isinstance(value, types.FunctionType):
-        return True
-    try:
-        pickle.dumps(value)
-    except Exception:
-        return False
-    return True
-
-
-def object_class(original: Any) -> type[DecoratedObject[..., Any]]:
-    """The class for a decorated object that can what *original* can, be it entering, iterating or adding."""
-    kind = original.__class__
-    abilities = frozenset(name for name in _PASSED_ON if getattr(kind, name, None) is not None)
-    return _class_with(_DecoratedDescriptor if hasattr(kind, "__get__") else DecoratedObject, abilities)
-
-
-@functools.lru_cache(maxsize=64)
-def _class_with(base: type[DecoratedObject[..., Any]], abilities: frozenset[str]) -> type[DecoratedObject[..., Any]]:
-    passed_on = {name: _passing_on(name) for name in abilities}
-    return type(base.__name__, (base,), {"__slots__": (), **passed_on}) if passed_on else base
-
-
-def _passing_on(name: str) -> Callable[..., Any]:
-    def ability(self: Any, /, *args: Any) -> Any:
-        return getattr(_layer(self).shape.function, name)(*args)
-
-    return ability
-
-
-class Bound(_Handles[P, R_co]):
-    """A decorated method with its instance, or a class method with its class.
-
-    To everyone who looks, a bound method.  One is made at each ``obj.f``, so it is as little as can still carry
-    the handles: two references.  Each decorated function has a subclass of its own, whose ``__call__`` is its
-    generated wrapper.
-    """
-
-    __slots__ = ("__func__", "__self__", "__weakref__")
-
-    if TYPE_CHECKING:
-
-        def __init__(self, func: Any, instance: Any, /) -> None: ...
-        @property
-        def __self__(self) -> Any: ...
-        @property
-        def __func__(self) -> Any: ...
-        @property
-        def __name__(self) -> str: ...
-        @property
-        def __qualname__(self) -> str: ...
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-    else:
-
-        def __init__(self, function, instance, /):  # as of a types.MethodType, which weakref.WeakMethod counts on
-            self.__func__ = function
-            self.__self__ = instance
-
-        def __init_subclass__(cls):
-            pass  # not what Generic does there, for each decorated method
-
-        @property
-        def __class__(self):
-            return types.MethodType
-
-        @property
-        def __annotations__(self):
-            return self.__func__.__annotations__
-
-        @property
-        def __doc__(self):
-            return self.__func__.__doc__
-
-        @property
-        def __module__(self):
-            return self.__func__.__module__
-
-        @property
-        def __dict__(self):
-            return self.__func__.__dict__
-
-        def __getattr__(self, name):
-            if name in HANDLES:
-                return find_handle(*self._place(), name)
-            return getattr(self.__func__, name)
-
-    @property
-    def __wrapped__(self) -> Callable[P, R_co]:
-        owner = self.__self__
-        return self.__func__.__wrapped__.__get__(owner, type(owner))  # type: ignore[no-any-return]
-
-    def _place(self) -> tuple[Any, tuple[Any, ...]]:
-        return self.__func__, (self.__self__,)
-
-    def __get__(self, obj: object, owner: object = None, /) -> Self:
-        return self  # bound once and for all
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, types.MethodType):
-            return NotImplemented
-        return self.__self__ is other.__self__ and bool(self.__func__ == other.__func__)
-
-    def __hash__(self) -> int:
-        return hash((id(self.__self__), self.__func__))
-
-    def __repr__(self) -> str:
-        return f"<bound {self.__func__!r} of {self.__self__!r}>"
-
-    def __dir__(self) -> list[str]:
-        function = self.__func__
-        added = (name for name in (*_SHOWN, "__wrapped__") if name in dir(function))
-        return sorted({*dir(types.MethodType), *vars(function), *added})
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return type(self)(self.__func__, copy.deepcopy(self.__self__, memo))
-
-    def __reduce__(self) -> Any:
-        function: Any = self.__func__
-        return getattr, (self.__self__, function.__name__)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.__reduce__()
+            return self if obj is None else bind(self, obj)
 
 
 class BoundReference(Bound[P, R_co]):
@@ -634,6 +341,10 @@ class BoundReference(Bound[P, R_co]):
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         return self.__func__, (Through(self.__self__),)
+
+
+_REFERENCE: Any = BoundReference
+_REFERENCE.__name__ = _REFERENCE.__qualname__ = "method"
 
 
 def _call_through(function: Any) -> Any:
@@ -662,17 +373,17 @@ def _cut_loose(
 
 
 if not TYPE_CHECKING:
-    Decorated.__del__ = _cut_loose
+    Transparent.__del__ = _cut_loose
 
 
-def _bound(function: Any, instance: object) -> Bound[..., Any]:
+def bind(function: Any, instance: object) -> Bound[..., Any]:
     """What did not look like a method when it was decorated, bound to *instance*."""
     kind = BoundReference if _layer(function).needs_through else _class_of_bound(function)
     return kind(function, instance)
 
 
 _new = object.__new__
-_set_class = object.__dict__["__class__"].__set__
+set_class = object.__dict__["__class__"].__set__
 
 
 def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
@@ -700,94 +411,5 @@ def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
     function._self_bound = bound_class
     kind: Any = type(function)
     if kind.__get__ is Decorated.__get__:
-        _set_class(function, type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__}))
+        set_class(function, type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__}))
     return bound_class  # type: ignore[no-any-return]
-
-
-def _refuse(name: str, thing: object) -> None:
-    raise AttributeError(f"{type(thing).__name__!r} object has no attribute {name!r}")
-
-
-class Holder:
-    """What stands in a class body in place of a function, and carries the handles of the decorated one in it."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            if name in _SHOWN:
-                return getattr(self._held(), name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-        def __dir__(self):
-            held = dir(self._held())
-            return sorted({*dir(type(self).__mro__[2]), *vars(self), *(name for name in _SHOWN if name in held)})
-
-        def _parts(self):
-            return (self._held(),)
-
-
-def hold(kind: str, parts: tuple[Any, ...]) -> Any:
-    """What stands in a class body in place of a function, made anew from what is in it."""
-    return _HOLDERS[kind](*parts)
-
-
-def held(holder: Any) -> tuple[Any, ...]:
-    """How that is pickled."""
-    return hold, (type(holder).__name__, holder._parts())
-
-
-class DecoratedStaticMethod(Holder, _static_method):
-    """A static method whose function is decorated: ``C.f`` is the decorated function itself."""
-
-    if not TYPE_CHECKING:
-
-        def _held(self):
-            return self.__func__
-
-
-class DecoratedClassMethod(Holder, _class_method):
-    """A class method whose function is decorated; ``C.f`` has the handles of the class it is reached through."""
-
-    if not TYPE_CHECKING:
-
-        def _held(self):
-            return self.__func__
-
-        def __get__(self, obj, owner=None, /):
-            return self.__func__.__get__(type(obj) if owner is None else owner)
-
-
-class DecoratedProperty(Holder, property):
-    """A property whose getter is decorated; through the class it carries the getter's handles."""
-
-    if not TYPE_CHECKING:
-
-        def _held(self):
-            return self.fget
-
-        # A property has none of these, and doctest takes the module of its class for the property's.
-        __annotations__ = property(functools.partial(_refuse, "__annotations__"))
-        __module__ = property(functools.partial(_refuse, "__module__"))
-
-        def __copy__(self):
-            return self
-
-        def __deepcopy__(self, memo):
-            return self
-
-        def _parts(self):
-            return self.fget, self.fset, self.fdel, self.__doc__
-
-
-_HOLDERS: dict[str, Any] = {
-    "staticmethod": DecoratedStaticMethod,
-    "classmethod": DecoratedClassMethod,
-    "property": DecoratedProperty,
-}
-_KINDS: dict[Any, str] = {
-    Bound: "method",
-    BoundReference: "method",
-    **{kind: shown for shown, kind in _HOLDERS.items()},
-}
-for _kind, _shown in _KINDS.items():
-    _kind.__name__ = _kind.__qualname__ = _shown  # for reprs, messages and help()

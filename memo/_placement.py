@@ -9,18 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from memo._calls import ExactSignature, is_coroutine_function, is_exact
-from memo._decorated import (
-    Decorated,
-    DecoratedClassMethod,
-    DecoratedProperty,
-    DecoratedStaticMethod,
-    InnerClassMethod,
-    Recipe,
-    UnplacedFunction,
-    object_class,
-    remember,
-    sendable,
-)
+from memo._decorated import Decorated, InnerClassMethod, UnplacedFunction
+from memo._decorated_object import Recipe, object_class, remember, sendable
+from memo._holders import DecoratedClassMethod, DecoratedProperty, DecoratedStaticMethod
 from memo._key_text import short_text
 from memo._layer import Layer, layers_of
 from memo._origins import Origin

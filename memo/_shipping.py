@@ -14,7 +14,10 @@ from typing import Any
 
 import wrapt
 
-from memo._decorated import Bound, Holder, Transparent, by_value, held
+from memo._bound import Bound
+from memo._decorated import Transparent
+from memo._decorated_object import by_value
+from memo._holders import Holder, held
 from memo._layer import layer_of
 
 __all__ = ("is_importable", "make_bound", "teach_picklers")

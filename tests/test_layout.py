@@ -123,17 +123,24 @@ ALLOWED: dict[str, set[str]] = {
     },
     "_assigned": {"_layer"},
     "_every_class": {"_cache", "_inflight_handle"},
+    "_handles": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
+    "_holders": {"_handles"},
+    "_bound": {"_handles", "_layer"},
     "_decorated": {
-        "_assigned", "_cache", "_every_class", "_inflight_handle", "_keys", "_layer", "_records", "_stats",
-        "_window_handle", "_wrappers",
+        "_assigned", "_bound", "_cache", "_every_class", "_handles", "_holders", "_inflight_handle", "_keys", "_layer",
+        "_wrappers",
     },
-    "_shipping": {"_decorated", "_layer"},
-    "_placement": {"_calls", "_decorated", "_key_text", "_layer", "_origins", "_registry", "_shipping", "_slips"},
+    "_decorated_object": {"_decorated", "_holders", "_layer"},
+    "_shipping": {"_bound", "_decorated", "_decorated_object", "_holders", "_layer"},
+    "_placement": {
+        "_calls", "_decorated", "_decorated_object", "_holders", "_key_text", "_layer", "_origins", "_registry",
+        "_shipping", "_slips",
+    },
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.
 USERS = {
-    "wrapt": {"_decorated", "_shipping"},
+    "wrapt": {"_decorated", "_decorated_object", "_shipping"},
     "cachetools": {"_events", "_peek", "_policies", "_store", "_stores"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
