@@ -276,8 +276,7 @@ class CacheHandle(Generic[P, R_co, V]):
 
     def items(self) -> list[tuple[Any, Any]]:
         """Keys and values of the live entries, at one moment; not hits."""
-        loads = self._loads
-        return [(loads.reveal(key), loads.handed(entry.value)) for key, entry in loads.live(self._scope())]
+        return self._loads.items(self._scope())
 
     @property
     def inflight(self) -> InflightHandle[P, R_co]:
@@ -305,6 +304,11 @@ class CacheHandle(Generic[P, R_co, V]):
         return self._loads.info(self._key(args, {})) is not None
 
     def __len__(self) -> int:
+        """How many entries the store holds now, as ``stats().size`` and ``cache_info().currsize`` say.
+
+        Remembered failures are among them, and entries past their life that nothing has removed yet, which ``items()``
+        and ``entry()`` never show.  It looks at no entry, however many there are.
+        """
         return self._loads.size(self._scope())
 
     def __bool__(self) -> bool:

@@ -20,9 +20,11 @@ __all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 class InstanceRef(weakref.ref[Any]):
     """A weak reference that compares and hashes by its own identity, not its referent's."""
 
-    __slots__ = ("address", "table")
+    __slots__ = ("address", "home", "table")
 
     address: int
+    home: Callable[[], Any]
+    """Gives the ``Instances`` that the token is of, as long as there are any: a token does not keep them alive."""
     table: dict[Any, Any]
     """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
     lock.  Changed under the lock of the store that holds them."""
@@ -41,9 +43,10 @@ class Instances:
             collector ran; must neither block nor raise.
     """
 
-    __slots__ = ("_died", "_name", "refs")
+    __slots__ = ("__weakref__", "_died", "_me", "_name", "refs")
 
     def __init__(self, name: str, died: Callable[[InstanceRef], object] | None = None) -> None:
+        self._me = weakref.ref(self)
         self.refs: dict[int, InstanceRef] = {}
         self._name = name
         self._died = died
@@ -59,9 +62,10 @@ class Instances:
         if ref is not None:
             return ref
         try:
-            ref = InstanceRef(instance, self._collected)
+            ref = InstanceRef(instance, _collected)
         except TypeError:
             return self._itself(instance)
+        ref.home = self._me
         ref.address = address
         ref.table = {}
         return self.refs.setdefault(address, ref)  # two threads may get here with one instance
@@ -80,12 +84,19 @@ class Instances:
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
-    def _collected(self, ref: Any) -> None:  # uses no name of the module, which may be empty as the interpreter ends
-        address: int = ref.address
+    def collected(self, ref: InstanceRef) -> None:
+        """Forget the token of an instance that died."""
+        address = ref.address
         if self.refs.get(address) is ref:
             del self.refs[address]
         if self._died is not None:
             self._died(ref)
+
+
+def _collected(ref: Any) -> None:  # uses no name of the module, which may be empty as the interpreter ends
+    home = ref.home()
+    if home is not None:
+        home.collected(ref)
 
 
 def _way_to_weak_references(kind: type) -> str:

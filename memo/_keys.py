@@ -267,6 +267,8 @@ class Keys:
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
         key = plain_key(key)
+        if type(key) is not tuple and not self._is_tuple:
+            return key
         if self.through is not None and _came_through(key):
             return self.through.reveal(key)
         if _is_spelled(key):

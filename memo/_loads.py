@@ -449,7 +449,8 @@ class Loads(Flights):
         if isinstance(scope, InstanceRef):
             with self.lock:
                 return list(scope.table.values())
-        return [entry for entry in self.store.snapshot() if belongs_to(entry.key, scope)]
+        entries = self.store.snapshot()
+        return entries if scope is None else [entry for entry in entries if belongs_to(entry.key, scope)]
 
     def snapshot(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
         """Keys and entries within *scope*, at one moment."""
@@ -463,15 +464,18 @@ class Loads(Flights):
             return len(scope.table)
         return len(self._entries(scope))  # an instance that is part of its keys, itself
 
-    def live(self, scope: Hashable | None) -> list[tuple[Hashable, Any]]:
-        """Those of the snapshot that may still serve."""
+    def items(self, scope: Hashable | None) -> list[tuple[Any, Any]]:
+        """Keys and values of what may still serve, as users see them, at one moment."""
         now = self.clock.read()
-        store = self.store
-        return [
-            (key, entry)
-            for key, entry in self.snapshot(scope)
-            if not store.past_life(entry, now) and not (store.rich and entry.failure)
-        ]
+        store, reveal, handed = self.store, self.reveal, self.handed
+        entries = self._entries(scope)
+        if store.rich or store.idle_s is not None:
+            entries = [e for e in entries if not store.past_life(e, now) and not (store.rich and e.failure)]
+        else:  # there may be a million of them
+            entries = [e for e in entries if now < e.deadline]
+        if self.copy is None:
+            return [(reveal(e.key), e.value) for e in entries]
+        return [(reveal(e.key), handed(e.value)) for e in entries]
 
     def info(self, key: Hashable) -> EntryInfo[Any] | None:
         """What is known of one entry, without counting a hit."""

@@ -55,7 +55,10 @@ class CacheStats(Snapshot):
 
     name: str
     hits: int = counter()
-    """Calls answered from a fresh entry."""
+    """Calls answered from a fresh entry.  Each entry counts its own; of a store of more than 10,000 entries the latest
+    hits of some may be missing until they leave, are cleaned up, or ``stats()`` comes to them: it looks at 10,000 at a
+    time, and goes on with the next.  None counts twice, and the figure never goes back.  Of ``stale_hits`` and
+    ``error_hits`` that holds as well."""
     misses: int = counter()
     """Calls that led a load, whether it succeeded, failed, or was stored."""
     joins: int = counter()

@@ -193,6 +193,19 @@ class Store:
         self.lost: Any = None
         """An entry that left in a ``put_lean`` that was cut short, for its caller to tell."""
 
+    def __del__(self) -> None:
+        # by reference counts alone: rings, and the tables of instances that live on, would keep the entries
+        try:
+            for entry in self.index.values():
+                if self.foreign:
+                    del entry.older, entry.newer
+                if self.instances:
+                    self._disown(entry)
+            if self.foreign:
+                del self.ring.newer, self.ring.older
+        except AttributeError:  # it was never whole
+            pass
+
     def _make_cache(self, where: str, policy: CacheClass) -> AnyCache:
         try:
             if self.max_bytes is not None:
@@ -223,7 +236,7 @@ class Store:
             if entry is None:
                 return None
             with self.lock:
-                if not hasattr(entry, "newer"):
+                if not self._holds(entry):
                     continue  # it left meanwhile
                 if not self.is_fresh(entry, now) or not self._show(entry, now):
                     return None
@@ -235,7 +248,7 @@ class Store:
     def use_stale(self, entry: RichEntry, now: float) -> None:
         """Count *entry*, found without the lock, as having answered stale or with its failure."""
         with self.lock:
-            if not hasattr(entry, "newer"):  # it left meanwhile
+            if not self._holds(entry):  # it left meanwhile
                 self.seen_hits += 1
                 if entry.failure:
                     self.seen_error_hits += 1
@@ -246,6 +259,10 @@ class Store:
             entry.used = now
             entry.hits += 1
             entry.stale_hits += not entry.failure
+
+    def _holds(self, entry: Any) -> bool:
+        """Whether *entry*, found without the lock, is there now; that it hangs in a ring would not tell."""
+        return self.index.get(entry.key) is entry
 
     def touch(self, entry: Any) -> None:
         """Show the policy a hit on *entry*, which a reader found without the lock."""
@@ -265,7 +282,7 @@ class Store:
                     self.put_off.append((self._reconcile, (now,)))
                     self.busy = False
                     return False
-            elif hasattr(entry, "newer") and not self.torn:  # else it left meanwhile
+            elif self._holds(entry) and not self.torn:  # else it left meanwhile
                 self.cache.use(entry)
             self.busy = False
         except BaseException:
@@ -590,8 +607,9 @@ class Store:
             return
         entries = list(self.index.values())
         if self.instances:
-            for entry in entries:
-                self._disown(entry)
+            for owner in {owner_of(entry.key) for entry in entries}:
+                if owner is not None:
+                    owner.table.clear()
         self._away = [entries, reason, now, None]
         self.index.clear()
         if self.foreign:
@@ -818,22 +836,26 @@ class Store:
         """Tell what left all together, after the first *told* of *gone*: without the lock, and again if cut short."""
         entries, reason, now, _ = away
         items: list[Gone] = []
-        counts: dict[str, int] = {}
-        for entry in entries:
-            why = _EXPIRED if reason is not _COLLECTED and self.past_life(entry, now) else reason
-            if not (self.rich and entry.failure):
-                counts[why.value] = counts.get(why.value, 0) + 1
+        failures = expired = 0
+        plain = not self.rich and self.idle_s is None
+        for entry in entries:  # which nobody else reaches any more, and of which there may be a million
+            if entry.hits is not entry.counted:
+                self._add_up(entry)
+            if now >= entry.deadline if plain else self.past_life(entry, now):
+                expired += 1
+                items.append((entry.key, entry.value, _EXPIRED))
             else:
-                why = reason
-            items.append((entry.key, entry.value, why))
+                items.append((entry.key, entry.value, reason))
+            if self.rich and entry.failure:
+                failures += 1
+                expired -= items[-1][2] is _EXPIRED
             try:
                 del entry.older, entry.newer  # the rings would keep them alive until the next garbage collection
             except AttributeError:
                 pass
         with self.lock:
-            for entry in entries:
-                self._add_up(entry)
             if away[3] is None:
+                counts = {reason._value_: len(items) - failures - expired, "expired": expired}
                 away[3] = {name: self.left[name] + count for name, count in counts.items()}
             self.left.update(away[3])
             gone[told:] = items

@@ -517,6 +517,36 @@ def test_equal_keys_are_compared_outside_the_lock(policy: str) -> None:
     assert not any(held)
 
 
+@every_policy
+def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who found an entry that was cleared before the policy was told neither fails nor brings it back."""
+
+    @bounded(max=3, policy=policy, registry=Registry())
+    def fetch(x: int) -> int:
+        return x
+
+    for x in (1, 2, 3, 2):
+        fetch(x)
+    store = fetch.cache._loads.store
+    entries = list(store.index.values())
+    let_go = store._let_go
+
+    def late(*args: Any) -> None:
+        for entry in entries:
+            store.touch(entry)
+        assert store.use(2, 0.0) is None
+        fetch(7)
+        store._check()
+        let_go(*args)
+
+    monkeypatch.setattr(store, "_let_go", late)
+    fetch.cache.clear()
+    monkeypatch.undo()
+    store._check()
+    assert list(fetch.cache) == [7]
+    assert fetch(7) == 7
+
+
 @every_own
 def test_a_dropped_cache_goes_at_once(kind: type[EntryPolicy[int]]) -> None:
     """What was cleared or taken out is kept by nobody, with the cyclic collector off."""

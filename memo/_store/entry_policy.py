@@ -182,6 +182,17 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         self.forget_order()
         _cut_loose(entries)
 
+    def __del__(self) -> None:
+        # by reference counts alone: a ring would keep its entries, and itself, until the next garbage collection
+        try:
+            _cut_loose(self.nodes.values())
+            self.forget_order()
+            for ring in self.rings:
+                del ring.newer, ring.older
+                ring.key = None
+        except AttributeError:  # it was never whole
+            pass
+
     def __copy__(self) -> Self:
         order = [(rank, [copy.copy(entry) for entry in entries]) for rank, entries in self._order()]
         return _made(*self._parts(order))  # type: ignore[no-any-return]
@@ -208,6 +219,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
 
         Should it be cut short itself, it is called again.
         """
+        if self.touches == "newest":
+            self.ring.key = True  # hits keep off
         held = {id(entry): entry for entry in self.nodes.values()}
         order: list[tuple[int, list[Any]]] = []
         most = 2 * len(held) + 1000  # should the links go round in a circle
@@ -228,7 +241,6 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         if held:
             order.append((0, list(held.values())))
         order = self._ranked(order)
-        self.ring.key = True  # hits keep off
         self.forget_order()
         self._restore(order)
         if self.ring.key is True:

@@ -33,6 +33,13 @@ class EntryLRU(EntryPolicy[K], cachetools.LRUCache[K, Any]):
         newest.newer = ring.older = entry
 
 
+    def _check(self) -> None:
+        self.ring.key = True  # a hit, which takes no lock, moves nothing meanwhile
+        try:
+            super()._check()
+        finally:
+            self.ring.key = None
+
     def exchange(self, key: K, entry: Any) -> Any:
         ring = self.ring
         if ring.key is True:  # a hit was cut short in the middle of moving its entry

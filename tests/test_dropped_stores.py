@@ -1,0 +1,189 @@
+"""A store that nobody can reach any more goes at once, with what it holds, by reference counts alone."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cachetools
+import pytest
+
+from memo import Registry, bounded
+from memo._stores import POLICIES
+
+__all__ = ()
+
+
+class Own(cachetools.LFUCache[Any, Any]):
+    """A policy of the user's own."""
+
+
+class Value:
+    """Something that can be watched."""
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bare": {},
+    "told": {"ttl": 60, "on_evict": lambda *what: None},
+    "idle": {"idle": 60},
+    "weighed": {"max_bytes": "1MB"},
+    "stale": {"ttl": 60, "stale_if_error": 60, "stale_while_revalidate": 5},
+    "tagged": {"tags": lambda *args: ("a", "b")},
+    "copied": {"copy": lambda value: value},
+}
+every_policy = pytest.mark.parametrize("policy", [*POLICIES, Own])
+every_option = pytest.mark.parametrize("options", OPTIONS)
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """The cyclic collector is off."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Watch:
+    """Makes values, and knows which of them are alive."""
+
+    def __init__(self) -> None:
+        self.alive: weakref.WeakSet[Value] = weakref.WeakSet()
+
+    def make(self) -> Value:
+        value = Value()
+        self.alive.add(value)
+        return value
+
+
+def exercise(call: Callable[[Any], Any], cache: Any) -> None:
+    """Use everything that might hold on to something."""
+    for x in range(9):
+        call(x)
+        call(x)
+    cache.put(call(3), 3)
+    cache.invalidate(4)
+    cache.resize(max=4)
+    cache.stats(), cache.items(), cache.cleanup(), len(cache)
+    cache.invalidate_where(lambda key, value: key == 8)
+    assert len(cache) > 0
+
+
+@every_policy
+@every_option
+def test_a_dropped_function_takes_its_store_and_values_along(policy: Any, options: str) -> None:
+    """When nobody holds a decorated function, its store, cache, rings and values go at once."""
+    watch = Watch()
+    registry = Registry()
+
+    @bounded(max=5, policy=policy, registry=registry, **OPTIONS[options])
+    def fetch(x: int) -> Value:
+        return watch.make()
+
+    exercise(fetch, fetch.cache)
+    store = fetch.cache._loads.store
+    gone = [weakref.ref(store), weakref.ref(store.cache)]
+    entries = sum(type(one).__name__.endswith("Entry") for one in gc.get_objects())
+    del store, fetch
+    assert not watch.alive
+    assert [ref() for ref in gone] == [None, None]
+    assert sum(type(one).__name__.endswith("Entry") for one in gc.get_objects()) < entries
+
+
+@every_policy
+@every_option
+def test_so_does_a_coroutine_function(policy: Any, options: str) -> None:
+    """When nobody holds a decorated coroutine function, and its calls have ended, its values go at once."""
+    watch = Watch()
+
+    @bounded(max=5, policy=policy, registry=Registry(), **OPTIONS[options])
+    async def fetch(x: int) -> Value:
+        return watch.make()
+
+    loop = asyncio.new_event_loop()
+    exercise(lambda x: loop.run_until_complete(fetch(x)), fetch.cache)  # noqa: F821  # it is there still
+    loop.close()
+    store = weakref.ref(fetch.cache._loads.store)
+    del fetch
+    assert store() is None
+    assert not watch.alive
+
+
+@every_policy
+@every_option
+def test_entries_go_with_their_instance_and_with_their_method(policy: Any, options: str) -> None:
+    """An instance that dies takes its entries along, and a method that goes those of instances that live on."""
+    watch = Watch()
+
+    class Service:
+        @bounded(max=6, policy=policy, registry=Registry(), **OPTIONS[options])
+        def fetch(self, x: int) -> Value:
+            return watch.make()
+
+    one, two = Service(), Service()
+    exercise(one.fetch, one.fetch.cache)
+    Service.fetch.cache.clear()
+    one.fetch(1), one.fetch(2), two.fetch(1)
+    assert len(watch.alive) == 3
+    instances = weakref.ref(next(iter(Service.fetch.cache._loads.store.index))[0].home())
+    del one
+    assert len(watch.alive) == 1
+    del Service.fetch
+    assert not watch.alive
+    assert instances() is None
+    del two
+
+
+@every_policy
+def test_nothing_that_left_is_held(policy: Any) -> None:
+    """Evicted, replaced, expired, cleared and invalidated values, and their keys, die as the operation returns."""
+
+    class Key:
+        pass
+
+    watch = Watch()
+    keys: weakref.WeakSet[Key] = weakref.WeakSet()
+
+    @bounded(max=3, policy=policy, registry=Registry(), on_evict=lambda *what: None)
+    def fetch(key: Any) -> Value:
+        return watch.make()
+
+    def new() -> Key:
+        key = Key()
+        keys.add(key)
+        return key
+
+    for _ in range(10):
+        fetch(new())
+        assert len(watch.alive) == len(keys) == len(fetch.cache)
+    held = next(iter(fetch.cache))
+    fetch.cache.put(watch.make(), held)
+    assert len(watch.alive) == 3
+    fetch.cache.invalidate(held)
+    del held
+    assert len(watch.alive) == len(keys) == 2
+    fetch.cache.resize(max=1)
+    assert len(watch.alive) == len(keys) == 1
+    fetch.cache.clear()
+    assert len(watch.alive) == len(keys) == 0
+
+
+def test_a_large_store_goes_within_its_time() -> None:
+    """Clearing and dropping a store of many entries takes no more than a few times what filling a dictionary takes."""
+    watch: list[weakref.ref[Any]] = []
+
+    @bounded(max=100_000, registry=Registry())
+    def fetch(x: int) -> Value:
+        return Value()
+
+    for x in range(100_000):
+        fetch(x)
+    watch.append(weakref.ref(fetch(5)))
+    assert fetch.cache.clear() == 100_000
+    assert watch[0]() is None
+    for x in range(100_000):
+        fetch(x)
+    watch.append(weakref.ref(fetch(5)))
+    del fetch
+    assert watch[1]() is None
