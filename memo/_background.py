@@ -252,16 +252,17 @@ class ThreadJob:
         value: What it returned.
         error: What it raised, or ended it otherwise.
         began: When it was asked for, by the function's clock.
+        begun: A thread runs it.
         led: It ran the function itself, and did not join a call that did; known once it is done.
         watchers: Callers who wait for it; guarded by the lock of the loads, as *told* is.
         told: Somebody learned of its error.
     """
 
-    __slots__ = ("_gates", "_pool", "began", "done", "error", "led", "told", "value", "watchers")
+    __slots__ = ("_gates", "_pool", "began", "begun", "done", "error", "led", "told", "value", "watchers")
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self.done = self.led = self.told = False
+        self.begun = self.done = self.led = self.told = False
         self.watchers = 0
         self.value: Any = None
         self.error: BaseException | None = None
@@ -272,9 +273,9 @@ class ThreadJob:
         self, pool: RefreshPool, load: Callable[[], Any], ended: Callable[[], object], patience_s: float | None
     ) -> bool:
         """Have *pool* run *load* in the present context, and then *ended*; whether it will."""
-        context = contextvars.copy_context()
+        run: Callable[..., Any] = contextvars.copy_context().run
         self._pool = pool
-        return pool.submit(functools.partial(context.run, self._run, load, ended), patience_s)
+        return pool.submit(functools.partial(run, self._run, load, ended), patience_s)
 
     def _run(self, load: Callable[[], Any], ended: Callable[[], object]) -> None:
         try:

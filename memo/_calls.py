@@ -19,7 +19,8 @@ __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Shape", "check_key_options", "is_coroutine_function", "is_exact",
 )  # fmt: skip
 
-INSTANCE_NAMES = frozenset({"self", "cls", "mcs", "mcls", "metacls"})
+_CLASS_NAMES = frozenset({"cls", "kls", "klass", "mcs", "mcls", "metacls"})
+INSTANCE_NAMES = _CLASS_NAMES | {"self"}
 """What the first parameter of a method is called."""
 _ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 _SHOWN_OTHERWISE = ("__wrapped__", "__signature__")
@@ -171,7 +172,7 @@ class Shape:
     @property
     def takes_class(self) -> bool:
         """Whether the instance is a class, as the parameter's name tells."""
-        return self.takes_instance and self.first_name == "cls"
+        return self.takes_instance and self.first_name in _CLASS_NAMES
 
 
 def _is_plain(function: Any) -> bool:

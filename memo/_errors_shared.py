@@ -1,34 +1,81 @@
 """Copies of an exception, so that many callers can raise it without adding to one traceback."""
 
+import copy as copying
 import types
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ("frameless_copy", "shared_copy")
+__all__ = ("frameless_copy", "renewed", "shared_copy")
 
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_HEAP_TYPE = 1 << 9  # of types made by a class statement
 _NOT_COPIED = frozenset({"__dict__", "__weakref__", "__traceback__", "args"})
 
 
 def shared_copy(error: BaseException, traceback: types.TracebackType | None) -> BaseException:
     """An exception like *error*: its type, arguments, attributes, notes and cause, with *traceback*.
 
-    Neither ``__init__`` nor ``__reduce__`` of the type runs: they may ask for arguments that nobody
-    kept.  An exception that cannot be copied is returned itself.
+    Neither ``__init__`` nor ``__reduce__`` of the type runs, unless there is no other way: they may ask for arguments
+    that nobody kept.  An exception that cannot be copied is returned itself.
     """
+    copy = _alike(error, type(error).__new__) or _reduced(error)
+    return (error if copy is None else copy).with_traceback(traceback)
+
+
+def _alike(error: BaseException, make: Callable[..., Any]) -> BaseException | None:
+    """A copy of *error* without a traceback, made by the ``__new__`` *make*; None if that cannot be."""
     kind = type(error)
     try:
-        copy: BaseException = kind.__new__(kind, *error.args)
-        copy.args = error.args
-        for base in kind.__mro__:
-            for name, descriptor in vars(base).items():
-                if isinstance(descriptor, _DESCRIPTORS) and name not in _NOT_COPIED:
-                    _copy_attribute(error, copy, name)
-        copy.__dict__.update(error.__dict__)
-        if isinstance(getattr(error, "__notes__", None), list):
-            copy.__notes__ = list(error.__notes__)  # add_note() appends to it
+        copy: BaseException = make(kind, *error.args)
+        if copy is error or type(copy) is not kind:
+            return None
+        _copy_state(error, copy)
     except Exception:
-        return error.with_traceback(traceback)
-    return copy.with_traceback(traceback)
+        return None
+    return copy
+
+
+def _reduced(error: BaseException) -> BaseException | None:
+    """A copy of *error* as its type copies itself, for types that are not written in Python; None if it cannot."""
+    if type(error).__new__ is BaseException.__new__:
+        return None
+    try:
+        copy: BaseException = copying.copy(error)
+        if copy is error or type(copy) is not type(error) or str(copy) != str(error):
+            return None
+        _copy_state(error, copy)
+    except Exception:
+        return None
+    return copy.with_traceback(None)
+
+
+def _copy_state(error: BaseException, copy: BaseException) -> None:
+    copy.args = error.args
+    for base in type(error).__mro__:
+        for name, descriptor in vars(base).items():
+            if isinstance(descriptor, _DESCRIPTORS) and name not in _NOT_COPIED:
+                _copy_attribute(error, copy, name)
+    attributes = getattr(error, "__dict__", None)
+    if attributes:
+        copy.__dict__.update(attributes)
+    if isinstance(getattr(error, "__notes__", None), list):
+        copy.__notes__ = list(error.__notes__)  # add_note() appends to it
+
+
+def _builtin_new(kind: type[BaseException]) -> Callable[..., Any]:
+    """The ``__new__`` of the nearest type that is not written in Python: it asks for nothing of its own."""
+    return next(base for base in kind.__mro__ if not base.__flags__ & _HEAP_TYPE).__new__
+
+
+def renewed(error: BaseException) -> BaseException:
+    """A copy of *error*, which is the frameless copy of another, to be raised: *error* itself stays without frames."""
+    copy = _copied(error)
+    return error if copy is None else copy
+
+
+def _copied(error: BaseException) -> BaseException | None:
+    kind = type(error)
+    return _alike(error, kind.__new__) or _alike(error, _builtin_new(kind)) or _reduced(error)
 
 
 def frameless_copy(error: BaseException) -> BaseException | None:
@@ -44,10 +91,8 @@ def _frameless(error: BaseException, made: dict[int, BaseException | None]) -> B
     if id(error) in made:
         return made[id(error)]
     made[id(error)] = None  # should it be its own cause
-    traceback = error.__traceback__
-    copy = shared_copy(error, None)
-    if copy is error:
-        error.__traceback__ = traceback
+    copy = _copied(error)
+    if copy is None:
         return None
     made[id(error)] = copy
     if isinstance(error, BaseExceptionGroup):

@@ -81,7 +81,7 @@ class InFlight:
     fenced: bool
     """Somebody else than its leader took it out, or it never was in the table; guarded by the table's lock."""
     leader: Caller
-    """Who runs it; of a task its thread."""
+    """Who runs it; of a task its thread; None: nobody yet."""
     started: float
     state: str
     led: bool
@@ -149,12 +149,15 @@ class Counters:
     """What ``InflightStats`` defines, and how many of the first two were refreshes."""
 
     __slots__ = (
-        "cancelled", "completed", "failed", "joined", "refreshes", "refreshes_joined", "started", "timeouts"
+        "called_off", "cancelled", "completed", "failed", "joined", "refreshes", "refreshes_joined", "started",
+        "timeouts",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.started = self.joined = self.completed = self.failed = self.cancelled = self.timeouts = 0
         self.refreshes = self.refreshes_joined = 0
+        self.called_off = 0
+        """Of the cancelled ones, those whose task was cancelled before it was too old: nobody wanted it any more."""
 
     def swap(self, other: Counters) -> None:
         """Exchange all counts with *other*."""
@@ -218,8 +221,8 @@ class FlightTable:
 
     def landed(self, flight: InFlight, value: Any) -> None:
         """End a flight whose work returned *value*; called once, in the thread of its leader."""
-        if not self.settle(flight, RETURNED, value, count=True) and not flight.over:
-            self.counters.completed += 1
+        if not self.settle(flight, RETURNED, value, count=True):
+            self.counters.completed += 1  # too late for those who waited, but it has returned
 
     def load_failed(self, flight: InFlight, error: Exception) -> None:
         """Learn that the work of *flight* raised *error*, before its end is told; or that it is too old, after."""
@@ -451,6 +454,10 @@ class FlightTable:
             # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
             return [flight for flight in list(self.table.values()) if not flight.over]
 
+    def asked_for(self) -> list[InFlight]:
+        """What will run as soon as there is a thread for it, as flights that stand for it."""
+        return []
+
     def pending(self, flights: list[InFlight], reveal: Callable[[Any], Any]) -> list[Flight]:
         """Snapshots of *flights*, longest running first."""
         now = self.clock.read()
@@ -464,7 +471,7 @@ class FlightTable:
     def stats(self, name: str) -> InflightStats:
         """What the counters say now."""
         c = self.counters
-        flights = self.running()
+        flights = self.running() + self.asked_for()
         now = self.clock.read()
         return InflightStats(
             name=name,
@@ -635,6 +642,8 @@ atexit.register(_end_quietly)
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
     if isinstance(flight, TaskFlight) and flight.task is not None:
         return flight.task.get_name()
+    if flight.leader is None:
+        return "waits for a thread"
     if isinstance(flight.leader, int):
         return names.get(flight.leader, f"thread {flight.leader}")
     greenlet = greenlet_of(flight.leader)

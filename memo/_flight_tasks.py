@@ -38,7 +38,7 @@ from memo._oneshot import PLAIN
 from memo._stored_keys import stored_key
 from memo._waits import call_elsewhere, one_step, until
 
-__all__ = ("Role", "TaskFlights", "outside_work")
+__all__ = ("Role", "TaskFlights", "outside_work", "own_loop")
 
 _inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
@@ -61,6 +61,21 @@ def outside_work() -> None:
     _inside.set(None)
 
 
+def own_loop(name: str) -> asyncio.AbstractEventLoop:
+    """The loop of asyncio that the present coroutine runs in.
+
+    Raises:
+        RuntimeError: It runs in none: under trio or curio, or by hand.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        raise RuntimeError(
+            f"{name}(): no running event loop of asyncio, which a decorated coroutine function needs; await it "
+            f"under asyncio (trio and curio will not do), or decorate a plain function and call that in a thread."
+        )
+    return loop
+
+
 class TaskFlights(FlightTable):
     """The running calls of a coroutine function: ``run`` answers one."""
 
@@ -78,7 +93,7 @@ class TaskFlights(FlightTable):
         The work runs in a task of its own, so that whoever is cancelled leaves alone; when the
         last one leaves, the task is cancelled and awaited.
         """
-        loop = asyncio.get_running_loop()
+        loop = own_loop(self.name)
         inside = _inside.get()
         mine = None
         try:
@@ -281,12 +296,14 @@ class TaskFlights(FlightTable):
                 if given_up:
                     raise
                 return None
-            except BaseException:
+            except BaseException as reason:
                 flight.work.over = True
                 self._disarm(flight)
                 counts = not flight.over
+                called_off = counts and isinstance(reason, asyncio.CancelledError) and flight.state is not TIMED_OUT
                 if not self.settle(flight, ABANDONED, count=counts):
                     self.counters.cancelled += counts
+                self.counters.called_off += called_off
                 raise
             flight.work.over = True
             if self.timeout_s is not None:
@@ -311,8 +328,10 @@ class TaskFlights(FlightTable):
         finally:
             if not flight.led:  # cancelled before its first step
                 counts = not flight.over
+                called_off = counts and flight.state is not TIMED_OUT
                 if not self.settle(flight, ABANDONED, count=counts):
                     self.counters.cancelled += counts
+                self.counters.called_off += called_off
         try:
             task.exception()  # its callers have it; the loop need not report it
         except asyncio.CancelledError:  # the task lets go of it now, and so of the flight in its traceback's frames

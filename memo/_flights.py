@@ -5,12 +5,12 @@ both, ``_flight_threads`` and ``_flight_tasks`` how each waits.
 """
 
 from memo._flight_table import RETURNED, RUNNING, TIMED_OUT, Counters, InFlight, TaskFlight, wake, wake_all
-from memo._flight_tasks import Role, TaskFlights, outside_work
+from memo._flight_tasks import Role, TaskFlights, outside_work, own_loop
 from memo._flight_threads import FAILED, ThreadFlights
 
 __all__ = (
     "FAILED", "RETURNED", "RUNNING", "TIMED_OUT", "Counters", "Flights", "InFlight", "Role", "TaskFlight",
-    "outside_work", "wake", "wake_all",
+    "outside_work", "own_loop", "wake", "wake_all",
 )  # fmt: skip
 
 

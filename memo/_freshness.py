@@ -20,7 +20,7 @@ from typing import Any
 
 from memo._background import ThreadJob
 from memo._cache_options import LEASE_S
-from memo._errors_shared import frameless_copy, shared_copy
+from memo._errors_shared import frameless_copy, renewed, shared_copy
 from memo._flights import TIMED_OUT, InFlight, Role
 from memo._jobs import BackgroundLoads, Call
 from memo._real_time import real
@@ -104,7 +104,7 @@ class FreshLoads(BackgroundLoads):
             return None
         if entry.failure:
             self.store.use_stale(entry, now)
-            raise shared_copy(entry.value.error, None)
+            raise renewed(entry.value.error)
         return None if now < entry.deadline else entry
 
     def _serves_at_once(self, entry: RichEntry, key: Hashable, now: float, call: Call) -> bool:

@@ -43,12 +43,12 @@ class InflightHandle(Generic[P, R_co]):
         self._prefix = prefix
 
     def _running(self) -> list[InFlight]:
-        flights = self._flights.running()
+        flights = self._flights.running() + self._flights.asked_for()
         token = self._generated.keys.scope(self._prefix)
         return flights if token is None else [flight for flight in flights if belongs_to(flight.key, token)]
 
     def pending(self) -> list[Flight]:
-        """The running calls, longest running first."""
+        """The running calls, longest running first, and the background loads that wait for a thread."""
         return self._flights.pending(self._running(), self._generated.reveal)
 
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:

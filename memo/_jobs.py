@@ -9,7 +9,7 @@ from typing import Any
 from memo._background import RefreshPool, TaskJob, ThreadJob, is_ending
 from memo._cache_options import CacheOptions
 from memo._clock import Clock
-from memo._flights import InFlight, Role, outside_work
+from memo._flights import InFlight, Role, outside_work, own_loop
 from memo._loads import Loads
 
 __all__ = ("BackgroundLoads", "Call")
@@ -47,7 +47,7 @@ class BackgroundLoads(Loads):
             watched: The caller waits for it; he must take that back with ``unwatch()``.
         """
         now = self.clock.read()
-        loop = asyncio.get_running_loop() if self.pool is None else None
+        loop = own_loop(self.name) if self.pool is None else None
         job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
         running: Any = None
 
@@ -105,6 +105,7 @@ class BackgroundLoads(Loads):
             job.watchers -= watched
 
     def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
+        job.begun = True
         mine = InFlight()
         try:
             return self.lead(key, *call, background=True, mine=mine)
@@ -116,6 +117,16 @@ class BackgroundLoads(Loads):
         if not watched:
             outside_work()  # nobody waits for it, so it cannot close a circle
         return await self.run(key, *call, background=True, role=role)
+
+    def asked_for(self) -> list[InFlight]:
+        with self.lock:
+            waiting = [(key, job) for key, job in self._jobs.get(None, {}).items() if not job.begun]
+        flights = []
+        for key, job in waiting:
+            flight = InFlight()
+            flight.key, flight.started, flight.joined, flight.leader = key, job.began, job.watchers, None
+            flights.append(flight)
+        return flights
 
     def tell(self, job: Any) -> None:
         """Log why *job* failed, unless somebody is going to learn of it."""

@@ -524,7 +524,7 @@ class Loads(Flights):
             stale_hits=stale_hits,
             error_hits=error_hits,
             loads=counters.completed,
-            load_errors=counters.failed + counters.cancelled,
+            load_errors=counters.failed + counters.cancelled - counters.called_off,
             load_seconds=self.load_seconds,
             refreshes=counters.refreshes,
             rejected=self.rejected,

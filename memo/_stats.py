@@ -70,7 +70,8 @@ class CacheStats(Snapshot):
     loads: int = counter()
     """Loads that returned a value, refreshes and background loads included."""
     load_errors: int = counter()
-    """Loads that raised, were cancelled or timed out."""
+    """Loads that raised, timed out, or whose loop or thread died; not those that were cancelled since nobody waited any
+    more, which ``InflightStats.cancelled`` counts too."""
     load_seconds: float = counter(0.0)
     """Seconds that the counted ``loads`` took together, by the function's clock."""
     refreshes: int = counter()
@@ -118,7 +119,7 @@ class InflightStats(Snapshot):
 
     name: str
     active: int = 0
-    """Gauge: calls running now that a newcomer would join."""
+    """Gauge: calls running now that a newcomer would join, and background loads that wait for a thread."""
     waiting: int = 0
     """Gauge: callers waiting now for a call that another leads."""
     started: int = counter()

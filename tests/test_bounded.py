@@ -1667,7 +1667,8 @@ def test_a_cancelled_load_is_not_stored_and_leaves_no_task() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(fetch.inflight) == 0
-        assert fetch.cache.stats().load_errors == 1
+        assert fetch.cache.stats().load_errors == 0
+        assert fetch.inflight.stats().cancelled == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(use())

@@ -163,6 +163,26 @@ def test_running_calls_of_every_class_are_forgotten() -> None:
     assert results == ["old", "old"]
 
 
+class OddlyNamed:
+    @classmethod
+    @bounded(max=8)
+    def load(klass, x: int = 1) -> list[Any]:  # noqa: N804  # that is the case
+        return [klass, x]
+
+
+class HeirOfOddlyNamed(OddlyNamed):
+    pass
+
+
+def test_the_first_parameter_may_be_called_otherwise() -> None:
+    before = OddlyNamed.load(1), HeirOfOddlyNamed.load(1)
+    assert HeirOfOddlyNamed.load.cache.invalidate(1)
+    assert HeirOfOddlyNamed.load(1) is not before[1]
+    assert (OddlyNamed.load(1) is before[0]) is not BINDS_BY_ITSELF
+    assert not OddlyNamed.load.cache.invalidate(2)
+    assert [key for key, _ in OddlyNamed.load.cache.items()][:1] == [1]
+
+
 class Alone:
     @classmethod
     @bounded(max=8)

@@ -308,3 +308,113 @@ def test_no_module_holds_a_function_that_tells_the_time() -> None:
             continue
         module: types.ModuleType = importlib.import_module(info.name)
         assert [name for name, value in vars(module).items() if id(value) in told] == [], info.name
+
+
+# -- coroutines
+
+
+async def turns() -> None:
+    """Let the loop run whatever it takes to be due."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_a_loop_keeps_its_deadlines(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """After calls while time was frozen, later calls on the same loop are still given up at their deadline."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        @dedupe_inflight(timeout=0.05)
+        async def load(x: int, wait: bool) -> int:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if wait:
+                await go.wait()
+            return x
+
+        with freeze():
+            assert await load(1, False) == 1
+            begun = asyncio.create_task(load(2, True))
+            await turns()
+        with pytest.raises(InflightTimeout):
+            await begun
+        with pytest.raises(InflightTimeout):
+            await load(3, True)
+
+    asyncio.run(main())
+
+
+def test_a_deadline_comes_within(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A coroutine that is stuck while time is frozen is given up, by its caller and by who joined it."""
+
+    async def main() -> None:
+        @dedupe_inflight(timeout=0.05)
+        async def load() -> None:
+            await asyncio.Event().wait()
+
+        with freeze():
+            results = await asyncio.gather(load(), load(), return_exceptions=True)
+        assert [type(result) for result in results] == [InflightTimeout] * 2
+
+    asyncio.run(main())
+
+
+def test_a_deadline_does_not_come_early(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A coroutine that runs when time jumps goes on, and its callers with it."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        @bounded(max=10, ttl="1h", timeout=100)
+        async def load() -> int:
+            await go.wait()
+            return 7
+
+        calls = [asyncio.create_task(load()) for _ in range(3)]
+        await turns()
+        with freeze():
+            await turns()
+            assert [call.done() for call in calls] == [False] * 3
+        await turns()
+        go.set()
+        assert await asyncio.gather(*calls) == [7, 7, 7]
+        assert load.inflight.stats().timeouts == 0
+
+    asyncio.run(main())
+
+
+def test_a_soft_timeout_of_a_coroutine(freeze: Callable[[], AbstractContextManager[object]]) -> None:
+    """A caller who would rather have a stale value than wait has it while time is frozen, but not for its jump."""
+
+    async def main(soft: float, jumps: bool) -> None:
+        go = asyncio.Event()
+        clock = FakeClock()
+        values = iter(["stale", "new"])
+
+        @bounded(max=10, ttl=1, stale_if_error=10, soft_timeout=soft, clock=lambda: clock())
+        async def load() -> str:
+            value = next(values)
+            if value == "new":
+                await go.wait()
+            return value
+
+        await load()
+        clock.advance(2)
+        if jumps:
+            call = asyncio.create_task(load())
+            await turns()
+            with freeze():
+                await turns()
+            await turns()
+            assert not call.done()
+            go.set()
+            assert await call == "new"
+        else:
+            with freeze():
+                assert await load() == "stale"
+            go.set()
+            await turns()
+
+    asyncio.run(main(0.02, False))
+    asyncio.run(main(100, True))
