@@ -3,7 +3,8 @@
     python benchmarks/decoration.py [--rounds 15] [--gate]
 
 Each function is decorated once and not called: what a decorated function works with is made at its first call, whose
-cost stands in a column of its own.  With --gate the exit status is 1 if a figure is over its bound.
+cost stands in a column of its own.  With --gate the exit status is 1 if a function takes more than 3 kB, or more than
+33 times as long as with functools (40 us where that takes 1.2 us).
 """
 
 import argparse
@@ -22,9 +23,9 @@ if __name__ == "__main__":  # as a command: the checkout need not be installed
 
 from memo import bounded, dedupe_inflight, sliding_window
 
-__all__ = ("CASES", "MOST_BYTES", "MOST_US", "bytes_each", "main", "microseconds_each")
+__all__ = ("CASES", "MOST_BYTES", "MOST_RATIO", "bytes_each", "main", "microseconds_each")
 
-MOST_US, MOST_BYTES = 40, 3_000
+MOST_RATIO, MOST_BYTES = 33, 3_000
 FUNCTIONS = 200
 
 CASES: dict[str, Callable[[Any], Any]] = {
@@ -97,7 +98,7 @@ def main() -> int:
         us, held = statistics.median(decorating[name]), bytes_each(decorate)
         first = statistics.median(calling[name])
         print(f"{name:<22}{us:>8.1f}{us / base:>8.1f}{held:>8.0f}{held / base_bytes:>8.1f}{first:>16.1f}")
-        over = over or us > MOST_US or held > MOST_BYTES
+        over = over or us / base > MOST_RATIO or held > MOST_BYTES
     return 1 if over and options.gate else 0
 
 

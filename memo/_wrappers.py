@@ -73,7 +73,8 @@ _SHARED: dict[str, Any] = {}
 def share(**words: Any) -> None:
     """Let templates name what is the same for all functions; called while the package is imported."""
     for word, value in words.items():
-        assert _SHARED.setdefault(PREFIX + word, value) is value, f"two things are called {word}"
+        shared = _SHARED.setdefault(PREFIX + word, value)
+        assert shared is value, f"two things are called {word}"
 
 
 share(KeyError=KeyError, TypeError=TypeError, BaseException=BaseException)

@@ -4,6 +4,8 @@ import asyncio
 import functools
 import gc
 import inspect
+import subprocess
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -382,3 +384,30 @@ def test_no_frame_stands_between_caller_and_wrapper_at_the_first_call() -> None:
             load("a")
         lengths.append(len(raised.traceback))
     assert lengths == [3, 3]
+
+
+OPTIMISED = """
+import asyncio
+from memo import bounded, dedupe_inflight, sliding_window
+
+@bounded(max=8)
+@dedupe_inflight
+@sliding_window("1h")
+def load(x, *, y=2):
+    return [x]
+
+@bounded(max=8, ttl=60, policy="lru")
+async def load_later(x, **more):
+    return [x]
+
+assert_same = load(1) is load(x=1, y=2), asyncio.run(load_later(1)), load.window.count()
+print(*assert_same)
+"""
+
+
+@pytest.mark.parametrize("flag", ["-O", "-OO"])
+def test_without_assertions(flag: str) -> None:
+    """Nothing that wrappers need is made in an assertion."""
+    command = [sys.executable, flag, "-c", OPTIMISED]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.split() == ["True", "[1]", "1"]
