@@ -112,6 +112,8 @@ class Transparent(Handles[P, R_co], _Proxy):
                 return
             try:
                 assign(self, name, value)
+                if name in ("__doc__", "__module__"):
+                    _set_own(self, name, value)
             except AttributeError:
                 if name.startswith("__") or isinstance(original_of(self), types.FunctionType):
                     raise
@@ -123,6 +125,8 @@ class Transparent(Handles[P, R_co], _Proxy):
                 return
             try:
                 unassign(self, name)
+                if name == "__doc__":
+                    _set_own(self, name, None)
             except AttributeError:
                 if name.startswith("__") or isinstance(original_of(self), types.FunctionType):
                     raise
@@ -179,6 +183,7 @@ _through_in = Transparent.__dict__["_self_through"].__get__
 
 
 def special_names(kind: type) -> set[str]:
+    """What instances of *kind* have of the names that the interpreter knows."""
     return {name for name in dir(kind) if name.startswith("__") and name.endswith("__")}
 
 

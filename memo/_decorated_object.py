@@ -56,9 +56,8 @@ class DecoratedObject(Transparent[P, R_co]):
             if name == "__signature__":
                 return inspect.signature(shape.function)
             if name in LIKE_FUNCTION and shape.is_async and not inspect.iscoroutinefunction(shape.function):
-                return wrapt.CallableObjectProxy.__getattr__(
-                    self, name
-                )  # for inspect, which knows coroutine functions by these alone
+                # for inspect, which knows coroutine functions by these alone
+                return wrapt.CallableObjectProxy.__getattr__(self, name)
             return getattr(shape.function, name)
 
         def __bool__(self):

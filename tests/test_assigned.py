@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import pickle
+import pydoc
 import sys
 import threading
 import types
@@ -324,6 +325,8 @@ def test_every_attribute_reaches_the_original(decorate: Decorate) -> None:
         setattr(f, name, value)
         assert getattr(original, name) is getattr(f, name) is value
     assert f(1) == ("old", 1, 1)
+    assert inspect.getdoc(f) == "Documented."
+    assert "Documented." in pydoc.render_doc(f)
     assert "elsewhere.Some.other" in repr(f)
     with pytest.raises(TypeError, match=r"Some\.other\(\) missing"):
         f()
