@@ -18,7 +18,9 @@ def shared_copy(error: BaseException, traceback: types.TracebackType | None) -> 
     Neither ``__init__`` nor ``__reduce__`` of the type runs, unless there is no other way: they may ask for arguments
     that nobody kept.  An exception that cannot be copied is returned itself.
     """
-    copy = _alike(error, type(error).__new__) or _reduced(error)
+    copy = _alike(error, type(error).__new__)
+    if copy is None:  # whether an exception is true is its own affair
+        copy = _reduced(error)
     return (error if copy is None else copy).with_traceback(traceback)
 
 
@@ -37,8 +39,6 @@ def _alike(error: BaseException, make: Callable[..., Any]) -> BaseException | No
 
 def _reduced(error: BaseException) -> BaseException | None:
     """A copy of *error* as its type copies itself, for types that are not written in Python; None if it cannot."""
-    if type(error).__new__ is BaseException.__new__:
-        return None
     try:
         copy: BaseException = copying.copy(error)
         if copy is error or type(copy) is not type(error) or str(copy) != str(error):
@@ -75,7 +75,11 @@ def renewed(error: BaseException) -> BaseException:
 
 def _copied(error: BaseException) -> BaseException | None:
     kind = type(error)
-    return _alike(error, kind.__new__) or _alike(error, _builtin_new(kind)) or _reduced(error)
+    for make in (kind.__new__, _builtin_new(kind)):
+        copy = _alike(error, make)
+        if copy is not None:
+            return copy
+    return _reduced(error)
 
 
 def frameless_copy(error: BaseException) -> BaseException | None:

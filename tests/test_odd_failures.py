@@ -60,6 +60,16 @@ class OddOS(OSError):
         super().__init__(2, "gone", where)
 
 
+class Untrue(Exception):
+    """It is false, and copies itself by no means."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be pickled")
+
+
 def validation_error() -> Exception:
     pydantic = pytest.importorskip("pydantic")
 
@@ -83,6 +93,7 @@ ODD: dict[str, Callable[[], Exception]] = {
     "once": once,
     "reduce": lambda: OddReduce(1, second=[2]),
     "os": lambda: OddOS("/x"),
+    "untrue": lambda: Untrue("a"),
     "pydantic": validation_error,
 }
 every_odd = pytest.mark.parametrize("make", ODD.values(), ids=ODD)
