@@ -68,11 +68,13 @@ class _Striker:
         self.error = error
         self.everywhere = everywhere
         self.passed = 0
+        self.over = False
+        """What comes now is no more of the operation."""
         self.where: str | None = None
         """The point that was struck."""
 
     def _reach(self, frame: types.FrameType, what: str) -> None:
-        if frame.f_code in spared or (self.below and not _is_below_ours(frame)):
+        if self.over or frame.f_code in spared or (self.below and not _is_below_ours(frame)):
             return
         self.passed += 1
         if self.passed - 1 == self.at:
@@ -178,6 +180,7 @@ def strike(
     try:
         with _watched(striker):
             operation()
+            striker.over = True
     except BaseException as reason:  # looked at by whoever asked
         raised = reason
     try:
@@ -203,6 +206,7 @@ def points(operation: Callable[[], object], everywhere: bool = False) -> int:
     striker = _Striker(-1, Struck, everywhere)
     with _watched(striker):
         operation()
+        striker.over = True
     return striker.passed
 
 
