@@ -567,7 +567,7 @@ def placed(build: Build, **options: Any) -> Placed:
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
     yield
-    assert all(record.inflight is None or len(record.inflight) == 0 for record in registry)
+    assert all((handle := record.inflight) is None or len(handle) == 0 for record in registry)
 
 
 # -- calls
