@@ -59,7 +59,7 @@ class _BoundedLayer(FlightLayer):
     def make_engine(self, clock: Clock) -> FreshLoads:
         shape = self.shape
         pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
-        loads = FreshLoads("bounded", shape.qualname, shape.function, clock, self.options, pool)
+        loads = FreshLoads("bounded", shape.qualname, self.called, clock, self.options, pool)
         loads.is_off = Weakly(self._goes_straight, False)
         loads.show_index = Weakly(self._show_index)
         loads.show_ring = Weakly(self._show_ring)

@@ -41,8 +41,10 @@ __all__ = (
     "Transparent",
     "UnplacedFunction",
     "bind",
+    "described_anew",
     "set_class",
     "special_names",
+    "tell_name",
 )
 
 P = ParamSpec("P")
@@ -59,7 +61,7 @@ def _layer(function: Any) -> Layer:
 class Transparent(Handles[P, R_co], _Proxy):
     """What looks like the original and is called as the generated wrapper."""
 
-    __slots__ = ("_self_bound", "_self_layer", "_self_placed", "_self_recipe", "_self_through")
+    __slots__ = ("_self_bound", "_self_described", "_self_layer", "_self_placed", "_self_recipe", "_self_through")
 
     if not TYPE_CHECKING:
 
@@ -80,7 +82,11 @@ class Transparent(Handles[P, R_co], _Proxy):
 
         def __getattribute__(self, name):
             if name in _ASKED_OF_FUNCTIONS:
-                return getattr(_layer(self).shape.function, name)
+                original = _layer(self).shape.function
+                if isinstance(original, type) and name == "__dict__":  # which a function has, and can be added to
+                    return object.__getattribute__(self, name)
+                described = described_anew(self)
+                return described[name] if name in described else getattr(original, name)
             return object.__getattribute__(self, name)  # of the proxy's own, at once; __getattr__ knows the rest
 
         @property
@@ -110,6 +116,9 @@ class Transparent(Handles[P, R_co], _Proxy):
             if name == "__wrapped__" and type(value) is types.FunctionType and LAYER in value.__globals__:
                 _set_called(self, value)  # what wrapt had made
                 return
+            if name in _DESCRIPTIONS and not _takes_attributes(original_of(self)):
+                _describe(self, name, value)
+                return
             try:
                 assign(self, name, value)
                 if name in ("__doc__", "__module__"):
@@ -122,6 +131,10 @@ class Transparent(Handles[P, R_co], _Proxy):
         def __delattr__(self, name):
             if name.startswith("_self_") or name in SHOWN:
                 super().__delattr__(name)
+                return
+            described = described_anew(self)
+            if name in described:
+                _set_described(self, {one: value for one, value in described.items() if one != name})
                 return
             try:
                 unassign(self, name)
@@ -180,6 +193,36 @@ _set_layer = Transparent.__dict__["_self_layer"].__set__
 _set_bound = Transparent.__dict__["_self_bound"].__set__
 _bound_in = Transparent.__dict__["_self_bound"].__get__
 _through_in = Transparent.__dict__["_self_through"].__get__
+_set_described = Transparent.__dict__["_self_described"].__set__
+_described_in = Transparent.__dict__["_self_described"].__get__
+
+
+def described_anew(function: Any) -> dict[str, Any]:
+    """What was assigned to a decorated thing that takes no attributes, to describe it anew.
+
+    ``functools.update_wrapper()`` assigns a name and a documentation to whatever it is given: to a builtin or to a
+    bound method as well, once a decorator made an object of it.  These are everybody's, and stay as they are.
+    """
+    try:
+        return _described_in(function)  # type: ignore[no-any-return]
+    except AttributeError:
+        return {}
+
+
+def _takes_attributes(original: Any) -> bool:
+    if isinstance(original, types.FunctionType):
+        return True
+    try:
+        object.__getattribute__(original, "__dict__")  # its own: a bound method has that of its function
+    except AttributeError:
+        return False
+    return not isinstance(original, type)
+
+
+def _describe(function: Any, name: str, value: Any) -> None:
+    _set_described(function, {**described_anew(function), name: value})
+    if name in ("__doc__", "__module__"):
+        _set_own(function, name, value)  # where inspect and pydoc look
 
 
 def special_names(kind: type) -> set[str]:
@@ -197,6 +240,7 @@ _ASKED_OF_FUNCTIONS = _OF_PROXIES - special_names(types.FunctionType) | _DESCRIB
 LIKE_FUNCTION = frozenset({"__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__"})
 ASKED_OF_OBJECTS = (_OF_PROXIES | special_names(types.FunctionType)) - special_names(object) | _DESCRIBES
 ASKED_OF_OBJECTS = ASKED_OF_OBJECTS - {"__dict__"} | {"__signature__"}
+_DESCRIPTIONS = _DESCRIBES - {"__dict__"} | {"__signature__", "__wrapped__"}
 ABILITIES = _ASKED_OF_FUNCTIONS & special_names(wrapt.CallableObjectProxy) - _DESCRIBES - {
     "__bool__", "__class_getitem__", "__getattr__",
 }  # fmt: skip
@@ -244,9 +288,18 @@ class Decorated(Transparent[P, R_co]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         become_method(self, owner)
+        tell_name(self, owner, name)
         if name in ("__class_getitem__", "__init_subclass__"):  # class methods, as the interpreter makes of functions
             kind: Any = DecoratedClassMethod
             setattr(owner, name, kind(self))
+
+
+def tell_name(function: Any, owner: type, name: str) -> None:
+    """Tell what was decorated in a class body of its name there, as the interpreter would have."""
+    original = original_of(function)
+    tell = getattr(type(original), "__set_name__", None)
+    if tell is not None:
+        tell(original, owner, name)
 
 
 class InnerClassMethod(Decorated[P, R_co]):

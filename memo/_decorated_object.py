@@ -17,8 +17,10 @@ from memo._decorated import (
     Decorated,
     Transparent,
     bind,
+    described_anew,
     set_class,
     special_names,
+    tell_name,
 )
 from memo._holders import Holder
 from memo._layer import become_method, layer_of, original_of
@@ -53,8 +55,11 @@ class DecoratedObject(Transparent[P, R_co]):
             if name not in ASKED_OF_OBJECTS:
                 return object.__getattribute__(self, name)
             shape = _layer(self).shape
+            described = described_anew(self)
+            if name in described:
+                return described[name]
             if name == "__signature__":
-                return inspect.signature(shape.function)
+                return _signature(described.get("__wrapped__", shape.function))
             if name in LIKE_FUNCTION and shape.is_async and not inspect.iscoroutinefunction(shape.function):
                 # for inspect, which knows coroutine functions by these alone
                 return wrapt.CallableObjectProxy.__getattr__(self, name)
@@ -71,6 +76,13 @@ class DecoratedObject(Transparent[P, R_co]):
             return shape.qualname if found is self else by_value(self)
 
 
+def _signature(function: Any) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError as error:  # a builtin that tells nothing of it: as it is asked for an attribute, it has none
+        raise AttributeError(str(error)) from error
+
+
 class _DecoratedDescriptor(DecoratedObject[P, R_co]):
     """What is no function, but is bound to the instance as if it were one."""
 
@@ -85,6 +97,7 @@ class _DecoratedDescriptor(DecoratedObject[P, R_co]):
 
         def __set_name__(self, owner, name):
             become_method(self, owner)
+            tell_name(self, owner, name)
 
 
 _PASSED_ON = ABILITIES - special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}

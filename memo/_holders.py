@@ -24,6 +24,10 @@ class Holder:
 
     if not TYPE_CHECKING:
 
+        @property
+        def __class__(self):  # by which some tools look up what to do with it
+            return type(self).__mro__[2]
+
         def __getattr__(self, name):
             if name in SHOWN:
                 return getattr(self._held(), name)

@@ -57,7 +57,7 @@ class _InflightLayer(FlightLayer):
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
 
     def make_engine(self, clock: Clock) -> Flights:
-        flights = Flights(self.shape.qualname, self.shape.function, clock, self.timeout_s)
+        flights = Flights(self.shape.qualname, self.called, clock, self.timeout_s)
         flights.refuse = self._refuse
         if self.tags.function is not None:
             flights.tags_of = Weakly(self.tags_of)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+from memo._bound_calls import called_with_instance
 from memo._calls import KeyOptions, Shape
 from memo._clock import Clock
 from memo._flights import Flights
@@ -206,10 +207,17 @@ class Layer(OfTheProgram):
         return {
             **self.internals(),
             "clock": self.clock.read,
-            "function": self._function_through() if through else self.shape.function,
+            "function": self._function_through() if through else self.called,
             "is_off": self.is_off,
             "tags_of": functools.partial(self._tags_of, through),
         }
+
+    @property
+    def called(self) -> Callable[..., Any]:
+        """What calls go on to."""
+        function = self.shape.function
+        plain = not self.shape.takes_instance or layer_of(function) is not None
+        return function if plain else called_with_instance(function)
 
     def assign(self, word: str, value: Any) -> None:
         """Exchange what the wrappers know by that name."""
@@ -252,6 +260,7 @@ class Layer(OfTheProgram):
         if self.is_made:
             self.empty()  # nobody could find again what was held under a plain function's keys
             self.works.through.clear()
+            self.serve_through(self.called)
             self._exchange_keys()
 
     def through(self) -> Generated:
@@ -265,14 +274,16 @@ class Layer(OfTheProgram):
         if found is not None:
             return found
         keys = self._keys(works, through=True)
-        self.serve_through(_PlainOrThrough(self.shape.function, self._function_through()))
+        self.serve_through(_PlainOrThrough(self.called, self._function_through()))
         works.generated.keys.through = keys
         return works.through.setdefault("through", Generated(keys, self, through=True))
 
     def _function_through(self) -> Callable[..., Any]:
         """What a call through an instance goes on to: if this package decorated that as well, to its like."""
         below = layer_of(self.shape.function)
-        return self.shape.function if below is None or below.shape.takes_instance else below.through().wrapper
+        if below is None:
+            return called_with_instance(self.shape.function)
+        return self.shape.function if below.shape.takes_instance else below.through().wrapper
 
     @property
     def needs_through(self) -> bool:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from memo._calls import ExactSignature, is_coroutine_function, is_exact
+from memo._bound_calls import called_in_class, called_with_class, called_without_instance
 from memo._decorated import Decorated, InnerClassMethod, UnplacedFunction
 from memo._decorated_object import Recipe, object_class, remember, sendable
 from memo._holders import DecoratedClassMethod, DecoratedProperty, DecoratedStaticMethod
@@ -58,9 +58,13 @@ class Placement:
         """The decorated object, in the same placement as *function*."""
         refuse_class(self._where, function)
         if isinstance(function, staticmethod):
-            return DecoratedStaticMethod(self._decorate(function.__func__, None, takes_instance=False))
+            # what only claims to be one is a decorator of others around it, whose the call is
+            real = issubclass(type(function), staticmethod)
+            called = function.__func__ if real else called_without_instance(function)
+            return DecoratedStaticMethod(self._decorate(called, None, takes_instance=False))
         if isinstance(function, classmethod):
-            return DecoratedClassMethod(self._decorate(function.__func__, Decorated, takes_instance=True))
+            called = function.__func__ if issubclass(type(function), classmethod) else called_with_class(function)
+            return DecoratedClassMethod(self._decorate(called, Decorated, takes_instance=True))
         if isinstance(function, property):
             if function.fget is None:
                 raise TypeError(f"{self._where}: this property has no getter; decorate one that has.")
@@ -73,8 +77,8 @@ class Placement:
                 f"{self._where}: {function.attrname or function.func.__qualname__!r} is a cached_property, which keeps "
                 f"its value in the instance already; decorate a property instead."
             )
-        if isinstance(function, functools.partialmethod):
-            return self._decorate(_called(function), Decorated, takes_instance=True)
+        if isinstance(function, functools.partialmethod | functools.singledispatchmethod):
+            return self._decorate(called_in_class(function), Decorated, takes_instance=True)
         return self._decorate(function, None, None)
 
     def again(self, function: Any, takes_instance: bool) -> Any:
@@ -134,31 +138,6 @@ class Placement:
         record.add(layer)
         layer.record = record
         record.top = weakref.ref(layer)
-
-
-def _called(method: "functools.partialmethod[Any]") -> Callable[..., Any]:
-    """A partialmethod as a function of the instance."""
-
-    def call_plain(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return method.__get__(self, type(self))(*args, **kwargs)
-
-    async def call_async(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return await method.__get__(self, type(self))(*args, **kwargs)
-
-    call: Any = call_async if is_coroutine_function(method.func) else call_plain
-    try:
-        rest = inspect.signature(functools.partial(method.func, None, *method.args, **method.keywords))
-    except (ValueError, TypeError):  # a builtin without a signature: its calls are told apart as they are spelled
-        pass
-    else:
-        kind = ExactSignature if is_exact(method.func) else inspect.Signature
-        instance = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        shown = kind([instance, *rest.parameters.values()], return_annotation=rest.return_annotation)
-        call.__signature__ = shown
-    call.__name__ = getattr(method.func, "__name__", call.__name__)
-    call.__qualname__ = getattr(method.func, "__qualname__", call.__qualname__)
-    call.__module__ = getattr(method.func, "__module__", call.__module__)
-    return call  # type: ignore[no-any-return]
 
 
 def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:

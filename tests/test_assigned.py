@@ -393,7 +393,7 @@ def test_what_is_no_function_takes_what_it_took() -> None:
     f.attribute = 1
     assert partial.attribute == 1  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
-        bounded(max=8)(len).__name__ = "other"
+        bounded(max=8)(len).__code__ = old.__code__
 
 
 # -- IPython

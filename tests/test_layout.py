@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "_gates": set(),
     "_janitor": {"_callers", "_clock", "_gates", "_real_time", "_stats", "_units"},
     "_calls": set(),
+    "_bound_calls": {"_calls"},
     "_asking": {"_calls"},
     "_keys": {"_asking", "_calls", "_instances", "_short_text", "_stored_keys"},
     "_wrappers": {"_asking", "_calls", "_keys"},
@@ -118,8 +119,8 @@ ALLOWED: dict[str, set[str]] = {
         "_records", "_stats", "_units", "_views", "_window_handle",
     },
     "_layer": {
-        "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags", "_weakly",
-        "_wrappers",
+        "_bound_calls", "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags",
+        "_weakly", "_wrappers",
     },
     "_assigned": {"_layer"},
     "_every_class": {"_cache", "_inflight_handle"},
@@ -133,7 +134,7 @@ ALLOWED: dict[str, set[str]] = {
     "_decorated_object": {"_decorated", "_holders", "_layer"},
     "_shipping": {"_bound", "_decorated", "_decorated_object", "_holders", "_layer"},
     "_placement": {
-        "_calls", "_decorated", "_decorated_object", "_holders", "_key_text", "_layer", "_origins", "_registry",
+        "_bound_calls", "_decorated", "_decorated_object", "_holders", "_key_text", "_layer", "_origins", "_registry",
         "_shipping", "_slips",
     },
     "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
