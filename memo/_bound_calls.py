@@ -14,12 +14,12 @@ from memo._calls import ExactSignature, is_coroutine_function, is_exact
 
 __all__ = ("called_in_class", "called_with_class", "called_with_instance", "called_without_instance")
 
-_BIND_NOTHING = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+_CALLED_AS_THEY_ARE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
 
 
 def called_with_instance(function: Callable[..., Any]) -> Callable[..., Any]:
     """A method's function, as a function whose first argument it is bound to."""
-    if isinstance(type(function), type) and issubclass(type(function), _BIND_NOTHING):
+    if issubclass(type(function), _CALLED_AS_THEY_ARE):
         return function
     bind = getattr(type(function), "__get__", None)
     if bind is None:

@@ -78,6 +78,12 @@ class Placement:
                 f"its value in the instance already; decorate a property instead."
             )
         if isinstance(function, functools.partialmethod | functools.singledispatchmethod):
+            dispatches = isinstance(function, functools.singledispatchmethod)
+            if dispatches and isinstance(function.func, classmethod | staticmethod):
+                raise TypeError(
+                    f"{self._where}: this singledispatchmethod is about a {type(function.func).__name__}; decorate the "
+                    f"functions that it calls instead (singledispatchmethod above {self._where})."
+                )
             return self._decorate(called_in_class(function), Decorated, takes_instance=True)
         return self._decorate(function, None, None)
 

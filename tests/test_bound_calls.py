@@ -291,3 +291,20 @@ def test_classes_that_are_checked_as_a_whole(library: str) -> None:
     assert Service.inner(1) is service.inner(1)
     assert Service.static(1) is service.static(1)
     assert service.name is service.name
+
+
+@pytest.mark.parametrize("kind", [classmethod, staticmethod])
+def test_a_method_that_dispatches_to_no_method_is_refused(kind: Any) -> None:
+    """The message says where the decorator belongs, and there it works."""
+    outer: Any = functools.singledispatchmethod(kind(lambda cls, x=None: [x]))
+    with pytest.raises(TypeError, match=f"this singledispatchmethod is about a {kind.__name__}"):
+        bounded(max=8)(outer)
+
+    class Service:
+        @functools.singledispatchmethod
+        @classmethod
+        @bounded(max=8)
+        def load(cls, x: Any) -> list[Any]:
+            return [cls, x]
+
+    assert Service.load(1) is Service.load(1)
