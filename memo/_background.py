@@ -51,6 +51,9 @@ class RefreshPool:
     ``os.fork()`` the child begins without threads.
     """
 
+    configured: bool
+    most: int
+
     def __init__(self) -> None:
         self.most = _DEFAULT_THREADS
         self.configured = False

@@ -35,6 +35,11 @@ class KeyOptions:
 
     __slots__ = ("apart", "ignore", "key", "typed")
 
+    apart: bool
+    ignore: frozenset[str]
+    key: Callable[..., Hashable] | None
+    typed: bool
+
     def __init__(self, key: Callable[..., Hashable] | None, ignore: frozenset[str], typed: bool) -> None:
         self.key = key
         self.ignore = ignore
@@ -83,6 +88,9 @@ class Shape:
     """
 
     __slots__ = ("_below", "_known", "function", "is_async", "module", "name", "qualname", "takes_instance", "where")
+
+    function: Callable[..., Any]
+    where: str
 
     def __init__(
         self,

@@ -153,6 +153,16 @@ class Counters:
         "timeouts",
     )  # fmt: skip
 
+    called_off: int
+    cancelled: int
+    completed: int
+    failed: int
+    joined: int
+    refreshes: int
+    refreshes_joined: int
+    started: int
+    timeouts: int
+
     def __init__(self) -> None:
         self.started = self.joined = self.completed = self.failed = self.cancelled = self.timeouts = 0
         self.refreshes = self.refreshes_joined = 0
@@ -179,6 +189,9 @@ class FlightTable:
             shares it.
         share: False: every call leads its own execution; the last begun is the current one.
     """
+
+    counters: Counters
+    lock: threading.RLock
 
     def __init__(
         self,

@@ -52,6 +52,8 @@ class Role:
 
     __slots__ = ("led",)
 
+    led: bool
+
     def __init__(self) -> None:
         self.led = False
 

@@ -12,7 +12,7 @@ be hashable.  So each instance gets a token, an ``InstanceRef``, found by its ad
 
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 
@@ -29,9 +29,16 @@ class InstanceRef(weakref.ref[Any]):
     """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
     lock.  Changed under the lock of the store that holds them."""
 
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
-    __hash__ = object.__hash__
+    if TYPE_CHECKING:
+
+        def __eq__(self, other: object, /) -> bool: ...
+        def __ne__(self, other: object, /) -> bool: ...
+        def __hash__(self) -> int: ...
+
+    else:  # the interpreter's own, since these run at each look-up
+        __eq__ = object.__eq__
+        __ne__ = object.__ne__
+        __hash__ = object.__hash__
 
 
 class Instances:

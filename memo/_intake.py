@@ -90,6 +90,8 @@ class Intake:
         "where",
     )
 
+    where: str
+
     def __init__(
         self,
         *,

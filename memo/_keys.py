@@ -86,6 +86,10 @@ class Keys:
         through: These are the keys of calls through the instances of a class that refers to a plain function.
     """
 
+    instance: Parameter | None
+    parameters: tuple[Parameter, ...]
+    prefix: str
+
     def __init__(self, shape: Shape, options: KeyOptions, instances: Instances, *, through: bool = False) -> None:
         self.shape = shape
         self.options = options

@@ -83,10 +83,10 @@ class _Works:
     __slots__ = ("ask_tags", "clock", "engine", "generated", "instances", "through")
 
     def __init__(self, clock: Clock, instances: Instances, engine: Any, generated: Generated) -> None:
-        self.clock = clock
-        self.instances = instances
-        self.engine = engine
-        self.generated = generated
+        self.clock: Clock = clock
+        self.instances: Instances = instances
+        self.engine: Any = engine
+        self.generated: Generated = generated
         self.through: dict[str, Generated] = {}
         self.ask_tags: dict[bool, Callable[..., Any]] = {}
 

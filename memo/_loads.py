@@ -40,6 +40,14 @@ _NEVER = math.inf
 class Loads(Flights):
     """The loads of one function and the store that keeps their results."""
 
+    copy: Callable[[Any], Any] | None
+    index: dict[Hashable, Any]
+    lean: bool
+    load_seconds: float
+    refuse: Callable[[str, Any], None]
+    rejected: int
+    store: Store
+
     def __init__(self, where: str, name: str, call: Callable[..., Any], clock: Clock, options: CacheOptions) -> None:
         self.store = Store(
             where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich

@@ -31,6 +31,10 @@ class _Twins:
 
     __slots__ = ("claim", "free", "given_back", "next", "run", "until")
 
+    claim: int
+    next: int
+    until: int
+
     def __init__(self) -> None:
         self.next = 2
         """No number from here on was ever given."""

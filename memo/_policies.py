@@ -69,6 +69,9 @@ class Queue(Node):
 
     __slots__ = ("size",)
 
+    mark: int
+    newer: Node
+    older: Node
     size: float
 
     def __init__(self) -> None:

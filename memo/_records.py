@@ -106,6 +106,12 @@ class Record:
         tags: Its fixed tags.
     """
 
+    explicit_name: bool
+    explicit_registry: bool
+    name: str
+    origin: Origin
+    registry: "Registry"
+
     __module__ = "memo"
 
     __slots__ = (

@@ -31,6 +31,8 @@ class Registry(View):
     Safe from any thread.
     """
 
+    pool: RefreshPool
+
     __module__ = "memo"
 
     def __init__(self) -> None:

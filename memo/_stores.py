@@ -139,6 +139,18 @@ class Store:
         rich: Entries are ``RichEntry``.
     """
 
+    busy: bool
+    foreign: bool
+    lean: bool
+    left: dict[str, int]
+    left_for_size: int
+    lock: threading.RLock
+    seen_error_hits: int
+    seen_hits: int
+    seen_stale_hits: int
+    torn: bool
+    weighed: bool
+
     def __init__(
         self,
         where: str,

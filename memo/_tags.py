@@ -25,6 +25,8 @@ class Tags:
 
     __slots__ = ("fixed", "function")
 
+    fixed: tuple[str, ...]
+
     def __init__(self, fixed: tuple[str, ...] = (), function: TagFunction | None = None) -> None:
         self.fixed = fixed
         self.function: TagFunction | None = function

@@ -56,9 +56,9 @@ if TYPE_CHECKING:
 
 
     class _Decorated:
-        cache = _CacheAttribute()
-        inflight = _InflightAttribute()
-        window = _WindowAttribute()
+        cache: _CacheAttribute = _CacheAttribute()
+        inflight: _InflightAttribute = _InflightAttribute()
+        window: _WindowAttribute = _WindowAttribute()
 
         @property
         def __name__(self) -> str: ...

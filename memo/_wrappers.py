@@ -102,6 +102,8 @@ class Generated:
 
     __slots__ = ("_layer", "_made", "_through", "_version", "_versions", "keys", "shape")
 
+    keys: Keys
+
     def __init__(self, keys: Keys, layer: Maker, *, through: bool = False) -> None:
         self.keys = keys
         self.shape: Shape = keys.shape
