@@ -386,6 +386,7 @@ class Store:
                         operation, args = self.put_off[0]
                         operation(gone, *args)
                         self.put_off.popleft()
+                    told = len(gone)
                     away = self._away
                     self._away = None
                     self.busy = False
@@ -395,8 +396,9 @@ class Store:
                     if late and self.put_off and isinstance(error, Exception) and type(error) is not RecursionError:
                         self.put_off.popleft()  # it would fail again
                     index = self.index
-                    away, self._away = self._away, None
-                    if index:
+                    if self._away is not None:  # else it is in our hands already, or there is none
+                        away, self._away = self._away, None
+                    if away is not None and away[0] and away[0][0] in index.values():
                         away = None  # it has not left
                     leaving, self._leaving = self._leaving, None
                     if leaving is not None:
@@ -409,12 +411,12 @@ class Store:
                     if self.foreign:  # what the policy let go of is told by whoever finds out
                         try:
                             self._mend(gone)
-                        except RecursionError:
+                        except BaseException:  # it is torn still, and mended by the next change
                             pass
+                    told = len(gone)
                     self.busy = False
                     raise
             if away is not None:
-                told = len(gone)
                 self._let_go(gone, told, away)
                 away = None
         except BaseException:

@@ -58,6 +58,10 @@ def miss(s: Subject) -> object:
     return s.function(50)
 
 
+def asked_by_handle(s: Subject) -> object:
+    return s.function.cache.call(50)
+
+
 def put_new(s: Subject) -> object:
     return s.function.cache.put(s.make(60), 60)
 
@@ -109,8 +113,8 @@ def figures(s: Subject) -> object:
 
 
 OPERATIONS: tuple[Callable[[Subject], object], ...] = (
-    hit, miss, put_new, put_again, put_the_same, refresh, invalidate, invalidate_where, invalidate_tag, clear, cleanup,
-    resize, expired_again, figures,
+    hit, miss, asked_by_handle, put_new, put_again, put_the_same, refresh, invalidate, invalidate_where, invalidate_tag,
+    clear, cleanup, resize, expired_again, figures,
 )  # fmt: skip
 
 
@@ -173,6 +177,19 @@ def test_struck_at_every_instruction(kind: str, operation: Callable[[Subject], o
     step = {"step": 29, "first": (3 * len(kind) + len(operation.__name__)) % 29}
     _, wrong = strike_everywhere(subject_of(kind), fill, operation, everywhere=True, **step)
     assert not trouble(wrong), "\n".join(wrong)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(900)
+@every_kind
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_struck_at_all_points(kind: str, operation: Callable[[Subject], object]) -> None:
+    """So it is at all of them, one after the other."""
+    if not suits(kind, operation):
+        pytest.skip("makes no sense")
+    for everywhere in (False, True):
+        _, wrong = strike_everywhere(subject_of(kind), fill, operation, everywhere=everywhere)
+        assert not trouble(wrong), "\n".join(wrong)
 
 
 @pytest.mark.parametrize("kind", [*POLICIES, "stale", "tagged"])

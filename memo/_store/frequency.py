@@ -68,12 +68,12 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
 
     def forget_order(self) -> None:
         ring: Any = self.ring
-        mark = ring.key
-        while type(mark) is _Count:
+        nothing: Any = None
+        while type(mark := ring.key) is _Count:  # cut short, it goes on from the mark that it had come to
             after = mark.key
-            for name in ("newer", "older", "before", "key"):  # it would keep entries alive, and itself
-                mark.__delattr__(name)
-            mark = after
+            mark.newer = mark.older = mark.before = nothing  # it would keep entries alive, and itself
+            ring.key = after
+            mark.key = nothing
         super().forget_order()
         ring.key = ring  # the first mark; itself where there is none
 
