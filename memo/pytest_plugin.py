@@ -10,12 +10,24 @@ pytest would rewrite assertions here, and warn if it comes too late: PYTEST_DONT
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
     from memo.testing import FakeClock
+
+    class _Parser(Protocol):
+        """What is asked of a ``pytest.Parser``, whose own types are not all known."""
+
+        def addini(self, name: str, help: str, type: Literal["bool"], default: bool) -> None: ...  # noqa: A002
+
+    class _Config(Protocol):
+        """What is asked of a ``pytest.Config``."""
+
+        @property
+        def pluginmanager(self) -> Any: ...
+        def getini(self, name: str) -> Any: ...
 
 __all__ = ("pytest_addoption", "pytest_configure")
 
@@ -24,7 +36,7 @@ _NAMES = ("memo", "memo_toolkit", "memo-toolkit", "pytest-memo", "memo.testing")
 ``pytest_memo``, under which the fixtures are registered."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: _Parser) -> None:
     """Add the option ``memo_isolate``, which stays known where the plugin is switched off."""
     parser.addini(
         "memo_isolate",
@@ -34,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config: _Config) -> None:
     """Offer the fixtures, unless that is switched off, and isolate every test if that is asked for."""
     manager = config.pluginmanager
     if any(manager.is_blocked(name) for name in _NAMES):

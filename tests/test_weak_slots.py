@@ -50,7 +50,7 @@ def test_dataclasses() -> None:
 
 def test_slots() -> None:
     """A plain class with slots is told of ``__weakref__``."""
-    with pytest.raises(TypeError, match=r"add '__weakref__' to Plain.__slots__, or give key="):
+    with pytest.raises(TypeError, match=r"add '__weakref__' to Plain.__slots__, or leave it out of the key"):
         Plain().double()
 
 
