@@ -1,9 +1,12 @@
 """What stands in a class body in place of a decorated function: static methods, class methods, properties."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from memo._handles import SHOWN
+from memo._layer import layers_of
 
 if TYPE_CHECKING:
     _static_method = staticmethod[..., Any]
@@ -73,7 +76,10 @@ class DecoratedClassMethod(Holder, _class_method):
 
 
 class DecoratedProperty(Holder, property):
-    """A property whose getter is decorated; through the class it carries the getter's handles."""
+    """A property whose getter is decorated; through the class it carries the getter's handles.
+
+    Who sets or deletes it changes what the getter returns: the value that is stored is dropped, even if that fails.
+    """
 
     if not TYPE_CHECKING:
 
@@ -84,6 +90,14 @@ class DecoratedProperty(Holder, property):
         __annotations__ = property(functools.partial(_refuse, "__annotations__"))
         __module__ = property(functools.partial(_refuse, "__module__"))
 
+        def __set__(self, obj, value):
+            with _dropping_values(self.fget if self.fset is not None else None, obj):
+                super().__set__(obj, value)
+
+        def __delete__(self, obj):
+            with _dropping_values(self.fget if self.fdel is not None else None, obj):
+                super().__delete__(obj)
+
         def __copy__(self):
             return self
 
@@ -92,6 +106,25 @@ class DecoratedProperty(Holder, property):
 
         def _parts(self):
             return self.fget, self.fset, self.fdel, self.__doc__
+
+
+@contextlib.contextmanager
+def _dropping_values(getter: Any, instance: object) -> Iterator[None]:
+    """Drop what *getter* has stored for *instance*, innermost first, as that is changed.
+
+    It goes before, so that what a setter itself puts into the cache stays; and once more if a load began meanwhile,
+    which may have read half of the change.
+    """
+    caches = [layer.handle_for((instance,)) for layer in layers_of(getter) if layer.kind == "cache"][::-1]
+    begun = [cache.inflight.stats().started for cache in caches]
+    for cache in caches:
+        cache.clear()
+    try:
+        yield
+    finally:
+        for cache, before in zip(caches, begun, strict=True):
+            if len(cache.inflight) or cache.inflight.stats().started != before:
+                cache.clear()
 
 
 _HOLDERS: dict[str, Any] = {

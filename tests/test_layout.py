@@ -125,7 +125,7 @@ ALLOWED: dict[str, set[str]] = {
     "_assigned": {"_layer"},
     "_every_class": {"_cache", "_inflight_handle"},
     "_handles": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
-    "_holders": {"_handles"},
+    "_holders": {"_handles", "_layer"},
     "_bound": {"_handles", "_layer"},
     "_decorated": {
         "_assigned", "_bound", "_cache", "_every_class", "_handles", "_holders", "_inflight_handle", "_keys", "_layer",
