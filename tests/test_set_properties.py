@@ -1,5 +1,6 @@
 """A property below a decorator that is set or deleted drops what is stored."""
 
+import asyncio
 import threading
 from typing import Any
 
@@ -212,3 +213,34 @@ def test_a_load_that_begins_while_the_setter_runs_is_not_stored() -> None:
     box = Box()
     box.value = 2
     assert box.value == 2
+
+
+def test_a_setter_of_a_subclass_and_a_coroutine_getter() -> None:
+    """Both drop the value of the getter that they share."""
+
+    class Box:
+        size = 1
+
+        @bounded(max=8)
+        @property
+        async def value(self) -> list[int]:
+            return [self.size]
+
+        @value.setter
+        def value(self, size: int) -> None:
+            self.size = size
+
+    class Other(Box):
+        @Box.value.setter  # type: ignore[attr-defined]
+        def value(self, size: int) -> None:
+            self.size = 10 * size
+
+    async def values() -> list[list[int]]:
+        box: Any = Box()
+        other: Any = Other()
+        await box.value
+        await other.value
+        box.value = other.value = 2
+        return [await box.value, await other.value]
+
+    assert asyncio.run(values()) == [[2], [20]]
