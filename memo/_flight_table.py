@@ -35,6 +35,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
+from memo._asides import Aside, Pair, set_at_once, swap
 from memo._callers import Caller, caller, caller_lives, greenlet_of, looking, thread_ident
 from memo._clock import Clock
 from memo._errors_shared import shared_copy
@@ -168,13 +169,6 @@ class Counters:
         self.refreshes = self.refreshes_joined = 0
         self.called_off = 0
         """Of the cancelled ones, those whose task was cancelled before it was too old: nobody wanted it any more."""
-
-    def swap(self, other: Counters) -> None:
-        """Exchange all counts with *other*."""
-        for name in Counters.__slots__:
-            mine, its = getattr(self, name), getattr(other, name)
-            setattr(self, name, its)
-            setattr(other, name, mine)
 
 
 class FlightTable:
@@ -433,23 +427,50 @@ class FlightTable:
             for flight in list(self.table.values()):
                 flight.started = min(flight.started, now)
 
-    def set_aside(self) -> Any:
-        """Fence every flight and count anew, until what is returned is put back."""
+    def set_aside(self, aside: Aside | None = None) -> Aside:
+        """Fence every flight and count anew, until what is returned is put back.
+
+        Args:
+            aside: What is returned, for who must put it back though this raises.
+        """
+        aside = Aside() if aside is None else aside
         with self.lock:
-            aside = {key: flight for key, flight in list(self.table.items()) if self._take_out(flight)}, Counters()
-            self.counters.swap(aside[1])
+            self._fence_for(aside)
+            swap(self._exchanged(aside), (aside, "is_out", True))
         return aside
 
-    def put_back(self, aside: Any = None) -> None:
-        """Fence every flight, and go on with the counts set aside and the flights that run still (None: neither)."""
-        flights, counters = aside or ({}, Counters())
+    def put_back(self, aside: Aside | None = None) -> None:
+        """Fence every flight, and go on with the counts set aside and the flights that run still (None: neither).
+
+        What was never set aside stays as it is; cut short, it can be done again.
+        """
+        aside = Aside(is_out=True) if aside is None else aside
         with self.lock:
-            self.detach_all()
-            for key, flight in flights.items():
-                if flight.state is RUNNING and not flight.over and self.table.setdefault(key, flight) is flight:
-                    flight.fenced = False
-                    flight.current = True  # last: from now on its leader ends it without the lock
-            self.counters.swap(counters)
+            if aside.is_out:
+                self.detach_all()
+                swap(self._exchanged(aside), (aside, "is_out", False))
+            self._resume(aside)
+
+    def _exchanged(self, aside: Aside) -> list[Pair]:
+        """What is exchanged with *aside*, which gets its other side where that is not there yet."""
+        if aside.counters is None:
+            aside.counters = Counters()
+        return [(self.counters, aside.counters, Counters.__slots__)]
+
+    def _fence_for(self, aside: Aside) -> None:
+        for key, flight in list(self.table.items()):
+            aside.flights[key] = flight  # before it leaves
+            if not self._take_out(flight):
+                del aside.flights[key]
+
+    def _resume(self, aside: Aside) -> None:
+        """Go on with the flights that were set aside and run still."""
+        for key, flight in aside.flights.items():
+            runs = flight.state is RUNNING and not flight.over and flight.fenced
+            if runs and self.table.setdefault(key, flight) is flight:
+                # current last: from then on its leader ends it without the lock
+                set_at_once([(flight, "fenced", False), (flight, "current", True)])
+        aside.flights.clear()
 
     def cleanup(self) -> int:
         """Detach what is stuck or has lost its thread or loop; returns how many."""

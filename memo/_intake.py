@@ -25,8 +25,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from memo._asides import Aside, swap
 from memo._events import BATCH, EXPIRE, Addition, Columns, EventCache, Raw, ended_at
 from memo._key_text import Failure, failure_text, stored_key
 from memo._pace import in_slices
@@ -376,25 +378,23 @@ class Intake:
         self._now()
         return kept.ring
 
-    def exchange(self, held: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
-        """Hold what an earlier call returned, or nothing, like a new recorder (None); returns what was held until now.
+    def exchange(self, aside: Aside) -> None:
+        """Exchange with *aside* what is held; where that has nothing yet, hold nothing, like a new recorder.
 
         Raises:
             RuntimeError: The call interrupted another of this thread.
         """
-        return self._look(lambda: self._exchange(held))
+        self._look(lambda: self._exchange(aside))
 
-    def _exchange(self, held: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    def _exchange(self, aside: Aside) -> None:
         if self._busy > 1:
             raise RuntimeError(f"{self.where}: its window cannot be set aside in the middle of a look at it.")
-        before = tuple(getattr(self, name) for name in _HELD)
-        if held is None:
+        if aside.window is None:
             reading = self._read_clock()
             kept, totals = EventCache(int(self._kept.maxsize), self._span_s), Totals(self._span_s)
             held = self._wall() - (reading or 0.0), reading is not None, -_INF, kept, -_INF, 0.0, totals
-        # one step: nothing strikes between these
-        self._anchor, self._dated, self._high, self._kept, self._last, self._offset, self._totals = held
-        return before
+            aside.window = SimpleNamespace(**dict(zip(_HELD, held, strict=True)))
+        swap([(self, aside.window, _HELD)], (aside, "is_out", not aside.is_out))
 
     def _after_fork_in_child(self) -> None:
         """Make the recorder usable in a forked child, where the holder of the lock may not exist.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from memo._asides import Aside
 from memo._background import RefreshPool, TaskJob, ThreadJob, is_ending
 from memo._cache_options import CacheOptions
 from memo._clock import Clock
@@ -183,14 +184,15 @@ class BackgroundLoads(Loads):
                 for job in jobs.values():
                     job.began = min(job.began, now)
 
-    def set_aside(self) -> Any:
+    def set_aside(self, aside: Aside | None = None) -> Aside:
         with self.lock:
             self._jobs.clear()
-        return super().set_aside()
+        return super().set_aside(aside)
 
-    def put_back(self, aside: Any = None) -> None:
-        with self.lock:
-            self._jobs.clear()
+    def put_back(self, aside: Aside | None = None) -> None:
+        if aside is None or aside.is_out:
+            with self.lock:
+                self._jobs.clear()
         super().put_back(aside)
 
     def forget_work(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+from memo._asides import Aside
 from memo._bound_calls import called_with_instance
 from memo._calls import KeyOptions, Shape
 from memo._clock import Clock
@@ -364,12 +365,18 @@ class Layer(OfTheProgram):
     def follow(self, read: Callable[[], float]) -> None:
         """Go by another clock, which may have been put back."""
 
-    def set_aside(self) -> Any:
-        """Hold nothing and have counted nothing, as if newly decorated, until what is returned is put back."""
+    def set_aside(self, aside: Aside) -> None:
+        """Hold nothing and have counted nothing, as if newly decorated, until *aside* is put back.
+
+        Called of a layer that is made.  Cut short, it can be undone by putting *aside* back.
+        """
         raise NotImplementedError
 
-    def put_back(self, aside: Any = None) -> None:
-        """Drop what is held now, and hold what was set aside as it was then; None: nothing."""
+    def put_back(self, aside: Aside | None = None) -> None:
+        """Drop what is held now, and hold what was set aside as it was then; None: nothing.
+
+        What was never set aside stays.  Cut short, it can be done again.
+        """
         raise NotImplementedError
 
     def handle(self) -> Any:
@@ -419,10 +426,10 @@ class FlightLayer(Layer):
     def follow(self, read: Callable[[], float]) -> None:
         self.flights.follow(read)
 
-    def set_aside(self) -> Any:
-        return self.flights.set_aside() if self.is_made else None
+    def set_aside(self, aside: Aside) -> None:
+        self.flights.set_aside(aside)
 
-    def put_back(self, aside: Any = None) -> None:
+    def put_back(self, aside: Aside | None = None) -> None:
         if self.is_made:
             self.flights.put_back(aside)
 

@@ -10,8 +10,10 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+from memo._asides import Aside
 from memo._cache_options import CacheOptions
 from memo._clock import Clock
 from memo._depth import need_depth
@@ -421,31 +423,47 @@ class Loads(Flights):
         super().follow(read)
         self.store.rewind(read(), self.options.pause_s)
 
-    def set_aside(self) -> Any:
-        twin = self.store.twin()
+    def set_aside(self, aside: Aside | None = None) -> Aside:
+        aside = Aside() if aside is None else aside
         gone = Departures()
-        with self.lock:
-            self.store.exchange(twin, gone)
-            self._reindex()
-            aside = super().set_aside(), twin, {name: getattr(self, name) for name in _COUNTED}
-            for name, value in _COUNTED.items():
-                setattr(self, name, value)
-        self.report(gone)
+        try:
+            with self.lock:
+                self._exchange(aside, gone)
+            self.report(gone)
+        except BaseException:
+            self.report(gone)
+            raise
         return aside
 
-    def put_back(self, aside: Any = None) -> None:
+    def put_back(self, aside: Aside | None = None) -> None:
+        aside = Aside(is_out=True) if aside is None else aside
         now = self.clock.read()
-        flights, twin, counted = aside or (None, self.store.twin(), _COUNTED)
         gone = Departures()
-        with self.lock:
-            self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
-            self.store.exchange(twin, gone)
-            self.store.rewind(now, self.options.pause_s)
-            self._reindex()
-            super().put_back(flights)
-            for name, value in counted.items():
-                setattr(self, name, value)
-        self.report(gone)
+        try:
+            with self.lock:
+                if aside.is_out:
+                    self.detach_all()
+                    self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
+                    self._exchange(aside, gone)
+                self.store.rewind(now, self.options.pause_s)
+                self._reindex()
+                self._resume(aside)
+            self.report(gone)
+        except BaseException:
+            self.report(gone)
+            raise
+
+    def _exchange(self, aside: Aside, gone: Departures) -> None:
+        """Exchange all that is held and counted with *aside*, in one step."""
+        if aside.store is None:
+            aside.store = self.store.twin()
+        if aside.figures is None:
+            aside.figures = SimpleNamespace(**_COUNTED)
+        if not aside.is_out:
+            self._fence_for(aside)
+        also = [*self._exchanged(aside), (self, aside.figures, tuple(_COUNTED))]
+        self.store.exchange(aside.store, gone, also, done=(aside, "is_out", not aside.is_out))
+        self._reindex()
 
     def _reindex(self) -> None:
         self.index = self.store.index

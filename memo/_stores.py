@@ -25,11 +25,12 @@ import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import cachetools
 
+from memo._asides import Pair, Setting, swap
 from memo._instances import InstanceRef, belongs_to, owner_of, rest_of
 from memo._policies import Queue
 from memo._stats import EvictionReason
@@ -571,7 +572,11 @@ class Store:
             tell: Called with what left in a slice, also if an exception cuts that short; then once more.
         """
         with self.lock:
-            walk = self._walk(scope)
+            try:
+                walk = self._walk(scope)
+            except BaseException:
+                self.torn = True  # its marker may hang in the ring
+                raise
         try:
             while not walk.over:
                 gone = Departures()
@@ -596,7 +601,11 @@ class Store:
             if self.busy:
                 return False
             self.change(_nothing, gone=gone)  # which mends what is torn
-            entries = walk.step(SLICE, spent)
+            try:
+                entries = walk.step(SLICE, spent)
+            except BaseException:
+                self.torn = True  # its marker may hang in the ring in part
+                raise
             self.change(self._drop_past, entries, scope, now, gone=gone)
         return True
 
@@ -674,12 +683,14 @@ class Store:
         """An empty store, made like this one."""
         return Store("bounded", self.max_entries, self.max_bytes, type(self.cache), self.idle_s, self.rich)
 
-    def exchange(self, twin: "Store", gone: Departures) -> None:
+    def exchange(self, twin: "Store", gone: Departures, also: Iterable[Pair] = (), *, done: Setting) -> None:
         """Exchange with *twin*, which nobody else uses, what is held and what was counted.
 
         Args:
             twin: The other.
             gone: Gets what leaves by the way: entries of instances that have died.
+            also: What else is exchanged, in the same step.
+            done: What notes in that step that it was done.
 
         Raises:
             RuntimeError: Called by what a change of this store runs.
@@ -687,7 +698,7 @@ class Store:
         with self.lock:
             if self.busy:
                 raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
-            self.change(self._exchange, twin, gone=gone)
+            self.change(self._exchange, twin, also, done, gone=gone)
 
     def rewind(self, now: float, pause_s: float) -> None:
         """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.
@@ -711,16 +722,13 @@ class Store:
 
     # -- steps of the above
 
-    def _exchange(self, gone: list[Gone], twin: "Store") -> None:
+    def _exchange(self, gone: list[Gone], twin: "Store", also: Iterable[Pair], done: Setting) -> None:
         while self.put_off:  # what finalizers asked for concerns what is held now
             operation, args = self.put_off.popleft()
             operation(gone, *args)
         for entry in self.index.values():
             self._disown(entry)
-        for name in _HELD:
-            mine, its = getattr(self, name), getattr(twin, name)
-            setattr(self, name, its)
-            setattr(twin, name, mine)
+        swap([(self, twin, _HELD), *also], done)
         if self.instances:
             for key, entry in self.index.items():
                 self._own(key, entry)  # those of instances that died meanwhile leave at the end of the change

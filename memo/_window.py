@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from memo._asides import Aside
 from memo._calls import KeyOptions, check_key_options
 from memo._clock import Clock
 from memo._error_types import check_error_types
@@ -121,11 +122,13 @@ class _WindowLayer(Layer):
         if self.is_made:
             self.recorder.clear()
 
-    def set_aside(self) -> Any:
-        return self.recorder.exchange() if self.is_made else None
+    def set_aside(self, aside: Aside) -> None:
+        self.recorder.exchange(aside)
 
-    def put_back(self, aside: Any = None) -> None:
-        if self.is_made:
+    def put_back(self, aside: Aside | None = None) -> None:
+        if aside is None:
+            aside = Aside(is_out=True)
+        if self.is_made and aside.is_out:
             self.recorder.exchange(aside)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
+from memo._asides import Aside
 from memo._clock import default_clock, exchange_default
 from memo._layer import Layer
 from memo._records import Record, record_of
@@ -228,13 +229,17 @@ def isolated(*subjects: Any) -> AbstractContextManager[None]:
     return _Isolation(views, records)
 
 
+_Asides = weakref.WeakKeyDictionary[Layer, Aside | None]
+"""What was set aside of each layer; None of one that held nothing yet."""
+
+
 class _Isolation(AbstractContextManager[None]):
     """Some functions, and for each time that this was entered what was set aside."""
 
     def __init__(self, views: list[View], records: list[Record]) -> None:
         self._views = views
         self._records = records
-        self._asides: list[weakref.WeakKeyDictionary[Layer, Any]] = []
+        self._asides: list[_Asides] = []
 
     def __repr__(self) -> str:
         subjects = ", ".join([*map(repr, self._views), *(repr(record) for record in self._records)])
@@ -248,26 +253,39 @@ class _Isolation(AbstractContextManager[None]):
                     yield part
 
     def __enter__(self) -> None:
-        aside: weakref.WeakKeyDictionary[Layer, Any] = weakref.WeakKeyDictionary()
+        asides: _Asides = weakref.WeakKeyDictionary()
         try:
             for layer in self._layers():
-                if layer not in aside:
-                    aside[layer] = layer.set_aside()
-        except BaseException:
-            self._put_back(aside, [])
+                if layer not in asides:
+                    aside = asides[layer] = Aside() if layer.is_made else None
+                    if aside is not None:
+                        layer.set_aside(aside)
+            self._asides.append(asides)
+        except BaseException:  # interrupted, or one of them cannot: it was not entered, and nobody will leave it
+            self._leave(asides, [layer for layer, aside in asides.items() if aside is not None])
             raise
-        self._asides.append(aside)
 
     def __exit__(self, *exception: object) -> None:
-        aside = self._asides.pop()
-        self._put_back(aside, [layer for layer in self._layers() if layer not in aside])
+        asides = self._asides[-1]
+        try:
+            self._leave(asides, list(dict.fromkeys([*asides, *self._layers()])))
+        except BaseException:  # interrupted: what is not in its place yet gets there
+            self._leave(asides, list(dict.fromkeys([*asides, *self._layers()])))
+            raise
 
-    def _put_back(self, aside: "weakref.WeakKeyDictionary[Layer, Any]", new: list[Layer]) -> None:
-        layers = list(dict.fromkeys([*aside, *new]))
+    def _leave(self, asides: _Asides, layers: list[Layer]) -> None:
+        """Put back what was set aside of these layers, and is not back yet; cut short, it can be done again."""
         # One that fails does not keep the others from going on.  Last in, first out: everything is emptied first, so
         # that whatever on_evict calls still finds all of it set aside.
         with contextlib.ExitStack() as steps:
+            steps.callback(self._forget, asides)
             for layer in layers:
-                steps.callback(layer.put_back, aside.get(layer))
+                steps.callback(layer.put_back, asides.get(layer))
             for layer in layers:
-                steps.callback(layer.empty)
+                aside = asides.get(layer)
+                if aside is None or aside.is_out:
+                    steps.callback(layer.empty)
+
+    def _forget(self, asides: _Asides) -> None:
+        self._asides[:] = [one for one in self._asides if one is not asides]
+

@@ -48,7 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "_pace": set(),
     "_walks": {"_policies"},
     "_weights": {"_instances", "_sizes"},
-    "_stores": {"_instances", "_policies", "_stats", "_store", "_walks"},
+    "_asides": set(),
+    "_stores": {"_asides", "_instances", "_policies", "_stats", "_store", "_walks"},
     "_gates": set(),
     "_janitor": {"_callers", "_clock", "_gates", "_real_time", "_stats", "_units"},
     "_calls": set(),
@@ -58,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "_wrappers": {"_asking", "_calls", "_keys"},
     "_weakly": set(),
     "_flight_table": {
-        "_callers", "_clock", "_errors_shared", "_gates", "_loop_time", "_oneshot", "_stats", "_waits",
+        "_asides", "_callers", "_clock", "_errors_shared", "_gates", "_loop_time", "_oneshot", "_stats", "_waits",
         "errors",
     },
     "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time", "_stored_keys"},
@@ -76,10 +77,10 @@ ALLOWED: dict[str, set[str]] = {
     "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time", "_waits"},
     "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
     "_loads": {
-        "_cache_options", "_clock", "_depth", "_flights", "_instances", "_oneshot", "_pace", "_short_text",
+        "_asides", "_cache_options", "_clock", "_depth", "_flights", "_instances", "_oneshot", "_pace", "_short_text",
         "_sizes", "_stats", "_stored_keys", "_stores", "_units", "_weights",
     },
-    "_jobs": {"_background", "_cache_options", "_clock", "_flights", "_loads"},
+    "_jobs": {"_asides", "_background", "_cache_options", "_clock", "_flights", "_loads"},
     "_freshness": {
         "_background", "_cache_options", "_errors_shared", "_flights", "_jobs", "_real_time", "_short_text",
         "_stored_keys", "_stores", "_weights", "errors",
@@ -94,7 +95,7 @@ ALLOWED: dict[str, set[str]] = {
     "_events": {"_key_text"},
     "_totals": {"_events"},
     "_window_records": {"_snapshots"},
-    "_intake": {"_events", "_key_text", "_pace", "_real_time", "_totals", "_window_records"},
+    "_intake": {"_asides", "_events", "_key_text", "_pace", "_real_time", "_totals", "_window_records"},
     "_recorder": {"_events", "_intake", "_key_text", "_real_time", "_totals", "_window_records"},
     "_window_handle": {"_key_text", "_recorder", "_units", "_window_records"},
     "_table": {"_units"},
@@ -119,8 +120,8 @@ ALLOWED: dict[str, set[str]] = {
         "_records", "_stats", "_units", "_views", "_window_handle",
     },
     "_layer": {
-        "_bound_calls", "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes", "_switch", "_tags",
-        "_weakly", "_wrappers",
+        "_asides", "_bound_calls", "_calls", "_clock", "_flights", "_instances", "_keys", "_records", "_sizes",
+        "_switch", "_tags", "_weakly", "_wrappers",
     },
     "_assigned": {"_layer"},
     "_every_class": {"_cache", "_inflight_handle"},
@@ -137,7 +138,7 @@ ALLOWED: dict[str, set[str]] = {
         "_bound_calls", "_decorated", "_decorated_object", "_holders", "_key_text", "_layer", "_origins", "_registry",
         "_shipping", "_slips",
     },
-    "testing": {"_clock", "_layer", "_records", "_registry", "_units", "_views"},
+    "testing": {"_asides", "_clock", "_layer", "_records", "_registry", "_units", "_views"},
 }
 # Which modules may import a library that the package is built on, or an extra.
 USERS = {
