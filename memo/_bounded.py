@@ -77,6 +77,7 @@ class _BoundedLayer(FlightLayer):
         super().show_keys(engine, keys)
         engine.reveal = keys.reveal
         engine.store.instances = keys.keeps_apart
+        engine.store.dead = keys.instances.dead
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         super().serve_through(function)

@@ -4,15 +4,21 @@ A key that began with ``id(instance)`` would be inherited by whatever object com
 the same address.  A key that began with the instance would keep it alive and would need it to
 be hashable.  So each instance gets a token, an ``InstanceRef``, found by its address:
 
-- ``refs`` maps ``id(instance)`` to the token as long as the instance lives.  The weak
+- ``refs`` maps ``id(instance)`` to the token as long as the instance lives.  A weak
   reference's callback removes it before the interpreter can reuse the address.
+- That callback, and the one that notes the death in ``dead``, are functions in C, so that no exception strikes
+  before they are done.  The third, in Python, has the entries go at once; should it be cut short, they go with the
+  next change of the store, which looks at ``dead``.  The interpreter calls the newest callback first.
 - A token is equal to itself alone, so keys of a dead instance never match a later one.
-- The callback takes no lock: the collector may run it anywhere, also in a thread that holds one.
+- The third callback takes no lock: the collector may run it anywhere, also in a thread that holds one.
 """
 
+import functools
 import weakref
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
+
+from memo._weakly import Weakly
 
 __all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 
@@ -20,11 +26,11 @@ __all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 class InstanceRef(weakref.ref[Any]):
     """A weak reference that compares and hashes by its own identity, not its referent's."""
 
-    __slots__ = ("address", "home", "table")
+    __slots__ = ("bell", "forget", "table")
 
-    address: int
-    home: Callable[[], Any]
-    """Gives the ``Instances`` that the token is of, as long as there are any: a token does not keep them alive."""
+    bell: weakref.ref[Any]
+    forget: weakref.ref[Any]
+    """More weak references to the instance, which have callbacks of their own."""
     table: dict[Any, Any]
     """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
     lock.  Changed under the lock of the store that holds them."""
@@ -50,11 +56,14 @@ class Instances:
             collector ran; must neither block nor raise.
     """
 
-    __slots__ = ("__weakref__", "_died", "_me", "_name", "refs")
+    __slots__ = ("__weakref__", "_died", "_forget", "_name", "_note", "_ring", "dead", "refs")
 
     def __init__(self, name: str, died: Callable[[InstanceRef], object] | None = None) -> None:
-        self._me = weakref.ref(self)
+        self._ring = Weakly(self.bury)
         self.refs: dict[int, InstanceRef] = {}
+        self.dead: list[InstanceRef] = []
+        """The tokens of instances that died, until that has been told."""
+        self._forget, self._note = self.refs.pop, self.dead.append  # one of each for all tokens
         self._name = name
         self._died = died
 
@@ -69,11 +78,12 @@ class Instances:
         if ref is not None:
             return ref
         try:
-            ref = InstanceRef(instance, _collected)
+            bell = weakref.ref(instance, self._ring)
+            ref = InstanceRef(instance, self._note)
         except TypeError:
             return self._itself(instance)
-        ref.home = self._me
-        ref.address = address
+        ref.bell = bell
+        ref.forget = weakref.ref(instance, functools.partial(self._forget, address))
         ref.table = {}
         return self.refs.setdefault(address, ref)  # two threads may get here with one instance
 
@@ -91,19 +101,24 @@ class Instances:
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
-    def collected(self, ref: InstanceRef) -> None:
-        """Forget the token of an instance that died."""
-        address = ref.address
-        if self.refs.get(address) is ref:
-            del self.refs[address]
-        if self._died is not None:
-            self._died(ref)
+    def bury(self, _: object = None) -> None:
+        """Tell of the instances that have died; what is cut short stays noted."""
+        taken: list[InstanceRef] = []
+        try:
+            while self.dead:
+                taken.extend(map(self.dead.pop, (0,)))  # one step, which knows what it took
+                if self._died is not None:
+                    self._died(taken[0])
+                taken.clear()
+        except IndexError:  # another thread took the last one
+            if taken:
+                raise
+        except BaseException:
+            self.dead.extend(taken)
+            raise
 
-
-def _collected(ref: Any) -> None:  # uses no name of the module, which may be empty as the interpreter ends
-    home = ref.home()
-    if home is not None:
-        home.collected(ref)
+    def __del__(self) -> None:
+        self.refs.clear()  # whose tokens hold it, by what forgets them
 
 
 def _way_to_weak_references(kind: type) -> str:

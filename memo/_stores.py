@@ -170,6 +170,8 @@ class Store:
         self.cache = made
         self.instances = False
         """Keys begin with an instance: its token is told of each, so that all can go with it."""
+        self.dead: list[InstanceRef] = []
+        """The tokens of instances that died, of which nobody may have told; see ``Instances``."""
         self.foreign = not isinstance(made, EntryPolicy)
         """The policy is the user's own: it must see every hit, so that hits take the lock."""
         self.touches: str = "" if self.foreign else made.touches
@@ -381,6 +383,8 @@ class Store:
                     self.busy = True
                     if self.torn or self.ring.key is True:
                         self._mend(gone)
+                    if self.dead:
+                        self._bury()
                     operation(gone, *args)
                     late = True
                     while self.put_off:
@@ -809,6 +813,16 @@ class Store:
         owner.table[rest_of(key)] = entry
         if owner() is None:  # it died during the load: its callback has run, and will not again
             self.put_off.append((self.drop_owned, (owner, _COLLECTED, -math.inf)))
+
+    def _bury(self) -> None:
+        """Have the entries of instances go that died unheard of."""
+        while self.dead:
+            owner = self.dead[0]
+            self.put_off.append((self.drop_owned, (owner, _COLLECTED, -math.inf)))
+            try:
+                self.dead.remove(owner)
+            except ValueError:  # another thread tells of it at this moment
+                pass
 
     def _disown(self, entry: Any) -> None:
         owner = owner_of(entry.key)

@@ -10,6 +10,7 @@ import cachetools
 import pytest
 
 from memo import Registry, bounded
+from memo._layer import layers_of
 from memo._stores import POLICIES
 
 __all__ = ()
@@ -126,7 +127,7 @@ def test_entries_go_with_their_instance_and_with_their_method(policy: Any, optio
     Service.fetch.cache.clear()
     one.fetch(1), one.fetch(2), two.fetch(1)
     assert len(watch.alive) == 3
-    instances = weakref.ref(next(iter(Service.fetch.cache._loads.store.index))[0].home())
+    instances = weakref.ref(next(layers_of(Service.__dict__["fetch"])).instances)
     del one
     assert len(watch.alive) == 1
     del Service.fetch

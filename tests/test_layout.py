@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "_depth": set(),
     "_waits": {"_loop_time"},
     "_real_time": set(),
-    "_instances": set(),
+    "_instances": {"_weakly"},
     "_oneshot": set(),
     "_errors_shared": set(),
     "_policies": set(),

@@ -1,0 +1,74 @@
+"""What an exception that strikes as an instance dies leaves: no lock taken, and no entry beyond the next change."""
+
+from typing import Any
+
+import pytest
+from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
+
+from memo import Registry, bounded
+from memo._layer import layers_of
+
+
+class Value:
+    """What is stored."""
+
+
+def die_in_part(policy: str, error: type[BaseException], everywhere: bool, each: int) -> None:
+    at = 0
+    while strike_one(policy, error, everywhere, at):
+        at += each
+
+
+def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: int) -> bool:
+    here, told = Registry(), []  # type: ignore[var-annotated]
+
+    class Bot:
+        """An instance of it is part of keys."""
+
+        @bounded(max=9, policy=policy, registry=here, on_evict=lambda key, value, reason: told.append(value))
+        def method(self, x: Any) -> Value:
+            return Value()
+
+    one, other = Bot(), Bot()
+    mortal = [one.method(x) for x in range(3)]
+    kept = other.method(1)
+    layer: Any = next(iter(layers_of(Bot.__dict__["method"])))
+    instances, store = layer.instances, layer.loads.store
+    address = id(one)
+    bots = [one]
+    del one
+    where, raised = strike(bots.clear, at, error, everywhere)
+    assert raised is None or where is not None
+    del raised
+    assert not held_locks(locks_of(here, layer)), where
+    assert address not in instances.refs, where  # which another instance may have now
+    after = Bot()
+    assert after.method(1) not in (*mortal, kept), where
+    other.method(2)  # the next change
+    store._check()
+    assert len(store.index) == 3, where
+    assert not instances.dead, where
+    # a listener that was struck has been told, whatever it made of it
+    assert "<lambda>" in (where or "") or sorted(map(id, told)) == sorted(map(id, mortal)), where
+    assert other.method(1) is kept, where
+    return where is not None
+
+
+@pytest.mark.parametrize("policy", ["s3fifo", "lru", "lfu", "fifo", "random"])
+def test_every_point(policy: str) -> None:
+    """Whatever a signal interrupts, the address is free for another, and the entries go, told."""
+    die_in_part(policy, Struck, everywhere=False, each=1)
+
+
+@pytest.mark.parametrize("error", [Struck, StruckError])
+def test_some_instructions(error: type[BaseException]) -> None:
+    """So it is at instructions that can fail at all."""
+    die_in_part("lru", error, everywhere=True, each=11)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("policy", ["s3fifo", "lru", "lfu", "fifo", "random"])
+def test_every_instruction(policy: str) -> None:
+    """So it is at every one."""
+    die_in_part(policy, Struck, everywhere=True, each=1)
