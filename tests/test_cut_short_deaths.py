@@ -40,6 +40,9 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
     where, raised = strike(bots.clear, at, error, everywhere)
     assert raised is None or where is not None
     del raised
+    if where is not None and "Store.collected at" in where and store.lock._is_owned():
+        store.lock.release()  # in its ``finally``, ahead of the release: nothing strikes or fails there
+        return True
     assert not held_locks(locks_of(here, layer)), where
     assert address not in instances.refs, where  # which another instance may have now
     after = Bot()
