@@ -3,6 +3,7 @@
 Monkey-patching is for a whole process, so each test runs a program of its own.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +14,13 @@ import pytest
 
 LIMIT_S = 60
 """Turns a hang into a failure."""
+
+
+def need(library: str) -> None:
+    """Skip where *library* is missing, without importing it: eventlet would warn at each later fork of this process."""
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+
 
 GEVENT = """
 from gevent import monkey
@@ -101,7 +109,7 @@ def run(program: str, library: str | None = None) -> None:
 def play(world: str, program: str) -> None:
     """Run *program* where greenlets are those of one library, and memo is imported before or after it patches."""
     library, order = world.split(", ")
-    pytest.importorskip(library)
+    need(library)
     head = GEVENT if library == "gevent" else EVENTLET
     first = "import memo\n" if order == "memo first" else ""
     patch = "" if order == "unpatched" else PATCHES[library]
@@ -498,7 +506,7 @@ def test_the_hub_itself_never_waits() -> None:
 
 def test_eventlets_hub_on_asyncio() -> None:
     """Under eventlet's hub that is a loop of asyncio greenlets share as under its others."""
-    pytest.importorskip("eventlet")
+    need("eventlet")
     patch = "import eventlet.hubs; eventlet.hubs.use_hub('asyncio'); eventlet.monkey_patch()"
     head = EVENTLET.replace("<patch>", patch)
     run(
@@ -518,7 +526,7 @@ def test_eventlets_hub_on_asyncio() -> None:
 
 def test_bare_greenlets_do_not_wait_in_their_own_thread() -> None:
     """Without a hub nobody would resume the leader: the others run straight through, and are no recursion of it."""
-    pytest.importorskip("greenlet")
+    need("greenlet")
     run(
         textwrap.dedent("""
         import greenlet, threading, memo
@@ -552,7 +560,7 @@ def test_bare_greenlets_do_not_wait_in_their_own_thread() -> None:
 
 def test_a_leader_that_nobody_holds_any_more_releases_its_waiters() -> None:
     """A flight does not keep the greenlet that leads it alive: once it is dropped, one of those who wait takes over."""
-    pytest.importorskip("greenlet")
+    need("greenlet")
     run(
         textwrap.dedent("""
         import greenlet, threading, weakref, memo
@@ -585,7 +593,7 @@ def test_a_leader_that_nobody_holds_any_more_releases_its_waiters() -> None:
 
 def test_a_leader_whose_thread_ended_is_succeeded() -> None:
     """A greenlet that stood still in a thread that has ended leads nothing any more."""
-    pytest.importorskip("greenlet")
+    need("greenlet")
     run(
         textwrap.dedent("""
         import greenlet, threading, memo
@@ -611,7 +619,7 @@ def test_a_leader_whose_thread_ended_is_succeeded() -> None:
 
 def test_a_call_begun_before_greenlets_were_imported() -> None:
     """A thread that was in an execution before is its first greenlet afterwards."""
-    pytest.importorskip("greenlet")
+    need("greenlet")
     run(
         textwrap.dedent("""
         import sys, memo
@@ -634,7 +642,7 @@ def test_a_call_begun_before_greenlets_were_imported() -> None:
 @pytest.mark.parametrize("library", PATCHES)
 def test_functions_that_were_decorated_before_greenlets_were_imported(library: str) -> None:
     """They share as well, and their recursions and circles are seen, from the first call on."""
-    pytest.importorskip(library)
+    need(library)
     decorated = """
 import memo
 from memo import dedupe_inflight
@@ -694,7 +702,7 @@ h = dedupe_inflight(timeout=60)(lambda x: now["h"](x))
 def test_sqlalchemys_run_sync_runs_straight_through() -> None:
     """Greenlets on a loop of asyncio run straight through at once, and neither wait for each other nor are mistaken."""
     for name in ("greenlet", "sqlalchemy", "aiosqlite"):
-        pytest.importorskip(name)
+        need(name)
     run(
         textwrap.dedent("""
         import asyncio, memo

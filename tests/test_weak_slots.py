@@ -80,8 +80,8 @@ def test_structs_and_attrs() -> None:
         def double(self) -> int:
             return 2 * self.x
 
-    with pytest.raises(TypeError, match=r"class Struct\(Struct, weakref=True\), or give key="):
+    with pytest.raises(TypeError, match=r"class Struct\(Struct, weakref=True\), or leave it out of the key"):
         Struct(1).double()
-    with pytest.raises(TypeError, match=r"@define\(weakref_slot=True\) for .*Defined, or give key="):
+    with pytest.raises(TypeError, match=r"@define\(weakref_slot=True\) for .*Defined, or leave it out of the key"):
         Defined(1).double()
     assert Weak(1).double() == 2
