@@ -216,8 +216,9 @@ def double(record: Any) -> tuple[Any, int]:
     return record, hash(record)
 
 
-def test_records_travel_between_processes() -> None:
+def test_records_travel_between_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records go to a process that was started afresh and come back equal."""
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)  # that of xdist's workers has none
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         for record in LIVE.values():
             if not isinstance(record, EntryInfo):
