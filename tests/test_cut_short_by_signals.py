@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import random
 import signal
 import threading
@@ -13,8 +14,9 @@ from kit.struck import Boom, Subject
 from test_cut_short import DECORATORS, OPERATIONS, full, suits
 from test_flights_threads import LIMIT_S
 
+ROUNDS_LONG = max(12, int(os.environ.get("MEMO_STRESS_OPERATIONS", "200_000")) // 200)
 rounds = pytest.mark.parametrize(
-    "rounds", [6, pytest.param(1_000, marks=[pytest.mark.stress, pytest.mark.timeout(1500)])]
+    "rounds", [6, pytest.param(ROUNDS_LONG, marks=[pytest.mark.stress, pytest.mark.timeout(1500)])]
 )
 decorators = pytest.mark.parametrize("decorator", ["lean", "lru", "errors", "tags", "stack", "dedupe"])
 
