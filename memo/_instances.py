@@ -118,7 +118,10 @@ class Instances:
             raise
 
     def __del__(self) -> None:
-        self.refs.clear()  # whose tokens hold it, by what forgets them
+        try:
+            self.refs.clear()  # whose tokens hold it, by what forgets them
+        except AttributeError:  # its making was cut short before it had any
+            pass
 
 
 def _way_to_weak_references(kind: type) -> str:

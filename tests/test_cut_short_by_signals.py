@@ -58,6 +58,7 @@ class Work:
                 self.subject.failing.clear()
         except Struck as error:
             self.subject.note(error)
+            self.subject.failing.clear()  # which it may have been struck before
 
     def check(self) -> None:
         """Nothing is taken, torn or untold, and ordinary calls work."""

@@ -65,14 +65,18 @@ class Stage:
         except (Boom, Struck, StruckError) as error:
             return type(error)
 
-    def check(self, where: str | None) -> None:
-        """Nothing runs, nobody waits, every execution that was begun has ended one way, and the next call works."""
+    def check(self, where: str | None, counted: bool = True) -> None:
+        """Nothing runs, nobody waits, every execution that was begun has ended one way, and the next call works.
+
+        What is *counted* is not asked of strikes at every instruction: no exception lands between two plain stores, and
+        a leader counts itself beside saying that it leads.
+        """
         self.executions += 1  # none of those to come is the first
         assert not held_locks(self.locks), where
         assert not self.flights.table, where
         assert not waiting, where
         c = self.flights.counters
-        assert c.started == c.completed + c.failed + c.cancelled, where
+        assert not counted or c.started == c.completed + c.failed + c.cancelled, where
         assert len(self.f.inflight) == 0, where
         assert self.f(7) == 7, where
         assert self.f(8) == 8, where
@@ -100,7 +104,7 @@ def test_a_leader_that_is_cut_short_leaves_nobody_waiting(
         where, raised = strike(functools.partial(stage.f, 1), at, error, everywhere)
         answers = [joiner.result() for joiner in joiners]
         assert set(answers) <= ({1, Boom, error} if error is StruckError or fails else {1}), (where, answers)
-        stage.check(where)
+        stage.check(where, counted=not everywhere)
         del raised
         at += 1 if everywhere else 3
 
