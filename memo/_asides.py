@@ -32,7 +32,7 @@ class Aside:
     __slots__ = ("counters", "figures", "flights", "is_out", "store", "window")
 
     def __init__(self, is_out: bool = False) -> None:
-        self.is_out = is_out
+        self.is_out: bool = is_out
         self.flights: dict[Any, Any] = {}
         self.counters: Any = None
         self.store: Any = None

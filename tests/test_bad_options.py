@@ -150,7 +150,7 @@ def test_a_bad_option_fails_at_decoration(
         def fetch(name: str) -> str:
             raise AssertionError("nobody calls it")
 
-    before = len(registry)
+    before = set(registry)
     with pytest.raises(error) as raised:
         decorate()
     message = str(raised.value)
@@ -159,7 +159,7 @@ def test_a_bad_option_fails_at_decoration(
     assert message.endswith((".", ")"))
     for part in parts:
         assert part in message
-    assert len(registry) == before, "a function that was refused stays in the registry"
+    assert set(registry) <= before, "a function that was refused stays in the registry"
 
 
 def test_there_are_enough_of_them() -> None:
