@@ -16,6 +16,7 @@ from typing import Any
 
 from memo._callers import thread_ident
 from memo._clock import call_when, is_advanced_by_hand
+from memo._depth import need_depth
 from memo._flight_table import (
     ABANDONED,
     LOOK_S,
@@ -42,9 +43,6 @@ __all__ = ("Role", "TaskFlights", "outside_work", "own_loop")
 
 _inside: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
-
-_DEPTH = 12
-"""Calls that a launch nests, those of the event loop included."""
 
 
 class Role:
@@ -106,7 +104,7 @@ class TaskFlights(FlightTable):
             raise
         try:
             if current is None or current.loop is not loop or self._is_stuck(current):
-                _need_depth()
+                need_depth()  # half-way through a launch nobody could tidy up
                 mine = self._new(key, loop, refresh, background)
                 current = self._join_or_lead(mine, loop)
                 if current is mine and mine.state is RETURNED:
@@ -474,25 +472,6 @@ def _expire(flights: weakref.ref[TaskFlights], flight: weakref.ref[TaskFlight]) 
     table, late = flights(), flight()
     if table is not None and late is not None:
         table.expire(late)
-
-
-def _nested(levels: int) -> Callable[[], None]:
-    """A function that nests so many calls and does nothing."""
-
-    def last() -> None:
-        pass
-
-    def call_next() -> None:
-        rest()
-
-    if levels == 1:
-        return last
-    rest = _nested(levels - 1)
-    return call_next
-
-
-_need_depth = _nested(_DEPTH)
-"""Raises RecursionError unless there is room for a launch: half-way through one nobody could tidy up."""
 
 
 def _still_running(work: Work | None) -> Work | None:

@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time", "_stored_keys"},
     "_flight_tasks": {
-        "_callers", "_clock", "_flight_table", "_loop_time", "_oneshot", "_stored_keys", "_waits",
+        "_depth", "_callers", "_clock", "_flight_table", "_loop_time", "_oneshot", "_stored_keys", "_waits",
     },
     "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
     "_inflight_handle": {"_flights", "_instances", "_stats", "_wrappers"},
