@@ -115,9 +115,7 @@ def test_flight(benchmark: Benchmark, decorated: bool) -> None:
 
 @pytest.mark.benchmark(group=f"{CALLS} single flights of coroutines, uncontended")
 @pytest.mark.parametrize("decorated", [False, True], ids=["create_task", "dedupe_inflight"])
-def test_flight_of_coroutines(
-    benchmark: Benchmark, loop: asyncio.AbstractEventLoop, decorated: bool
-) -> None:
+def test_flight_of_coroutines(benchmark: Benchmark, loop: asyncio.AbstractEventLoop, decorated: bool) -> None:
     deduped = dedupe_inflight(same_later)
 
     async def calls() -> Any:

@@ -37,6 +37,7 @@ Caller = Any
 
 modules = sys.modules
 
+
 def _native(name: str) -> Any:
     """What module ``_thread`` had under *name* before gevent or eventlet exchanged it."""
     found = getattr(_thread, name)

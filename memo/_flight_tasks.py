@@ -197,9 +197,7 @@ class TaskFlights(FlightTable):
             else:
                 return current
 
-    def _new(
-        self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool, background: bool
-    ) -> TaskFlight:
+    def _new(self, key: Hashable, loop: asyncio.AbstractEventLoop, refresh: bool, background: bool) -> TaskFlight:
         flight = TaskFlight()
         flight.background = background
         flight.over = flight.led = flight.fenced = False
@@ -233,9 +231,7 @@ class TaskFlights(FlightTable):
             error = None
             self._forget_error(flight)
 
-    def _launch(
-        self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], inside: Work | None
-    ) -> None:
+    def _launch(self, flight: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], inside: Work | None) -> None:
         """Begin the work of *flight* in a task, in the context of its first caller."""
         loop = flight.loop
         before = _inside.get()
@@ -379,9 +375,7 @@ class TaskFlights(FlightTable):
         expire = functools.partial(_expire, weakref.ref(self), weakref.ref(flight))
         flight.alarm = call_when(self.clock.read, flight.started + self.timeout_s, expire)
 
-    async def _attend(
-        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool, inherited: bool
-    ) -> bool:
+    async def _attend(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, led: bool, inherited: bool) -> bool:
         """Wait, as a coroutine, until *flight* is no longer running; False: it had ended already."""
         waiter = None
         present = led or inherited

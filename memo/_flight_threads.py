@@ -67,9 +67,7 @@ class ThreadFlights(FlightTable):
     and ``lead`` for whoever has no wrapper.
     """
 
-    def enter(
-        self, mine: InFlight, key: Hashable, now: float, refresh: bool = False, background: bool = False
-    ) -> bool:
+    def enter(self, mine: InFlight, key: Hashable, now: float, refresh: bool = False, background: bool = False) -> bool:
         """Lead the flight of *key* as *mine*, begun *now*, or wait for the one that runs.
 
         Args:

@@ -34,6 +34,7 @@ __all__ = ("FreshLoads",)
 
 log = logging.getLogger("memo")
 
+
 class FreshLoads(BackgroundLoads):
     """The loads of one function, as far as they know what to do without a fresh value."""
 
@@ -385,6 +386,7 @@ class FreshLoads(BackgroundLoads):
                 self.misses_moved -= 1
             else:
                 self.joins_moved -= 1
+
 
 def _never() -> bool:
     return False

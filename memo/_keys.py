@@ -408,9 +408,7 @@ def check_ignored(shape: Shape, options: KeyOptions) -> None:
             )
 
 
-def _parted(
-    parameters: tuple[Parameter, ...], takes_instance: bool
-) -> tuple[Parameter | None, tuple[Parameter, ...]]:
+def _parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:
     """The parameter that takes the instance, if one does, and those that make a key (``*args`` may do both)."""
     if not takes_instance or not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
         return None, parameters
@@ -483,9 +481,7 @@ def positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | 
 def keyword_defaults(parameters: tuple[Parameter, ...]) -> dict[str, Any] | None:
     """What ``__kwdefaults__`` of a function with these parameters holds."""
     return {
-        p.name: p.default
-        for p in parameters
-        if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
+        p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
     } or None
 
 

@@ -51,17 +51,17 @@ class Loads(Flights):
     store: Store
 
     def __init__(self, where: str, name: str, call: Callable[..., Any], clock: Clock, options: CacheOptions) -> None:
-        self.store = Store(
-            where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
-        )
+        self.store = Store(where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich)
         super().__init__(name, call, clock, options.timeout_s, self.store.lock, options.dedupe)
         self.options = options
         self.refuse = options.refuse
         self.copy = options.copy
         self.index = self.store.index
         self._ttl_s = math.inf if options.ttl_s is None else options.ttl_s
-        self._simple = not options.jitter and not options.rich and all(
-            option is None for option in (options.cache_if, options.max_bytes, options.idle_s, options.ttl_of)
+        self._simple = (
+            not options.jitter
+            and not options.rich
+            and all(option is None for option in (options.cache_if, options.max_bytes, options.idle_s, options.ttl_of))
         )  # whether a function is true is its own affair
         """An entry needs nothing but a value and a deadline."""
         self.lean = self._simple and self.store.lean

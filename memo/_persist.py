@@ -53,9 +53,7 @@ def save(
     held = loads.snapshot(None)
     now, written = loads.clock.read(), wall()  # after the snapshot: nothing in it is younger
     entries = [
-        (key, entry)
-        for key, entry in held
-        if not store.past_life(entry, now) and not (store.rich and entry.failure)
+        (key, entry) for key, entry in held if not store.past_life(entry, now) and not (store.rich and entry.failure)
     ]
     entries.sort(key=lambda item: item[1].stored)
     header = {"function": name, "key": generated.keys.key_signature, "written": written}

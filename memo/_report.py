@@ -503,4 +503,3 @@ def _grows(cache: Any) -> bool:
         return not callable(cache) or bool(inspect.signature(cache).parameters)
     except (ValueError, TypeError):  # a builtin that does not tell
         return True
-

@@ -285,7 +285,9 @@ def _fields(kind: type, method: FunctionType) -> list[str] | None:
     if made_in in _DATACLASS_REPR:
         fields: dict[str, Any] = _of_class(kind, "__dataclass_fields__")
         return [
-            name for name, field in fields.items() if field.repr and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]
+            name
+            for name, field in fields.items()
+            if field.repr and field._field_type is dataclasses._FIELD  # type: ignore[attr-defined]
         ]
     if made_in.startswith("<attrs generated"):
         return [field.name for field in _of_class(kind, "__attrs_attrs__") if field.repr is True]

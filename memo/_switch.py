@@ -122,7 +122,5 @@ def off_for_good() -> bool:
         return False
     if word not in _SWITCHES_OFF and given not in _told:
         _told.add(given)
-        log.warning(
-            "MEMO_DISABLE=%r is unknown, and taken to mean 1: nothing is cached or shared; set 1 or 0.", given
-        )
+        log.warning("MEMO_DISABLE=%r is unknown, and taken to mean 1: nothing is cached or shared; set 1 or 0.", given)
     return True

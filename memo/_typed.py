@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-
     class _CacheAttribute:
         @overload
         def __get__(
@@ -46,14 +45,11 @@ if TYPE_CHECKING:
         def __get__(self, obj: _Called[P, R], owner: Any = None, /) -> CacheHandle[P, R, R]: ...
         def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
 
-
     class _InflightAttribute:
         def __get__(self, obj: _Called[P, R], owner: Any = None, /) -> InflightHandle[P, R]: ...
 
-
     class _WindowAttribute:
         def __get__(self, obj: _Called[P, R], owner: Any = None, /) -> WindowHandle[P, R]: ...
-
 
     class _Decorated:
         cache: _CacheAttribute = _CacheAttribute()
@@ -69,7 +65,6 @@ if TYPE_CHECKING:
         def cache_info(self) -> CacheInfo: ...
         def cache_clear(self) -> None: ...
         def cache_parameters(self) -> dict[str, Any]: ...
-
 
     class Function(_Decorated, Generic[F_co]):
         """A decorated function, or a method that is bound to nothing yet."""
@@ -94,7 +89,6 @@ if TYPE_CHECKING:
             self: "Function[Callable[P, R]]", obj: object, owner: type[Any] | None = None, /
         ) -> "Method[P, R]": ...
         def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
-
 
     class Method(_Decorated, Generic[P, R_co]):
         """A decorated method with its instance, a class method with its class, or a static method."""

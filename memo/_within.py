@@ -55,7 +55,6 @@ class Within(Generic[P, R_co]):
         return f"<calls of {self._loads.name} within {self._seconds:g} s>"
 
 
-
 def missing(handle: Any, name: str) -> AttributeError:
     """The error for an attribute that *handle* does not have."""
     if name == "get":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         def pluginmanager(self) -> Any: ...
         def getini(self, name: str) -> Any: ...
 
+
 __all__ = ("pytest_addoption", "pytest_configure")
 
 _NAMES = ("memo", "memo_toolkit", "memo-toolkit", "pytest-memo", "memo.testing")

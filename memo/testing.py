@@ -288,4 +288,3 @@ class _Isolation(AbstractContextManager[None]):
 
     def _forget(self, asides: _Asides) -> None:
         self._asides[:] = [one for one in self._asides if one is not asides]
-

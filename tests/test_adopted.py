@@ -253,9 +253,7 @@ def test_the_real_async_lru(own: Registry) -> None:
         record = own.adopt(Remote.load)
         gc.collect()
         assert own[remote.load] is own[Remote.__dict__["load"]] is record
-        assert stats_of(record) == AdoptedStats(
-            record.name, "async_lru", hits=1, misses=1, size=1, max=7, bounded=True
-        )
+        assert stats_of(record) == AdoptedStats(record.name, "async_lru", hits=1, misses=1, size=1, max=7, bounded=True)
         assert own.report().stores[0].key_instances == {Remote.__qualname__: 1}
         record.clear()
         assert Remote.load.cache_info().currsize == 0

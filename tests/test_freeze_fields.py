@@ -173,7 +173,7 @@ def test_arrays(frozen: Any) -> None:
     numpy = pytest.importorskip("numpy")
     for size in (6, 6_000):
         array = numpy.arange(size)
-        assert frozen(array) == frozen(numpy.arange(2 * size)[: size]) != frozen(numpy.arange(size) + 1)
+        assert frozen(array) == frozen(numpy.arange(2 * size)[:size]) != frozen(numpy.arange(size) + 1)
         assert frozen(array) != frozen(array.reshape(2, -1)) != frozen(array.astype(float))
         assert frozen(numpy.asfortranarray(array.reshape(2, -1))) == frozen(array.reshape(2, -1))
         assert frozen([array]) == frozen([array.copy()])

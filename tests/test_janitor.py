@@ -248,9 +248,7 @@ def test_a_clock_may_be_installed_and_given_back_meanwhile(own: Registry) -> Non
         assert janitor.last_run is not when
 
 
-def test_an_advance_does_not_wait_for_ever(
-    own: Registry, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_advance_does_not_wait_for_ever(own: Registry, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback that does not return keeps whoever advances the clock for a bounded time."""
     monkeypatch.setattr("memo._janitor._PATIENCE_S", 0.01)
     entered, leave = threading.Event(), threading.Event()
@@ -295,9 +293,7 @@ def test_it_survives_what_a_callback_raises(
     assert janitor.last_report.expired == 1
 
 
-def test_it_survives_a_clock_that_raises(
-    own: Registry, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_survives_a_clock_that_raises(own: Registry, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """A function whose clock raises is logged by its name, and the others are cleaned up."""
     broken = False
 

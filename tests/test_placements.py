@@ -609,9 +609,7 @@ BAD_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
 
 @over(*LIKE_FUNCTIONS)
 @pytest.mark.parametrize(("args", "kwargs"), BAD_CALLS)
-def test_errors_in_a_call_read_as_if_not_decorated(
-    build: Build, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+def test_errors_in_a_call_read_as_if_not_decorated(build: Build, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     decorated, undecorated = placed(build), build(plain)
     with pytest.raises(TypeError) as expected:
         undecorated(*args, **kwargs)

@@ -121,9 +121,7 @@ def test_looking_changes_nothing() -> None:
 @over
 @colours
 @pytest.mark.parametrize("refer", [refer_in_body, refer_later])
-def test_calls_through_an_instance_are_its_own(
-    decorate: Decorate, is_async: bool, refer: Callable[[Any], Any]
-) -> None:
+def test_calls_through_an_instance_are_its_own(decorate: Decorate, is_async: bool, refer: Callable[[Any], Any]) -> None:
     """By the instance's identity, in the same store, beside those of plain calls; handles know both."""
     function, calls = make(decorate, is_async)
     plain = finished(function("a"))

@@ -103,7 +103,7 @@ def test_what_key_returned_goes_by_that_name(own: Registry) -> None:
     ("make", "severity", "kind"),
     [
         (lambda n: Session(), "medium", "Session"),
-        (lambda n: (lambda: n), "medium", "function"),
+        (lambda n: lambda: n, "medium", "function"),
         (lambda n: weakref.ref, None, ""),
         (lambda n: len, None, ""),
         (lambda n: Session, None, ""),

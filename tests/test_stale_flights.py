@@ -1070,5 +1070,3 @@ def test_coroutines_with_everything_on(kind: str, seed: int) -> None:
         fetch.cache._loads.store._check()
 
     play(main, kind)
-
-

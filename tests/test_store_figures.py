@@ -143,9 +143,7 @@ def test_stale_and_error_hits_are_counted_once() -> None:
     """What answered stale, or with a remembered failure, is counted as such, and as such still when it has left."""
     clock = FakeClock()
 
-    @bounded(
-        max=5, ttl=10, stale_if_error=100, cache_errors=KeyError, error_ttl=50, clock=clock, registry=Registry()
-    )
+    @bounded(max=5, ttl=10, stale_if_error=100, cache_errors=KeyError, error_ttl=50, clock=clock, registry=Registry())
     def fetch(x: int) -> int:
         if x < 0 or failing:
             raise KeyError(x)

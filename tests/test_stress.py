@@ -285,9 +285,7 @@ def subjects(registry: Registry, clock: FakeClock) -> list[Subject]:
 class Thread:
     """One thread's share of the operations, drawn from a seed."""
 
-    def __init__(
-        self, seed: int, operations: int, every: list[Subject], registry: Registry, clock: FakeClock
-    ) -> None:
+    def __init__(self, seed: int, operations: int, every: list[Subject], registry: Registry, clock: FakeClock) -> None:
         self.draw = random.Random(seed)
         self.operations = operations
         self.registry = registry

@@ -375,7 +375,7 @@ def test_a_store_that_cannot_tell_the_tags_of_its_entries_is_refused(here: Regis
     def tags(x: int) -> str:
         return "t"
 
-    tagged = (bounded(max=1, registry=here, tags=tags) if order == "two caches" else dedupe_inflight(tags=tags))
+    tagged = bounded(max=1, registry=here, tags=tags) if order == "two caches" else dedupe_inflight(tags=tags)
     plain = bounded(max=1, registry=here)
     first, second = (tagged, plain) if order == "cache above" else (plain, tagged)
     with pytest.raises(TypeError, match="give the function to @bounded as well"):

@@ -385,9 +385,7 @@ class Placed:
         return 7
 
 
-@pytest.mark.parametrize(
-    "name", ["method", "coroutine", "class_inner", "class_outer", "static_inner", "static_outer"]
-)
+@pytest.mark.parametrize("name", ["method", "coroutine", "class_inner", "class_outer", "static_inner", "static_outer"])
 def test_placement(name: str) -> None:
     """Wherever it stands it returns what the method does, and records the key without self or cls, per function."""
     getattr(Placed, name).window.clear()

@@ -13,8 +13,7 @@ try:
     import aiohttp
 except ImportError as error:
     raise MissingExtra(
-        f"memo demo: the package 'aiohttp' cannot be imported ({error}); "
-        f'run: pip install "memo-toolkit[demo]"'
+        f"memo demo: the package 'aiohttp' cannot be imported ({error}); run: pip install \"memo-toolkit[demo]\""
     ) from error
 
 __all__ = ("AsyncClient", "Client", "ServiceFailed")

@@ -14,8 +14,7 @@ try:
     from rich.text import Text
 except ImportError as error:
     raise MissingExtra(
-        f"memo demo: the package 'rich' cannot be imported ({error}); "
-        f'run: pip install "memo-toolkit[demo]"'
+        f"memo demo: the package 'rich' cannot be imported ({error}); run: pip install \"memo-toolkit[demo]\""
     ) from error
 
 __all__ = ("Report", "RunningBars")

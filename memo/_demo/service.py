@@ -18,8 +18,7 @@ try:
     from aiohttp import web
 except ImportError as error:
     raise MissingExtra(
-        f"memo demo: the package 'aiohttp' cannot be imported ({error}); "
-        f'run: pip install "memo-toolkit[demo]"'
+        f"memo demo: the package 'aiohttp' cannot be imported ({error}); run: pip install \"memo-toolkit[demo]\""
     ) from error
 
 __all__ = ("Service",)
@@ -57,9 +56,7 @@ class Service:
         failures: Share of the profile requests that fail, 0 to 1.
     """
 
-    def __init__(
-        self, *, seed: int = 0, pace: float = 1.0, stuck_s: float = 60.0, failures: float = 0.08
-    ) -> None:
+    def __init__(self, *, seed: int = 0, pace: float = 1.0, stuck_s: float = 60.0, failures: float = 0.08) -> None:
         self._seed = seed
         self._pace = pace
         self._stuck_s = stuck_s
@@ -232,9 +229,7 @@ class Service:
         _, chance = self._ask("avatar", f"{name}?size={size}")
         await self._delay(chance.uniform(0.01, 0.04))
         pixels = self._chance("pixels", name, size).randbytes(size * size)
-        return web.Response(
-            body=f"P5 {size} {size} 255\n".encode() + pixels, content_type="image/x-portable-graymap"
-        )
+        return web.Response(body=f"P5 {size} {size} 255\n".encode() + pixels, content_type="image/x-portable-graymap")
 
     async def _post_ai(self, request: web.Request) -> web.Response:
         try:

@@ -32,7 +32,6 @@ class EntryLRU(EntryPolicy[K], cachetools.LRUCache[K, Any]):
         entry.newer = ring
         newest.newer = ring.older = entry
 
-
     def _check(self) -> None:
         self.ring.key = True  # a hit, which takes no lock, moves nothing meanwhile
         try:
