@@ -10,7 +10,8 @@ Rules
   attrs classes whose ``repr`` is the generated one. All else is the name of its type: ``<Profile>``.
 - A class that has a ``__repr__`` of its own may hide something with it, such as a password: nothing of its
   content is shown, whatever it derives from. Fields that a generated ``repr`` leaves out are left out.
-- No text is longer than 200 characters; what is long is cut before it is made text, at every level.
+- No text is longer than 200 characters; what is long is cut before it is made text, at every level.  Every text can
+  be written in UTF-8.
 """
 
 from __future__ import annotations
@@ -71,7 +72,17 @@ _module_names: Callable[[Any], dict[str, Any]] = vars(ModuleType)["__dict__"].__
 
 
 def cut(text: str) -> str:
-    """The first 200 characters, as a str and nothing else."""
+    """The first 200 characters, as a str and nothing else, with what no encoding can write spelled out.
+
+    That are halves of surrogate pairs, which names of files may have: no output, no JSON and no database takes them.
+    """
+    head = _head(text)
+    if not head.isascii():
+        head = head.encode("utf-8", "backslashreplace").decode("utf-8")[:LONGEST]
+    return head
+
+
+def _head(text: str) -> str:
     return str.__getitem__(text, slice(0, LONGEST))  # of str itself: a subclass may slice differently
 
 
@@ -138,7 +149,7 @@ def _text(value: Any, depth: int) -> str:
 
 
 def _str_text(value: str, depth: int) -> str:
-    return cut(repr(cut(value)))
+    return cut(repr(_head(value)))
 
 
 def _bytes_text(value: bytes, depth: int) -> str:

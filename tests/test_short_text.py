@@ -486,3 +486,35 @@ def test_messages_of_a_cache_run_no_code_of_values(caplog: pytest.LogCaptureFixt
     sized = bounded(max_bytes=1000, sizeof=lambda value: Silent())(lambda x: x)  # type: ignore[arg-type, return-value]
     assert sized(1) == 1
     assert "sizeof returned <Silent>, not a number" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("caf\udce9"),
+        ValueError("\ud800" * 1000),
+        KeyError("caf\udce9"),
+        FileNotFoundError(2, "none", "caf\udce9"),
+        ValueError("m", "caf\udce9"),
+        RuntimeError(ValueError("caf\udce9")),
+        type("Caf\xe9", (Exception,), {"__str__": lambda self: "caf\udce9"})(),
+    ],
+    ids=ascii,
+)
+def test_every_text_can_be_written(error: Exception) -> None:
+    """What no encoding can write, as names of files may have it, is spelled out in events and may be sent anywhere."""
+
+    @sliding_window("1h")
+    def fetch(name: str) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        fetch("caf\udce9")
+    (event,) = fetch.window.events()
+    texts = [event.key, event.error, event.message, repr(event), fetch.window.by_key()[0][0]]
+    assert all(text is not None and len(text.encode()) < 1000 for text in texts)
+    assert event.message is not None
+    assert "\\ud" in event.message
+    assert len(event.message) <= 200
+    assert "caf\\udce9" in event.key
+    assert raised(ValueError("caf\xe9 \u20ac \U0001f40d")) == "caf\xe9 \u20ac \U0001f40d"
