@@ -1,5 +1,10 @@
 """The names of records in a registry: each once, the second one of a name with a number, found in constant time.
 
+A number is for as long as another has the name.  Once that is gone, the name goes to the *heir*: the latest of those
+that it was taken from (by a newcomer that did not stay), or that were defined anew beside it under a name of their own
+(as in both branches of a ``try``).  This is done when somebody looks.  Other twins, closures that a factory made, keep
+their numbers.
+
 The table holds records weakly.  A record holds its number, and gives it back when it dies, in whatever thread and at
 whatever point, so without a lock: it appends to a list.  Whoever wants a number looks at that list first.
 """
@@ -29,7 +34,7 @@ class Named(Protocol):
 class _Twins:
     """The numbers of those that want one name and do not have it: from 2 on."""
 
-    __slots__ = ("claim", "free", "given_back", "next", "run", "until")
+    __slots__ = ("claim", "free", "given_back", "heirs", "next", "run", "until")
 
     claim: int
     next: int
@@ -45,6 +50,15 @@ class _Twins:
         self.run: Any = None
         """The run whose functions take over the names of those of earlier runs, from number ``claim`` to ``until``."""
         self.claim = self.until = 2
+        self.heirs: list[weakref.ref[Any]] = []
+        """Records with a number that are to have the name once it is free, the first to have it last."""
+
+    def inherit(self, record: Named) -> None:
+        """Make *record* the first heir."""
+        heirs = self.heirs
+        if not len(heirs) & (len(heirs) - 1):  # now and then: a power of two
+            heirs[:] = [ref for ref in heirs if ref() is not None]
+        heirs.append(weakref.ref(record))
 
     def collect(self) -> None:
         """Take back what was given back."""
@@ -66,14 +80,14 @@ class _Twins:
 class Number:
     """The number that a record has of the twins of its name; given back when the record lets go of it."""
 
-    __slots__ = ("_number", "_twins")
+    __slots__ = ("_number", "twins")
 
     def __init__(self, twins: _Twins, number: int) -> None:
-        self._twins = twins
+        self.twins = twins
         self._number = number
 
     def __del__(self) -> None:
-        self._twins.given_back.append(self._number)
+        self.twins.given_back.append(self._number)
 
 
 class Names:
@@ -89,26 +103,41 @@ class Names:
         return len(self._records)
 
     def __iter__(self) -> Iterator[Any]:
+        for name in list(self._twins):
+            self.get(name)  # which an heir may get
         return iter([record for name, record in list(self._records.items()) if record.name == name])
 
     def get(self, name: str) -> Any:
         """The record of that name; None if there is none."""
         record = self._records.get(name)
-        return None if record is None or record.is_gone() else record
+        if record is not None and not record.is_gone():
+            return record
+        twins = self._twins.get(name)
+        return None if twins is None else self._pass_on(name, twins)
+
+    def settle(self, record: Named) -> None:
+        """See that *record* has the name that it inherits."""
+        if record.number is not None:
+            self.get(record.name.rpartition("#")[0])
 
     def add(self, record: Named, name: str, *, explicit: bool) -> None:
         """Give *record* that name, or ``name#2`` and so on if another has it that it does not replace."""
         holder = self.get(name)
         if holder is None:
             self._put(record, name, None)
-        elif record.origin.replaces(holder.origin, explicit=explicit):
+            return
+        heir = record
+        if record.origin.replaces(holder.origin, explicit=explicit):
             if name in self._twins:
                 self._twins[name].run = None  # the first of a new run, be it of the same code
             self._replace(holder, record, name)
+            heir = holder
         elif (twin := self._outdated_twin(record, name, explicit)) is not None:
             self._replace(twin, record, name)
         else:
             self._put_beside(record, name)
+        if heir is holder or record.origin.takes_name:
+            self._twins[name].inherit(heir)
 
     def remove(self, record: Named) -> None:
         """Forget *record*."""
@@ -120,6 +149,19 @@ class Names:
         record.name = name
         record.number = number
         self._records[name] = record
+
+    def _pass_on(self, name: str, twins: _Twins) -> Any:
+        """Give *name*, which is free, to the first heir that lives; None if there is none."""
+        while twins.heirs:
+            record = twins.heirs.pop()()
+            if record is None or record.is_gone() or record.number is None or record.number.twins is not twins:
+                continue
+            numbered = record.name
+            self._put(record, name, None)
+            if self._records.get(numbered) is record:
+                del self._records[numbered]
+            return record
+        return None
 
     def _put_beside(self, record: Named, name: str) -> None:
         twins = self._twins_of(name)

@@ -97,6 +97,11 @@ class Origin:
         """What tells the run that this is a part of from others; None outside of every run."""
         return None if self._run is None else self._run.code
 
+    @property
+    def takes_name(self) -> bool:
+        """Whether it was defined outside of all functions under a name of its own, which then is no earlier one's."""
+        return self._is_defined and "<" not in self._qualname
+
     def replaces(self, holder: "Origin", *, explicit: bool) -> bool:
         """Whether a newcomer from here takes over the name of *holder*; the module says when.
 

@@ -61,7 +61,11 @@ class Registry(View):
         if self._adopted and (record := self._find_adopted(find_adopted(function))) is not None:
             return record
         found = record_of(function)
-        return found if found is not None and found.registry is self else None
+        if found is None or found.registry is not self:
+            return None
+        with self._lock:
+            self._by_name.settle(found)
+        return found
 
     def enter(self, name: str, origin: Origin, *, explicit: bool) -> Record:
         """A new record under *name*, or under ``name#2`` and so on if a function has it that this one does not replace.

@@ -487,6 +487,90 @@ def test_a_name_that_became_free_is_given_again(own: Registry) -> None:
     assert [own[one].name for one in again] == ["f", "f#2"]
 
 
+REDEFINED = {
+    "try": """
+        try:
+            @DECORATE
+            def f(x=0): return 1
+            raise ImportError
+        except ImportError:
+            @DECORATE
+            def f(x=0): return 2
+        """,
+    "coroutine": """
+        @DECORATE
+        async def f(x=0): return 1
+        if True:
+            @DECORATE
+            async def f(x=0): return 2
+        """,
+    "loop": """
+        for n in range(5):
+            @DECORATE
+            def f(x=0): return n
+        """,
+    "thrice": """
+        @DECORATE
+        def f(x=0): return 1
+        @DECORATE
+        def f(x=0): return 2
+        @DECORATE
+        def f(x=0): return 3
+        """,
+}
+
+
+@pytest.mark.parametrize("decorate", ["bounded(max=3)", "sliding_window('1h')", "bounded(max=3, name='f')"])
+@pytest.mark.parametrize("source", REDEFINED.values(), ids=REDEFINED)
+@pytest.mark.parametrize("indent", ["", "class C:\n"], ids=["module", "class"])
+def test_the_last_definition_gets_the_name(
+    own: Registry, module: Module, source: str, decorate: str, indent: str
+) -> None:
+    """Of functions that one run defines one after the other under one name the last has it, also when reloaded."""
+    source = textwrap.dedent(source).replace("DECORATE", decorate)
+    if indent:
+        source = indent + textwrap.indent(source, "    ")
+    name = "f" if "name=" in decorate else f"{module.name}.{'C.' * bool(indent)}f"
+    for _ in range(3):
+        loaded = module.load(source)
+        live = loaded.C.f if indent else loaded.f
+        assert names(own) == [name]
+        assert own[live].name == name
+        assert own[name] is own[live]
+
+
+def test_a_name_goes_back_from_what_does_not_stay(own: Registry, module: Module) -> None:
+    """What a reload replaced has its name again once the newcomer is gone, as IPython's autoreload does it."""
+    base = f"{module.name}.f"
+    source = "@bounded(max=3)\ndef f(x=0): return 1"
+    loaded = module.load(source)
+    first = loaded.f
+    for _ in range(3):
+        exec(compile(HEAD + source, str(module.path), "exec"), vars(loaded))
+        second = vars(loaded).pop("f")
+        assert [own[one].name for one in (first, second)] == [f"{base}#2", base]
+        del second
+        assert own[first].name == base
+        assert own[base] is own[first]
+        assert names(own) == [base]
+    loaded = module.load(source)
+    second, loaded = loaded.f, module.load(source)
+    assert [own[one].name for one in (first, second, loaded.f)] == [f"{base}#2", f"{base}#3", base]
+    del loaded.f
+    assert [own[one].name for one in (second, first)] == [base, f"{base}#2"]
+    del second
+    assert names(own) == [base]
+    assert own[base] is own[first]
+
+
+def test_an_explicit_name_of_other_functions_does_not_go_back(own: Registry) -> None:
+    """Functions that share no more than ``name=``, or a factory, keep their numbers when one of them goes."""
+    functions = [bounded(max=3, name="f")(one) for one in (abs, len, sum)]
+    del functions[0]
+    assert [own[one].name for one in functions] == ["f#2", "f#3"]
+    assert names(own) == ["f#2", "f#3"]
+
+
 def test_a_record_that_outlives_its_function_has_no_name(own: Registry) -> None:
     """Whoever keeps a record keeps neither the function nor its name, and sees that nothing is there any more."""
     functions = [bounded(max=3, name="f")(lambda x: x) for _ in range(3)]
