@@ -22,8 +22,8 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
-from memo._events import BATCH
-from memo._recorder import Recorder
+from memo._window.events import BATCH
+from memo._window.recorder import Recorder
 
 __all__ = ("main",)
 

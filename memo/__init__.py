@@ -1,5 +1,30 @@
 """Decorators that keep long-running programs from leaking memory, and one registry that sees them all.
 
+The plan of the house, from the roof down; each folder imports only what stands below it, and its face (its
+``__init__``) says what others may take from it:
+
+======================  ================================================================================
+``_bounded``            ``@bounded``: its options, and what a call of it does
+``_dedupe_inflight``    ``@dedupe_inflight``
+``_sliding_window``     ``@sliding_window``
+``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``)
+``_registry/``          every function in one place: names, figures, clean-up, leak report
+``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
+``_window/``            what happened of late: events, totals, the handle ``f.window``
+``_flight/``            one execution for many callers, the handle ``f.inflight``
+``_store/``             what is kept, and what leaves: entries, their order, the store
+``_adopted/``           caches that others made
+``_call/``              a call: its signature, its key, its wrapper; ``freeze``
+``policies/``           eviction policies, usable alone
+``_base/``              time, locks, callers, sizes, text, units: knows no function, no key, no entry
+``errors``              the exceptions; ``_freeze`` holds the marks that pickled keys name
+``testing``             a clock that is advanced by hand, stores that start empty; ``pytest_plugin`` has the fixtures
+``_demo/``              what ``python -m memo demo`` shows, made with the public names alone
+======================  ================================================================================
+
+Data goes one way: decorator, generated call, then store, flight or window, then a snapshot, the registry, and whoever
+shows it.
+
 A name is imported when it is first asked for: pytest imports this package in every project that has it
 installed, for the plugin in it, and that is to cost nothing where the plugin is not used.
 
@@ -12,19 +37,28 @@ from typing import TYPE_CHECKING, Any
 
 from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
+    from memo._base import sizeof
     from memo._bounded import bounded
-    from memo._freeze import freeze, freeze_typed
-    from memo._inflight import dedupe_inflight
-    from memo._janitor import Janitor
-    from memo._records import FunctionStats, Record
-    from memo._registry import Registry, registry
-    from memo._report import Finding, LeakReport, StoreReport
-    from memo._sizes import sizeof
-    from memo._stats import CacheInfo, CacheStats, CleanupReport, EntryInfo, EvictionReason, Flight, InflightStats
-    from memo._window import sliding_window
-    from memo._window_records import Bucket, Event, WindowStats
+    from memo._cache import CacheInfo, CacheStats, EntryInfo
+    from memo._call import freeze, freeze_typed
+    from memo._dedupe_inflight import dedupe_inflight
+    from memo._flight import Flight, InflightStats
+    from memo._registry import (
+        CleanupReport,
+        Finding,
+        FunctionStats,
+        Janitor,
+        LeakReport,
+        Record,
+        Registry,
+        StoreReport,
+        registry,
+    )
+    from memo._sliding_window import sliding_window
+    from memo._store import EvictionReason
+    from memo._window import Bucket, Event, WindowStats
 
 __all__ = (
     "AdoptedStats",
@@ -58,32 +92,24 @@ __all__ = (
     "sliding_window",
 )
 
-_HOMES = {
-    "_adopted": ("AdoptedStats",),
-    "_bounded": ("bounded",),
-    "_freeze": ("freeze", "freeze_typed"),
-    "_inflight": ("dedupe_inflight",),
-    "_janitor": ("Janitor",),
-    "_records": ("FunctionStats", "Record"),
-    "_registry": ("Registry", "registry"),
-    "_report": ("Finding", "LeakReport", "StoreReport"),
-    "_sizes": ("sizeof",),
-    "_stats": ("CacheInfo", "CacheStats", "CleanupReport", "EntryInfo", "EvictionReason", "Flight", "InflightStats"),
-    "_window": ("sliding_window",),
-    "_window_records": ("Bucket", "Event", "WindowStats"),
-}
-_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+# Where a public name is looked for, lightest first: it is what the face of that folder names.
+_FACES = (
+    "_base", "_call", "_window", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
+    "_dedupe_inflight", "_sliding_window",
+)  # fmt: skip
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        """Import a public name from the module that defines it."""
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_HOME_OF[name]), name)
-        globals()[name] = value
-        return value
+        """Import a public name from the folder that has it."""
+        if name in __all__:
+            for face in _FACES:
+                module = importlib.import_module(f"{__name__}.{face}")
+                if name in module.__all__:
+                    globals()[name] = value = getattr(module, name)
+                    return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -3,29 +3,28 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
-from memo._background import RefreshPool
-from memo._cache import CacheHandle
-from memo._cache_options import CacheOptions, check_callback, copier, late_options
-from memo._calls import KeyOptions, check_key_options
-from memo._clock import Clock
-from memo._flights import FAILED, InFlight
-from memo._freshness import FreshLoads
-from memo._instances import InstanceRef
-from memo._keys import Keys
-from memo._layer import FlightLayer, Layer
-from memo._oneshot import OneShot, refuser
-from memo._placement import Decorator, Placement, check_common
+from memo._base import (
+    Clock,
+    Duration,
+    OneShot,
+    TagsOption,
+    Weakly,
+    byte_size,
+    check_tags,
+    knows_its_options,
+    positive_int,
+    refuse_class,
+    refuser,
+    seconds,
+)
+from memo._base import sizeof as deep_sizeof
+from memo._cache import CacheHandle, CacheOptions, FreshLoads, RefreshPool, check_callback, copier, late_options
+from memo._call import InstanceRef, KeyOptions, Keys, check_key_options, share, stored_key
+from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
+from memo._flight import FAILED, InFlight
 from memo._registry import Registry
 from memo._registry import registry as default_registry
-from memo._sizes import sizeof as deep_sizeof
-from memo._slips import knows_its_options, refuse_class
-from memo._stats import EvictionReason
-from memo._stored_keys import stored_key
-from memo._stores import POLICIES, CacheClass, Store, check_policy
-from memo._tags import TagsOption, check_tags
-from memo._units import Duration, byte_size, positive_int, seconds
-from memo._weakly import Weakly
-from memo._wrappers import share
+from memo._store import POLICIES, CacheClass, EvictionReason, Store, check_policy
 
 __all__ = ("bounded",)
 

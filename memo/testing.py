@@ -15,13 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from memo._asides import Aside
-from memo._clock import default_clock, exchange_default
-from memo._layer import Layer
-from memo._records import Record, record_of
-from memo._registry import registry
-from memo._units import counted, seconds
-from memo._views import View
+from memo._base import Aside, counted, default_clock, exchange_default, seconds
+from memo._decorated import Layer
+from memo._registry import Record, View, record_of, registry
 
 __all__ = ("FakeClock", "isolated")
 

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo import EvictionReason, InflightTimeout, Registry, bounded, sizeof
-from memo._weights import weight
+from memo._store.weights import weight
 from memo.testing import FakeClock
 
 POLICIES = ("s3fifo", "lru", "lfu", "fifo", "random")

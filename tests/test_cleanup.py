@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from memo import EvictionReason, Registry, bounded, sliding_window
-from memo._events import EXPIRE
-from memo._pace import Pace, in_slices
-from memo._store import EntryS3FIFO
-from memo._stores import POLICIES, SLICE, Entry, Store
-from memo._walks import QueueWalk, RingWalk
-from memo._weights import weight
+from memo._base.pacing import Pace, in_slices
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.store import POLICIES, SLICE, Entry, Store
+from memo._store.walks import QueueWalk, RingWalk
+from memo._store.weights import weight
+from memo._window.events import EXPIRE
 from memo.testing import FakeClock
 
 TTL = 10
@@ -579,8 +579,8 @@ def test_work_rests_when_others_have_waited(monkeypatch: pytest.MonkeyPatch) -> 
     """After a quarter of a millisecond of work there is a rest, before that none."""
     now = 0.0
     rests: list[float] = []
-    monkeypatch.setattr("memo._pace.time.perf_counter", lambda: now)
-    monkeypatch.setattr("memo._pace.time.sleep", rests.append)
+    monkeypatch.setattr("memo._base.pacing.time.perf_counter", lambda: now)
+    monkeypatch.setattr("memo._base.pacing.time.sleep", rests.append)
     pace = Pace()
     pace.rest()
     now = 0.0002

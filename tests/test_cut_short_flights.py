@@ -10,8 +10,8 @@ from kit.strikes import Struck, StruckError, at_the_limit, held_locks, locks_of,
 from test_flights_threads import LIMIT_S, Running, until
 
 from memo import Registry, bounded, dedupe_inflight
-from memo._flight_table import waiting
-from memo._layer import layers_of
+from memo._decorated.layer import layers_of
+from memo._flight.table import waiting
 
 long = pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.stress)])
 errors = pytest.mark.parametrize("error", [Struck, StruckError])

@@ -8,7 +8,7 @@ import pytest
 from kit.strikes import held_locks, locks_of, strike
 
 from memo import Registry, bounded
-from memo._clock import default_clock
+from memo._base.clock import default_clock
 from memo.testing import FakeClock
 
 

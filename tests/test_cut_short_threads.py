@@ -9,15 +9,16 @@ import pytest
 from kit.strikes import Struck, held_locks, locks_of, strike
 from test_flights_threads import LIMIT_S, until
 
-from memo import Registry, _background, bounded
-from memo._background import RefreshPool, ThreadJob
-from memo._gates import Bell, Gate, start
+from memo import Registry, bounded
+from memo._base.gates import Bell, Gate, start
+from memo._cache import jobs
+from memo._cache.jobs import RefreshPool, ThreadJob
 from memo.testing import FakeClock
 
 
 @pytest.fixture(autouse=True)
 def _threads_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_background, "_IDLE_S", 0.01)
+    monkeypatch.setattr(jobs, "_IDLE_S", 0.01)
 
 
 def every_point(

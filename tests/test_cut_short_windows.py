@@ -9,8 +9,8 @@ from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
 from kit.struck import Boom, Subject, strike_everywhere
 
 from memo import sliding_window
-from memo._events import BATCH
-from memo._recorder import Recorder
+from memo._window.events import BATCH
+from memo._window.recorder import Recorder
 from memo.testing import FakeClock
 
 CALLS = 3

@@ -10,8 +10,8 @@ import cachetools
 import pytest
 
 from memo import Registry, bounded
-from memo._layer import layers_of
-from memo._stores import POLICIES
+from memo._decorated.layer import layers_of
+from memo._store.store import POLICIES
 
 __all__ = ()
 

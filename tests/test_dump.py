@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from test_flights_threads import Gate, Running
 
 from memo import DumpError, MemoError, Registry, bounded
-from memo._dump import Unsupported, decoded, encoded, parsed, read_lines, write_rows
-from memo._persist import restore, save
-from memo._weights import weight
+from memo._cache.dump_entries import restore, save
+from memo._cache.dump_files import Unsupported, decoded, encoded, parsed, read_lines, write_rows
+from memo._store.weights import weight
 from memo.testing import FakeClock
 
 
@@ -975,7 +975,7 @@ def test_a_row_has_a_longest_size(path: Path, monkeypatch: pytest.MonkeyPatch) -
     function.cache.put("x" * 1000, "a")
     dump(function, path)
     before = path.read_bytes()
-    monkeypatch.setattr("memo._dump._LONGEST_ROW", 500)
+    monkeypatch.setattr("memo._cache.dump_files._LONGEST_ROW", 500)
     with pytest.raises(ValueError, match=r"row 1 takes .* bytes, and 500 is the most"):
         dump(function, path)
     assert path.read_bytes() == before

@@ -16,9 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo import Registry, bounded
-from memo._store import Entry, EntryFIFO, EntryLFU, EntryLRU, EntryPolicy, EntryRandom, EntryS3FIFO, WeighedEntry
-from memo._stored_keys import HashedValue, plain_key, stored_key
-from memo._stores import POLICIES
+from memo._call.stored_keys import HashedValue, plain_key, stored_key
+from memo._store.entries import Entry, WeighedEntry
+from memo._store.entry_policy import EntryPolicy
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.frequency import EntryLFU
+from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+from memo._store.store import POLICIES
 
 __all__ = ()
 

@@ -15,7 +15,7 @@ from test_flights_tasks import calls_of, play
 from test_flights_threads import Gate, depth_of, lead_and_join
 
 from memo import InflightTimeout, dedupe_inflight
-from memo._errors_shared import shared_copy
+from memo._base.exception_copies import shared_copy
 
 
 class Plain(Exception):

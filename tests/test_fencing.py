@@ -11,7 +11,7 @@ from test_flights_tasks import calls_of, play, some_turns, until_async
 from test_flights_threads import Gate, Running, assert_idle, lead_and_join, until, waiters
 
 from memo import EvictionReason, Registry, bounded, dedupe_inflight
-from memo._weights import weight
+from memo._store.weights import weight
 from memo.testing import FakeClock
 
 Later = Callable[[Any], object]

@@ -1271,7 +1271,7 @@ def stands_still(call: Running, flight: Any) -> None:
 @pytest.fixture
 def without_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiters do not look by themselves, so that a lost wake-up is a hang."""
-    monkeypatch.setattr("memo._flight_threads.LOOK_S", 1000.0)
+    monkeypatch.setattr("memo._flight.threads.LOOK_S", 1000.0)
 
 
 def numbered() -> tuple[Any, list[int]]:
@@ -1345,7 +1345,7 @@ def test_a_joiner_that_has_found_a_flight_registers_at_any_instruction_of_its_le
             for joiner in joiners:
                 stands_still(joiner, flight_of(frame))
 
-        monkeypatch.setattr("memo._callers._allocate_lock", lock_once_let_through)
+        monkeypatch.setattr("memo._base.callers._allocate_lock", lock_once_let_through)
         mine, reached = Running(stopped(lambda: fetch("a"), at, act, WRAPPER)).result()
         found.open()
         (joiner,) = joiners
@@ -1518,7 +1518,7 @@ def test_a_leader_ends_at_any_instruction_of_another(monkeypatch: pytest.MonkeyP
         def other() -> Any:
             if act is not None:
                 return act(fetch, clock)
-            monkeypatch.setattr("memo._callers._allocate_lock", Knocking)
+            monkeypatch.setattr("memo._base.callers._allocate_lock", Knocking)
             return fetch("a")
 
         value, reached = Running(stopped(other, at, ends, PACKAGE if act is not None else "memo")).result()
@@ -1592,8 +1592,8 @@ def test_an_interruption_at_each_instruction_of_a_leader_with_a_joiner() -> None
 def test_a_leader_that_is_gone_at_any_instruction_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that never goes on leaves nothing that a newcomer waits for, even half-way through its end."""
     gone: set[int] = set()
-    lives = memo._callers.thread_lives
-    monkeypatch.setattr("memo._callers.thread_lives", lambda ident: ident not in gone and lives(ident))
+    lives = memo._base.callers.thread_lives
+    monkeypatch.setattr("memo._base.callers.thread_lives", lambda ident: ident not in gone and lives(ident))
 
     def trial(at: int) -> bool:
         fetch, begun = numbered()
@@ -1759,7 +1759,7 @@ def test_looking_for_a_thread_while_others_begin_and_end_and_garbage_is_collecte
     """Finalizers that run while the threads are listed do not stop the process."""
     program = """
         import gc, sys, threading
-        from memo._callers import thread_lives
+        from memo._base.callers import thread_lives
 
         sys.setswitchinterval(1e-6)
         gc.set_threshold(20, 2, 2)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memo._freeze import freeze
+from memo._call.freezing import freeze
 
 
 @dataclasses.dataclass

@@ -17,7 +17,7 @@ import pytest
 from test_flights_threads import Gate, Running, depth_of, until
 
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, sliding_window
-from memo._errors_shared import frameless_copy
+from memo._base.exception_copies import frameless_copy
 from memo.testing import FakeClock, isolated
 
 TTL = 10

@@ -16,7 +16,7 @@ from test_flights_fork import in_a_child
 from test_flights_threads import until
 
 from memo import CleanupReport, EvictionReason, Janitor, Registry, bounded, dedupe_inflight, registry, sliding_window
-from memo._stores import SLICE
+from memo._store.store import SLICE
 from memo.testing import FakeClock
 
 PATIENCE_S = 20
@@ -250,7 +250,7 @@ def test_a_clock_may_be_installed_and_given_back_meanwhile(own: Registry) -> Non
 
 def test_an_advance_does_not_wait_for_ever(own: Registry, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback that does not return keeps whoever advances the clock for a bounded time."""
-    monkeypatch.setattr("memo._janitor._PATIENCE_S", 0.01)
+    monkeypatch.setattr("memo._registry.janitor._PATIENCE_S", 0.01)
     entered, leave = threading.Event(), threading.Event()
     fetch = cached(own, on_evict=lambda key, value, reason: (entered.set(), leave.wait(PATIENCE_S)))
     fetch(1)

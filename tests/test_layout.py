@@ -12,268 +12,55 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "memo"
 PATHS = sorted(PACKAGE.rglob("*.py"))
 
-# What a module may import from this package; one that is not listed may import any, in one direction.
-ALLOWED: dict[str, set[str]] = {
+# What each folder, and each file beside them, may import from this package, for annotations and in functions too; from
+# a folder, only what its face names.
+ARROWS: dict[str, set[str]] = {
     "errors": set(),
-    "_closest": set(),
-    "_origins": set(),
-    "_names": {"_origins"},
-    "_snapshots": {"_key_text", "_units"},
-    "_stats": {"_snapshots"},
-    "_clock": {"_real_time"},
-    "_loop_time": {"_real_time"},
-    "_callers": set(),
-    "_depth": set(),
-    "_waits": {"_loop_time"},
-    "_real_time": set(),
-    "_instances": {"_weakly"},
-    "_oneshot": set(),
-    "_errors_shared": set(),
-    "_policies": set(),
-    "_stored_keys": {"_instances"},
-    "_store": {
-        "_store.departures",
-        "_store.entries",
-        "_store.entry_policy",
-        "_store.entry_s3fifo",
-        "_store.frequency",
-        "_store.orders",
-    },
-    "_store.departures": {"_stats"},
-    "_store.entries": {"_policies"},
-    "_store.entry_policy": {"_policies"},
-    "_store.entry_s3fifo": {"_policies", "_store.entry_policy"},
-    "_store.frequency": {"_policies", "_store.entry_policy"},
-    "_store.orders": {"_policies", "_store.entry_policy"},
-    "_units": {"errors"},
-    "_sizes": {"errors"},
-    "_fields": set(),
-    "_freeze": {"_fields", "_short_text", "errors"},
-    "_pace": set(),
-    "_walks": {"_policies"},
-    "_weights": {"_instances", "_sizes"},
-    "_asides": set(),
-    "_stores": {"_asides", "_instances", "_policies", "_stats", "_store", "_walks"},
-    "_gates": set(),
-    "_janitor": {"_callers", "_clock", "_gates", "_real_time", "_stats", "_units"},
-    "_calls": set(),
-    "_bound_calls": {"_calls"},
-    "_asking": {"_calls"},
-    "_keys": {"_asking", "_calls", "_instances", "_short_text", "_stored_keys"},
-    "_wrappers": {"_asking", "_calls", "_keys"},
-    "_weakly": set(),
-    "_flight_table": {
-        "_asides",
-        "_callers",
-        "_clock",
-        "_errors_shared",
-        "_gates",
-        "_loop_time",
-        "_oneshot",
-        "_stats",
-        "_waits",
-        "errors",
-    },
-    "_flight_threads": {"_callers", "_clock", "_flight_table", "_oneshot", "_real_time", "_stored_keys"},
-    "_flight_tasks": {
-        "_depth",
-        "_callers",
-        "_clock",
-        "_flight_table",
-        "_loop_time",
-        "_oneshot",
-        "_stored_keys",
-        "_waits",
-    },
-    "_flights": {"_flight_table", "_flight_tasks", "_flight_threads"},
-    "_inflight_handle": {"_flights", "_instances", "_stats", "_wrappers"},
-    "_dump": {"_real_time", "errors"},
-    "_persist": {"_dump", "_key_text", "_pace", "_real_time", "_stored_keys", "errors"},
-    "_tags": set(),
-    "_slips": set(),
-    "_switch": set(),
-    "_error_types": set(),
-    "_background": {"_callers", "_clock", "_flight_table", "_flight_tasks", "_gates", "_real_time", "_waits"},
-    "_cache_options": {"_error_types", "_stats", "_stores", "_tags", "_units"},
-    "_loads": {
-        "_asides",
-        "_cache_options",
-        "_clock",
-        "_depth",
-        "_flights",
-        "_instances",
-        "_oneshot",
-        "_pace",
-        "_short_text",
-        "_sizes",
-        "_stats",
-        "_stored_keys",
-        "_stores",
-        "_units",
-        "_weights",
-    },
-    "_jobs": {"_asides", "_background", "_cache_options", "_clock", "_flights", "_loads"},
-    "_freshness": {
-        "_background",
-        "_cache_options",
-        "_errors_shared",
-        "_flights",
-        "_jobs",
-        "_real_time",
-        "_short_text",
-        "_stored_keys",
-        "_stores",
-        "_weights",
-        "errors",
-    },
-    "_within": {"_freshness", "_wrappers"},
-    "_cache": {
-        "_freshness",
-        "_inflight_handle",
-        "_pace",
-        "_persist",
-        "_short_text",
-        "_stats",
-        "_stores",
-        "_units",
-        "_within",
-        "_wrappers",
-    },
-    "_short_text": {"_real_time"},
-    "_key_text": {"_short_text"},
-    "_events": {"_key_text"},
-    "_totals": {"_events"},
-    "_window_records": {"_snapshots"},
-    "_intake": {"_asides", "_events", "_key_text", "_pace", "_real_time", "_totals", "_window_records"},
-    "_recorder": {"_events", "_intake", "_key_text", "_real_time", "_totals", "_window_records"},
-    "_window_handle": {"_key_text", "_recorder", "_units", "_window_records"},
-    "_table": {"_units"},
-    "_peek": set(),
-    "_adopted": {"_peek", "_snapshots", "_tags"},
-    "_arguments": {"_pace", "_sizes"},
-    "_report": {
-        "_adopted",
-        "_arguments",
-        "_instances",
-        "_pace",
-        "_peek",
-        "_sizes",
-        "_snapshots",
-        "_stored_keys",
-        "_table",
-        "_units",
-    },
-    "_cleanup": {"_pace", "_stats"},
-    "_records": {
-        "_adopted",
-        "_cache",
-        "_cleanup",
-        "_inflight_handle",
-        "_names",
-        "_origins",
-        "_snapshots",
-        "_stats",
-        "_tags",
-        "_window_handle",
-        "_window_records",
-    },
-    "_views": {
-        "_adopted",
-        "_cleanup",
-        "_closest",
-        "_records",
-        "_report",
-        "_sizes",
-        "_stats",
-        "_switch",
-        "_table",
-        "_tags",
-        "_units",
-    },
-    "_registry": {
-        "_adopted",
-        "_background",
-        "_cache",
-        "_cleanup",
-        "_gates",
-        "_inflight_handle",
-        "_janitor",
-        "_names",
-        "_origins",
-        "_records",
-        "_stats",
-        "_units",
-        "_views",
-        "_window_handle",
-    },
-    "_layer": {
-        "_asides",
-        "_bound_calls",
-        "_calls",
-        "_clock",
-        "_flights",
-        "_instances",
-        "_keys",
-        "_records",
-        "_sizes",
-        "_switch",
-        "_tags",
-        "_weakly",
-        "_wrappers",
-    },
-    "_assigned": {"_layer"},
-    "_every_class": {"_cache", "_inflight_handle"},
-    "_handles": {"_cache", "_inflight_handle", "_layer", "_records", "_stats", "_window_handle"},
-    "_holders": {"_handles", "_layer"},
-    "_bound": {"_handles", "_layer"},
-    "_decorated": {
-        "_assigned",
-        "_bound",
-        "_cache",
-        "_every_class",
-        "_handles",
-        "_holders",
-        "_inflight_handle",
-        "_keys",
-        "_layer",
-        "_wrappers",
-    },
-    "_decorated_object": {"_decorated", "_holders", "_layer"},
-    "_shipping": {"_bound", "_decorated", "_decorated_object", "_holders", "_layer"},
-    "_placement": {
-        "_bound_calls",
-        "_decorated",
-        "_decorated_object",
-        "_holders",
-        "_key_text",
-        "_layer",
-        "_origins",
-        "_registry",
-        "_shipping",
-        "_slips",
-    },
-    "testing": {"_asides", "_clock", "_layer", "_records", "_registry", "_units", "_views"},
+    "_freeze": set(),
+    "policies": set(),
+    "_base": {"errors"},
+    "_call": {"_base", "_freeze", "errors"},
+    "_store": {"policies", "_call", "_base"},
+    "_flight": {"_call", "_base", "errors"},
+    "_window": {"_base"},
+    "_adopted": {"_base"},
+    "_cache": {"_store", "_flight", "_call", "_base", "errors"},
+    "_registry": {"_cache", "_flight", "_window", "_adopted", "_call", "_base"},
+    "_decorated": {"_registry", "_cache", "_flight", "_window", "_call", "_base"},
+    "_bounded": {"_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
+    "_dedupe_inflight": {"_decorated", "_registry", "_flight", "_call", "_base"},
+    "_sliding_window": {"_decorated", "_registry", "_window", "_call", "_base"},
+    "testing": {"_decorated", "_registry", "_base"},
+    "pytest_plugin": {"testing"},
+    # Users of the package like any other; of the rest they have what makes text of figures.
+    "_demo": {"__init__", "_base", "errors"},
+    "__main__": {"_demo", "errors"},
 }
-# Which modules may import a library that the package is built on, or an extra.
+# What the store may know of calls: that keys can belong to instances.
+OF_CALLS = {"InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of"}
+# Which folders and files may import a library that the package is built on, or an extra.
 USERS = {
-    "wrapt": {"_decorated", "_decorated_object", "_shipping"},
-    "cachetools": {"_events", "_peek", "_policies", "_store", "_stores"},
+    "wrapt": {"_decorated"},
+    "cachetools": {"_adopted", "_store", "_window", "policies"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
 }
 # Commands are started by a user, fixtures by a test: they import what a run needs when it needs it.
 LAZY = {"__main__", "_demo", "pytest_plugin"}
 # What few programs use and takes long to import.
-RARE = {"_persist"}
+RARE = {"_cache.dump_entries"}
 
 
 def name_of(path: Path) -> str:
-    """The module's name within the package: ``_calls``, ``_demo.service``, ``__init__``."""
+    """The module's name within the package: ``_call.signature``, ``_demo.service``, ``__init__``."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
 TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8"), str(path)) for path in PATHS}
+
+
+FOLDERS = sorted({name.partition(".")[0] for name in TREES if "." in name} - {"_demo"})
 
 
 def imports_of(
@@ -315,21 +102,79 @@ def own_module(dotted: str) -> str | None:
     return rest[0] if len(rest) > 1 else "__init__"
 
 
-def own_imports(module: str) -> set[str]:
-    """Modules of this package that it imports when it runs.
+def folder_of(module: str) -> str:
+    """The folder that a module lies in, or its own name if it lies beside them."""
+    return module.partition(".")[0]
 
-    Imports for annotations alone are left out: two modules may name each other's classes there.
-    """
+
+def own_imports(module: str) -> set[str]:
+    """Modules of this package that it imports when it runs."""
     reached = {own_module(dotted) for dotted, _, for_types in imports(module) if not for_types}
     return {name for name in reached if name is not None and name != module}
 
 
-@pytest.mark.parametrize("module", TREES)
-def test_imports_point_one_way(module: str) -> None:
-    """A module imports only what the layering allows, and never from the package's public face."""
-    reached = own_imports(module)
-    assert "__init__" not in reached, f"{module} must import from the module that defines the name"
-    assert reached <= ALLOWED.get(module, reached), f"{module} must not import {reached - ALLOWED[module]}"
+def test_every_room_has_an_arrow() -> None:
+    """The table has a row for each folder and each file beside them, and no other."""
+    assert set(ARROWS) == {folder_of(module) for module in TREES} - {"__init__"}
+
+
+@pytest.mark.parametrize("module", [module for module in TREES if module != "__init__"])
+def test_arrows_point_one_way(module: str) -> None:
+    """A module imports from outside its folder only what the plan allows, annotations and lazy imports included."""
+    own = folder_of(module)
+    reached = {folder_of(name) for dotted, _, _ in imports(module) if (name := own_module(dotted)) is not None}
+    assert reached - {own} <= ARROWS[own], f"{module} must not import {reached - {own} - ARROWS[own]}"
+
+
+def faces(tree: ast.Module) -> set[str]:
+    """The names that others may take from a folder: those of ``__all__``, and those that are for annotations alone."""
+    names: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if "__all__" in {ast.unparse(target) for target in targets}:
+                names.update(ast.literal_eval(statement.value))
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            names.update(
+                alias.asname
+                for part in statement.body
+                if isinstance(part, ast.ImportFrom)
+                for alias in part.names
+                if alias.asname is not None
+            )
+    return names
+
+
+@pytest.mark.parametrize("module", [module for module in TREES if module != "__init__"])
+def test_visitors_enter_by_the_face(module: str) -> None:
+    """From another folder a module takes what the folder's face names, and nothing from behind it."""
+    for dotted, _, _ in imports(module):
+        _, *parts = dotted.split(".")
+        if (
+            own_module(dotted) in (None, "__init__")
+            or folder_of(parts[0]) == folder_of(module)
+            or parts[0] not in FOLDERS
+        ):
+            continue
+        taken = ".".join(parts[1:])
+        if (module, parts[0]) == ("__main__", "_demo"):
+            continue  # a command runs its file
+        assert taken in faces(TREES[parts[0]]), f"{module} takes {taken} from behind the face of {parts[0]}"
+        if folder_of(module) == "_store" and parts[0] == "_call":
+            assert taken in OF_CALLS, f"{module} must not know {taken}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_faces_offer_what_is_asked_for(folder: str) -> None:
+    """A face names what some other room takes from it or the package exports, and nothing more."""
+    taken = {
+        parts[2]
+        for module in TREES
+        if folder_of(module) != folder
+        for dotted, _, _ in imports(module)
+        if (parts := dotted.split("."))[:2] == ["memo", folder] and len(parts) == 3
+    }
+    assert faces(TREES[folder]) <= taken
 
 
 def test_imports_have_no_cycle() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from memo import bounded, dedupe_inflight, registry, sliding_window
-from memo._layer import layer_of
+from memo._decorated.layer import layer_of
 from memo.testing import FakeClock, isolated
 
 Decorate = Callable[[Any], Any]

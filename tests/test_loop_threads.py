@@ -301,7 +301,7 @@ def test_a_dead_leader_is_succeeded_on_the_loops_thread() -> None:
     thread.start()
     thread.join()
 
-    mine: Any = importlib.import_module("memo._flights").InFlight()
+    mine: Any = importlib.import_module("memo._flight.table").InFlight()
     assert flights.enter(mine, 1, flights.clock.read())
     mine.leader = thread.ident
 
@@ -315,7 +315,7 @@ def test_a_dead_leader_is_succeeded_on_the_loops_thread() -> None:
 def test_hits_and_loads_of_ones_own_look_for_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only who is about to wait asks whether a loop runs."""
     asked: list[None] = []
-    monkeypatch.setattr("memo._callers.runs_a_loop", lambda: asked.append(None))
+    monkeypatch.setattr("memo._base.callers.runs_a_loop", lambda: asked.append(None))
     cached = bounded(max=10, registry=Registry())(lambda x: x)
     shared = dedupe_inflight(timeout=60, registry=Registry())(lambda x: x)
 
@@ -330,7 +330,7 @@ def test_hits_and_loads_of_ones_own_look_for_no_loop(monkeypatch: pytest.MonkeyP
 
 def test_stopping_the_janitor_on_the_loops_thread_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """``Janitor.stop()`` in a coroutine does not wait for a callback that needs the loop."""
-    monkeypatch.setattr("memo._janitor._PARTING_S", 0.01)
+    monkeypatch.setattr("memo._registry.janitor._PARTING_S", 0.01)
     clock = FakeClock()
     registry = Registry()
     entered = threading.Event()

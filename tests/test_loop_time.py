@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from test_real_time import FREEZES
 
-from memo._loop_time import call_in, now_of
-from memo._real_time import real
+from memo._base.loop_time import call_in, now_of
+from memo._base.real_time import real
 
 SOON_S = 0.03
 LATER_S = 100.0

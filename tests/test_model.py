@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memo import EvictionReason, Registry, bounded
-from memo._weights import weight
+from memo._store.weights import weight
 from memo.testing import FakeClock
 
 KEYS = st.integers(0, 6)

@@ -141,7 +141,7 @@ def test_after_an_awaited_call(run: Any, make: Any, work: Any, callers: int) -> 
         await asyncio.sleep(0)
         assert [ref() for ref in held if ref() is not None] == []
         assert len(f.inflight) == 0
-        assert not memo._flight_table.waiting
+        assert not memo._flight.table.waiting
 
     run(main())
 
@@ -297,7 +297,7 @@ def test_after_a_call_of_a_plain_function(make: Any, fails: bool, callers: int) 
     arguments.clear()
     assert ends == ["Refusal" if fails else "returned"] * callers
     assert held[0]() is None
-    assert not memo._flight_table.waiting
+    assert not memo._flight.table.waiting
     assert len(f.inflight) == 0
 
 
@@ -430,7 +430,7 @@ def test_work_that_begins_work_holds_no_chain(run: Any) -> None:
     @dedupe_inflight(timeout=HOUR, registry=Registry())
     async def f(x: int) -> None:
         await asyncio.sleep(0)
-        works.append(weakref.ref(memo._flight_tasks._inside.get()))
+        works.append(weakref.ref(memo._flight.tasks._inside.get()))
         if x < 50:
             tasks.append(asyncio.create_task(f(x + 1)))
 

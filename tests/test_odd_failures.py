@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memo import Registry, bounded
-from memo._errors_shared import frameless_copy, shared_copy
+from memo._base.exception_copies import frameless_copy, shared_copy
 
 
 class OddNew(Exception):

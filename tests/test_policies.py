@@ -15,8 +15,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from memo._policies import Ghost, S3FIFOCache
-from memo._store import Entry, EntryS3FIFO
+from memo._store.entries import Entry
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo.policies.s3fifo import Ghost, S3FIFOCache
 
 __all__ = ()
 

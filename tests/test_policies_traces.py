@@ -10,7 +10,7 @@ from typing import Any
 import cachetools
 import pytest
 
-from memo._policies import S3FIFOCache
+from memo.policies.s3fifo import S3FIFOCache
 
 __all__ = ()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import memo._clock
+import memo._base.clock
 import memo.testing
 from memo import bounded, dedupe_inflight, pytest_plugin, sliding_window
 
@@ -52,7 +52,7 @@ def test_clock(inner: pytest.Pytester) -> None:
     inner.makepyfile(
         """
         import time
-        import memo._clock
+        import memo._base.clock
         from program import CALLS, load
         from memo import bounded
 
@@ -66,11 +66,11 @@ def test_clock(inner: pytest.Pytester) -> None:
             assert CALLS == [1, 1]
 
         def test_real_time_is_back():
-            assert memo._clock.default_clock() is time.monotonic
+            assert memo._base.clock.default_clock() is time.monotonic
 
         def test_that_uninstalls_it_itself(memo_clock):
             memo_clock.uninstall()
-            assert memo._clock.default_clock() is time.monotonic
+            assert memo._base.clock.default_clock() is time.monotonic
         """
     )
     run(inner, passed=3)
@@ -78,10 +78,10 @@ def test_clock(inner: pytest.Pytester) -> None:
 
 def test_clock_is_gone_after_a_failure(inner: pytest.Pytester) -> None:
     """A test that fails leaves no clock installed."""
-    before = memo._clock.default_clock()
+    before = memo._base.clock.default_clock()
     inner.makepyfile("def test_it(memo_clock): assert memo_clock is None")
     run(inner, failed=1)
-    assert memo._clock.default_clock() is before
+    assert memo._base.clock.default_clock() is before
 
 
 def test_isolated(inner: pytest.Pytester) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 import memo
 from memo import InflightTimeout, bounded, dedupe_inflight, sliding_window
-from memo._real_time import real
+from memo._base.real_time import real
 from memo.testing import FakeClock
 
 ROOT = Path(__file__).parent.parent
@@ -260,18 +260,19 @@ def test_imported_within(tool: str) -> None:
             def load(x): return x
             load(1)
             inside = load.cache.entry(1).age, load.window.count()
-            import memo._dump
+            import memo._cache.dump_files
         load(2)
         assert [key for key, _ in load.cache.items()] == [1, 2]
         assert 0 <= inside[0] < 60 and inside[1] == 1
         assert 0 <= load.cache.entry(1).age < 60 and load.window.count() == 2
         assert 3540 < load.cache.entry(1).expires_in <= 3600
         import datetime
-        from memo._short_text import short_text
+        from memo._base.shortened import short_text
         assert type(load.window.events()[0].at) is datetime.datetime
         assert short_text(datetime.datetime(2024, 1, 1)) == "datetime.datetime(2024, 1, 1, 0, 0)"
-        assert memo._dump.decoded(memo._dump.encoded(datetime.datetime(2024, 1, 1))) == datetime.datetime(2024, 1, 1)
-        from memo._real_time import real
+        dump = memo._cache.dump_files
+        assert dump.decoded(dump.encoded(datetime.datetime(2024, 1, 1))) == datetime.datetime(2024, 1, 1)
+        from memo._base.real_time import real
         assert begun <= real.monotonic() <= time.monotonic()
     """
     subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
@@ -283,8 +284,8 @@ def test_a_clock_that_somebody_arranged_is_the_machine_s() -> None:
         import time
         true = time.monotonic
         time.monotonic = arranged = lambda: true() + 1e9
-        import memo._clock
-        assert memo._clock.default_clock() is arranged
+        import memo._base.clock
+        assert memo._base.clock.default_clock() is arranged
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
 
@@ -293,7 +294,7 @@ def test_ordinarily_it_is_the_function_of_time() -> None:
     """Where nobody exchanged anything, time is read by the interpreter's own functions, at no detour."""
     script = """
         import time
-        from memo._real_time import real
+        from memo._base.real_time import real
         assert real.monotonic is time.monotonic and real.wall is time.time
     """
     subprocess.run([sys.executable, "-S", "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from memo._events import BATCH, Columns, EventCache, Raw
-from memo._intake import LIMIT
-from memo._key_text import short_text
-from memo._recorder import Recorder
-from memo._totals import BUCKETS, PER_SLICE, cells_of
-from memo._window_records import Bucket, Event, Outcome, WindowStats
+from memo._base.shortened import short_text
+from memo._window.events import BATCH, Columns, EventCache, Raw
+from memo._window.intake import LIMIT
+from memo._window.recorder import Recorder
+from memo._window.records import Bucket, Event, Outcome, WindowStats
+from memo._window.totals import BUCKETS, PER_SLICE, cells_of
 
 
 class Clock:

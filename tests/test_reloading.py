@@ -20,8 +20,8 @@ import pytest
 
 import memo
 from memo import Registry, bounded, dedupe_inflight, sliding_window
-from memo._names import Names, _Twins
-from memo._origins import Origin
+from memo._registry.names import Names, _Twins
+from memo._registry.origins import Origin
 
 HEAD = "from memo import bounded, dedupe_inflight, sliding_window\n"
 
@@ -30,7 +30,7 @@ HEAD = "from memo import bounded, dedupe_inflight, sliding_window\n"
 def own(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry in place of the default one, so that sources need not name it."""
     own = Registry()
-    monkeypatch.setattr(memo._placement, "registry", own)  # type: ignore[attr-defined]
+    monkeypatch.setattr(memo._decorated.placement, "registry", own)  # type: ignore[attr-defined]
     return own
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import memo
 from memo import Finding, LeakReport, Registry, StoreReport, bounded, dedupe_inflight, sizeof, sliding_window
-from memo._weights import weight
+from memo._store.weights import weight
 from memo.testing import FakeClock
 
 
@@ -112,7 +112,7 @@ def test_a_large_store_is_sampled_and_says_so(own: Registry) -> None:
     fetch = bounded(max=5000, policy="fifo", registry=own, name="fetch")(lambda x: bytes(x % 500))
     for x in range(2500):
         fetch(x)
-    with mock.patch("memo._report.sizeof", side_effect=sizeof) as measure:
+    with mock.patch("memo._registry.leak_report.sizeof", side_effect=sizeof) as measure:
         report = own.report()
     store = only(report)
     assert measure.call_count == store.measured == 1000
@@ -122,7 +122,7 @@ def test_a_large_store_is_sampled_and_says_so(own: Registry) -> None:
     assert store.bytes == round(sum(map(sizeof, sample)) * 2500 / 1000)
     assert dataclasses.replace(only(own.report()), oldest=store.oldest) == store
     row, note = str(report).splitlines()[3:5]
-    assert f"~{memo._units.format_bytes(store.bytes)}" in row.split()  # type: ignore[attr-defined]
+    assert f"~{memo._base.units.format_bytes(store.bytes)}" in row.split()  # type: ignore[attr-defined]
     assert note == "~ estimated from 1,000 values, evenly spread over the store"
     assert note in report._repr_html_()
 
@@ -132,7 +132,7 @@ def test_a_store_that_counts_bytes_is_not_measured(own: Registry) -> None:
     fetch = bounded(max_bytes="2MB", sizeof=len, registry=own, name="fetch")(lambda x: "x" * x)
     for x in range(1, 1201):
         fetch(x)
-    with mock.patch("memo._report.sizeof") as measure:
+    with mock.patch("memo._registry.leak_report.sizeof") as measure:
         store = only(own.report())
     assert not measure.called
     assert store.bytes == sum(x + weight(x, ()) for x in range(1, 1201))
@@ -334,12 +334,12 @@ def test_a_value_that_cannot_be_measured_is_logged_and_said(own: Registry, caplo
             raise RuntimeError("cannot be weighed")
         return 100
 
-    with caplog.at_level(logging.ERROR, "memo"), mock.patch("memo._report.sizeof", measure):
+    with caplog.at_level(logging.ERROR, "memo"), mock.patch("memo._registry.leak_report.sizeof", measure):
         store = only(own.report())
     assert (store.bytes, store.measured, store.unmeasured) == (200, 1, 1)
     assert whats(store) == ["1 of 2 values could not be measured."]
     assert "cannot be weighed" in caplog.text
-    with mock.patch("memo._report.sizeof", side_effect=RuntimeError):
+    with mock.patch("memo._registry.leak_report.sizeof", side_effect=RuntimeError):
         assert only(own.report()).bytes is None
 
 
@@ -402,7 +402,7 @@ def test_the_report_prints(mixed: tuple[Registry, list[Any]]) -> None:
     """Title, an aligned row for each store, and each finding with what to do about it, numbered."""
     report = mixed[0].report()
     lines = str(report).splitlines()
-    assert lines[0] == f"6 stores, {memo._units.format_bytes(report.bytes)} in values, 4 findings"  # type: ignore[attr-defined]
+    assert lines[0] == f"6 stores, {memo._base.units.format_bytes(report.bytes)} in values, 4 findings"  # type: ignore[attr-defined]
     head, rule, *rows = lines[1:9]
     assert head.startswith("store")
     ends = [i for i, mark in enumerate(rule) if mark == "-" and rule[i + 1 : i + 2] in ("", " ")]

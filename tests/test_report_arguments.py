@@ -11,7 +11,7 @@ import pytest
 
 import memo
 from memo import Registry, bounded, freeze, sizeof
-from memo._report import StoreReport
+from memo._registry.leak_report import StoreReport
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 import wrapt
 
 from memo import bounded, freeze, sliding_window
-from memo._key_text import failure_text
-from memo._short_text import short_text
+from memo._base.key_text import failure_text
+from memo._base.shortened import short_text
 
 
 class Ran(BaseException):

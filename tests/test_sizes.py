@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memo._sizes import sizeof
+from memo._base.sizes import sizeof
 
 
 class Plain:
@@ -489,7 +489,7 @@ def test_sizes_are_asked_for_when_all_is_found() -> None:
 def test_a_dict_that_never_stands_still() -> None:
     """A dict that never stands still while it is read is measured by what the collector sees."""
     value = {1: BIG, 2: "x" * 10}
-    with mock.patch("memo._sizes._ATTEMPTS", 0):
+    with mock.patch("memo._base.sizes._ATTEMPTS", 0):
         assert sizeof(value) == sum(map(getsizeof, [value, *value, *value.values()]))
 
 

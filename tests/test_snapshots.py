@@ -46,7 +46,7 @@ from memo import (
     dedupe_inflight,
     sliding_window,
 )
-from memo._snapshots import FrozenDict, plain
+from memo._base.snapshots import FrozenDict, plain
 from memo.testing import FakeClock
 
 RECORDS = (

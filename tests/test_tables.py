@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memo import Registry, bounded, dedupe_inflight, sliding_window
-from memo._table import aligned, fitted
+from memo._base.text_table import aligned, fitted
 from memo.testing import FakeClock
 
 LONG = "application.services.profiles.fetching.fetch_profile_of_user"

@@ -13,14 +13,14 @@ import pytest
 from test_flights_tasks import until_async
 from test_flights_threads import Gate, Running, until
 
-import memo._clock
-import memo._intake
-import memo._loads
-import memo._stores
+import memo._base.clock
+import memo._cache.loads
+import memo._store.store
+import memo._window.intake
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
-from memo._layer import Layer, layers_of
-from memo._records import Record
-from memo._weights import weight
+from memo._decorated.layer import Layer, layers_of
+from memo._registry.record import Record
+from memo._store.weights import weight
 from memo.testing import FakeClock, isolated
 
 
@@ -61,9 +61,9 @@ def layer(function: Any) -> Layer:
 @pytest.fixture(autouse=True)
 def _real_time_before_and_after() -> Iterator[None]:
     """No test leaves a clock installed."""
-    assert memo._clock.default_clock() is time.monotonic
+    assert memo._base.clock.default_clock() is time.monotonic
     yield
-    assert memo._clock.default_clock() is time.monotonic
+    assert memo._base.clock.default_clock() is time.monotonic
 
 
 # -- FakeClock
@@ -314,9 +314,9 @@ def test_clocks_may_leave_in_any_order() -> None:
     """A clock that is uninstalled below another leaves that one in force."""
     first, second = FakeClock().install(), FakeClock().install()
     first.uninstall()
-    assert memo._clock.default_clock() is second
+    assert memo._base.clock.default_clock() is second
     second.uninstall()
-    assert memo._clock.default_clock() is time.monotonic
+    assert memo._base.clock.default_clock() is time.monotonic
 
 
 def test_is_installed_once() -> None:
@@ -326,14 +326,14 @@ def test_is_installed_once() -> None:
             clock.install()
         clock.uninstall()
         clock.uninstall()
-        assert memo._clock.default_clock() is time.monotonic
+        assert memo._base.clock.default_clock() is time.monotonic
 
 
 def test_uninstalled_by_an_exception() -> None:
     """The real time is back after a with statement that raised."""
     with pytest.raises(KeyError), FakeClock():
         raise KeyError
-    assert memo._clock.default_clock() is time.monotonic
+    assert memo._base.clock.default_clock() is time.monotonic
 
 
 def test_time_does_not_go_back_at_installation() -> None:
@@ -389,13 +389,13 @@ def test_dead_functions_are_not_kept() -> None:
     """A clock keeps none of the functions alive that it drives."""
     gc.collect()
     with FakeClock():
-        before = len(memo._clock.following_default)
+        before = len(memo._base.clock.following_default)
         f, _ = counted(bounded(max=10))
         f(1)  # until then it has looked at no clock
-        assert len(memo._clock.following_default) == before + 1
+        assert len(memo._base.clock.following_default) == before + 1
         del f
         gc.collect()
-        assert len(memo._clock.following_default) == before
+        assert len(memo._base.clock.following_default) == before
 
 
 # -- isolated
@@ -959,6 +959,6 @@ def test_nothing_new_is_forgotten() -> None:
     loads = cache.loads  # type: ignore[attr-defined]
     recorder = window.recorder  # type: ignore[attr-defined]
     slots = {name for kind in type(recorder).__mro__ for name in getattr(kind, "__slots__", ())}
-    assert set(vars(loads.store)) - FIXED["store"] == set(memo._stores._HELD)
-    assert set(vars(loads)) - FIXED["loads"] == set(memo._loads._COUNTED)
-    assert slots - FIXED["recorder"] == set(memo._intake._HELD)
+    assert set(vars(loads.store)) - FIXED["store"] == set(memo._store.store._HELD)
+    assert set(vars(loads)) - FIXED["loads"] == set(memo._cache.loads._COUNTED)
+    assert slots - FIXED["recorder"] == set(memo._window.intake._HELD)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memo._units import byte_size, format_bytes, format_seconds, positive_int, seconds
+from memo._base.units import byte_size, format_bytes, format_seconds, positive_int, seconds
 
 
 class Index:

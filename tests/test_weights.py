@@ -12,7 +12,7 @@ import cachetools
 import pytest
 
 from memo import EvictionReason, Registry, bounded, sizeof
-from memo._weights import ENTRY_BYTES, weight
+from memo._store.weights import ENTRY_BYTES, weight
 
 POLICIES = ["s3fifo", "lru", "lfu", "fifo", "random", cachetools.LRUCache]
 

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from memo import Registry, WindowStats, bounded, dedupe_inflight, freeze, sliding_window
-from memo._key_text import short_text, stored_key
+from memo._base.key_text import stored_key
+from memo._base.shortened import short_text
 from memo.testing import FakeClock
 
 OUTSIDE = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
@@ -826,14 +827,14 @@ def test_clock_that_goes_back(clock: FakeClock) -> None:
 class Interruption:
     """Runs something at the n-th line that this thread comes to within a window, as a signal handler might."""
 
-    inside = tuple(f"memo/_{part}.py" for part in ("intake", "recorder", "events", "totals", "window", "window_handle"))
+    inside = ("/memo/_window/", "/memo/_sliding_window.py", "<memo wrapper>")
 
     def __init__(self, line: int, action: Callable[[], object]) -> None:
         self.left = line
         self.action = action
 
     def trace(self, frame: Any, event: str, arg: object) -> Any:
-        if not frame.f_code.co_filename.endswith((*self.inside, "<memo wrapper>")):
+        if not any(part in frame.f_code.co_filename for part in self.inside):
             return None
         if event == "line":
             self.left -= 1
@@ -853,7 +854,7 @@ class Interruption:
 def test_interrupted_at_any_line(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal handler or finaliser that calls, reads and cleans up, at any line of a call or look, harms neither."""
     batch = 16
-    monkeypatch.setattr("memo._intake.BATCH", batch)
+    monkeypatch.setattr("memo._window.intake.BATCH", batch)
     clock = FakeClock()
 
     def interrupt() -> None:

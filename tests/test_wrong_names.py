@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memo import Registry, bounded
-from memo._closest import closest, did_you_mean
+from memo._base.closest import closest, did_you_mean
 
 NAMES = ["bot.fetch_profile", "bot.fetch_avatar", "shop.price", "shop.Shop.price", "shop.price#2"]
 

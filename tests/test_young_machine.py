@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memo import bounded, dedupe_inflight, sliding_window
-from memo._clock import default_clock, exchange_default
+from memo._base.clock import default_clock, exchange_default
 from memo.testing import FakeClock
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +117,7 @@ def test_a_machine_that_has_been_up_so_long(uptime: str) -> None:
         true, begun = time.monotonic, time.monotonic()
         time.monotonic = lambda: true() - begun + {uptime}
         from memo import bounded, sliding_window
-        from memo._clock import default_clock
+        from memo._base.clock import default_clock
         from memo.testing import FakeClock
 
         @bounded(max=10, ttl="10m")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+from memo import registry
 from memo._demo.client import AsyncClient, Client, ServiceFailed
 from memo._demo.report import Report, RunningBars
 from memo._demo.service import Service
 from memo._demo.uses import USES, Use, World
-from memo._registry import registry
 
 __all__ = ("run",)
 

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from memo._bounded import bounded
+from memo import CacheStats, EvictionReason, InflightTimeout, bounded, dedupe_inflight, sliding_window
+from memo._base import format_bytes, format_seconds
 from memo._demo.client import AsyncClient, Client, ServiceFailed
-from memo._inflight import dedupe_inflight
-from memo._stats import CacheStats, EvictionReason
-from memo._units import format_bytes, format_seconds
-from memo._window import sliding_window
-from memo.errors import InflightTimeout
 
 __all__ = (
     "USES",

@@ -1,16 +1,35 @@
-"""What is kept, and what leaves: forms of entries, and policies whose order is a ring of them.
+"""What is kept, and what leaves: entries, the policies that rank them, and the store that holds both.
 
-Imports ``memo._policies`` and ``memo._stats``, and nothing else of the package.
+Imports ``policies``, of ``_call`` the instances alone, and ``_base``.
 """
 
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
-from memo._store.entry_policy import EntryPolicy
-from memo._store.entry_s3fifo import EntryS3FIFO
-from memo._store.frequency import EntryLFU
-from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+from memo._store.eviction import EvictionReason
+from memo._store.store import (
+    POLICIES,
+    SLICE,
+    AnyCache,
+    CacheClass,
+    Store,
+    check_policy,
+)
+from memo._store.weights import weight
 
 __all__ = (
-    "Departures", "Entry", "EntryFIFO", "EntryLFU", "EntryLRU", "EntryPolicy", "EntryRandom", "EntryS3FIFO", "Failure",
-    "Gone", "IdleEntry", "RichEntry", "WeighedEntry",
-)  # fmt: skip
+    "POLICIES",
+    "SLICE",
+    "AnyCache",
+    "CacheClass",
+    "Departures",
+    "Entry",
+    "EvictionReason",
+    "Failure",
+    "Gone",
+    "IdleEntry",
+    "RichEntry",
+    "Store",
+    "WeighedEntry",
+    "check_policy",
+    "weight",
+)

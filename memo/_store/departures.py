@@ -5,7 +5,7 @@ from itertools import starmap
 from operator import length_hint
 from typing import Any
 
-from memo._stats import EvictionReason
+from memo._store.eviction import EvictionReason
 
 __all__ = ("Departures", "Gone")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memo._policies import Node
+from memo.policies import Node
 
 __all__ = ("Entry", "Failure", "IdleEntry", "RichEntry", "WeighedEntry")
 

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import memo
-from memo._gates import Gate
+from memo._base.gates import Gate
 
 __all__ = ("Struck", "StruckError", "at_the_limit", "held_locks", "locks_of", "points", "spared", "strike", "unstruck")
 

@@ -1,0 +1,136 @@
+"""What everything stands on and what knows nothing of memo: time, locks, callers, sizes, text, units, options.
+
+Knows no function, no key and no entry.  Imports ``memo.errors`` alone.
+"""
+
+from memo._base.asides import Aside, Pair, Setting, set_at_once, swap
+from memo._base.callers import (
+    Caller,
+    bounded_gate,
+    caller,
+    caller_lives,
+    claim,
+    gate_for,
+    greenlet_of,
+    looking,
+    runs_a_loop,
+    thread_ident,
+    who,
+)
+from memo._base.clock import Clock, ReadClock, call_when, default_clock, exchange_default, is_advanced_by_hand
+from memo._base.closest import did_you_mean
+from memo._base.depth import need_depth
+from memo._base.exception_copies import frameless_copy, renewed, shared_copy
+from memo._base.gates import Bell, Gate, Held, start
+from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
+from memo._base.loop_time import Timer, call_in
+from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
+from memo._base.option_checks import check_error_types
+from memo._base.pacing import Pace, in_slices
+from memo._base.real_time import real
+from memo._base.shortened import LONGEST, short_text
+from memo._base.sizes import OfTheProgram, reachable, sizeof, total_size
+from memo._base.slips import knows_its_options, refuse_class
+from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
+from memo._base.tags import NO_TAGS, Tags, TagsOption, check_tag, check_tags
+from memo._base.text_table import MOST, aligned, fitted, html_rows, width
+from memo._base.units import (
+    Duration,
+    byte_size,
+    counted,
+    format_bytes,
+    format_seconds,
+    positive_int,
+    real_number,
+    seconds,
+)
+from memo._base.waits import call_elsewhere, finish, one_step, until
+from memo._base.weakly import Weakly
+
+__all__ = (
+    "BIG",
+    "ITEMS",
+    "LONGEST",
+    "MOST",
+    "NO_TAGS",
+    "PLAIN",
+    "Aside",
+    "Bell",
+    "Caller",
+    "Clock",
+    "Duration",
+    "Failure",
+    "Frozen",
+    "FrozenDict",
+    "Gate",
+    "Held",
+    "KeyText",
+    "OfTheProgram",
+    "OneShot",
+    "Pace",
+    "Pair",
+    "ReadClock",
+    "Setting",
+    "Snapshot",
+    "Tags",
+    "TagsOption",
+    "Timer",
+    "Weakly",
+    "aligned",
+    "bounded_gate",
+    "byte_size",
+    "call_elsewhere",
+    "call_in",
+    "call_when",
+    "caller",
+    "caller_lives",
+    "check_error_types",
+    "check_tag",
+    "check_tags",
+    "claim",
+    "counted",
+    "counter",
+    "default_clock",
+    "did_you_mean",
+    "exchange_default",
+    "failure_text",
+    "finish",
+    "fitted",
+    "format_bytes",
+    "format_seconds",
+    "frameless_copy",
+    "freeze_fields",
+    "gate_for",
+    "greenlet_of",
+    "html_rows",
+    "in_lines",
+    "in_slices",
+    "is_advanced_by_hand",
+    "knows_its_options",
+    "label",
+    "looking",
+    "need_depth",
+    "one_step",
+    "positive_int",
+    "reachable",
+    "real",
+    "real_number",
+    "refuse_class",
+    "refuse_one_shot",
+    "refuser",
+    "renewed",
+    "runs_a_loop",
+    "seconds",
+    "set_at_once",
+    "shared_copy",
+    "short_text",
+    "sizeof",
+    "start",
+    "stored_key",
+    "swap",
+    "thread_ident",
+    "total_size",
+    "until",
+    "who",
+    "width",
+)

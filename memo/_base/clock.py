@@ -1,0 +1,91 @@
+"""The clock of a decorated function, exchangeable while it runs."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from memo._base.real_time import ReadClock, real
+
+__all__ = (
+    "Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default", "is_advanced_by_hand",
+)  # fmt: skip
+
+following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
+"""The clocks of functions that were given none, so that a test's clock can stand in for all of them.
+Guarded by ``_lock``."""
+
+_default = [real.monotonic]  # what they read, the only item; in a list, see _real_time; guarded by _lock
+# Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
+# Re-entrant, since whoever is told may decorate.
+_lock = threading.RLock()
+
+
+class Clock:
+    """What time it is for one function: seconds that never go back, from an arbitrary start.
+
+    ``read`` is called without arguments.  Whoever keeps a copy of it for speed (a generated
+    wrapper's namespace) is told by ``on_exchange``, and not kept alive for that.
+    """
+
+    __slots__ = ("__weakref__", "_told", "read")
+
+    def __init__(self, read: ReadClock | None = None) -> None:
+        self._told: list[weakref.WeakMethod[Callable[[ReadClock], object]]] = []
+        if read is not None:
+            self.read: ReadClock = read
+            return
+        with _lock:
+            self.read = _default[0]
+            following_default.add(self)
+
+    def on_exchange(self, tell: Callable[[ReadClock], object]) -> None:
+        """Call *tell*, a bound method, with what reads the time, at each exchange for as long as its object lives."""
+        with _lock:
+            self._told.append(weakref.WeakMethod(tell))
+
+    def exchange(self, read: ReadClock) -> None:
+        """Read the time from *read* from now on."""
+        with _lock:
+            self.read = read
+            for told in self._told:
+                tell = told()
+                if tell is not None:
+                    tell(read)
+
+
+def default_clock() -> ReadClock:
+    """What functions that were given no clock read the time from."""
+    return _default[0]
+
+
+def exchange_default(read: ReadClock | None) -> None:
+    """Have functions that were given no clock, those decorated later too, read the time from *read*; None: really."""
+    with _lock:
+        _default[0] = current = real.monotonic if read is None else read
+        for clock in list(following_default):
+            clock.exchange(current)
+
+
+def is_advanced_by_hand(read: ReadClock) -> bool:
+    """Whether *read* is a clock that stands still until it is advanced."""
+    return hasattr(read, "call_at")
+
+
+def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Callable[[], object] | None:
+    """Have a clock that is advanced by hand call *wake* once it reaches *when*.
+
+    Returns what takes that back; None for a clock that runs by itself, whose waits follow real time.
+    """
+    call_at: Any = getattr(read, "call_at", None)
+    return None if call_at is None else call_at(when, wake)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  # another thread of the parent may have held it, and is not here to release it
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

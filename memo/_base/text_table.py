@@ -1,0 +1,67 @@
+"""Tables as aligned text, fitted to a terminal's width, and as HTML."""
+
+import html
+from collections.abc import Mapping
+
+__all__ = ("MOST", "aligned", "fitted", "html_rows", "width")
+
+_GAP = "  "
+MOST = 80
+"""Characters of a line, as many as a terminal has at least."""
+_SHORTEST = 14
+"""Characters that are left of a name."""
+
+
+def width(rows: list[list[str]]) -> int:
+    """Characters of the longest line."""
+    return sum(max(map(len, column)) for column in zip(*rows, strict=True)) + len(_GAP) * (len(rows[0]) - 1)
+
+
+def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
+    """*rows* such that they take no more than 80 characters, if that can be had.
+
+    Args:
+        rows: The head and the others.
+        short: Shorter words for heads, which are used if it is too wide.
+    """
+    if width(rows) <= MOST:
+        return rows
+    rows = [[short.get(head, head) for head in rows[0]], *rows[1:]]
+    excess = width(rows) - MOST
+    if excess <= 0:
+        return rows
+    names = [row[0] for row in rows]
+    room = max(_SHORTEST, max(map(len, names)) - excess)
+    shortened = [_shortened(name, room) for name in names]
+    if len(set(shortened)) < len(set(names)):
+        return rows  # better too wide than two functions that look like one
+    return [[name, *row[1:]] for name, row in zip(shortened, rows, strict=True)]
+
+
+def _shortened(name: str, most: int) -> str:
+    """*name* with what is in the middle left out; more of its end is kept, which says more."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) * 2 // 3
+    return f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right."""
+    head, *others = rows
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    text = []
+    for row in [head, ["-" * width for width in widths], *others]:
+        figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        text.append(_GAP.join([row[0].ljust(widths[0]), *figures]).rstrip())
+    return "\n".join(text)
+
+
+def html_rows(rows: list[list[str]]) -> str:
+    """The first row as a head, and the others, as an HTML table."""
+    head, *others = rows
+    parts = ["<table><thead><tr>", *(f"<th>{html.escape(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
+    for row in others:
+        parts += ["<tr>", *(f"<td>{html.escape(cell)}</td>" for cell in row), "</tr>"]
+    parts.append("</tbody></table>")
+    return "".join(parts)

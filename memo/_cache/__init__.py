@@ -1,0 +1,23 @@
+"""The remembered results of one function: how they are loaded, kept fresh, and shown.
+
+Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
+"""
+
+from memo._cache.handle import CacheHandle
+from memo._cache.jobs import RefreshPool
+from memo._cache.options import CacheOptions, check_callback, copier, late_options
+from memo._cache.stale import FreshLoads
+from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
+
+__all__ = (
+    "CacheHandle",
+    "CacheInfo",
+    "CacheOptions",
+    "CacheStats",
+    "EntryInfo",
+    "FreshLoads",
+    "RefreshPool",
+    "check_callback",
+    "copier",
+    "late_options",
+)

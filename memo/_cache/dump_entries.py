@@ -1,0 +1,256 @@
+"""A store's results in a file and back: what ``f.cache.dump()`` and ``f.cache.load()`` do.
+
+A row holds the key, the value, the seconds that it had left to live (null: no end), its age in seconds, the seconds
+since its last use (null: not recorded) and its tags (null: none are kept).  The header holds the function's name,
+what its keys consist of, and the wall clock's time: only that goes on while no process runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memo._base import Pace, in_slices, real, short_text
+from memo._cache.dump_files import Path, Unsupported, decoded, encoded, parsed, read_lines, refuse_colliding, write_rows
+from memo._call import stored_key
+from memo.errors import DumpError
+
+if TYPE_CHECKING:
+    from memo._cache.loads import Loads
+    from memo._call import Generated
+
+__all__ = ("restore", "save")
+
+_HOLDS = "None, numbers, text, bytes, dates, Decimal, UUID, and lists, tuples, dicts and sets of these"
+
+
+class _Row(NamedTuple):
+    """One entry of a dump; times in seconds."""
+
+    key: Hashable
+    value: Any
+    left: float
+    age: float
+    unused: float
+    tags: tuple[str, ...] | None
+
+
+def save(
+    loads: Loads,
+    generated: Generated,
+    name: str,
+    path: Path,
+    encode: Callable[[Any], object] | None,
+    wall: Callable[[], float] = real.wall,
+) -> int:
+    """Write the live entries to *path*, oldest first; returns how many."""
+    _check_call("dump", generated, encode, "encode")
+    store = loads.store
+    held = loads.snapshot(None)
+    now, written = loads.clock.read(), wall()  # after the snapshot: nothing in it is younger
+    entries = [
+        (key, entry) for key, entry in held if not store.past_life(entry, now) and not (store.rich and entry.failure)
+    ]
+    entries.sort(key=lambda item: item[1].stored)
+    header = {"function": name, "key": generated.keys.key_signature, "written": written}
+    return write_rows(path, header, _rows(loads, entries, now, encode))
+
+
+def _rows(
+    loads: Loads, entries: list[tuple[Hashable, Any]], now: float, encode: Callable[[Any], object] | None
+) -> Iterator[list[Any]]:
+    where = f"dump: {loads.name}()"
+    pace = Pace()
+    for key, entry in entries:
+        pace.rest()
+        shown = loads.reveal(key)
+        try:
+            plain_key = encoded(key)
+        except Unsupported as reason:
+            raise TypeError(
+                f"{where}: the key {short_text(shown)} is or contains {reason}, and a dump holds only {_HOLDS}; "
+                f"give the decorator a key= that makes keys of these."
+            ) from None
+        value = entry.value
+        if encode is not None:
+            try:
+                value = encode(loads.handed(value))
+            except Exception as error:
+                error.add_note(f"{where}: encode= was called with the value of key {short_text(shown)}")
+                raise
+        try:
+            plain_value = encoded(value)
+        except Unsupported as reason:
+            what = "the value" if encode is None else "what encode= returned for the value"
+            remedy = "give encode= that makes one of these of a value, and decode= to load()"
+            raise TypeError(
+                f"{where}: {what} of key {short_text(shown)} is or contains {reason}, and a dump holds only {_HOLDS}; "
+                f"{remedy if encode is None else 'let it return one of these'}."
+            ) from None
+        left = None if math.isinf(entry.deadline) else entry.deadline - now
+        unused = None if loads.store.idle_s is None else max(0.0, now - entry.used)  # it may be used meanwhile
+        tags = None if loads.options.tags.function is None else list(entry.tags)
+        yield [plain_key, plain_value, left, max(0.0, now - entry.stored), unused, tags]
+
+
+def restore(
+    loads: Loads,
+    generated: Generated,
+    name: str,
+    path: Path,
+    decode: Callable[[Any], Any] | None,
+    wall: Callable[[], float] = real.wall,
+) -> int:
+    """Store what *path* holds and is still alive, in the room there is; returns how many entries."""
+    _check_call("load", generated, decode, "decode")
+    shown = repr(os.fsdecode(path))
+    header, lines = read_lines(path, loads.store.max_entries)
+    found = header.get("function"), header.get("key")
+    if found != (name, generated.keys.key_signature):
+        raise DumpError(
+            f"load: {shown} holds results of {short_text(found[0])} with keys of {short_text(found[1])}, not of "
+            f"{name!r} with keys of {generated.keys.key_signature!r}; load it into the function that dumped it, or "
+            f"give that function's name as name= to the decorator."
+        )
+    pace, rows = Pace(), []
+    part = "the header"
+    try:
+        written = _number(header.get("written"))
+        for number, line in lines:
+            part = f"row {number}"
+            rows.append(_row(line, generated))
+            pace.rest()
+        part = "a key"
+        refuse_colliding([row.key for row in rows])
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+        reason = str(error)[:200]  # it may quote the file
+        raise DumpError(f"load: {part} of {shown} cannot be read ({reason}); write it again with dump().") from None
+    # a wall clock that was put back says nothing of how long it was
+    entries = _entries(loads, rows, max(0.0, wall() - written), decode)
+    in_slices(loads.expire_entries())
+    return in_slices(_put(loads, key, entry) for key, entry in _what_fits(loads, entries))
+
+
+def _row(line: bytes, generated: Generated) -> _Row:
+    key, value, left, age, unused, tags = parsed(line)
+    row = _Row(
+        key=decoded(key),
+        value=decoded(value),
+        left=math.inf if left is None else _number(left),
+        age=_number(age),
+        unused=0.0 if unused is None else _number(unused),
+        tags=None if tags is None else tuple(tags),
+    )
+    hash(row.key)
+    if not generated.keys.fits(row.key):
+        raise ValueError(f"{short_text(row.key)} is no key of this function")
+    if row.age < 0 or row.unused < 0:
+        raise ValueError("it has an age below zero")
+    if not all(type(tag) is str and tag for tag in row.tags or ()):
+        raise ValueError(f"{short_text(row.tags)} are no tags")
+    return row
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{short_text(value)} is no number of seconds")
+    return float(value)
+
+
+def _entries(
+    loads: Loads, rows: list[_Row], elapsed: float, decode: Callable[[Any], Any] | None
+) -> list[tuple[Hashable, Any]]:
+    """New entries for those rows whose time is not over; user code runs here, outside the lock."""
+    entries = []
+    now = loads.clock.read()
+    for row in rows:
+        value = row.value
+        if decode is not None:
+            try:
+                value = decode(value)
+            except Exception as error:
+                error.add_note(f"load: {loads.name}(): decode= was called for key {short_text(loads.reveal(row.key))}")
+                raise
+        # without the tags that it should bear it could not be dropped by them, so it is not stored
+        tags = row.tags if loads.options.tags.function is not None else ()
+        entry = loads._entry_for(row.key, value, now, tags)
+        if entry is None:
+            continue
+        _backdate(loads, entry, row, now, elapsed)
+        if not loads.store.past_life(entry, now):
+            entries.append((row.key, entry))
+    return entries
+
+
+def _backdate(loads: Loads, entry: Any, row: _Row, now: float, elapsed: float) -> None:
+    """Give *entry*, made as if loaded now, the age of *row*."""
+    store, ttl_s = loads.store, loads.options.ttl_s
+    life = entry.deadline - now if ttl_s is None else ttl_s  # jitter has shortened what was left already
+    entry.stored = now - row.age - elapsed
+    if not math.isinf(life):  # else the function has no ttl (any more), and its hits look at no deadline
+        deadline = min(entry.stored + life, now + row.left - elapsed)
+        if store.rich:
+            entry.ends = deadline + loads.options.stale_s
+        entry.deadline = deadline
+    if store.idle_s is not None:
+        entry.used = now - row.unused - elapsed
+
+
+def _what_fits(loads: Loads, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
+    """The newest of *entries* for which there is room beside what the store holds, oldest first."""
+    store = loads.store
+    with loads.lock:
+        count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
+        size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
+        present = {key: store.index[key] for key, _ in entries if key in store.index}
+    chosen = []
+    for key, entry in reversed(entries):
+        old = present.get(key)
+        if old is not None and old.stored >= entry.stored:
+            continue
+        needs = 0
+        if store.weighed:
+            if entry.size is None:
+                continue
+            needs = entry.size - (0 if old is None else old.size)
+        if needs > size or (old is None and count < 1):
+            continue
+        size -= needs
+        count -= old is None
+        chosen.append((key, entry))
+    return chosen[::-1]
+
+
+def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
+    """Put *entry* in, unless something newer took its place or its room meanwhile."""
+    key = stored_key(key)
+    done: list[Hashable] = []
+
+    def operation(gone: list[Any], now: float) -> None:
+        store = loads.store
+        old = store.index.get(key)
+        if old is not None and old.stored >= entry.stored:
+            return
+        if old is None and store.max_entries is not None and len(store.index) >= store.max_entries:
+            return
+        if store.weighed:
+            needs = entry.size - (0 if old is None else old.size)
+            if store.cache.currsize + needs > (store.max_bytes or 0):
+                return
+        store.put(gone, key, entry, now)
+        done.append(key)
+
+    loads.alter(operation, loads.clock.read())
+    return bool(done)
+
+
+def _check_call(where: str, generated: Generated, function: Any, option: str) -> None:
+    if generated.keys.keeps_apart:
+        raise TypeError(
+            f"{where}: the entries of {generated.shape.qualname}() belong to instances, which no other process knows; "
+            f"give ignore=('self',) to the decorator if instances may share entries."
+        )
+    if function is not None and not callable(function):
+        raise TypeError(f"{where}: {option}={function!r} cannot be called; give a function of a value.")

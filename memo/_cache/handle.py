@@ -1,0 +1,324 @@
+"""The handle ``f.cache``: the store of a decorated function."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from memo._base import Duration, byte_size, counted, in_slices, positive_int, seconds, short_text
+from memo._cache.stale import FreshLoads
+from memo._cache.stats import CacheStats, EntryInfo
+from memo._cache.within import Within, missing
+from memo._call import Generated
+from memo._flight import FenceOthers, InflightHandle
+from memo._store import AnyCache
+
+if TYPE_CHECKING:
+    from memo._cache.dump_files import Path
+
+__all__ = ("CacheHandle",)
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+V = TypeVar("V")
+"""What is stored: the result, of a coroutine function the awaited one.  Invariant, so that put() refuses others."""
+
+
+class CacheHandle(Generic[P, R_co, V]):
+    """The store of a decorated function: ``f.cache``.
+
+    Reached through an instance or a class (``obj.fetch.cache``), its methods take the arguments
+    without ``self`` and act on that instance's entries; ``stats()`` and ``resize()`` are always the
+    whole function's.  Every method may be called from any thread; none waits for a load but
+    ``refresh()``.  A handle is always true.
+
+    ``len()`` is what ``stats().size`` and ``cache_info().currsize`` say: all that is in the store and counts against
+    ``max``, with remembered failures and with what is past its life and not removed yet.  ``items()``, iteration,
+    ``entry()`` and ``in`` show live values alone.
+    """
+
+    __slots__ = ("_fence_others", "_generated", "_loads", "_name", "_prefix")
+
+    def __init__(
+        self,
+        loads: FreshLoads,
+        generated: Generated,
+        name: Callable[[], str],
+        fence_others: FenceOthers,
+        prefix: tuple[Any, ...] = (),
+    ) -> None:
+        self._loads = loads
+        self._generated = generated
+        self._name = name
+        self._fence_others = fence_others
+        self._prefix = prefix
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        return self._generated.checked_key_of(*self._prefix, *args, **kwargs)
+
+    def _fencing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+        """While this lasts, one call is changed: no other layer of the stack lets newcomers join what was before."""
+        return self._fence_others(((*self._prefix, *args), kwargs))
+
+    def _scope(self) -> Hashable | None:
+        return self._generated.keys.scope(self._prefix)
+
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
+        return self._generated.call(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Answer a call, but with no stale value: load rather, or wait for the load that runs.
+
+        Raises:
+            Exception: What the load raised, even where a stale value would stand in for it; or a remembered failure.
+        """
+        key = self._key(args, kwargs)
+        loads = self._loads
+        answer: Any = loads.call_fresh_awaited if self._generated.shape.is_async else loads.call_fresh
+        return answer(key, ((*self._prefix, *args), kwargs))  # type: ignore[no-any-return]
+
+    def within(self, span: Duration, /) -> Within[P, R_co]:
+        """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
+
+        Args:
+            span: The most to wait: seconds, a timedelta, or text such as "50ms".  Real time; a clock that is
+                advanced by hand ends the wait as well.
+
+        Raises:
+            TypeError: span is no duration.
+            ValueError: span is not positive, or text that is no duration.
+        """
+        span_s = seconds(span, where="within", option="span")
+        return Within(self._loads, self._generated, self._prefix, span_s)
+
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Drop the entry of one call and fence the load of it that may be running.
+
+        Returns:
+            Whether there was a live entry, or a failure that is remembered.
+        """
+        key = self._key(args, kwargs)
+        with self._fencing(args, kwargs):
+            return self._loads.invalidate(key)
+
+    def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
+        """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
+
+        The predicate runs outside locks; what it raises reaches the caller, and nothing is dropped.
+
+        Returns:
+            Number of entries dropped.
+        """
+        if not callable(predicate):
+            raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
+        with self._fence_others(None):
+            return self._loads.invalidate_where(predicate, self._scope())
+
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Load now, store, and return; for a coroutine function, awaitable.
+
+        Supersedes a running load of the same call and shares with a running refresh.  If the load
+        fails, its error is raised and the old value stays.
+        """
+        key = self._key(args, kwargs)
+        if self._generated.shape.is_async:
+            return self._refreshed(key, args, kwargs)  # type: ignore[return-value]
+        with self._fencing(args, kwargs):
+            return self._loads.lead(key, (*self._prefix, *args), kwargs, refresh=True)  # type: ignore[no-any-return]
+
+    async def _refreshed(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self._fencing(args, kwargs):
+            return await self._loads.run(key, (*self._prefix, *args), kwargs, refresh=True)
+
+    def put(self, value: V, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Store *value* as the result of one call; a running load of it will not replace it."""
+        self._store(value, args, kwargs)
+
+    def _store(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        key = self._key(args, kwargs)
+        tags_of = self._loads.tags_of
+        tags = () if tags_of is None else tags_of(*self._prefix, *args, **kwargs)
+        with self._fencing(args, kwargs):
+            return self._loads.put(key, value, tags)
+
+    def put_many(self, results: Mapping[Any, V] | Iterable[tuple[Any, V]], /) -> int:
+        """Store the results of several calls, each as ``put()`` does.
+
+        Each is stored by itself: others may be seen, and evicted to keep the bounds, before the last
+        is in; if an item is refused, those before it stay.  Drawn and stored one at a time, so that
+        *results* may be a generator.
+
+        Args:
+            results: A mapping from arguments to value, or pairs of them.  The arguments are those that
+                are given by position: ``{"alice": value}``.  If the function takes more than one such
+                argument (or none), a tuple is spread over them: ``{("alice", "en"): value}``; a tuple that
+                is to be the first of them is put in another: ``{((1, 2),): value}``.
+
+        Returns:
+            Number of results stored; those that ``cache_if``, ``sizeof`` or the bounds reject are none.
+
+        Raises:
+            TypeError: An item is no pair, or arguments do not fit the function or cannot be hashed.
+        """
+        spread = self._generated.keys.spreads(len(self._prefix))
+        count = 0
+        for pair in results.items() if isinstance(results, Mapping) else results:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise TypeError(
+                    f"put_many: {short_text(pair)} is no pair; give a mapping from arguments to value, or pairs "
+                    f"(arguments, value)."
+                )
+            args = pair[0] if spread and isinstance(pair[0], tuple) else (pair[0],)
+            count += self._store(pair[1], args, {})
+        return count
+
+    def dump(self, path: "Path", *, encode: Callable[[V], object] | None = None) -> int:
+        """Write the live entries to a file, for ``load()`` in another process.
+
+        Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered
+        errors.  The file holds either the whole dump or what it held before, also if this raises or
+        the process is killed.  A new file is readable by its owner alone.
+
+        Keys, and values or what *encode* makes of them, must be of exactly these types: None, bool,
+        int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, the types of
+        ``datetime`` (time zones: of fixed offset), Decimal, UUID; at most 100 within each other.  An
+        object that occurs twice comes back as two.
+
+        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Takes the entries of one
+        moment, and the lock for that moment alone; values must not be altered meanwhile.
+
+        Args:
+            path: The file; its directory must exist.
+            encode: Turns each value into one that can be written, such as ``dataclasses.asdict``.
+
+        Returns:
+            Number of entries written.
+
+        Raises:
+            TypeError: A key or a value is of another type, or entries belong to instances.
+            OSError: The file cannot be written.
+        """
+        from memo._cache.dump_entries import save
+
+        return save(self._loads, self._generated, self._name(), path, encode)
+
+    def load(self, path: "Path", *, decode: Callable[[Any], V] | None = None) -> int:
+        """Store what ``dump()`` wrote to a file, as far as it is still alive.
+
+        The time since the dump, by the wall clock, counts as passed (none, if that clock was put back);
+        what expired meanwhile is not restored, and nothing lives longer than the present ``ttl``
+        allows.  Restored entries take the room there is, the newest first: no entry that is there is
+        evicted, and none is replaced by an older one.  A load that runs meanwhile is newer than the file, and
+        replaces what was restored.
+
+        All of the file is verified before the first entry is stored.  It is read as data: no code runs
+        but *decode*.  Blocks while it reads: in a coroutine, use ``asyncio.to_thread``.
+
+        Args:
+            path: The file.
+            decode: Makes a value of what ``encode`` had made of it, such as ``lambda d: Profile(**d)``.
+
+        Returns:
+            Number of entries restored.
+
+        Raises:
+            DumpError: It is no dump, was cut short or altered, or is of another function or format version.
+            TypeError: Entries of this function belong to instances.
+            OSError: The file cannot be read.
+        """
+        from memo._cache.dump_entries import restore
+
+        return restore(self._loads, self._generated, self._name(), path, decode)
+
+    def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[V] | None:
+        """The entry of one call, without counting as a hit; None if there is none alive."""
+        return self._loads.info(self._key(args, kwargs))
+
+    def clear(self) -> int:
+        """Drop every entry and fence every running load; counters stay.  Returns how many entries."""
+        with self._fence_others(None):
+            return self._loads.clear(self._scope())
+
+    def cleanup(self) -> int:
+        """Drop the entries that are past their life.  Returns how many.
+
+        Works in small slices and lets other threads run in between.
+        """
+        return in_slices(self._loads.expire_entries(self._scope()))
+
+    def resize(self, max: int | None = None, max_bytes: int | str | None = None) -> None:  # noqa: A002
+        """Change the bounds, evicting at once what no longer fits.
+
+        Args:
+            max: Most entries; None leaves that bound as it is.
+            max_bytes: Most bytes, as a number or as text such as "64MB"; None leaves it.
+
+        Raises:
+            TypeError: Neither is given, or max_bytes where the store was not made to count bytes.
+        """
+        if max is None and max_bytes is None:
+            raise TypeError("resize: neither max= nor max_bytes= is given; give the bound to change.")
+        if max_bytes is not None and not self._loads.store.weighed:
+            raise TypeError(
+                f"resize: max_bytes={max_bytes!r}, but this store does not count bytes; "
+                f"give max_bytes= to @bounded as well."
+            )
+        self._loads.resize(
+            None if max is None else positive_int(max, where="resize", option="max"),
+            None if max_bytes is None else byte_size(max_bytes, where="resize", option="max_bytes"),
+        )
+
+    def stats(self) -> CacheStats:
+        """The figures of the whole function now."""
+        return self._loads.cache_stats(self._name())
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Keys and values of the live entries, at one moment; not hits."""
+        return self._loads.items(self._scope())
+
+    @property
+    def inflight(self) -> InflightHandle[P, R_co]:
+        """The running loads."""
+        return InflightHandle(self._loads, self._generated, self._name, self._fence_others, self._prefix)
+
+    @property
+    def store(self) -> AnyCache:
+        """The cachetools cache.  Read it only: its values are entries, and it is guarded by a lock."""
+        cache: AnyCache = self._loads.store.cache
+        return cache
+
+    def __contains__(self, call: object) -> bool:
+        """Whether there is a live value for a call, without counting as a hit: whether ``entry()`` finds one.
+
+        The call is told by its arguments as in ``put_many()``: ``"alice" in f.cache``; of a function that takes more
+        than one argument by position (or none) by a tuple, ``("alice", "en") in f.cache``.  Where ``key=`` makes the
+        keys, this asks it.  Remembered failures are no values.
+
+        Raises:
+            TypeError: The arguments do not fit the function, or cannot be hashed.
+        """
+        spread = self._generated.keys.spreads(len(self._prefix)) and isinstance(call, tuple)
+        args: Any = call if spread else (call,)
+        return self._loads.info(self._key(args, {})) is not None
+
+    def __len__(self) -> int:
+        """How many entries the store holds now, as ``stats().size`` and ``cache_info().currsize`` say.
+
+        Remembered failures are among them, and entries past their life that nothing has removed yet, which ``items()``
+        and ``entry()`` never show.  It looks at no entry, however many there are.
+        """
+        return self._loads.size(self._scope())
+
+    def __bool__(self) -> bool:
+        return True
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise missing(self, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([key for key, _ in self.items()])
+
+    def __repr__(self) -> str:
+        return f"<cache of {self._name()}: {counted(len(self), 'entry', 'entries')}>"

@@ -1,0 +1,165 @@
+"""What ``bounded`` was told: checked, in plain units, in one place."""
+
+import copy as copying
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, SupportsFloat, SupportsIndex
+
+from memo._base import Tags, check_error_types, real_number, seconds
+from memo._store import CacheClass, EvictionReason
+
+__all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options")
+
+_ERROR_TTL_S = 1.0
+LEASE_S = 1.0
+"""Seconds after which a call looks whether a background load still runs."""
+_COPIERS: dict[str, Callable[[Any], Any]] = {"shallow": copying.copy, "deep": copying.deepcopy}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """What ``bounded`` was told, checked and in plain units."""
+
+    max_entries: int | None
+    max_bytes: int | None
+    policy: CacheClass
+    ttl_s: float | None
+    """Seconds; None where ``ttl_of`` says, and where there is no limit."""
+    ttl_of: Callable[[Any], Any] | None
+    jitter: float
+    idle_s: float | None
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat]
+    cache_if: Callable[[Any], object] | None
+    copy: Callable[[Any], Any] | None
+    on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    typed: bool
+    dedupe: bool
+    timeout_s: float | None
+    revalidate_s: float
+    """Seconds past the deadline for which a stale value answers at once."""
+    if_error_s: float
+    """Seconds past the deadline for which a stale value answers for a load that fails."""
+    soft_s: float | None
+    cache_errors: tuple[type[Exception], ...]
+    error_s: float
+    """Seconds for which a failure is remembered, and between attempts while there is a stale value."""
+    tags: Tags
+    refuse: Callable[[str, Any], None]
+    """Raises if a result cannot be remembered, given the function's name and the result."""
+
+    @property
+    def stale_s(self) -> float:
+        """Seconds past its deadline for which a value may still serve."""
+        return max(self.revalidate_s, self.if_error_s)
+
+    @property
+    def pause_s(self) -> float:
+        """The most seconds for which an entry keeps others from beginning a load."""
+        return max(self.error_s, LEASE_S)
+
+    @property
+    def serves_late(self) -> bool:
+        """Something may answer a call that finds no fresh value: a stale one, or a remembered failure."""
+        return self.stale_s > 0 or bool(self.cache_errors)
+
+    @property
+    def ages(self) -> bool:
+        """Time alone makes an entry unusable, or it may be a remembered failure."""
+        return self.ttl_s is not None or self.ttl_of is not None or self.idle_s is not None or bool(self.cache_errors)
+
+    @property
+    def rich(self) -> bool:
+        """Entries must know more than a value and its times."""
+        return self.serves_late or self.tags.function is not None
+
+
+def late_options(
+    *,
+    has_ttl: bool,
+    jitter: Any,
+    stale_while_revalidate: Any,
+    stale_if_error: Any,
+    soft_timeout: Any,
+    cache_errors: Any,
+    error_ttl: Any,
+) -> dict[str, Any]:
+    """The options about staleness and failure, by their names in ``CacheOptions``.
+
+    Raises:
+        TypeError: One is of the wrong type, or has no effect without another.
+        ValueError: A value makes no sense.
+    """
+    where = "bounded"
+    share = real_number(jitter)
+    if share is None:
+        raise TypeError(f"{where}: jitter={jitter!r} is not a number; give a share such as 0.1.")
+    if not 0 <= share < 1:
+        raise ValueError(f"{where}: jitter={jitter!r} is out of range; give a share from 0 to below 1, such as 0.1.")
+    spans = {
+        option: None if span is None else seconds(span, where=where, option=option)
+        for option, span in (
+            ("stale_while_revalidate", stale_while_revalidate),
+            ("stale_if_error", stale_if_error),
+            ("soft_timeout", soft_timeout),
+            ("error_ttl", error_ttl),
+        )
+    }
+    if not has_ttl:
+        for option, value in (("jitter", jitter if share else None), *spans.items()):
+            if value is not None and option != "error_ttl":
+                raise TypeError(f"{where}: {option}={value!r} has no effect without ttl=; give ttl= as well.")
+    stale = stale_while_revalidate is not None or stale_if_error is not None
+    if soft_timeout is not None and not stale:
+        raise TypeError(
+            f"{where}: soft_timeout={soft_timeout!r} has no stale value to answer with; give stale_if_error= as well."
+        )
+    errors = check_error_types(where, "cache_errors", cache_errors)
+    if errors and error_ttl is None:
+        raise TypeError(f"{where}: cache_errors={cache_errors!r} would last for ever; give error_ttl= as well.")
+    if error_ttl is not None and not errors and not stale:
+        raise TypeError(
+            f"{where}: error_ttl={error_ttl!r} has no effect without cache_errors=, stale_if_error= or "
+            f"stale_while_revalidate=; give one of them."
+        )
+    return {
+        "jitter": float(share),
+        "revalidate_s": spans["stale_while_revalidate"] or 0.0,
+        "if_error_s": spans["stale_if_error"] or 0.0,
+        "soft_s": spans["soft_timeout"],
+        "cache_errors": errors,
+        "error_s": spans["error_ttl"] or _ERROR_TTL_S,
+    }
+
+
+def check_callback(where: str, option: str, value: Any) -> None:
+    """Check an option that takes a plain function, or None.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(
+            f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
+        )
+
+
+def copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
+    """What ``copy=`` applies to a value handed out; None: nothing.
+
+    Raises:
+        TypeError: It is neither a name nor a function.
+        ValueError: The name is unknown.
+    """
+    if copy is None:
+        return None
+    if isinstance(copy, str):
+        if copy not in _COPIERS:
+            raise ValueError(f"{where}: copy={copy!r} is unknown; write 'shallow', 'deep', or give a function.")
+        return _COPIERS[copy]
+    check_callback(where, "copy", copy)
+    return copy  # type: ignore[no-any-return]

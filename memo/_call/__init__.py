@@ -1,0 +1,38 @@
+"""A call: the signature it is made by, the key it has, and the wrapper that makes it.
+
+Imports ``_base`` and ``memo.errors``.
+"""
+
+from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
+from memo._call.freezing import freeze, freeze_typed
+from memo._call.instances import InstanceRef, Instances, belongs_to, owner_of, rest_of
+from memo._call.keys import Keys, Through, check_ignored
+from memo._call.signature import KeyOptions, Shape, check_key_options
+from memo._call.stored_keys import PLAIN_KEYS, plain_key, stored_key
+from memo._call.wrapper import LAYER, Generated, share
+
+__all__ = (
+    "LAYER",
+    "PLAIN_KEYS",
+    "Generated",
+    "InstanceRef",
+    "Instances",
+    "KeyOptions",
+    "Keys",
+    "Shape",
+    "Through",
+    "belongs_to",
+    "called_in_class",
+    "called_with_class",
+    "called_with_instance",
+    "called_without_instance",
+    "check_ignored",
+    "check_key_options",
+    "freeze",
+    "freeze_typed",
+    "owner_of",
+    "plain_key",
+    "rest_of",
+    "share",
+    "stored_key",
+)

@@ -1,0 +1,154 @@
+"""Instances as parts of keys: by identity, without keeping them alive.
+
+A key that began with ``id(instance)`` would be inherited by whatever object comes to live at
+the same address.  A key that began with the instance would keep it alive and would need it to
+be hashable.  So each instance gets a token, an ``InstanceRef``, found by its address:
+
+- ``refs`` maps ``id(instance)`` to the token as long as the instance lives.  A weak
+  reference's callback removes it before the interpreter can reuse the address.
+- That callback, and the one that notes the death in ``dead``, are functions in C, so that no exception strikes
+  before they are done.  The third, in Python, has the entries go at once; should it be cut short, they go with the
+  next change of the store, which looks at ``dead``.  The interpreter calls the newest callback first.
+- A token is equal to itself alone, so keys of a dead instance never match a later one.
+- The third callback takes no lock: the collector may run it anywhere, also in a thread that holds one.
+"""
+
+import functools
+import weakref
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from memo._base import Weakly
+
+__all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
+
+
+class InstanceRef(weakref.ref[Any]):
+    """A weak reference that compares and hashes by its own identity, not its referent's."""
+
+    __slots__ = ("bell", "forget", "table")
+
+    bell: weakref.ref[Any]
+    forget: weakref.ref[Any]
+    """More weak references to the instance, which have callbacks of their own."""
+    table: dict[Any, Any]
+    """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
+    lock.  Changed under the lock of the store that holds them."""
+
+    if TYPE_CHECKING:
+
+        def __eq__(self, other: object, /) -> bool: ...
+        def __ne__(self, other: object, /) -> bool: ...
+        def __hash__(self) -> int: ...
+
+    else:  # the interpreter's own, since these run at each look-up
+        __eq__ = object.__eq__
+        __ne__ = object.__ne__
+        __hash__ = object.__hash__
+
+
+class Instances:
+    """The tokens of the live instances on which one decorated function was called.
+
+    Args:
+        name: The function's name, for messages.
+        died: Called with the token of an instance that was collected, in whatever thread the
+            collector ran; must neither block nor raise.
+    """
+
+    __slots__ = ("__weakref__", "_died", "_forget", "_name", "_note", "_ring", "dead", "refs")
+
+    def __init__(self, name: str, died: Callable[[InstanceRef], object] | None = None) -> None:
+        self._ring = Weakly(self.bury)
+        self.refs: dict[int, InstanceRef] = {}
+        self.dead: list[InstanceRef] = []
+        """The tokens of instances that died, until that has been told."""
+        self._forget, self._note = self.refs.pop, self.dead.append  # one of each for all tokens
+        self._name = name
+        self._died = died
+
+    def token(self, instance: Any) -> Hashable:
+        """What stands for *instance* in a key: its token, or itself if it allows no weak reference.
+
+        Raises:
+            TypeError: The instance can be neither weakly referenced nor hashed.
+        """
+        address = id(instance)
+        ref = self.refs.get(address)
+        if ref is not None:
+            return ref
+        try:
+            bell = weakref.ref(instance, self._ring)
+            ref = InstanceRef(instance, self._note)
+        except TypeError:
+            return self._itself(instance)
+        ref.bell = bell
+        ref.forget = weakref.ref(instance, functools.partial(self._forget, address))
+        ref.table = {}
+        return self.refs.setdefault(address, ref)  # two threads may get here with one instance
+
+    def _itself(self, instance: Any) -> Hashable:
+        try:
+            hash(instance)
+        except TypeError as error:
+            kind = type(instance).__qualname__
+            reason = str(error)
+            begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind!r}: {reason}"
+            raise TypeError(
+                f"{begin}: {self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, "
+                f"so it cannot be part of a key; {_way_to_weak_references(type(instance))}, or leave it out of the "
+                f"key with ignore=('self',)."
+            ) from None
+        return instance  # type: ignore[no-any-return]  # hashable, as just tried
+
+    def bury(self, _: object = None) -> None:
+        """Tell of the instances that have died; what is cut short stays noted."""
+        taken: list[InstanceRef] = []
+        try:
+            while self.dead:
+                taken.extend(map(self.dead.pop, (0,)))  # one step, which knows what it took
+                if self._died is not None:
+                    self._died(taken[0])
+                taken.clear()
+        except IndexError:  # another thread took the last one
+            if taken:
+                raise
+        except BaseException:
+            self.dead.extend(taken)
+            raise
+
+    def __del__(self) -> None:
+        try:
+            self.refs.clear()  # whose tokens hold it, by what forgets them
+        except AttributeError:  # its making was cut short before it had any
+            pass
+
+
+def _way_to_weak_references(kind: type) -> str:
+    """What to write so that instances of *kind* can be weakly referenced."""
+    own = vars(kind)
+    if "__dataclass_fields__" in own:
+        return f"write @dataclass(slots=True, weakref_slot=True) for {kind.__qualname__}"
+    if hasattr(kind, "__struct_fields__"):  # of msgspec
+        return f"write class {kind.__name__}(Struct, weakref=True)"
+    if "__attrs_attrs__" in own:
+        return f"write @define(weakref_slot=True) for {kind.__qualname__}"
+    return f"add '__weakref__' to {kind.__qualname__}.__slots__"
+
+
+def owner_of(key: Hashable) -> InstanceRef | None:
+    """The token that *key*, a key of a method, begins with; None if its instance has none."""
+    if type(key) is tuple and key and type(key[0]) is InstanceRef:
+        return key[0]
+    return None
+
+
+def belongs_to(key: Hashable, token: Hashable | None) -> bool:
+    """Whether *key*, a key of a method, is one of the instance that *token* stands for; None: of any."""
+    return token is None or (type(key) is tuple and bool(key) and (key[0] is token or key[0] == token))
+
+
+def rest_of(key: Hashable) -> Any:
+    """A method's *key* without the token that it begins with: the one value, or a tuple of them."""
+    assert isinstance(key, tuple)
+    return key[1] if len(key) == 2 else key[1:]

@@ -1,0 +1,307 @@
+"""Wrappers generated with the decorated function's own signature.
+
+A wrapper with the function's own parameters lets the interpreter bind positional, keyword and
+default spellings of a call, at its own speed, before a line of ours runs; an error in the call
+reads as if the function had not been decorated.  Where the function takes other parameters than it
+documents, the wrapper takes anything, passes on what came, and binds a copy of it for the key.  What runs inside is a
+template of the decorator, in which
+
+- ``$word`` is an internal name: it becomes a name that no parameter bears, and is looked up in
+  the wrapper's own globals, where it can be exchanged at any time, or (``share()``) among what all wrappers share;
+- ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
+  the same making the token, ``<lookup>`` that of the entry in the store that ``$index`` indexes, and
+  ``<prelude>`` the lines that all of them need before them;
+- ``<every value: test>`` is whether the test holds of each ``<value>`` that the key is made of (on one line; ``*args``
+  is a tuple there);
+- ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
+  a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
+
+Who holds whom: the decorated function its wrapper, the wrapper (by its globals) the layer, the layer what it works
+with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A wrapper is made at the first call,
+without a lock: of two threads that make one, both go on with what they made.
+"""
+
+import itertools
+import re
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from inspect import Parameter
+from types import FunctionType
+from typing import Any, Protocol
+
+from memo._call.key_functions import passed_arguments
+from memo._call.keys import PREFIX, Keys, Through, code_of, keyword_defaults, positional_defaults
+from memo._call.signature import Shape
+
+__all__ = ("LAYER", "Generated", "Maker", "share")
+
+LAYER = "_memo_layer"
+"""Under this name a wrapper's globals hold its layer."""
+
+_SPELL = """\
+try:
+    $k = $bind(*$args, **$kwargs)
+except $TypeError as $error:
+    $k = $spelled($error, $args, $kwargs)
+"""
+
+
+class Maker(Protocol):
+    """What a wrapper belongs to: a layer."""
+
+    def callable(self, *, through: bool) -> Callable[..., Any]:
+        """What holds the wrapper and answers a call as it does."""
+        ...
+
+    def template(self) -> str:
+        """The wrapper's body."""
+        ...
+
+    def gate(self) -> str:
+        """What stands in front of the body at present."""
+        ...
+
+    def words(self, *, through: bool) -> Mapping[str, Any]:
+        """What the template names."""
+        ...
+
+
+_SHARED: dict[str, Any] = {}
+"""What all wrappers share, by name: the ``__builtins__`` of their globals, where the interpreter caches look-ups."""
+
+
+def share(**words: Any) -> None:
+    """Let templates name what is the same for all functions; called while the package is imported."""
+    for word, value in words.items():
+        shared = _SHARED.setdefault(PREFIX + word, value)
+        assert shared is value, f"two things are called {word}"
+
+
+share(KeyError=KeyError, TypeError=TypeError, BaseException=BaseException)
+share(Through=Through, id=id, nothing={}, type=type)
+
+
+def _unwritten() -> None: ...
+
+
+async def _unwritten_async() -> None: ...
+
+
+_UNWRITTEN = (_unwritten.__code__, _unwritten_async.__code__)
+"""What a wrapper begins with: code can be exchanged for code of the same colour."""
+
+
+class Generated:
+    """The wrapper of one layer, its twins, and the keys of its calls.
+
+    Args:
+        keys: The keys.
+        layer: What it belongs to.
+        through: It is called through the instances of a class that refers to a plain function.
+    """
+
+    __slots__ = ("_layer", "_made", "_through", "_version", "_versions", "keys", "shape")
+
+    keys: Keys
+
+    def __init__(self, keys: Keys, layer: Maker, *, through: bool = False) -> None:
+        self.keys = keys
+        self.shape: Shape = keys.shape
+        self._layer = weakref.ref(layer)
+        self._through = through
+        self._versions = itertools.count()
+        self._version = next(self._versions)
+        self._made: list[tuple[weakref.ref[FunctionType], bool]] = []
+        """Every function made, and whether it takes a bound method.  Only added to."""
+
+    @property
+    def wrapper(self) -> FunctionType:
+        """The wrapper; a new one, if nobody holds the last one."""
+        for function, bound in self._alive():
+            if not bound and function.__code__ not in _UNWRITTEN:  # another thread is about to write it
+                return function
+        return self._make(bound=False)
+
+    def bound_wrapper(self) -> FunctionType:
+        """The wrapper as a method of bound methods, whose ``__self__`` it takes for the instance.
+
+        Thus a call of ``obj.f`` needs neither an object that calls the wrapper nor one that stores the instance
+        in front of its arguments.
+        """
+        return self._make(bound=True)
+
+    def _make(self, *, bound: bool) -> FunctionType:
+        shape = self.shape
+        namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: self._owner()}
+        function = FunctionType(_UNWRITTEN[shape.is_async], namespace, shape.name)
+        self._made.append((weakref.ref(function), bound))  # first, so that what changes meanwhile reaches it
+        self._write(function, bound=bound)
+        return function
+
+    def _owner(self) -> Maker:
+        layer = self._layer()
+        assert layer is not None, "whoever asks holds the layer"
+        return layer
+
+    def _alive(self) -> Iterator[tuple[FunctionType, bool]]:
+        for made, bound in self._made:
+            function = made()
+            if function is not None:
+                yield function, bound
+
+    def assign(self, word: str, value: Any) -> None:
+        """Exchange an internal of the wrapper; running calls keep what they have read."""
+        self._version = next(self._versions)  # whatever is being written just now is written again
+        for function, _ in self._alive():
+            function.__globals__[self.keys.prefix + word] = value
+
+    def read(self, word: str) -> Any:
+        """The present value of an internal of the wrapper."""
+        wrapper: Any = self.wrapper
+        namespace, name = wrapper.__globals__, self.keys.prefix + word
+        return namespace[name] if name in namespace else self._words()[name]
+
+    def exchange_keys(self, keys: Keys) -> None:
+        """Have calls make other keys from now on."""
+        self.keys = keys
+        self.regenerate()
+
+    def regenerate(self) -> None:
+        """Make the wrapper's code anew, in place, after something that the template depends on changed."""
+        self._version = next(self._versions)
+        for function, bound in self._alive():
+            self._write(function, bound=bound)
+
+    # -- what handles ask
+
+    def key_of(self, /, *args: Any, **kwargs: Any) -> Hashable:
+        """The key of a call."""
+        return self.keys.key_of(*args, **kwargs)
+
+    def checked_key_of(self, /, *args: Any, **kwargs: Any) -> Hashable:
+        """The key of a call.
+
+        Raises:
+            TypeError: It cannot be hashed, or the call does not fit the function.
+        """
+        return self.keys.checked_key_of(*args, **kwargs)
+
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Answer a call as the wrapper does."""
+        if self._through and args and type(args[0]) is Through:
+            args = (args[0].instance, *args[1:])
+        return self._owner().callable(through=self._through)(*args, **kwargs)
+
+    def reveal(self, key: Hashable) -> Any:
+        """The key as users see it: without the instance and the types."""
+        return self.keys.reveal(key)
+
+    # -- code
+
+    def _write(self, function: FunctionType, *, bound: bool) -> None:
+        """Give *function* the code that belongs to it now."""
+        while True:
+            version = self._version
+            parameters, text = self._text(bound=bound)
+            keys, shape = self.keys, self.shape
+            code = code_of(parameters, text, keys.prefix, is_async=shape.is_async)
+            words = self._words()
+            own = {name: words[name] for name in code.co_names if name in words}
+            for name, value in own.items():
+                if _SHARED.get(name) is not value:
+                    function.__globals__[name] = value
+            named = code.replace(co_name=shape.name, co_qualname=shape.qualname)
+            defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
+            # no call and no jump stands between these: no call sees a half
+            function.__code__ = named
+            function.__defaults__ = defaults
+            function.__kwdefaults__ = by_name
+            _imitate(function, shape)
+            if version == self._version:
+                return  # else what was written may be outdated already
+
+    def _words(self) -> dict[str, Any]:
+        keys = self.keys
+        words = {
+            **({} if keys.prefix == PREFIX else {name.removeprefix(PREFIX): word for name, word in _SHARED.items()}),
+            **keys.words(),
+            **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
+            **self._owner().words(through=self._through),
+        }
+        return {keys.prefix + word: value for word, value in words.items()}
+
+    def _text(self, *, bound: bool) -> tuple[tuple[Parameter, ...], str]:
+        """The parameters and the body of a wrapper."""
+        shape, keys, layer = self.shape, self.keys, self._owner()
+        if shape.exact:
+            parameters = keys.parameters
+            prelude, key = keys.parts()
+            _, whole = keys.parts("$token(<instance>)")
+            lookup = keys.lookup()
+            arguments, keywords = _collected(parameters, keys.instance if self._through else None)
+        else:
+            parameters = (
+                Parameter(keys.prefix + "args", Parameter.VAR_POSITIONAL),
+                Parameter(keys.prefix + "kwargs", Parameter.VAR_KEYWORD),
+            )
+            prelude, key, whole, lookup = _SPELL, "$k", "$k", "$index[$k]"
+            arguments = "($Through($args[0]), *$args[1:])" if self._through else "$args"
+            keywords = "$kwargs"
+        text = (layer.gate() + layer.template()).strip("\n")
+        text = re.sub(r"<every value: (.*)>", lambda found: keys.every_value(found[1]), text)
+        text = re.sub(r"(?m)^( *)<prelude>\n", lambda found: _indented(prelude, found[1]), text)
+        for mark, part in {
+            "<key>": key,
+            "<whole key>": whole,
+            "<lookup>": lookup,
+            "<pass>": passed_arguments(parameters),
+            "<args>": arguments,
+            "<kwargs>": keywords,
+            "<await>": "await " if shape.is_async else "",
+        }.items():
+            text = text.replace(mark, part)
+        if not bound:
+            return parameters, text
+        method = Parameter(keys.prefix + "bound", Parameter.POSITIONAL_ONLY)
+        first, *others = parameters or (None,)
+        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+            rest = (
+                Parameter(keys.prefix + "args", Parameter.VAR_POSITIONAL),
+                Parameter(keys.prefix + "kwargs", Parameter.VAR_KEYWORD),
+            )
+            return (method, *rest), "return $function($bound.__self__, *$args, **$kwargs)"  # which takes no instance
+        # a bound method stands in place of the instance, and a line takes that out
+        if first.kind is Parameter.VAR_POSITIONAL:
+            return (method, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n{text}"
+        return (method, *others), f"{first.name} = $bound.__self__\n{text}"
+
+
+def _indented(lines: str, indent: str) -> str:
+    return "".join(f"{indent}{line}\n" for line in lines.splitlines())
+
+
+def _imitate(wrapper: FunctionType, shape: Shape) -> None:
+    function = shape.function
+    wrapper.__name__, wrapper.__qualname__, wrapper.__module__ = shape.name, shape.qualname, shape.module
+    wrapper.__doc__ = getattr(function, "__doc__", None)
+    wrapper.__annotations__ = getattr(function, "__annotations__", {})
+    attributes = getattr(function, "__dict__", None)
+    if isinstance(function, FunctionType) and type(attributes) is dict:
+        wrapper.__dict__ = attributes  # one dictionary: an attribute set on either is seen on both
+
+
+def _collected(parameters: tuple[Parameter, ...], marked: Parameter | None) -> tuple[str, str]:
+    """The arguments as the source of a tuple and of a dictionary, the instance in *marked* as one come through."""
+    positional, named = [], []
+    for p in parameters:
+        if p.kind is Parameter.VAR_KEYWORD:
+            named.append(f"**{p.name}")
+        elif p.kind is Parameter.KEYWORD_ONLY:
+            named.append(f"{p.name!r}: {p.name}")
+        elif p is marked:
+            several = p.kind is Parameter.VAR_POSITIONAL
+            positional.append(f"$Through({p.name}[0]), *{p.name}[1:]" if several else f"$Through({p.name})")
+        else:
+            positional.append(f"*{p.name}" if p.kind is Parameter.VAR_POSITIONAL else p.name)
+    arguments = f"({', '.join(positional)}{',' if len(positional) == 1 else ''})"
+    return arguments, f"{{{', '.join(named)}}}" if named else "$nothing"

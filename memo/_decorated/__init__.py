@@ -1,0 +1,22 @@
+"""The decorated function: its layers, the proxy that stands for it, and how it is put in place.
+
+Imports ``_registry``, ``_cache``, ``_flight``, ``_window``, ``_call`` and ``_base``.
+"""
+
+from typing import TYPE_CHECKING
+
+from memo._decorated.layer import FlightLayer, Layer
+from memo._decorated.placement import AnyProperty, Decorator, F, Placement, check_common
+
+if TYPE_CHECKING:  # what is there for annotations alone
+    from memo._decorated.typed import Function as Function
+
+__all__ = (
+    "AnyProperty",
+    "Decorator",
+    "F",
+    "FlightLayer",
+    "Layer",
+    "Placement",
+    "check_common",
+)

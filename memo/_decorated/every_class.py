@@ -1,0 +1,101 @@
+"""Handles of a class method that cannot know which class they were reached through.
+
+From Python 3.13 on, ``classmethod`` binds what it wraps without asking it.  ``C.load.cache``, where ``@classmethod``
+stands above ``@bounded``, then arrives at the function without the class.  What drops something acts on every class;
+what answers or stores for one class is refused.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from memo._cache import CacheHandle
+from memo._flight import InflightHandle
+
+__all__ = ("CacheOfEveryClass", "InflightOfEveryClass")
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
+    """The store of a class method, reached through any class.
+
+    Args:
+        handle: That of the function as a whole.
+        each: Gives those of the classes that it was called on.
+    """
+
+    __slots__ = ("_each", "_whole")
+
+    def __init__(self, handle: CacheHandle[P, R_co, Any], each: Callable[[], list[CacheHandle[P, R_co, Any]]]) -> None:
+        super().__init__(handle._loads, handle._generated, handle._name, handle._fence_others)
+        self._whole = handle
+        self._each = each
+
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Drop the entry of a call, of every class; whether there was one of any."""
+        dropped = [handle.invalidate(*args, **kwargs) for handle in self._each()]
+        return any(dropped)
+
+    @property
+    def inflight(self) -> InflightHandle[P, R_co]:
+        """Its running loads."""
+        return InflightOfEveryClass(self._whole.inflight, lambda: [handle.inflight for handle in self._each()])
+
+    def _refuse(self, what: str) -> NoReturn:
+        name = self._name()
+        raise TypeError(
+            f"{name}: {what} is about one class, and @classmethod above @bounded does not say which from Python 3.13 "
+            f"on; write @bounded above @classmethod."
+        )
+
+    def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.call()")
+
+    def fresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.fresh()")
+
+    def within(self, span: Any, /) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.within()")
+
+    def refresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.refresh()")
+
+    def put(self, value: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.put()")
+
+    def put_many(self, results: Any, /) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.put_many()")
+
+    def entry(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.entry()")
+
+    def __contains__(self, call: object) -> bool:
+        self._refuse("'in' its cache")
+
+
+class InflightOfEveryClass(InflightHandle[P, R_co]):
+    """The running calls of a class method, reached through any class.
+
+    Args:
+        handle: That of the function as a whole.
+        each: Gives those of the classes that it was called on.
+    """
+
+    __slots__ = ("_each",)
+
+    def __init__(self, handle: InflightHandle[P, R_co], each: Callable[[], list[InflightHandle[P, R_co]]]) -> None:
+        super().__init__(handle._flights, handle._generated, handle._name, handle._fence_others)
+        self._each = each
+
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Detach a running call, of every class; whether there was one of any."""
+        detached = [handle.forget(*args, **kwargs) for handle in self._each()]
+        return any(detached)

@@ -1,0 +1,64 @@
+"""The attributes that decorating adds to a function, and to whatever it is bound to or held by."""
+
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from memo._cache import CacheHandle, CacheInfo
+from memo._decorated.layer import HANDLES, find_handle, layer_of
+from memo._flight import InflightHandle
+from memo._registry import Record
+from memo._window import WindowHandle
+
+__all__ = ("LIKE_LRU_CACHE", "SHOWN", "Handles")
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
+SHOWN = (*HANDLES, *LIKE_LRU_CACHE, "__memo_record__")
+
+
+class Handles(Generic[P, R_co]):
+    """The attributes that decorating adds, of a function and of a bound method alike."""
+
+    __slots__ = ()
+
+    def _place(self) -> tuple[Any, tuple[Any, ...]]:
+        """The decorated function, and what it is bound to."""
+        raise NotImplementedError
+
+    @property
+    def cache(self) -> CacheHandle[P, R_co, Any]:
+        """Its store; AttributeError if it is not decorated with ``bounded``."""
+        return find_handle(*self._place(), kind="cache")  # type: ignore[no-any-return]
+
+    @property
+    def inflight(self) -> InflightHandle[P, R_co]:
+        """Its running calls; AttributeError if it has neither ``dedupe_inflight`` nor ``bounded``."""
+        return find_handle(*self._place(), kind="inflight")  # type: ignore[no-any-return]
+
+    @property
+    def window(self) -> WindowHandle[P, R_co]:
+        """What happened of late; AttributeError if it is not decorated with ``sliding_window``."""
+        return find_handle(*self._place(), kind="window")  # type: ignore[no-any-return]
+
+    def cache_info(self) -> CacheInfo:
+        """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""
+        return self.cache._loads.cache_info()
+
+    def cache_clear(self) -> None:
+        """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
+        cache = self.cache
+        loads = cache._loads
+        with cache._fence_others(None):
+            loads.clear(None)
+        loads.forget_counts()
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """``maxsize`` and ``typed``, as ``functools.lru_cache`` tells them."""
+        loads = self.cache._loads
+        return {"maxsize": loads.store.max_entries, "typed": loads.options.typed}
+
+    @property
+    def __memo_record__(self) -> Record | None:
+        layer = layer_of(self._place()[0])
+        return None if layer is None else layer.record

@@ -1,0 +1,495 @@
+"""What one decorator adds to one function, and how the layers of a stack are found."""
+
+import contextlib
+import functools
+import types
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Tags, Weakly
+from memo._call import (
+    Generated,
+    InstanceRef,
+    Instances,
+    KeyOptions,
+    Keys,
+    Shape,
+    Through,
+    called_with_instance,
+    check_ignored,
+)
+from memo._flight import Flights
+from memo._registry import Part, Record, is_off, off_for_good
+
+__all__ = (
+    "HANDLES", "FlightLayer", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of",
+)  # fmt: skip
+
+HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
+"""The handles, and the decorators that add them."""
+
+
+_GATE = """\
+if $is_off():
+    return <await>$function(<pass>)
+"""
+_ALWAYS_OFF = """\
+return <await>$function(<pass>)
+"""
+
+
+_NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
+
+
+class _Fence:
+    """Fences the layers *below* and *above*, each given innermost first, and those above again at the end.
+
+    No generator: one that is interrupted between its making and its first step would go on when it is collected.
+    """
+
+    __slots__ = ("_above", "_below", "_call")
+
+    def __init__(
+        self, above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
+    ) -> None:
+        self._above = above
+        self._below = below
+        self._call = call
+
+    def __enter__(self) -> None:
+        for part in (*self._below, *self._above):
+            part.fence(self._call)
+
+    def __exit__(self, *exception: object) -> None:
+        for part in self._above:
+            part.fence(self._call)
+
+
+def _nothing() -> None:
+    return None
+
+
+class _Works:
+    """What a layer works with, made when it is first needed.
+
+    Attributes:
+        clock: What reads the time.
+        instances: Tokens of instances.
+        engine: The loads, running calls or window.
+        generated: The wrapper, and the keys of its calls.
+        through: Those of calls through the instances of a class that merely refers to the function; at most one.
+        ask_tags: Asks ``tags=`` about a call, and (of ``through``) about one of those calls.
+    """
+
+    __slots__ = ("ask_tags", "clock", "engine", "generated", "instances", "through")
+
+    def __init__(self, clock: Clock, instances: Instances, engine: Any, generated: Generated) -> None:
+        self.clock: Clock = clock
+        self.instances: Instances = instances
+        self.engine: Any = engine
+        self.generated: Generated = generated
+        self.through: dict[str, Generated] = {}
+        self.ask_tags: dict[bool, Callable[..., Any]] = {}
+
+
+class Layer(OfTheProgram):
+    """What one decorator adds to one function.  Subclasses say what a call does.
+
+    Nothing below a layer refers to it (but weakly), and it does not hold what is above it, the wrapper and the
+    decorated function, which hold it.  What it works with is made at the first call or the first use of a handle,
+    without a lock: of two threads that make it, the first one's is taken.
+
+    Args:
+        where: The decorator's name, for messages.
+        function: What is decorated, possibly decorated by this package already.
+        options: The key's options.
+        clock: What reads the time, or None for the default clock.
+        takes_instance: Whether the first parameter is an instance; None: to be guessed.
+        tags: What it was told about tags.
+    """
+
+    kind = ""
+    _works: _Works | None = None
+
+    def __init__(
+        self,
+        where: str,
+        function: Callable[..., Any],
+        options: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+        tags: Tags = NO_TAGS,
+    ) -> None:
+        below = layer_of(function)
+        self.shape: Shape = Shape(function, where, takes_instance, None if below is None else below.shape)
+        self.tags = tags
+        self.record: Record | None = None
+        self._options = options
+        self._read = clock
+        self._off_for_good = off_for_good()
+        self._gate = _ALWAYS_OFF if self._off_for_good else ""
+        self.decorated: Callable[[], Callable[..., Any] | None] = _nothing
+        """The decorated function, held weakly; set when it is made."""
+        check_ignored(self.shape, options)
+
+    # -- what it works with
+
+    @property
+    def works(self) -> _Works:
+        """What it works with."""
+        return self._works or self.make_works()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is anything yet that holds or counts something."""
+        return self._works is not None
+
+    def make_works(self) -> _Works:
+        """Make what it works with."""
+        clock = Clock(self._read)
+        instances = Instances(self.shape.qualname, Weakly(self.collected))
+        engine = self.make_engine(clock)
+        keys = Keys(self.shape, self._options, instances)
+        self.show_keys(engine, keys)
+        made = _Works(clock, instances, engine, Generated(keys, self))
+        if self.tags.function is not None:
+            made.ask_tags[False] = keys.teller(self.tags.function)
+        clock.on_exchange(self._follow_exchanged)
+        works: _Works = self.__dict__.setdefault("_works", made)
+        return works
+
+    def make_engine(self, clock: Clock) -> Any:
+        """Make what the template needs."""
+        raise NotImplementedError
+
+    @property
+    def clock(self) -> Clock:
+        """What reads its time."""
+        return self.works.clock
+
+    @property
+    def instances(self) -> Instances:
+        """The tokens of the instances on which it was called."""
+        return self.works.instances
+
+    @property
+    def generated(self) -> Generated:
+        """The wrapper, and the keys of its calls."""
+        return self.works.generated
+
+    def _follow_exchanged(self, read: Callable[[], float]) -> None:
+        if self.is_made:  # else there is nothing yet that has looked at the clock
+            self.assign("clock", read)
+            self.follow(read)
+
+    # -- wrappers
+
+    def callable(self, *, through: bool) -> Callable[..., Any]:
+        """What answers calls, and holds the wrapper if anything does."""
+        decorated = None if through else self.decorated()
+        if decorated is not None:
+            return decorated
+        return self.through().wrapper if through else self.generated.wrapper
+
+    def template(self) -> str:
+        """The wrapper's body."""
+        raise NotImplementedError
+
+    def gate(self) -> str:
+        """What stands in front of the wrapper's body at present."""
+        return self._gate
+
+    def internals(self) -> dict[str, Any]:
+        """What the template names."""
+        raise NotImplementedError
+
+    def words(self, *, through: bool) -> dict[str, Any]:
+        """Whatever the wrapper names, but for what its keys do."""
+        return {
+            **self.internals(),
+            "clock": self.clock.read,
+            "function": self._function_through() if through else self.called,
+            "is_off": self.is_off,
+            "tags_of": functools.partial(self._tags_of, through),
+        }
+
+    @property
+    def called(self) -> Callable[..., Any]:
+        """What calls go on to."""
+        function = self.shape.function
+        plain = not self.shape.takes_instance or layer_of(function) is not None
+        return function if plain else called_with_instance(function)
+
+    def assign(self, word: str, value: Any) -> None:
+        """Exchange what the wrappers know by that name."""
+        for generated in self._wrappers():
+            generated.assign(word, value)
+
+    def _wrappers(self) -> tuple[Generated, ...]:
+        works = self._works
+        return () if works is None else (works.generated, *works.through.values())
+
+    def read_anew(self) -> None:
+        """Learn what the function has become: something was assigned to it that calls or keys go by."""
+        below = layer_of(self.shape.function)
+        self.shape.read(None if below is None else below.shape)
+        check_ignored(self.shape, self._options)
+        if self.is_made:
+            self._exchange_keys()
+
+    def _exchange_keys(self) -> None:
+        """Have calls make the keys that the function's shape asks for now."""
+        works = self.works
+        keys = self._keys(works)
+        for through in works.through.values():
+            keys.through = self._keys(works, through=True)
+            through.exchange_keys(keys.through)
+        self.show_keys(works.engine, keys)
+        works.generated.exchange_keys(keys)
+
+    def _keys(self, works: _Works, *, through: bool = False) -> Keys:
+        keys = Keys(self.shape, self._options, works.instances, through=through)
+        if self.tags.function is not None:
+            works.ask_tags[through] = keys.teller(self.tags.function)
+        return keys
+
+    # -- methods
+
+    def take_instance(self) -> None:
+        """Learn that the function is a method after all, by the class in whose body it was defined."""
+        self.shape.takes_instance = True
+        if self.is_made:
+            self.empty()  # nobody could find again what was held under a plain function's keys
+            self.works.through.clear()
+            self.serve_through(self.called)
+            self._exchange_keys()
+
+    def through(self) -> Generated:
+        """The wrapper for calls through the instances of a class that merely refers to this function.
+
+        The function stays what it is: such calls have keys of their own, by the instance's identity, in the same
+        store and the same table of running calls.
+        """
+        works = self.works
+        found = works.through.get("through")
+        if found is not None:
+            return found
+        keys = self._keys(works, through=True)
+        self.serve_through(_PlainOrThrough(self.called, self._function_through()))
+        works.generated.keys.through = keys
+        return works.through.setdefault("through", Generated(keys, self, through=True))
+
+    def _function_through(self) -> Callable[..., Any]:
+        """What a call through an instance goes on to: if this package decorated that as well, to its like."""
+        below = layer_of(self.shape.function)
+        if below is None:
+            return called_with_instance(self.shape.function)
+        return self.shape.function if below.shape.takes_instance else below.through().wrapper
+
+    @property
+    def needs_through(self) -> bool:
+        """Whether plain calls would make an instance, as first argument, part of their keys by its own equality."""
+        shape = self.shape
+        return not shape.takes_instance and shape.first_name not in self._options.ignore
+
+    def show_keys(self, engine: Any, keys: Keys) -> None:
+        """Tell *engine* of the keys of the function's calls."""
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        """Expect keys of calls through instances too, and such calls (marked by ``Through``) of the function."""
+
+    def generated_for(self, args: tuple[Any, ...]) -> Generated:
+        """The wrapper that is concerned with a call."""
+        return self.through() if args and type(args[0]) is Through else self.generated
+
+    # -- tags
+
+    def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        if self.tags.function is None:
+            return ()
+        return self.tags.of_call(self.shape.qualname, self.works.ask_tags[through], args, kwargs)
+
+    def tags_of(self, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        """The tags of one call that ``tags=`` computes; None if it cannot."""
+        if args and type(args[0]) is Through:
+            return self._tags_of(True, args[0].instance, *args[1:], **kwargs)
+        return self._tags_of(False, *args, **kwargs)
+
+    def drop_tagged(self, tag: str | None) -> int:
+        """Drop what bears *tag*, or (None) everything, and fence the running calls that do; how many entries went."""
+        return 0
+
+    # -- the off switch
+
+    def watch_switch(self, on: bool) -> None:
+        """Look at each call whether the function is switched off; no call pays for that otherwise."""
+        if not self._off_for_good:
+            self._gate = _GATE if on else ""
+            for generated in self._wrappers():
+                generated.regenerate()
+
+    def is_off(self) -> bool:
+        """Whether a call in the present context goes straight to the function."""
+        return self.record is not None and is_off(self.record)
+
+    def collected(self, owner: InstanceRef) -> None:
+        """Forget an instance that died."""
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
+
+    def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> AbstractContextManager[None]:
+        """Do that in the other layers of the stack, around a change that makes outdated what this layer holds.
+
+        Those below before the change, so that it is not undone by what they hand out.  Those above before it,
+        and again after it: a flight that was begun up there meanwhile may have been given the old value.
+        """
+        parts = () if self.record is None else self.record.parts
+        if len(parts) < 2:
+            return _NOTHING
+        here = next(place for place, part in enumerate(parts) if part is self)
+        return _Fence(tuple(reversed(parts[:here])), tuple(reversed(parts[here + 1 :])), call)
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> Any:
+        """The handle that this layer adds, as seen from the instance in *prefix*."""
+        raise NotImplementedError
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
+        raise NotImplementedError
+
+    def empty(self) -> None:
+        """Drop everything."""
+        raise NotImplementedError
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """Go by another clock, which may have been put back."""
+
+    def set_aside(self, aside: Aside) -> None:
+        """Hold nothing and have counted nothing, as if newly decorated, until *aside* is put back.
+
+        Called of a layer that is made.  Cut short, it can be undone by putting *aside* back.
+        """
+        raise NotImplementedError
+
+    def put_back(self, aside: Aside | None = None) -> None:
+        """Drop what is held now, and hold what was set aside as it was then; None: nothing.
+
+        What was never set aside stays.  Cut short, it can be done again.
+        """
+        raise NotImplementedError
+
+    def handle(self) -> Any:
+        """The handle that this layer adds."""
+        return self.handle_for(())
+
+    def name(self) -> str:
+        """The function's name in its registry."""
+        return self.shape.qualname if self.record is None else self.record.name
+
+
+class _PlainOrThrough:
+    """A function that may be called plainly, or through an instance that marks the call."""
+
+    def __init__(self, plain: Callable[..., Any], through: Callable[..., Any]) -> None:
+        self._plain = plain
+        self._through = through
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if args and type(args[0]) is Through:
+            return self._through(args[0].instance, *args[1:], **kwargs)
+        return self._plain(*args, **kwargs)
+
+
+class FlightLayer(Layer):
+    """A layer whose calls share executions."""
+
+    @property
+    def flights(self) -> Flights:
+        """Its running calls."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        if not self.is_made:
+            return
+        if call is None:
+            self.flights.detach_all()
+        else:
+            self.flights.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
+
+    def show_keys(self, engine: Any, keys: Keys) -> None:
+        engine.explain = keys.explain
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        self.flights.call = function
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.flights.follow(read)
+
+    def set_aside(self, aside: Aside) -> None:
+        self.flights.set_aside(aside)
+
+    def put_back(self, aside: Aside | None = None) -> None:
+        if self.is_made:
+            self.flights.put_back(aside)
+
+
+def layers_of(function: Any) -> Iterator[Layer]:
+    """The layers of a decorated function, outermost first, also below decorators of others."""
+    for _ in range(100):
+        if function is None:
+            return
+        layer = layer_of(function)
+        if layer is not None:
+            yield layer
+            function = layer.shape.function
+        elif isinstance(function, types.MethodType):
+            function = function.__func__
+        else:
+            function = getattr(function, "__wrapped__", None)
+
+
+def layer_of(function: Any) -> Layer | None:
+    """The layer of a decorated function; None of anything else."""
+    if isinstance(getattr(type(function), "_self_layer", None), types.MemberDescriptorType):
+        return function._self_layer  # type: ignore[no-any-return]
+    return None
+
+
+def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:
+    """The outermost handle of one kind.
+
+    Raises:
+        AttributeError: No layer has one.
+    """
+    layer = None
+    for layer in layers_of(function):
+        if layer.kind == kind:
+            return layer.handle_for(prefix)
+        if kind == "inflight" and layer.kind == "cache":
+            return layer.handle_for(prefix).inflight
+    name = "it" if layer is None else layer.shape.qualname
+    raise AttributeError(f"{name} has no {kind!r}; decorate it with @{HANDLES[kind]} as well.")
+
+
+def original_of(function: Any) -> Any:
+    """What this package found when it first decorated *function*."""
+    while (layer := layer_of(function)) is not None:
+        function = layer.shape.function
+    return function
+
+
+def become_method(function: Any, owner: type) -> None:
+    """Make every layer of *function* treat the first parameter as an instance, if *owner* is where it was defined.
+
+    A class may also refer to a function of elsewhere, which remains a plain one to everybody else.
+    """
+    layer = layer_of(function)
+    if layer is None or layer.shape.takes_instance or layer.shape.module != owner.__module__:
+        return
+    defined_there = layer.shape.qualname == f"{owner.__qualname__}.{layer.shape.name}"
+    if defined_there and hasattr(type(original_of(function)), "__get__"):
+        for one in layers_of(function):
+            if not one.shape.takes_instance:
+                one.take_instance()

@@ -1,0 +1,257 @@
+"""``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, overload
+
+from memo._base import (
+    PLAIN,
+    Clock,
+    Duration,
+    OneShot,
+    Tags,
+    TagsOption,
+    Weakly,
+    check_tags,
+    knows_its_options,
+    refuser,
+    seconds,
+    who,
+)
+from memo._call import KeyOptions, check_key_options, share
+from memo._decorated import AnyProperty, Decorator, F, FlightLayer, Layer, Placement, check_common
+from memo._flight import FAILED, RETURNED, RUNNING, Flights, InFlight, InflightHandle, wake_all
+from memo._registry import Registry
+
+if TYPE_CHECKING:
+    from memo._decorated import Function
+
+__all__ = ("dedupe_inflight",)
+
+_DEFAULT_TIMEOUT_S = 30.0
+
+
+share(
+    AttributeError=AttributeError,
+    Flight=InFlight,
+    PLAIN=PLAIN,
+    RETURNED=RETURNED,
+    RUNNING=RUNNING,
+    wake_all=wake_all,
+    who=who,
+)
+
+
+class _InflightLayer(FlightLayer):
+    """Running calls of one function."""
+
+    kind = "inflight"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        timeout_s: float,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+        tags: Tags,
+        refuse: Callable[[str, Any], None],
+    ) -> None:
+        self.timeout_s = timeout_s
+        self._refuse = refuse
+        super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
+
+    def make_engine(self, clock: Clock) -> Flights:
+        flights = Flights(self.shape.qualname, self.called, clock, self.timeout_s)
+        flights.refuse = self._refuse
+        if self.tags.function is not None:
+            flights.tags_of = Weakly(self.tags_of)
+        return flights
+
+    def internals(self) -> dict[str, Any]:
+        flights = self.flights
+        return {
+            "enter": flights.enter,
+            "finish": flights.finish,
+            "setdefault": flights.table.setdefault,
+            "pop": flights.table.pop,
+            **flights.failed_names(),
+            "lock": flights.lock,
+            "refuse": flights.refuse,
+            "name": flights.name,
+            "run": flights.run,
+        }
+
+    def template(self) -> str:
+        if self.shape.is_async:
+            return _AWAIT
+        tags = "" if self.tags.function is None else "    $flight.tags = $tags_of(<pass>)\n"
+        return _CALL.replace("<tags>\n", tags) + FAILED
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
+        return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
+
+    def drop_tagged(self, tag: str | None) -> int:
+        if tag is not None and self.tags.function is not None and self.is_made:
+            self.flights.detach_tagged(tag)
+        return 0
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        if self.is_made:
+            yield 0, self.flights.cleanup(), 0
+
+    def empty(self) -> None:
+        if self.is_made:
+            self.flights.detach_all()
+
+
+_CALL = """\
+<prelude>
+$flight = $Flight()
+try:
+    $flight.over = $flight.led = $flight.fenced = $flight.refresh = False
+    $flight.current = True
+    $flight.waiters = None
+    $flight.present = $flight.joined = 0
+    $flight.state = $RUNNING
+    $flight.started = $clock()
+    $flight.leader = $who[0]()
+    $flight.key = $k = <whole key>
+    try:
+        $leads = $setdefault($k, $flight) is $flight
+    except $TypeError:
+        $leads = False
+    if $leads:
+        $flight.led = True
+        $counters.started += 1
+    elif not $enter($flight, $k, $flight.started):
+        return $flight.value
+<tags>
+    $result = $function(<pass>)
+    if $type($result) not in $PLAIN:
+        $refuse($name, $result)
+    try:
+        del $flight.current
+    except $AttributeError:
+        pass
+    else:
+        $pop($k, None)
+        $flight.value = $result
+        $flight.state = $RETURNED
+        $counters.completed += 1
+        if $flight.waiters is not None:
+            $wake_all($flight, $lock)
+        return $result
+    return $finish($flight, $result)
+"""
+"""``enter`` and ``finish`` of ``_flight.threads`` inline as far as the call is alone; ``_flight.table`` says why that
+needs no lock.  They would be half of what it costs."""
+
+_AWAIT = """\
+<prelude>
+return await $run(<whole key>, <args>, <kwargs>)
+"""
+
+
+@overload
+def dedupe_inflight(function: AnyProperty, /) -> AnyProperty: ...
+@overload
+def dedupe_inflight(function: "Function[F]", /) -> "Function[F]": ...
+@overload
+def dedupe_inflight(function: F, /) -> "Function[F]": ...
+@overload
+def dedupe_inflight(
+    *,
+    timeout: Duration = ...,
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    typed: bool = False,
+    tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Decorator: ...
+@knows_its_options
+def dedupe_inflight(
+    function: Any = None,
+    /,
+    *,
+    timeout: Duration = _DEFAULT_TIMEOUT_S,
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    typed: bool = False,
+    tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Any:
+    """Let concurrent calls with one key share one execution (single-flight).
+
+    The first caller leads; those who call while it runs wait and get the same result, or an
+    exception like the one it raised.  Nothing is remembered once it has ended.  For threads
+    and for coroutines, also across several event loops in several threads, and for greenlets of gevent
+    and eventlet.  Use it bare, ``@dedupe_inflight``, or with options.
+
+    Threads and greenlets: the leader runs the function where it was called.  Coroutines: the work runs in a task
+    of its own, in the context of the first caller; a cancelled caller leaves alone, and when the
+    last one has left, the task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
+    ``GeneratorExit`` and a cancellation of the work stay with the one they struck; one of those
+    who wait takes over, as they do when the leader's thread or loop has died.  A recursion with
+    the same key, and a call that would wait for itself in a circle, run straight through.  So does a
+    plain function that is called in a thread that runs an event loop while another thread leads, which
+    may need the loop; and one called in a greenlet while another of its thread leads, if no hub of gevent
+    or eventlet is there to wait in (as in SQLAlchemy's ``run_sync()``).
+
+    What is *not* promised: that joiners get the identical exception object, or anything across
+    processes.  After ``os.fork()`` the child starts with no running calls.
+
+    Args:
+        function: What to decorate, if there are no options.
+        timeout: Age at which a running call counts as stuck, as seconds, a timedelta or text
+            such as "30s".  It is detached: those who wait get ``InflightTimeout``, the next call
+            starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
+            so its own caller still gets its result.
+        key: Makes the key of a call.  Called as the function was, defaults filled in; with the instance only where
+            its own first parameter is named like that (``key=lambda self: ...``).
+        ignore: Names of parameters to leave out of the key.
+        typed: Arguments of different types have different keys.
+        tags: Names, or a function, called as ``key`` is, that returns
+            names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
+        one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
+            what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError.  "share": all callers
+            who waited get the same one, for example to draw from it in turn.
+        name: Name in the registry; default ``module.qualname``.
+        registry: Where the function is listed; default ``memo.registry``.
+        clock: Returns the time in seconds, never going back; measures the age of a running call.
+            A wait itself follows real time.
+
+    Raises:
+        TypeError: At decoration: an option is of the wrong type, or timeout is None.  At a call:
+            an argument cannot be hashed, or the result can be used only once.
+        ValueError: At decoration: an option's value makes no sense.
+        InflightTimeout: At a call: the execution that it waited for took longer than timeout.
+    """
+    where = "dedupe_inflight"
+    if timeout is None:
+        raise TypeError(
+            "dedupe_inflight: timeout=None would let a stuck call stay for ever; give a limit, "
+            "for example timeout=30 (seconds)."
+        )
+    timeout_s = seconds(timeout, where=where, option="timeout")
+    keys = check_key_options(where, key, ignore, typed)
+    check_common(where, name, registry, clock)
+    found_tags = check_tags(where, tags)
+    refuse = refuser(where, one_shot)
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse)
+
+    decorator = Decorator(Placement(where, make, name, registry), dedupe_inflight, locals())
+    if function is None:
+        return decorator
+    if not callable(function) and not isinstance(function, property | classmethod | staticmethod):
+        raise TypeError(
+            f"dedupe_inflight: {function!r} is given without a name; write dedupe_inflight(timeout={function!r})."
+        )
+    return decorator(function)

@@ -1,0 +1,32 @@
+"""One execution for many callers: equal calls that run at the same time share it.
+
+Imports ``_call``, ``_base`` and ``memo.errors``.
+"""
+
+from memo._flight.flights import Flights
+from memo._flight.handle import FenceOthers, InflightHandle
+from memo._flight.stats import Flight, InflightStats
+from memo._flight.table import RETURNED, RUNNING, TIMED_OUT, InFlight, call_off, keep_quiet, lay_to_rest, wake, wake_all
+from memo._flight.tasks import Role, outside_work, own_loop
+from memo._flight.threads import FAILED
+
+__all__ = (
+    "FAILED",
+    "RETURNED",
+    "RUNNING",
+    "TIMED_OUT",
+    "FenceOthers",
+    "Flight",
+    "Flights",
+    "InFlight",
+    "InflightHandle",
+    "InflightStats",
+    "Role",
+    "call_off",
+    "keep_quiet",
+    "lay_to_rest",
+    "outside_work",
+    "own_loop",
+    "wake",
+    "wake_all",
+)

@@ -1,0 +1,32 @@
+"""Every decorated function in one place: named, counted, cleaned up, searched for leaks.
+
+Imports ``_cache``, ``_flight``, ``_window``, ``_adopted``, ``_call`` and ``_base``.  Nothing below knows that there is
+one.
+"""
+
+from memo._registry.janitor import Janitor
+from memo._registry.leak_report import Finding, LeakReport, StoreReport
+from memo._registry.off_switch import is_off, off_for_good
+from memo._registry.origins import Origin
+from memo._registry.record import Part, Record, record_of
+from memo._registry.registries import Registry, registry
+from memo._registry.stats import CleanupReport, FunctionStats
+from memo._registry.view import View
+
+__all__ = (
+    "CleanupReport",
+    "Finding",
+    "FunctionStats",
+    "Janitor",
+    "LeakReport",
+    "Origin",
+    "Part",
+    "Record",
+    "Registry",
+    "StoreReport",
+    "View",
+    "is_off",
+    "off_for_good",
+    "record_of",
+    "registry",
+)

@@ -1,0 +1,181 @@
+"""One decorated function, or adopted cache, as a registry sees it.
+
+A record lives as long as one of its function's layers, and that of an adopted cache as long as the
+cache.  A function decorated several times over has one record, which its layers share.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memo._adopted import Adopted, AdoptedHandle
+from memo._base import Tags
+from memo._cache import CacheHandle
+from memo._flight import InflightHandle
+from memo._registry.cleanup import sweep
+from memo._registry.names import Number
+from memo._registry.origins import Origin
+from memo._registry.stats import CleanupReport, FunctionStats
+from memo._window import WindowHandle
+
+if TYPE_CHECKING:
+    from memo._registry.registries import Registry
+
+__all__ = ("Part", "Record", "record_of")
+
+
+class Part(Protocol):
+    """One layer of a decorated function, as the registry sees it."""
+
+    kind: str
+
+    def handle(self) -> Any:
+        """The handle that this layer adds."""
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
+        ...
+
+    def empty(self) -> None:
+        """Drop everything."""
+
+    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
+
+    def drop_tagged(self, tag: str | None) -> int:
+        """Drop what bears *tag*, or (None) everything, and fence what runs with it; how many entries went."""
+        ...
+
+    def watch_switch(self, on: bool) -> None:
+        """Look at each call whether the function is switched off, or stop that."""
+
+    @property
+    def tags(self) -> Tags:
+        """What the decorator was told about tags."""
+        ...
+
+
+class Record:
+    """One decorated function in a registry.
+
+    Attributes:
+        name: ``module.qualname``, or the ``name=`` that it was given.
+        tags: Its fixed tags.
+    """
+
+    explicit_name: bool
+    explicit_registry: bool
+    name: str
+    origin: Origin
+    registry: "Registry"
+
+    __module__ = "memo"
+
+    __slots__ = (
+        "__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "number", "origin", "registry", "tags",
+        "top",
+    )  # fmt: skip
+
+    def __init__(self, name: str, registry: "Registry", origin: Origin) -> None:
+        self.name = name
+        self.number: Number | None = None
+        """What is behind the # in its name."""
+        self.origin = origin
+        """Where it was decorated."""
+        self.registry = registry
+        self.tags: tuple[str, ...] = ()
+        self.explicit_name = False
+        self.explicit_registry = False
+        self.top: weakref.ref[Any] | None = None
+        """The outermost decorated object."""
+        self._parts: tuple[Callable[[], Part | None], ...] = ()
+        """Layers hold the record, and so are held weakly."""
+
+    def add(self, part: Part) -> None:
+        """Put *part* around the layers so far."""
+        self._parts = ((lambda: part) if isinstance(part, Adopted) else weakref.ref(part), *self._parts)
+        self.tags = tuple(dict.fromkeys((*part.tags.fixed, *self.tags)))
+        self.registry.admit(part)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The layers, outermost first; none once the function is gone, though somebody keeps its record."""
+        return tuple([part for get in self._parts if (part := get()) is not None])
+
+    def _handle(self, kind: str) -> Any:
+        for part in self.parts:
+            if part.kind == kind:
+                return part.handle()
+        return None
+
+    @property
+    def cache(self) -> CacheHandle[..., Any, Any] | None:
+        """The handle on its store, or None."""
+        return self._handle("cache")  # type: ignore[no-any-return]
+
+    @property
+    def inflight(self) -> InflightHandle[..., Any] | None:
+        """The handle on its running calls, or None."""
+        handle = self._handle("inflight")
+        return handle if handle is not None else getattr(self.cache, "inflight", None)
+
+    @property
+    def window(self) -> WindowHandle[..., Any] | None:
+        """The handle on its window, or None."""
+        return self._handle("window")  # type: ignore[no-any-return]
+
+    @property
+    def adopted(self) -> AdoptedHandle | None:
+        """The handle on a cache that others made, or None."""
+        return self._handle("adopted")  # type: ignore[no-any-return]
+
+    def is_gone(self) -> bool:
+        """Whether this is the record of a function or an adopted cache that is no more, kept by somebody."""
+        parts = self.parts
+        dead = bool(self._parts) and not parts
+        return dead or any(isinstance(part, Adopted) and part.cache is None for part in parts)
+
+    def stats(self) -> FunctionStats:
+        """Its figures now."""
+        handles = {part.kind: part.handle() for part in reversed(self.parts)}  # of a kind, the outermost
+        if "inflight" not in handles and "cache" in handles:
+            handles["inflight"] = handles["cache"].inflight
+        return FunctionStats(self.name, self.tags, **{kind: handle.stats() for kind, handle in handles.items()})
+
+    def cleanup(self) -> CleanupReport:
+        """Drop what is expired or stuck in every layer."""
+        return sweep([self])
+
+    def invalidate(self, tag: str) -> int:
+        """Drop the entries that bear *tag*, and fence the running calls that may bear it; how many entries went."""
+        parts = self.parts
+        everything = tag in self.tags
+        computed = any(part.tags.function is not None for part in parts)
+        count = 0
+        for part in reversed(parts):  # innermost first: what begins meanwhile above may be given what is still below
+            # without a function it cannot tell which of its running calls the others' tags are about
+            if everything or (computed and part.tags.function is None):
+                part.fence(None)
+            count += part.drop_tagged(None if everything else tag)
+        return count
+
+    def clear(self) -> None:
+        """Drop every entry, in every layer."""
+        for part in reversed(self.parts):  # innermost first: what begins meanwhile above may be given what is below
+            part.empty()
+
+    def __repr__(self) -> str:
+        return f"<record of {self.name}>"
+
+
+def record_of(function: Any) -> Record | None:
+    """The record of a decorated function, looked for through whatever wraps it."""
+    seen = 0
+    while function is not None and seen < 100:
+        record = getattr(function, "__memo_record__", None)
+        if isinstance(record, Record):
+            return record
+        below = getattr(function, "__wrapped__", None)
+        function = getattr(function, "fget", None) if below is None else below
+        seen += 1
+    return None

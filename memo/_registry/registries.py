@@ -1,0 +1,249 @@
+"""Every decorated function in one place.  A registry holds its records weakly."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
+from memo._base import Duration, Held, counted, positive_int, seconds
+from memo._cache import CacheHandle, RefreshPool
+from memo._flight import InflightHandle
+from memo._registry.cleanup import alive, sweep
+from memo._registry.janitor import Janitor
+from memo._registry.names import Names
+from memo._registry.origins import Origin
+from memo._registry.record import Part, Record, record_of
+from memo._registry.stats import CleanupReport
+from memo._registry.view import View
+from memo._window import WindowHandle
+
+__all__ = ("Registry", "registry")
+
+
+class Registry(View):
+    """A place where decorated functions are seen together.  ``memo.registry`` is the default one.
+
+    Safe from any thread.
+    """
+
+    pool: RefreshPool
+
+    __module__ = "memo"
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._janitor: Janitor | None = None  # guarded by _lock
+        self._switches: dict[object, None] = {}  # of disabled() blocks that are entered now; guarded by _lock
+        self._watching: bool | None = False
+        """What all functions were told about switches; None: some were told, and then it was cut short."""
+        self.pool = RefreshPool()
+        """The threads that load in the background for plain functions."""
+        with _making:
+            _forkable.add(self)
+        self._by_name = Names()  # guarded by _lock
+        # The records of adopted caches, by the cache's address.  Added to under _lock; the collector removes without.
+        self._adopted: dict[int, tuple[AdoptedRef, Record]] = {}
+
+    def _records(self) -> list[Record]:
+        with self._lock:
+            records = sorted(self._by_name, key=lambda record: record.name)
+        return [record for record in records if not record.is_gone()]
+
+    def _find(self, function: object) -> Record | None:
+        if isinstance(function, str):
+            with self._lock:
+                return self._by_name.get(function)  # type: ignore[no-any-return]
+        if self._adopted and (record := self._find_adopted(find_adopted(function))) is not None:
+            return record
+        found = record_of(function)
+        if found is None or found.registry is not self:
+            return None
+        with self._lock:
+            self._by_name.settle(found)
+        return found
+
+    def enter(self, name: str, origin: Origin, *, explicit: bool) -> Record:
+        """A new record under *name*, or under ``name#2`` and so on if a function has it that this one does not replace.
+
+        Args:
+            name: The name that is wanted.
+            origin: Where the function is being decorated, which tells whether it replaces another.
+            explicit: Whether somebody chose the name.
+        """
+        record = Record(name, self, origin)
+        with self._lock:
+            self._by_name.add(record, name, explicit=explicit)
+        return record
+
+    def rename(self, record: Record, name: str, *, explicit: bool) -> None:
+        """Give *record*, perhaps of another registry, another name."""
+        with self._lock:
+            self._by_name.remove(record)
+            record.registry = self
+            self._by_name.add(record, name, explicit=explicit)
+            for part in record.parts:
+                self.admit(part)
+
+    def leave(self, record: Record) -> None:
+        """Forget *record*."""
+        with self._lock:
+            self._by_name.remove(record)
+
+    def adopt(self, cache: Any, name: str | None = None, *, lock: AbstractContextManager[Any] | None = None) -> Record:
+        """List a cache that others made: in the same table, with the figures that it has and dashes for the others.
+
+        It is held weakly, and its record leaves with it; it stays as it is, and nothing is written into it.
+        ``cleanup()`` has it expire what is old (``expire()`` of a cachetools cache with a ttl), ``clear()`` empties it,
+        both under the cache's own lock.  What has no lock is expired by the thread that adopted it alone, so not by
+        the janitor.  Options of this package (``disabled()``, tags) do not reach it.
+
+        Args:
+            cache: A function decorated with ``functools.lru_cache`` or ``functools.cache``, ``async_lru.alru_cache``,
+                ``cachetools.cached`` (its ``cachedmethod`` as seen through an instance) or what behaves like these,
+                also a method seen through its class; or a ``cachetools`` cache, or a mapping with ``maxsize``
+                and ``currsize``.
+            name: Its name here; default ``module.qualname`` of a function, the class's name of a cache object, with
+                ``#2`` and so on if that is taken.
+            lock: What guards a cache object that several threads use.
+
+        Returns:
+            Its record.  Adopting it again returns the same one, under the new name if one is given.
+
+        Raises:
+            TypeError: cache is none of these, is decorated by this package, or allows no weak reference; name is not
+                text; lock is no lock, or given with a function, which knows its own.
+            ValueError: name is empty.
+        """
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"adopt: name={name!r} is not text; give the name that the registry is to show.")
+        if name == "":
+            raise ValueError("adopt: name='' is empty; leave it out or give a name.")
+        target = adoptable(cache, _refuse_own)
+        check_lock(target, lock)
+        if not callable(target) and any(r.cache is not None and r.cache.store is target for r in self._records()):
+            raise TypeError("adopt: this is the store of a decorated function, which is in the registry already.")
+        origin = Origin(target, type(target).__module__, name_of(target))
+        with self._lock:
+            record = self._find_adopted(target)
+            if record is not None:
+                if name is not None and name != record.name:
+                    self.rename(record, name, explicit=True)
+                return record
+            record = self.enter(name or name_of(target), origin, explicit=name is not None)
+            record.add(Adopted(target, record, lock))
+            ref = AdoptedRef(target, AdoptedRef.died)
+            ref.address, ref.table = id(target), self._adopted
+            self._adopted[ref.address] = ref, record
+            return record
+
+    def _find_adopted(self, target: Any) -> Record | None:
+        ref, record = self._adopted.get(id(target), (None, None))
+        return record if target is not None and ref is not None and ref() is target else None
+
+    def janitor(self, every: Duration = "1h") -> Janitor:
+        """Clean up in the background: a daemon thread, one for all functions, that calls ``cleanup()`` time and again.
+
+        There is one janitor to a registry: a second call replaces the interval, which begins anew, and starts the
+        thread again if it was stopped.  See ``Janitor`` for what it survives; ``print(registry)`` shows its last run.
+
+        Args:
+            every: Time from the end of one clean-up to the next: seconds, a timedelta, or text such as "1h30m".
+
+        Raises:
+            TypeError: every is no duration.
+            ValueError: every is not above zero, not finite, or text that is no duration.
+        """
+        every_s = seconds(every, where="registry.janitor", option="every")
+        janitor = self._janitor
+        if janitor is None:
+            new = Janitor(self, Registry._sweep_one_by_one)
+            with self._lock:
+                janitor = self._janitor = self._janitor or new
+        janitor.start(every_s)
+        return janitor
+
+    def configure(self, *, refresh_threads: int) -> None:
+        """Change what holds for all functions of this registry.
+
+        Args:
+            refresh_threads: Most threads that load in the background for plain functions; 4 at first.  They are
+                daemons, started when there is work and ended when there is none.
+
+        Raises:
+            TypeError: refresh_threads is no whole number.
+            ValueError: refresh_threads is below 1.
+        """
+        self.pool.resize(positive_int(refresh_threads, where="registry.configure", option="refresh_threads"))
+
+    def covers(self, record: Record) -> bool:
+        return record.registry is self
+
+    def _home(self) -> "Registry":
+        return self
+
+    def watch_switch(self, mark: object, on: bool) -> None:
+        """Note that a ``disabled()`` block begins or ends; functions look at the switch while there is one."""
+        with self._lock:
+            if on:
+                self._switches[mark] = None
+            else:
+                self._switches.pop(mark, None)
+            watch = bool(self._switches)
+            if self._watching is not watch:
+                self._watching = None
+                for record in self._records():
+                    for part in record.parts:
+                        part.watch_switch(watch)
+                self._watching = watch
+
+    def admit(self, part: Part) -> None:
+        """Have *part*, of a function that joins, look at the switch if others do."""
+        with self._lock:
+            if self._switches:
+                part.watch_switch(True)
+
+    def _sweep_one_by_one(self, enough: Callable[[], bool]) -> CleanupReport:
+        """Clean up, without keeping functions alive that die meanwhile."""
+        return sweep(alive([weakref.ref(record) for record in self._records()]), enough)
+
+    def _note(self) -> str:
+        pool = self.pool
+        threads = ""
+        if pool.threads or pool.configured:
+            threads = f"refresh threads: {pool.busy} busy, {counted(pool.queued, 'load')} waiting, at most {pool.most}"
+        return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads)))
+
+    def __repr__(self) -> str:
+        return f"<registry of {counted(len(self), 'function')}>"
+
+
+# A fork copies a lock that another thread holds, and nobody in the child would release it.  So the forking
+# thread takes the lock of each registry first.
+
+_making = threading.RLock()
+"""Held while a registry is added to those that a fork looks through, and during a fork."""
+_forkable: "weakref.WeakSet[Registry]" = weakref.WeakSet()
+_held = Held()
+
+
+def _before_fork() -> None:
+    _held.take(_making)
+    for one in list(_forkable):
+        _held.take(one._lock)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_held.give_back, after_in_child=_held.give_back)
+    # once more, for what is left: an exception that strikes in the middle of the first is told to nobody
+    os.register_at_fork(after_in_parent=_held.give_back, after_in_child=_held.give_back)
+
+registry: Registry = Registry()
+
+
+def _refuse_own(given: Any) -> None:
+    handle = isinstance(given, CacheHandle | InflightHandle | WindowHandle | Record | View | AdoptedHandle)
+    if handle or isinstance(getattr(given, "__memo_record__", None), Record):
+        raise TypeError(f"adopt: {given!r} belongs to this package and is in a registry; see list(registry).")

@@ -1,0 +1,233 @@
+"""Some decorated functions, chosen by name or tag, and what can be done with all of them."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from memo._adopted import find_adopted
+from memo._base import OfTheProgram, check_tag, counted, did_you_mean
+from memo._registry.cleanup import sweep
+from memo._registry.leak_report import LeakReport, report_on
+from memo._registry.off_switch import SwitchedOff
+from memo._registry.overview import html_table, text_table
+from memo._registry.record import Record, record_of
+from memo._registry.stats import CleanupReport, FunctionStats
+
+if TYPE_CHECKING:
+    from memo._registry.registries import Registry
+
+__all__ = ("Selection", "View")
+
+_SPARKS = 12  # characters of a sparkline: half of what a window shows by itself, as tables are wide enough
+
+
+class View(OfTheProgram):
+    """Some decorated functions, and what can be done with all of them."""
+
+    def _records(self) -> list[Record]:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records())
+
+    def __len__(self) -> int:
+        return len(self._records())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, function: object) -> bool:
+        return self._find(function) is not None
+
+    def __getitem__(self, function: Any) -> Record:
+        """The record of a decorated function, or of a name.
+
+        Raises:
+            KeyError: It is not here.
+        """
+        record = self._find(function)
+        if record is None:
+            records = self._records()
+            hint = did_you_mean(function, [one.name for one in records]) if isinstance(function, str) else ""
+            hint = hint or f"; it has {counted(len(records), 'function')}: list(registry)"
+            raise KeyError(f"{function!r} is not in this registry{hint}")
+        return record
+
+    def _find(self, function: object) -> Record | None:
+        records = self._records()
+        if isinstance(function, str):
+            return next((record for record in records if record.name == function), None)
+        found = _adopted_among(records, function)
+        if found is None:
+            found = record_of(function)
+        return found if any(record is found for record in records) else None
+
+    def stats(self) -> dict[str, FunctionStats]:
+        """The figures of every function now, by name."""
+        return {record.name: record.stats() for record in self._records()}
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
+        return {name: stats.as_dict() for name, stats in self.stats().items()}
+
+    def cleanup(self) -> CleanupReport:
+        """Drop what is expired or stuck, everywhere.
+
+        Works in small slices and lets other threads run in between.  A function whose clock or policy raises is
+        logged to logger "memo", and the others are cleaned up all the same.
+        """
+        return sweep(self._records())
+
+    def clear(self) -> None:
+        """Drop every entry, everywhere; counters stay."""
+        for record in self._records():
+            record.clear()
+
+    def report(self) -> LeakReport:
+        """What the stores hold and keep alive, what to look at first, and what to do about it: ``print(x.report())``.
+
+        Functions without a store are left out.  Where a store does not count bytes itself, up to 1,000 of its values,
+        evenly spread, are measured by ``memo.sizeof``, which takes some microseconds for each; one that raises is
+        logged to logger "memo".  Nothing counts as a hit, and no lock is held meanwhile; other threads run in between.
+        """
+        return report_on(self._records())
+
+    def select(self, pattern: str | None = None, tag: str | None = None) -> "Selection":
+        """A view of those of these functions whose name matches and that bear a tag, now and later.
+
+        Args:
+            pattern: What the name must match, in capitals and small letters: ``*`` stands for any text, ``?`` for
+                one character, ``[ab]`` for one of these; None: every name.
+            tag: One of the function's own tags (not those that ``tags=`` computes for each entry); None: any or none.
+
+        Raises:
+            TypeError: pattern or tag is no text.
+            ValueError: pattern or tag is empty.
+        """
+        if pattern is not None and not isinstance(pattern, str):
+            raise TypeError(f"select: pattern={pattern!r} is not text; give one such as 'bot.*'.")
+        if pattern == "":
+            raise ValueError("select: pattern='' matches nothing; give one such as 'bot.*', or leave it out.")
+        if tag is not None:
+            check_tag("select", tag)
+        return Selection(self, pattern, tag)
+
+    def invalidate(self, *, tag: str) -> int:
+        """Drop every entry that bears *tag*, in every function, and let no load that runs now bring one back.
+
+        Bears it: every entry of a function with that tag, and of a function whose ``tags=`` computes tags the
+        entries for whose calls it returned this one.  Those are found by the tag, in time proportional to
+        their number.  Callers who wait for a running load get its result; it is not stored.  Entries leave with the
+        reason ``invalidated``.  What a sliding window recorded stays: it happened.
+
+        Returns:
+            Number of entries dropped.
+
+        Raises:
+            TypeError: tag is no text.
+            ValueError: tag is empty.
+        """
+        check_tag("invalidate", tag)
+        return sum(record.invalidate(tag) for record in self._records())
+
+    def covers(self, record: Record) -> bool:
+        """Whether *record* is one of these."""
+        raise NotImplementedError
+
+    def _home(self) -> "Registry":
+        """The registry that this is, or is a part of."""
+        raise NotImplementedError
+
+    def disabled(self, pattern: str | None = None) -> SwitchedOff:
+        """Have calls of these functions go straight to what they decorate, within a ``with`` block.
+
+        Nothing is looked up, joined, stored, recorded or counted then; handles keep working.  This holds for the
+        thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
+        threads and tasks go on as before.  With the block it ends for all of them, also for tasks that outlive it.
+        (A context variable carries it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the environment
+        before decorating.  A pattern that matches nothing as the block is entered is warned about (UserWarning), with
+        the names that it is like; it holds for functions that come later all the same.
+
+        Args:
+            pattern: Which functions, as for ``select()``; None: all of these.
+
+        Raises:
+            TypeError: pattern is no text.
+            ValueError: pattern is empty.
+        """
+        view = self if pattern is None else self.select(pattern)
+        return SwitchedOff(view, self._home().watch_switch, view._if_empty)
+
+    def _if_empty(self) -> str:
+        """What to say if a pattern matches nothing now; empty if it does, or there is none."""
+        return ""
+
+    def __str__(self) -> str:
+        return text_table(self.stats().values(), self._sparklines(), self._note())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.stats().values(), self._sparklines(), self._note())
+
+    def _note(self) -> str:
+        """Lines below the table, or nothing."""
+        return ""
+
+    def _sparklines(self) -> dict[str, str]:
+        windows = {record.name: record.window for record in self._records()}
+        return {name: window.sparkline(_SPARKS) for name, window in windows.items() if window is not None}
+
+
+class Selection(View):
+    """Those functions of a view whose name matches a pattern and that bear a tag."""
+
+    def __init__(self, of: View, pattern: str | None, tag: str | None) -> None:
+        self._of = of
+        self._pattern = pattern
+        self._tag = tag
+
+    def _matches(self, record: Record) -> bool:
+        if self._pattern is not None and not fnmatchcase(record.name, self._pattern):
+            return False
+        return self._tag is None or self._tag in record.tags
+
+    def _records(self) -> list[Record]:
+        return [record for record in self._of._records() if self._matches(record)]
+
+    def covers(self, record: Record) -> bool:
+        return self._matches(record) and self._of.covers(record)
+
+    def _home(self) -> "Registry":
+        return self._of._home()
+
+    def __repr__(self) -> str:
+        asked = [f"{name}={value!r}" for name, value in (("pattern", self._pattern), ("tag", self._tag)) if value]
+        found = counted(len(self), "function")
+        return f"<{found} of {self._of!r} with {', '.join(asked) or 'any name'}{self._hint()}>"
+
+    def _if_empty(self) -> str:
+        if self._records():
+            return ""
+        asked = [f"is called {self._pattern!r}"] if self._pattern else []
+        asked += [f"bears the tag {self._tag!r}"] if self._tag else []
+        if not asked:
+            return self._of._if_empty()
+        return f"no function {' and '.join(asked)} now{self._hint() or '; list(registry) shows what there is.'}"
+
+    def _note(self) -> str:
+        return self._if_empty()
+
+    def _hint(self) -> str:
+        """The names that a pattern which matches nothing is like."""
+        if self._pattern is None or self._records():
+            return ""
+        return did_you_mean(self._pattern, [record.name for record in self._of._records()])
+
+
+def _adopted_among(records: list[Record], function: object) -> Record | None:
+    handles = [(record, record.adopted) for record in records]
+    if all(handle is None for _, handle in handles):
+        return None
+    target = find_adopted(function)
+    if target is None:
+        return None
+    return next((record for record, handle in handles if handle is not None and handle.cache is target), None)

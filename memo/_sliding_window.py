@@ -1,0 +1,264 @@
+"""``@sliding_window``: what happened over a moving span of time, in bounded memory."""
+
+import logging
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from memo._base import (
+    BIG,
+    ITEMS,
+    LONGEST,
+    Aside,
+    Clock,
+    Duration,
+    KeyText,
+    Tags,
+    check_error_types,
+    check_tags,
+    failure_text,
+    knows_its_options,
+    positive_int,
+    refuse_class,
+    seconds,
+    stored_key,
+)
+from memo._call import KeyOptions, check_key_options, share
+from memo._decorated import Decorator, Layer, Placement, check_common
+from memo._registry import Registry
+from memo._window import NOTE, Recorder, WindowHandle
+
+__all__ = ("sliding_window",)
+
+log = logging.getLogger("memo")
+
+
+share(
+    Exception=Exception,
+    atoms=frozenset({type(None), bool, float}),
+    high=BIG,
+    int=int,
+    longest=LONGEST,
+    low=-BIG,
+    str=str,
+    stored=stored_key,
+)
+
+
+class _WindowLayer(Layer):
+    """The calls of one function."""
+
+    kind = "window"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        span_s: float,
+        max_events: int,
+        only: tuple[type[Exception], ...] | None,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+        tags: Tags,
+    ) -> None:
+        self.span_s = span_s
+        self.max_events = max_events
+        self.only = only
+        super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Its window."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    def make_engine(self, clock: Clock) -> Recorder:
+        return Recorder(
+            span_s=self.span_s,
+            max_events=self.max_events,
+            only=self.only,
+            clock=lambda: clock.read(),  # noqa: PLW0108  # which may be exchanged
+            where=self.shape.qualname,
+        )
+
+    def internals(self) -> dict[str, Any]:
+        return {
+            **self.recorder.note_names(),
+            "fail": self._fail,
+            "unkeyed": self._unkeyed,
+            "untimed": self._untimed,
+            "dropped": self._dropped,
+        }
+
+    def template(self) -> str:
+        ending = _RETURN if self.only is None else "return $result\n"
+        small = _SMALL if len(self.shape.parameters) <= ITEMS else "False"
+        return _CALL.replace("<small>", small) + ending
+
+    def _fail(self, started: float, key: object, error: BaseException) -> None:
+        """Record a call that raised; raises nothing itself."""
+        if self.only is not None and not isinstance(error, self.only):
+            return
+        try:
+            ended = self.clock.read()
+            detail = failure_text(error) if isinstance(error, Exception) else "cancelled"
+            self.recorder.note(started, ended, detail, key)
+        except Exception as reason:
+            self._dropped(reason)
+
+    def _unkeyed(self, error: Exception) -> KeyText:
+        log.error("%s: the key could not be made; the call goes on", self.shape.qualname, exc_info=error)
+        return KeyText(f"<no key: {type(error).__name__}>")
+
+    def _untimed(self, error: Exception) -> float:
+        log.error("%s: clock raised; the call goes on and is not recorded", self.shape.qualname, exc_info=error)
+        return math.nan
+
+    def _dropped(self, error: Exception) -> None:
+        log.error("%s: the call could not be recorded", self.shape.qualname, exc_info=error)
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> WindowHandle[..., Any]:
+        return WindowHandle(self.recorder, self.name)
+
+    def sweep(self) -> Iterator[tuple[int, int, int]]:
+        if self.is_made:
+            for events in self.recorder.expire_events():
+                yield 0, 0, events
+
+    def empty(self) -> None:
+        if self.is_made:
+            self.recorder.clear()
+
+    def set_aside(self, aside: Aside) -> None:
+        self.recorder.exchange(aside)
+
+    def put_back(self, aside: Aside | None = None) -> None:
+        if aside is None:
+            aside = Aside(is_out=True)
+        if self.is_made and aside.is_out:
+            self.recorder.exchange(aside)
+
+
+# What stored_key() leaves as it is, told without a call; all else goes there.
+_SMALL = (
+    "(($kind := $type(<value>)) is $int and $low < <value> < $high"
+    " or $kind is $str and $len(<value>) <= $longest or $kind in $atoms)"
+)
+
+# The key becomes text before the call, which may change its arguments.
+_CALL = """\
+try:
+    <prelude>
+    $k = <key>
+    if not (<every value: <small>>):
+        $k = $stored($k)
+except $Exception as $error:
+    $k = $unkeyed($error)
+try:
+    $started = $clock()
+except $Exception as $error:
+    $started = $untimed($error)
+try:
+    $result = <await>$function(<pass>)
+except $BaseException as $error:
+    $fail($started, $k, $error)
+    raise
+"""
+
+_RETURN = f"""\
+try:
+    $ended = $clock()
+{textwrap.indent(NOTE, "    ")}except $Exception as $error:
+    $dropped($error)
+return $result
+"""
+
+
+@knows_its_options
+def sliding_window(
+    window: Duration,
+    *,
+    max: int = 10_000,  # noqa: A002  # the field's term, and never needed as the builtin here
+    key: Callable[..., object] | None = None,
+    ignore: Iterable[str] = (),
+    only: type[Exception] | Iterable[type[Exception]] | None = None,
+    tags: str | Iterable[str] = (),
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Decorator:
+    """Record what happened to a function within the last so many seconds: how often, how long, how it ended.
+
+    Works on functions, coroutine functions, methods, class methods, static methods and properties,
+    above or below their own decorators.  The decorated function stays what it was, and gains
+    ``f.window``.
+
+    A call counts when it ends: "ok" if it returned, "error" if it raised an ``Exception``, and
+    "cancelled" if anything else ended it (``asyncio.CancelledError``; ``GeneratorExit``, when a running
+    coroutine is closed; ``KeyboardInterrupt`` and ``SystemExit``, which are no failure of the function
+    either).  The result or the very same exception goes on to the caller.
+
+    Nothing is kept alive: of a call there remain its time, duration, outcome and key as text, and the
+    type and message of its error, each text at most 200 characters.  The latest *max* calls are kept in full;
+    counts, error counts and durations are kept of all, in memory that does not depend on their number.
+
+    Safe from any thread and any event loop; an ordinary call waits for no lock.  Recording never breaks a call: a
+    ``clock`` or ``key`` that raises and a time that is no finite number are logged to logger "memo".
+    The window is the function's, over all instances.  After ``os.fork()`` the child goes on with a copy.
+
+    Args:
+        window: Length of the window: seconds, a timedelta, or text such as "24h".  A call that
+            ended exactly that long ago is out.
+        max: Most calls kept in full.
+        key: Makes the key of a call, before it begins; anything, it is made text.  None: the arguments.  Called as
+            the function was, defaults filled in; with the instance only where its own first parameter is named like
+            that (``key=lambda self: ...``).
+        ignore: Names of parameters to leave out of the key.
+        only: Type or types of exceptions to record; then nothing else is, neither other failures nor
+            calls that went well.
+        tags: Names by which ``registry.select(tag=...)`` finds the function.  What was recorded is not
+            invalidated by them: it happened.
+        name: Name in the registry; default ``module.qualname``.
+        registry: Where the function is listed; default ``memo.registry``.
+        clock: Returns the time in seconds, never going back; default ``time.monotonic``.  If it does
+            go back, the window goes on from where it was.
+
+    Raises:
+        TypeError: At decoration: an option is of the wrong type, or the window is missing.
+        ValueError: At decoration: an option's value makes no sense.
+    """
+    where = "sliding_window"
+    refuse_class(where, window)
+    if callable(window) or isinstance(window, property | classmethod | staticmethod):
+        shown = getattr(window, "__qualname__", None) or repr(window)
+        raise TypeError(f'sliding_window: {shown} is decorated without a span; write @sliding_window("24h").')
+    if window is None:
+        raise TypeError('sliding_window: window=None would never let go of anything; give a span such as "24h".')
+    span_s = seconds(window, where=where, option="window")
+    max_events = positive_int(max, where=where, option="max")
+    types = _check_only(only)
+    keys = check_key_options(where, key, ignore, False)
+    keys.apart = False  # keys are to be read, and say nothing of the instance
+    check_common(where, name, registry, clock)
+    found_tags = check_tags(where, tags)
+    if found_tags.function is not None:
+        raise TypeError(
+            f"sliding_window: tags={tags!r} is a function, but what a window has recorded is not invalidated; "
+            f"give names, which registry.select(tag=...) finds."
+        )
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return _WindowLayer(function, span_s, max_events, types, keys, clock, takes_instance, found_tags)
+
+    return Decorator(Placement(where, make, name, registry), sliding_window, locals())
+
+
+def _check_only(only: Any) -> tuple[type[Exception], ...] | None:
+    if only is None:
+        return None
+    types = check_error_types("sliding_window", "only", only)
+    if not types:
+        raise ValueError(
+            f"sliding_window: only={only!r} names no exception type; write only=(ValueError,), or leave it out."
+        )
+    return types

@@ -1,0 +1,148 @@
+"""Walks past every entry of a store in small steps, while the store goes on changing in between.
+
+Who walks calls ``step()`` under the store's lock and lets go of the lock between two steps.  An entry that is there
+from the first step to the last is met; one that comes meanwhile may be; one that left is not met any more.  Under
+changes without end a walk ends all the same.
+
+What a walk held on to since its last step may have left meanwhile, and its value with it, so that the walk has the last
+reference.  ``step()`` hands it over in a list, to be let go of outside the lock: a value may have a finalizer.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from memo.policies import Mark, Node, Queue
+
+__all__ = ("ListWalk", "QueueWalk", "RingWalk", "Walk")
+
+_AHEAD = 8
+"""Places that a walk through a queue of the policy remembers: it goes on from the first that is still in place."""
+
+
+class Walk(Protocol):
+    """A walk that is under way."""
+
+    over: bool
+    """There are no more steps."""
+
+    def step(self, most: int, spent: list[Any]) -> list[Any]:
+        """The next entries, at most *most* of them; called under the lock.  Adds what it held on to *spent*."""
+        ...
+
+    def close(self) -> None:
+        """Leave no trace; called under the lock."""
+
+
+class ListWalk:
+    """Past entries that were copied at one moment; some of them may have left since."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        self._entries = entries
+        self.over = not entries
+
+    def step(self, most: int, spent: list[Any]) -> list[Any]:
+        found = self._entries[-most:]
+        del self._entries[-most:]
+        self.over = not self._entries
+        return found
+
+    def close(self) -> None:
+        self.over = True
+
+
+class RingWalk:
+    """Past the entries of a ring, the old end first.
+
+    A marker in the ring keeps the place, whatever leaves on either side of it: it goes ahead past one node at a time,
+    since a hit may move any of them to the new end between two instructions that call something.  Two walks step over
+    each other's markers.
+    """
+
+    def __init__(self, ring: Queue, size: int) -> None:
+        self._ring = ring
+        self._left = 2 * size  # newer ones are not met, so that it ends; those that move may be met twice
+        self._marker = Mark()
+        self._begun = ring.mark
+        self._go_behind(ring)
+        self.over = False
+
+    def step(self, most: int, spent: list[Any]) -> list[Any]:
+        marker, ring = self._marker, self._ring
+        found: list[Any] = []
+        if self._begun != ring.mark:  # it began anew: what the marker hangs on has left
+            spent += (marker.older, marker.newer)
+            del marker.older, marker.newer
+            self.over = True
+            return found
+        while len(found) < most:
+            node = marker.newer
+            if node is ring:
+                break
+            self._go_behind(node)
+            if not isinstance(node, Mark):
+                found.append(node)
+        self._left -= len(found)
+        if marker.newer is ring or self._left <= 0:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        self.over = True
+        if self._begun == self._ring.mark:
+            try:
+                Queue.remove(self._marker)
+            except AttributeError:  # cut short in the middle of that
+                pass
+
+    def _go_behind(self, node: Node) -> None:
+        marker = self._marker
+        Queue.remove(marker)
+        newer = node.newer
+        marker.older = node
+        marker.newer = newer
+        node.newer = newer.older = marker
+
+
+class QueueWalk:
+    """Past the nodes of the two queues of S3-FIFO, the small one first: what is promoted meanwhile is still met.
+
+    The policy reads the ends of its queues, so no marker may hang there.  The walk remembers some nodes ahead instead,
+    and their marks.  One that left has no neighbours any more; one that moved, to the main queue or to the end of it
+    for another round, has another mark, since the policy spent uses on it or moved it across.  If all of them are
+    gone, the policy has served the queue up to there, and what was before them is gone too: the walk goes on from
+    the oldest.
+    """
+
+    def __init__(self, queues: Iterable[Queue], size: int) -> None:
+        self._queues = list(queues)
+        self._size = size
+        self._ahead: list[tuple[Any, int]] = []
+        self._left = 2 * size  # nodes that get another round may be met twice
+        self.over = not self._queues
+
+    def step(self, most: int, spent: list[Any]) -> list[Any]:
+        queue = self._queues[0]
+        spent.append(self._ahead)
+        node: Any = queue.newer
+        for remembered, mark in self._ahead:
+            if hasattr(remembered, "newer") and remembered.mark == mark:
+                node = remembered
+                break
+        found: list[Any] = []
+        while node is not queue and len(found) < most:
+            found.append(node)
+            node = node.newer
+        self._left -= len(found)
+        self._ahead = []
+        if node is queue or self._left <= 0:
+            self._left = 2 * self._size
+            del self._queues[0]
+            self.over = not self._queues
+            return found
+        while node is not queue and len(self._ahead) < _AHEAD:
+            self._ahead.append((node, node.mark))
+            node = node.newer
+        return found
+
+    def close(self) -> None:
+        self.over = True

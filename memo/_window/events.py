@@ -1,0 +1,233 @@
+"""The kept events of a window: a cachetools cache bounded by number and by age, with columns to count by.
+
+The columns hold what the totals and percentiles need of the same events, so that a slice of them is counted without a
+look at each event. The histogram's cells are linear within each power of two, as in Gil Tene's HdrHistogram: the upper
+16 bits of an IEEE double are its exponent and 4 bits of its fraction, so the cell of a duration is read off its bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
+
+import cachetools
+
+from memo._base import Failure
+
+__all__ = ("BATCH", "EXPIRE", "Addition", "Columns", "EventCache", "Raw", "ended_at")
+
+Raw: TypeAlias = tuple[float, float, "str | Failure", object]
+"""ended (in the window's own time), duration in s; "ok", "cancelled" or (error, message); key as scalar or KeyText"""
+
+BATCH = 256  # events folded at once: some 0.1 ms
+EXPIRE = 4 * BATCH  # expired events removed at once; more than a batch brings, so expiry always catches up
+
+_TOP_HALFWORDS = slice(3, None, 4) if sys.byteorder == "little" else slice(0, None, 4)
+
+_MARKS = {"ok": 0, "cancelled": 2}
+
+ended_at: Callable[[Raw], float] = itemgetter(0)
+
+
+class Columns(NamedTuple):
+    """What the totals need of some events, in arrays: slices of them are counted without a look at each event."""
+
+    ends: Sequence[float]
+    seconds: array[float]
+    codes: array[int]  # the upper 16 bits of each duration
+    marks: bytearray  # 0 ok, 1 error, 2 cancelled
+
+    @classmethod
+    def of(cls, batch: Sequence[Raw]) -> Columns:
+        # A pass for each column costs less than one that looks at each event.
+        ends = list(map(ended_at, batch))
+        seconds = array("d", [raw[1] for raw in batch])
+        codes = array("H", seconds.tobytes())[_TOP_HALFWORDS]
+        details = [raw[2] for raw in batch]
+        if details.count("ok") == len(details):
+            return cls(ends, seconds, codes, bytearray(len(details)))
+        return cls(ends, seconds, codes, bytearray([_MARKS[d] if type(d) is str else 1 for d in details]))
+
+    def part(self, start: int, stop: int) -> Columns:
+        return Columns(self.ends, self.seconds[start:stop], self.codes[start:stop], self.marks[start:stop])
+
+    def tally(self) -> tuple[int, int, int, float]:
+        """Calls, errors, cancelled calls, seconds."""
+        return len(self.marks), self.marks.count(1), self.marks.count(2), sum(self.seconds)
+
+
+class Addition(NamedTuple):
+    """Events that are to be kept, and what the store is to be like with them: absolute, so as to be done twice."""
+
+    batch: Sequence[Raw]  # ordered by end; the last one is in no store yet
+    columns: Columns  # of the batch
+    begin: float  # kept events that ended after this are in the batch as well
+    place: int  # where in the columns of the store those of the batch begin
+    end: int
+    dropped: int
+    dropped_at: float | None
+
+
+class EventCache(cachetools.Cache[int, Raw]):
+    """The latest events, as a cachetools cache bounded by number and by age.
+
+    Keys number the kept events from the oldest on, without a gap. It is appended to at the new end and loses at
+    the old end, to `expire()` by age and to a full `extend()` by number: that is all a window needs, and lets a
+    ring (`collections.deque`) take the place of the dictionary, at a tenth of the cost for each event. Not
+    thread-safe; the recorder's lock guards it.
+    """
+
+    def __init__(self, maxsize: int, span_s: float) -> None:
+        super().__init__(maxsize)
+        self.ring: deque[Raw] = deque(maxlen=maxsize)  # ordered by end
+        self.span_s = span_s
+        self.dropped = 0  # events that left for want of room
+        self.dropped_at: float | None = None  # end of the latest such event; every event after it is here
+        self._end = 0  # key of the event that comes next
+        self._columns = _of_nothing()  # of the same events, after some that have left
+
+    @property
+    def _first(self) -> int:
+        """Key of the oldest."""
+        return self._end - len(self.ring)
+
+    @property
+    def _skipped(self) -> int:
+        """How many that have left are in the columns still."""
+        return len(self._columns.marks) - len(self.ring)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(maxsize={self.maxsize}, span_s={self.span_s}, currsize={self.currsize})"
+
+    @property
+    def currsize(self) -> float:
+        return len(self.ring)
+
+    def __len__(self) -> int:
+        return len(self.ring)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._first, self._first + len(self.ring)))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, int) and 0 <= key - self._first < len(self.ring)
+
+    def __getitem__(self, key: int) -> Raw:
+        return self.ring[key - self._first] if key in self else self.__missing__(key)
+
+    def __setitem__(self, key: int, value: Raw) -> None:
+        if key != self._first + len(self.ring):
+            raise KeyError(f"events: {key!r} is not the next key; add {self._first + len(self.ring)}")
+        self.extend([value])
+
+    def __delitem__(self, key: int) -> None:
+        if key not in self:
+            raise KeyError(key)
+        if key != self._first:
+            raise KeyError(f"events: {key!r} is not the oldest key; events leave oldest first, from {self._first}")
+        self.popitem()
+
+    def popitem(self) -> tuple[int, Raw]:
+        """Remove and return the oldest."""
+        if not self.ring:
+            raise KeyError("events: nothing is kept; test len() before popitem()")
+        key, raw = self._first, self.ring.popleft()
+        self.compact()
+        return key, raw
+
+    def clear(self) -> None:
+        self.ring, self._columns, self.dropped_at = deque(maxlen=self.ring.maxlen), _of_nothing(), None
+
+    def __copy__(self) -> EventCache:
+        copy = type(self)(int(self.maxsize), self.span_s)
+        if self.ring:
+            copy.extend(list(self.ring))
+        copy._end, copy.dropped, copy.dropped_at = self._end, self.dropped, self.dropped_at
+        return copy
+
+    def extend(self, batch: Sequence[Raw]) -> None:
+        """Add events ordered by their end, at least one; the oldest leave if there is no room."""
+        self.commit(self.plan(batch, Columns.of(batch)))
+
+    def plan(self, batch: Sequence[Raw], columns: Columns) -> Addition:
+        """What is to be done to add events ordered by their end, at least one; changes nothing."""
+        ring = self.ring
+        begin = batch[0][0]
+        later = 0
+        if ring and begin < ring[-1][0]:  # these go back into the queue, so to speak, and come in order
+            while later < len(ring) and ring[-1 - later][0] > begin:
+                later += 1
+            batch = sorted([(*ring[place],) for place in range(-later, 0)] + list(batch), key=ended_at)
+            columns = Columns.of(batch)
+        number = len(ring) - later
+        excess = number + len(batch) - int(self.maxsize)
+        dropped, dropped_at = self.dropped, self.dropped_at
+        if excess > 0:
+            last = ring[excess - 1] if excess <= number else batch[excess - number - 1]
+            if dropped_at is None or dropped_at < last[0]:
+                dropped_at = last[0]
+            dropped += excess
+        place = len(self._columns.marks) - later
+        return Addition(batch, columns, begin, place, self._end - later + len(batch), dropped, dropped_at)
+
+    def commit(self, addition: Addition) -> None:
+        """Do what was planned, or what is left of it; nothing else happened meanwhile."""
+        ring, batch = self.ring, addition.batch
+        if not ring or ring[-1] is not batch[-1]:
+            while ring and ring[-1][0] > addition.begin:
+                ring.pop()
+            ring.extend(batch)
+        columns, place = self._columns, addition.place
+        columns.seconds[place:] = addition.columns.seconds
+        columns.codes[place:] = addition.columns.codes
+        columns.marks[place:] = addition.columns.marks
+        self._end, self.dropped, self.dropped_at = addition.end, addition.dropped, addition.dropped_at
+
+    def compact(self) -> None:
+        """Let go of the columns of events that have left."""
+        # Moving what remains costs little against what was skipped since the last time.
+        skipped = self._skipped
+        if skipped >= max(EXPIRE, len(self.ring)):
+            self._columns = self._columns.part(skipped, len(self._columns.marks))
+
+    def first_within(self, now: float, last_s: float) -> int:
+        """Position in the ring of the oldest event that ended less than last_s ago."""
+        return bisect_right(self.ring, now, key=lambda raw: raw[0] + last_s)
+
+    def covers(self, now: float, last_s: float) -> bool:
+        """True if no event of the last last_s seconds has left for want of room."""
+        return self.dropped_at is None or self.dropped_at + last_s <= now
+
+    def expire(self, now: float, most: int) -> int:
+        """Remove events that are out of the span by their age, at most so many; returns how many."""
+        ring, span_s = self.ring, self.span_s
+        removed = 0
+        while removed < most and ring and ring[0][0] + span_s <= now:
+            ring.popleft()
+            removed += 1
+        self.compact()
+        return removed
+
+    def columns(self, begin: int, end: int) -> Columns:
+        """Of the events at these positions in the ring."""
+        return self._columns.part(self._skipped + begin, self._skipped + end)
+
+    def check(self) -> None:
+        ends = [raw[0] for raw in self.ring]
+        assert ends == sorted(ends)
+        assert len(ends) <= self.maxsize
+        assert list(self) == list(range(self._first, self._first + len(ends)))
+        assert self.dropped > 0 or self.dropped_at is None
+        assert {len(column) for column in self._columns[1:]} == {self._skipped + len(ends)}
+        assert self._skipped < max(EXPIRE, len(ends) + 1)
+        if ends:
+            assert self.columns(0, len(ends))[1:] == Columns.of(self.ring)[1:]
+
+
+def _of_nothing() -> Columns:
+    return Columns((), array("d"), array("H"), bytearray())
