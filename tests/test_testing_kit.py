@@ -937,7 +937,7 @@ def test_janitor_goes_by_the_clock() -> None:
 FIXED = {
     "store": {
         "busy", "foreign", "idle_s", "instances", "lean", "lock", "rich", "touches", "weighed", "put_off", "lost",
-        "torn", "dead", "_away", "_leaving",
+        "torn", "dead", "_away", "_leaving", "_serving", "standing", "past_life", "live",
     },
     "loads": {
         "call", "clock", "copy", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal",

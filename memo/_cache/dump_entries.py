@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memo._base import Pace, in_slices, real, short_text
 from memo._cache.dump_files import Path, Unsupported, decoded, encoded, parsed, read_lines, refuse_colliding, write_rows
-from memo._call import stored_key
+from memo._call import plain_key, stored_key
+from memo._store import Standing
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
@@ -48,26 +49,27 @@ def save(
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
     store = loads.store
-    held = loads.snapshot(None)
+    held = store.snapshot()
     now, written = loads.clock.read(), wall()  # after the snapshot: nothing in it is younger
-    entries = [
-        (key, entry) for key, entry in held if not store.past_life(entry, now) and not (store.rich and entry.failure)
-    ]
-    entries.sort(key=lambda item: item[1].stored)
+    entries = store.live(held, now)
+    entries.sort(key=_stored)
     header = {"function": name, "key": generated.keys.key_signature, "written": written}
     return write_rows(path, header, _rows(loads, entries, now, encode))
 
 
-def _rows(
-    loads: Loads, entries: list[tuple[Hashable, Any]], now: float, encode: Callable[[Any], object] | None
-) -> Iterator[list[Any]]:
+def _stored(entry: Any) -> float:
+    return entry.stored  # type: ignore[no-any-return]
+
+
+def _rows(loads: Loads, entries: list[Any], now: float, encode: Callable[[Any], object] | None) -> Iterator[list[Any]]:
     where = f"dump: {loads.name}()"
     pace = Pace()
-    for key, entry in entries:
+    for entry in entries:
         pace.rest()
+        key = plain_key(entry.key)
         shown = loads.reveal(key)
         try:
-            plain_key = encoded(key)
+            row_key = encoded(key)
         except Unsupported as reason:
             raise TypeError(
                 f"{where}: the key {short_text(shown)} is or contains {reason}, and a dump holds only {_HOLDS}; "
@@ -81,7 +83,7 @@ def _rows(
                 error.add_note(f"{where}: encode= was called with the value of key {short_text(shown)}")
                 raise
         try:
-            plain_value = encoded(value)
+            row_value = encoded(value)
         except Unsupported as reason:
             what = "the value" if encode is None else "what encode= returned for the value"
             remedy = "give encode= that makes one of these of a value, and decode= to load()"
@@ -92,7 +94,7 @@ def _rows(
         left = None if math.isinf(entry.deadline) else entry.deadline - now
         unused = None if loads.store.idle_s is None else max(0.0, now - entry.used)  # it may be used meanwhile
         tags = None if loads.options.tags.function is None else list(entry.tags)
-        yield [plain_key, plain_value, left, max(0.0, now - entry.stored), unused, tags]
+        yield [row_key, row_value, left, max(0.0, now - entry.stored), unused, tags]
 
 
 def restore(
@@ -179,7 +181,7 @@ def _entries(
         if entry is None:
             continue
         _backdate(loads, entry, row, now, elapsed)
-        if not loads.store.past_life(entry, now):
+        if loads.store.standing(entry, now) is not Standing.OVER:
             entries.append((row.key, entry))
     return entries
 

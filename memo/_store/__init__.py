@@ -6,6 +6,7 @@ Imports ``policies``, of ``_call`` the instances alone, and ``_base``.
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
+from memo._store.serving import Standing
 from memo._store.store import (
     POLICIES,
     SLICE,
@@ -28,6 +29,7 @@ __all__ = (
     "Gone",
     "IdleEntry",
     "RichEntry",
+    "Standing",
     "Store",
     "WeighedEntry",
     "check_policy",

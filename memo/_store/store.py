@@ -39,6 +39,7 @@ from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.eviction import EvictionReason
 from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+from memo._store.serving import Serving, Standing
 from memo._store.walks import ListWalk, QueueWalk, RingWalk, Walk
 from memo.policies import Queue
 
@@ -79,6 +80,8 @@ _SIZE = EvictionReason.SIZE
 _EXPIRED = EvictionReason.EXPIRED
 _COLLECTED = EvictionReason.COLLECTED
 _REPLACED = EvictionReason.REPLACED
+_FRESH = Standing.FRESH
+_OVER = Standing.OVER
 
 
 def _size_of(entry: Any) -> int:
@@ -156,6 +159,11 @@ class Store:
         self.max_bytes = max_bytes
         self.idle_s = idle_s
         self.rich = rich
+        self._serving = serving = Serving(idle_s, rich)
+        self.standing = serving.standing
+        """What an entry is good for now; its own methods, since they are asked often."""
+        self.past_life = serving.past_life
+        self.live = serving.live
         self.weighed = max_bytes is not None
         made: Any = self._make_cache(where, policy)
         self.cache = made
@@ -225,15 +233,9 @@ class Store:
 
     # -- reading
 
-    def past_life(self, entry: Any, now: float) -> bool:
-        """Whether *entry* may serve nobody any more."""
-        if now >= (entry.ends if self.rich else entry.deadline):
-            return True
-        return self.idle_s is not None and now >= entry.used + self.idle_s
-
     def is_fresh(self, entry: Any, now: float) -> bool:
         """Whether *entry* answers a call as a hit."""
-        return bool(now < entry.deadline) and (self.idle_s is None or bool(now < entry.used + self.idle_s))
+        return self.standing(entry, now) is _FRESH
 
     def use(self, key: Hashable, now: float) -> Any:
         """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
@@ -244,7 +246,7 @@ class Store:
             with self.lock:
                 if not self._holds(entry):
                     continue  # it left meanwhile
-                if not self.is_fresh(entry, now) or not self._show(entry, now):
+                if self.standing(entry, now) is not _FRESH or not self._show(entry, now):
                     return None
                 if self.idle_s is not None:
                     entry.used = now
@@ -614,7 +616,7 @@ class Store:
     def _drop_past(self, gone: list[Gone], entries: list[Any], scope: Hashable | None, now: float) -> None:
         for entry in entries:
             self._add_up(entry)
-            if self.past_life(entry, now) and belongs_to(entry.key, scope):
+            if self.standing(entry, now) is _OVER and belongs_to(entry.key, scope):
                 self.drop(gone, entry.key, _EXPIRED, now, only=entry)
 
     def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
@@ -740,7 +742,7 @@ class Store:
         """Take *entry*, which is there, out, or put *by* in its place."""
         key = entry.key
         item: Gone | None = key, entry.value, reason
-        if reason is not _COLLECTED and self.past_life(entry, now):
+        if reason is not _COLLECTED and self.standing(entry, now) is _OVER:
             reason = _EXPIRED
             item = key, entry.value, reason
         if self.rich and entry.failure:
@@ -864,11 +866,11 @@ class Store:
         entries, reason, now, _ = away
         items: list[Gone] = []
         failures = expired = 0
-        plain = not self.rich and self.idle_s is None
-        for entry in entries:  # which nobody else reaches any more, and of which there may be a million
+        # nobody else reaches them any more, and there may be a million
+        for entry, over in zip(entries, self._serving.over(entries, now), strict=True):
             if entry.hits is not entry.counted:
                 self._add_up(entry)
-            if now >= entry.deadline if plain else self.past_life(entry, now):
+            if over:
                 expired += 1
                 items.append((entry.key, entry.value, _EXPIRED))
             else:
