@@ -7,6 +7,7 @@ from memo._base import (
     Clock,
     Duration,
     OneShot,
+    Swept,
     TagsOption,
     Weakly,
     byte_size,
@@ -128,11 +129,11 @@ class _BoundedLayer(FlightLayer):
             return self.loads.invalidate_all()
         return 0 if self.tags.function is None else self.loads.invalidate_tag(tag)
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
+    def sweep(self) -> Iterator[Swept]:
         if self.is_made:
             for entries in self.loads.expire_entries():
-                yield entries, 0, 0
-            yield 0, self.loads.cleanup(), 0
+                yield Swept(entries=entries)
+            yield Swept(flights=self.loads.cleanup())
 
     def empty(self) -> None:
         if self.is_made:

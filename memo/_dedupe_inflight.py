@@ -8,6 +8,7 @@ from memo._base import (
     Clock,
     Duration,
     OneShot,
+    Swept,
     Tags,
     TagsOption,
     Weakly,
@@ -95,9 +96,9 @@ class _InflightLayer(FlightLayer):
             self.flights.detach_tagged(tag)
         return 0
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
+    def sweep(self) -> Iterator[Swept]:
         if self.is_made:
-            yield 0, self.flights.cleanup(), 0
+            yield Swept(flights=self.flights.cleanup())
 
     def empty(self) -> None:
         if self.is_made:

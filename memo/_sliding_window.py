@@ -10,10 +10,10 @@ from memo._base import (
     BIG,
     ITEMS,
     LONGEST,
-    Aside,
     Clock,
     Duration,
     KeyText,
+    Swept,
     Tags,
     check_error_types,
     check_tags,
@@ -120,23 +120,14 @@ class _WindowLayer(Layer):
     def handle_for(self, prefix: tuple[Any, ...]) -> WindowHandle[..., Any]:
         return WindowHandle(self.recorder, self.name)
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
+    def sweep(self) -> Iterator[Swept]:
         if self.is_made:
             for events in self.recorder.expire_events():
-                yield 0, 0, events
+                yield Swept(events=events)
 
     def empty(self) -> None:
         if self.is_made:
             self.recorder.clear()
-
-    def set_aside(self, aside: Aside) -> None:
-        self.recorder.exchange(aside)
-
-    def put_back(self, aside: Aside | None = None) -> None:
-        if aside is None:
-            aside = Aside(is_out=True)
-        if self.is_made and aside.is_out:
-            self.recorder.exchange(aside)
 
 
 # What stored_key() leaves as it is, told without a call; all else goes there.

@@ -276,7 +276,7 @@ class _Isolation(AbstractContextManager[None]):
         with contextlib.ExitStack() as steps:
             steps.callback(self._forget, asides)
             for layer in layers:
-                steps.callback(layer.put_back, asides.get(layer))
+                steps.callback(layer.put_back, asides.get(layer) or Aside(is_out=True))
             for layer in layers:
                 aside = asides.get(layer)
                 if aside is None or aside.is_out:

@@ -537,7 +537,7 @@ def test_a_window_is_cleaned_up_in_slices() -> None:
     for x in range(3 * EXPIRE + 5):
         fetch(x)
     clock.advance(TTL)
-    slices = [counts[2] for counts in own["window"].parts[0].sweep()]
+    slices = [swept.events for swept in own["window"].parts[0].sweep()]
     assert slices == [EXPIRE, EXPIRE, EXPIRE, 5]
     for x in range(EXPIRE):
         fetch(x)

@@ -26,6 +26,7 @@ import pytest
 
 import memo
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight
+from memo._base import Aside
 from memo.testing import FakeClock
 
 LIMIT_S = 20
@@ -1411,11 +1412,14 @@ def changes() -> list[Any]:
 
     def set_aside_and_back(fetch: Any, clock: FakeClock) -> None:
         flights = fetch.inflight._flights
-        flights.put_back(flights.set_aside())
+        aside = Aside()
+        flights.set_aside(aside)
+        flights.put_back(aside)
 
     def set_aside_and_back_later(fetch: Any, clock: FakeClock) -> None:
         flights = fetch.inflight._flights
-        aside = flights.set_aside()
+        aside = Aside()
+        flights.set_aside(aside)
         leader = Running(lambda: fetch("a"))
         leader.thread.join(0.001)
         flights.put_back(aside)

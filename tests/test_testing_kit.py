@@ -805,17 +805,17 @@ def test_clean_up_that_is_under_way(policy: str) -> None:
         f(x)
     clock.advance("1h")
     slices = layer(f).sweep()
-    taken, _, _ = next(slices)
+    taken = next(slices).entries
     assert 0 < taken < 1000
     with isolated(own):
         for x in range(1000):
             f(x)
         clock.advance("1h")
-        taken += next(slices)[0]
+        taken += next(slices).entries
         assert len(f.cache.store) == 1000
         check(f)
     check(f)
-    taken += sum(entries for entries, _, _ in slices)
+    taken += sum(swept.entries for swept in slices)
     assert taken + own.cleanup().expired == 1000
     assert len(f.cache.store) == 0
     check(f)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from memo._adopted.peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
-from memo._base import NO_TAGS, Snapshot, counter
+from memo._base import NO_TAGS, Snapshot, Swept, counter
 
 __all__ = (
     "Adopted",
@@ -380,9 +380,9 @@ class Adopted:
         del went  # the values, outside the lock
         return count
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
+    def sweep(self) -> Iterator[Swept]:
         """Drop what is past its life."""
-        yield self.expire(), 0, 0
+        yield Swept(entries=self.expire())
 
     def empty(self) -> None:
         """Drop everything; a cache that raises is logged, so that the others are cleared all the same."""

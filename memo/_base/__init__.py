@@ -3,7 +3,7 @@
 Knows no function, no key and no entry.  Imports ``memo.errors`` alone.
 """
 
-from memo._base.asides import Aside, Pair, Setting, set_at_once, swap
+from memo._base.asides import Aside, Pair, set_at_once
 from memo._base.callers import (
     Caller,
     bounded_gate,
@@ -32,6 +32,7 @@ from memo._base.shortened import LONGEST, short_text
 from memo._base.sizes import OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import knows_its_options, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
+from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, Tags, TagsOption, check_tag, check_tags
 from memo._base.text_table import MOST, aligned, fitted, html_rows, width
 from memo._base.units import (
@@ -70,8 +71,8 @@ __all__ = (
     "Pace",
     "Pair",
     "ReadClock",
-    "Setting",
     "Snapshot",
+    "Swept",
     "Tags",
     "TagsOption",
     "Timer",
@@ -127,7 +128,6 @@ __all__ = (
     "sizeof",
     "start",
     "stored_key",
-    "swap",
     "thread_ident",
     "total_size",
     "until",

@@ -183,13 +183,13 @@ class BackgroundLoads(Loads):
                 for job in jobs.values():
                     job.began = min(job.began, now)
 
-    def set_aside(self, aside: Aside | None = None) -> Aside:
+    def set_aside(self, aside: Aside) -> None:
         with self.lock:
             self._jobs.clear()
-        return super().set_aside(aside)
+        super().set_aside(aside)
 
-    def put_back(self, aside: Aside | None = None) -> None:
-        if aside is None or aside.is_out:
+    def put_back(self, aside: Aside) -> None:
+        if aside.is_out:
             with self.lock:
                 self._jobs.clear()
         super().put_back(aside)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from memo._base import PLAIN, Aside, Clock, Pace, need_depth, real_number, seconds, short_text, sizeof
+from memo._base import PLAIN, Aside, Clock, Pace, Pair, need_depth, real_number, seconds, short_text, sizeof
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._call import PLAIN_KEYS, InstanceRef, belongs_to, plain_key, stored_key
@@ -426,8 +426,7 @@ class Loads(Flights):
         super().follow(read)
         self.store.rewind(read(), self.options.pause_s)
 
-    def set_aside(self, aside: Aside | None = None) -> Aside:
-        aside = Aside() if aside is None else aside
+    def set_aside(self, aside: Aside) -> None:
         gone = Departures()
         try:
             with self.lock:
@@ -436,10 +435,8 @@ class Loads(Flights):
         except BaseException:
             self.report(gone)
             raise
-        return aside
 
-    def put_back(self, aside: Aside | None = None) -> None:
-        aside = Aside(is_out=True) if aside is None else aside
+    def put_back(self, aside: Aside) -> None:
         now = self.clock.read()
         gone = Departures()
         try:
@@ -458,15 +455,13 @@ class Loads(Flights):
 
     def _exchange(self, aside: Aside, gone: Departures) -> None:
         """Exchange all that is held and counted with *aside*, in one step."""
-        if aside.store is None:
-            aside.store = self.store.twin()
-        if aside.figures is None:
-            aside.figures = SimpleNamespace(**_COUNTED)
         if not aside.is_out:
             self._fence_for(aside)
-        also = [*self._exchanged(aside), (self, aside.figures, tuple(_COUNTED))]
-        self.store.exchange(aside.store, gone, also, done=(aside, "is_out", not aside.is_out))
+        self.store.exchange(aside, gone, self._held(aside))
         self._reindex()
+
+    def _held(self, aside: Aside) -> list[Pair]:
+        return [*super()._held(aside), aside.pair(self, tuple(_COUNTED), lambda: SimpleNamespace(**_COUNTED))]
 
     def _reindex(self) -> None:
         self.index = self.store.index

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Tags, Weakly
+from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Weakly
 from memo._call import (
     Generated,
     InstanceRef,
@@ -355,8 +355,8 @@ class Layer(OfTheProgram):
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
-        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
+    def sweep(self) -> Iterator[Swept]:
+        """Drop what is expired or stuck, slice by slice; how much went in each."""
         raise NotImplementedError
 
     def empty(self) -> None:
@@ -371,14 +371,15 @@ class Layer(OfTheProgram):
 
         Called of a layer that is made.  Cut short, it can be undone by putting *aside* back.
         """
-        raise NotImplementedError
+        self.works.engine.set_aside(aside)
 
-    def put_back(self, aside: Aside | None = None) -> None:
-        """Drop what is held now, and hold what was set aside as it was then; None: nothing.
+    def put_back(self, aside: Aside) -> None:
+        """Drop what is held now, and hold what was set aside as it was then.
 
         What was never set aside stays.  Cut short, it can be done again.
         """
-        raise NotImplementedError
+        if self.is_made:
+            self.works.engine.put_back(aside)
 
     def handle(self) -> Any:
         """The handle that this layer adds."""
@@ -426,13 +427,6 @@ class FlightLayer(Layer):
 
     def follow(self, read: Callable[[], float]) -> None:
         self.flights.follow(read)
-
-    def set_aside(self, aside: Aside) -> None:
-        self.flights.set_aside(aside)
-
-    def put_back(self, aside: Aside | None = None) -> None:
-        if self.is_made:
-            self.flights.put_back(aside)
 
 
 def layers_of(function: Any) -> Iterator[Layer]:

@@ -51,7 +51,6 @@ from memo._base import (
     refuse_one_shot,
     set_at_once,
     shared_copy,
-    swap,
     thread_ident,
 )
 from memo._flight.stats import Flight, InflightStats
@@ -438,35 +437,26 @@ class FlightTable:
             for flight in list(self.table.values()):
                 flight.started = min(flight.started, now)
 
-    def set_aside(self, aside: Aside | None = None) -> Aside:
-        """Fence every flight and count anew, until what is returned is put back.
-
-        Args:
-            aside: What is returned, for who must put it back though this raises.
-        """
-        aside = Aside() if aside is None else aside
+    def set_aside(self, aside: Aside) -> None:
+        """Fence every flight and count anew, until *aside* is put back."""
         with self.lock:
             self._fence_for(aside)
-            swap(self._exchanged(aside), (aside, "is_out", True))
-        return aside
+            aside.exchange(self._held(aside))
 
-    def put_back(self, aside: Aside | None = None) -> None:
-        """Fence every flight, and go on with the counts set aside and the flights that run still (None: neither).
+    def put_back(self, aside: Aside) -> None:
+        """Fence every flight, and go on with the counts set aside and the flights that run still.
 
         What was never set aside stays as it is; cut short, it can be done again.
         """
-        aside = Aside(is_out=True) if aside is None else aside
         with self.lock:
             if aside.is_out:
                 self.detach_all()
-                swap(self._exchanged(aside), (aside, "is_out", False))
+                aside.exchange(self._held(aside))
             self._resume(aside)
 
-    def _exchanged(self, aside: Aside) -> list[Pair]:
-        """What is exchanged with *aside*, which gets its other side where that is not there yet."""
-        if aside.counters is None:
-            aside.counters = Counters()
-        return [(self.counters, aside.counters, Counters.__slots__)]
+    def _held(self, aside: Aside) -> list[Pair]:
+        """What is exchanged with *aside*."""
+        return [aside.pair(self.counters, Counters.__slots__, Counters)]
 
     def _fence_for(self, aside: Aside) -> None:
         for key, flight in list(self.table.items()):

@@ -4,10 +4,9 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from operator import add
 from typing import TYPE_CHECKING
 
-from memo._base import Pace
+from memo._base import Pace, Swept
 from memo._registry.stats import CleanupReport
 
 if TYPE_CHECKING:
@@ -35,27 +34,30 @@ def sweep(records: "Iterable[Record]", enough: Callable[[], bool] = _never) -> C
     """Drop what is expired or stuck, slice by slice, until *enough* says so; other threads run in between."""
     began = time.perf_counter()
     went: dict[str, int] = {}
-    counts = [0, 0, 0]
+    everywhere = Swept()
     pace = Pace()
     for record in records:
-        before = sum(counts)
+        here = Swept()
         for part in record.parts:
-            _sweep_part(record, part, counts, pace, enough)
-        if sum(counts) > before:
-            went[record.name] = sum(counts) - before
+            here = here.plus(_sweep_part(record, part, pace, enough))
+        if here.total:
+            went[record.name] = here.total
+        everywhere = everywhere.plus(here)
         del record
         if enough():
             break
-    expired, flights, events = counts
-    return CleanupReport(expired, flights, events, time.perf_counter() - began, went)
+    seconds = time.perf_counter() - began
+    return CleanupReport(everywhere.entries, everywhere.flights, everywhere.events, seconds, went)
 
 
-def _sweep_part(record: "Record", part: "Part", counts: list[int], pace: Pace, enough: Callable[[], bool]) -> None:
+def _sweep_part(record: "Record", part: "Part", pace: Pace, enough: Callable[[], bool]) -> Swept:
+    swept = Swept()
     try:
-        for slice_counts in part.sweep():
-            counts[:] = map(add, counts, slice_counts)
+        for more in part.sweep():
+            swept = swept.plus(more)
             pace.rest()
             if enough():
-                return
+                break
     except Exception:  # a clock or a policy of the user's own: the others are cleaned up all the same
         log.exception("%s: its clean-up was cut short", record.name)
+    return swept

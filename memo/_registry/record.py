@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memo._adopted import Adopted, AdoptedHandle
-from memo._base import Tags
+from memo._base import Swept, Tags
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
 from memo._registry.cleanup import sweep
@@ -32,8 +32,8 @@ class Part(Protocol):
     def handle(self) -> Any:
         """The handle that this layer adds."""
 
-    def sweep(self) -> Iterator[tuple[int, int, int]]:
-        """Drop what is expired or stuck, slice by slice; how many entries, flights and window events went in each."""
+    def sweep(self) -> Iterator[Swept]:
+        """Drop what is expired or stuck, slice by slice; how much went in each."""
         ...
 
     def empty(self) -> None:

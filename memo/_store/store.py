@@ -30,7 +30,7 @@ from typing import Any
 
 import cachetools
 
-from memo._base import Pair, Setting, swap
+from memo._base import Aside, Pair
 from memo._call import InstanceRef, belongs_to, owner_of, rest_of
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
@@ -680,14 +680,13 @@ class Store:
         """An empty store, made like this one."""
         return Store("bounded", self.max_entries, self.max_bytes, type(self.cache), self.idle_s, self.rich)
 
-    def exchange(self, twin: "Store", gone: Departures, also: Iterable[Pair] = (), *, done: Setting) -> None:
-        """Exchange with *twin*, which nobody else uses, what is held and what was counted.
+    def exchange(self, aside: Aside, gone: Departures, also: Iterable[Pair] = ()) -> None:
+        """Exchange with *aside* what is held and what was counted.
 
         Args:
-            twin: The other.
+            aside: Has, or gets, the other side.
             gone: Gets what leaves by the way: entries of instances that have died.
             also: What else is exchanged, in the same step.
-            done: What notes in that step that it was done.
 
         Raises:
             RuntimeError: Called by what a change of this store runs.
@@ -695,7 +694,7 @@ class Store:
         with self.lock:
             if self.busy:
                 raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
-            self.change(self._exchange, twin, also, done, gone=gone)
+            self.change(self._exchange, aside, [aside.pair(self, _HELD, self.twin), *also], gone=gone)
 
     def rewind(self, now: float, pause_s: float) -> None:
         """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.
@@ -719,13 +718,13 @@ class Store:
 
     # -- steps of the above
 
-    def _exchange(self, gone: list[Gone], twin: "Store", also: Iterable[Pair], done: Setting) -> None:
+    def _exchange(self, gone: list[Gone], aside: Aside, pairs: list[Pair]) -> None:
         while self.put_off:  # what finalizers asked for concerns what is held now
             operation, args = self.put_off.popleft()
             operation(gone, *args)
         for entry in self.index.values():
             self._disown(entry)
-        swap([(self, twin, _HELD), *also], done)
+        aside.exchange(pairs)
         if self.instances:
             for key, entry in self.index.items():
                 self._own(key, entry)  # those of instances that died meanwhile leave at the end of the change

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from memo._base import Aside, Failure, failure_text, in_slices, real, stored_key, swap
+from memo._base import Aside, Failure, failure_text, in_slices, real, stored_key
 from memo._window.events import BATCH, EXPIRE, Addition, Columns, EventCache, Raw, ended_at
 from memo._window.records import Outcome
 from memo._window.totals import PER_SLICE, Totals
@@ -375,23 +375,34 @@ class Intake:
         self._now()
         return kept.ring
 
-    def exchange(self, aside: Aside) -> None:
-        """Exchange with *aside* what is held; where that has nothing yet, hold nothing, like a new recorder.
+    def set_aside(self, aside: Aside) -> None:
+        """Hold nothing, like a new recorder, until *aside* is put back.
 
         Raises:
             RuntimeError: The call interrupted another of this thread.
         """
         self._look(lambda: self._exchange(aside))
 
+    def put_back(self, aside: Aside) -> None:
+        """Hold what was set aside; what was never set aside stays as it is.  Cut short, it can be done again.
+
+        Raises:
+            RuntimeError: The call interrupted another of this thread.
+        """
+        if aside.is_out:
+            self._look(lambda: self._exchange(aside))
+
     def _exchange(self, aside: Aside) -> None:
         if self._busy > 1:
             raise RuntimeError(f"{self.where}: its window cannot be set aside in the middle of a look at it.")
-        if aside.window is None:
-            reading = self._read_clock()
-            kept, totals = EventCache(int(self._kept.maxsize), self._span_s), Totals(self._span_s)
-            held = self._wall() - (reading or 0.0), reading is not None, -_INF, kept, -_INF, 0.0, totals
-            aside.window = SimpleNamespace(**dict(zip(_HELD, held, strict=True)))
-        swap([(self, aside.window, _HELD)], (aside, "is_out", not aside.is_out))
+        aside.exchange([aside.pair(self, _HELD, self._twin)])
+
+    def _twin(self) -> SimpleNamespace:
+        """What a new recorder would hold."""
+        reading = self._read_clock()
+        kept, totals = EventCache(int(self._kept.maxsize), self._span_s), Totals(self._span_s)
+        held = self._wall() - (reading or 0.0), reading is not None, -_INF, kept, -_INF, 0.0, totals
+        return SimpleNamespace(**dict(zip(_HELD, held, strict=True)))
 
     def _after_fork_in_child(self) -> None:
         """Make the recorder usable in a forked child, where the holder of the lock may not exist.

@@ -1,0 +1,25 @@
+"""What a clean-up drops, counted in one form for stores, running calls and windows."""
+
+from typing import NamedTuple, Self
+
+__all__ = ("Swept",)
+
+
+class Swept(NamedTuple):
+    """How much one slice of a clean-up dropped, or all of it."""
+
+    entries: int = 0
+    """Entries past their life."""
+    flights: int = 0
+    """Calls that were stuck, or whose thread or loop had died."""
+    events: int = 0
+    """Window events past their span."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self)
+
+    def plus(self, more: "Swept") -> Self:
+        """Both together."""
+        return type(self)(self.entries + more.entries, self.flights + more.flights, self.events + more.events)
