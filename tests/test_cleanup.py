@@ -579,7 +579,7 @@ def test_work_rests_when_others_have_waited(monkeypatch: pytest.MonkeyPatch) -> 
     """After a quarter of a millisecond of work there is a rest, before that none."""
     now = 0.0
     rests: list[float] = []
-    monkeypatch.setattr("memo._base.pacing.time.perf_counter", lambda: now)
+    monkeypatch.setattr("memo._base.real_time.real.fine", lambda: now)
     monkeypatch.setattr("memo._base.pacing.time.sleep", rests.append)
     pace = Pace()
     pace.rest()

@@ -20,7 +20,7 @@ from unittest import mock
 import pytest
 
 import memo
-from memo import InflightTimeout, bounded, dedupe_inflight, sliding_window
+from memo import InflightTimeout, Registry, bounded, dedupe_inflight, sliding_window
 from memo._base.real_time import real
 from memo.testing import FakeClock
 
@@ -175,17 +175,18 @@ def test_a_wait_for_a_thread_ends_within(freeze: Callable[[], AbstractContextMan
     """A deadline ends a wait while time is frozen."""
     go, running = threading.Event(), threading.Event()
 
-    @dedupe_inflight(timeout=0.05)
+    @dedupe_inflight(timeout=0.5)
     def load() -> None:
         running.set()
         assert go.wait(20)
 
     leader = threading.Thread(target=load)
-    leader.start()
-    assert running.wait(20)
     try:
-        with freeze(), pytest.raises(InflightTimeout):
-            load()
+        with freeze():  # first: it may take longer than the deadline, and a caller after that leads anew
+            leader.start()
+            assert running.wait(20)
+            with pytest.raises(InflightTimeout):
+                load()
     finally:
         go.set()
         leader.join(20)
@@ -229,6 +230,24 @@ def test_dates_are_real(freeze: Callable[[], AbstractContextManager[object]]) ->
         load()
     dates = [event.at for event in load.window.events()]
     assert all(before <= at <= datetime.now(UTC) for at in dates)
+
+
+@pytest.mark.parametrize("stands", ["freezegun", "a mock"])
+def test_what_a_clean_up_takes_is_real(stands: str) -> None:
+    """A clean-up reads the time from no stand-in: neither is it told of years, nor does it use up a mock's answers."""
+    if stands == "freezegun":
+        pytest.importorskip("freezegun")
+        frozen = freezegun(FUTURE, auto_tick_seconds=1000)
+    else:
+        frozen = mock.patch("time.perf_counter", side_effect=[1.0, 2.0])
+    own = Registry()
+    load = cached(registry=own)
+    load(1)
+    with frozen:
+        begun = time.perf_counter()
+        assert 0.0 <= own.cleanup().seconds < 60
+        assert load.cache.cleanup() == 0
+        assert time.perf_counter() - begun in (1.0, 1000.0)
 
 
 SCRIPTS = {
@@ -295,7 +314,7 @@ def test_ordinarily_it_is_the_function_of_time() -> None:
     script = """
         import time
         from memo._base.real_time import real
-        assert real.monotonic is time.monotonic and real.wall is time.time
+        assert real.monotonic is time.monotonic and real.wall is time.time and real.fine is time.perf_counter
     """
     subprocess.run([sys.executable, "-S", "-c", textwrap.dedent(script)], cwd=ROOT, timeout=60, check=True)
 
@@ -303,7 +322,7 @@ def test_ordinarily_it_is_the_function_of_time() -> None:
 def test_no_module_holds_a_function_that_tells_the_time() -> None:
     """No module binds such a function to a name of its own, where freezegun would exchange it."""
     told = {id(getattr(time, name)) for name in ("monotonic", "time", "perf_counter", "monotonic_ns", "time_ns")}
-    told |= {id(real.monotonic), id(real.wall)}
+    told |= {id(real.monotonic), id(real.fine), id(real.wall)}
     for info in pkgutil.walk_packages(memo.__path__, "memo."):
         if info.name == "memo.__main__" or info.name.startswith("memo._demo"):
             continue

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable
 
+from memo._base.real_time import real
+
 __all__ = ("Pace", "in_slices")
 
 _RUN_S = 0.00025
@@ -22,13 +24,13 @@ class Pace:
     __slots__ = ("_since",)
 
     def __init__(self) -> None:
-        self._since = time.perf_counter()
+        self._since = real.fine()
 
     def rest(self) -> None:
         """Let others run, if it is time to; called between two slices, with no lock held."""
-        if time.perf_counter() - self._since >= _RUN_S:
+        if real.fine() - self._since >= _RUN_S:
             time.sleep(_REST_S)
-            self._since = time.perf_counter()
+            self._since = real.fine()
 
 
 def in_slices(slices: Iterable[int]) -> int:

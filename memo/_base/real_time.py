@@ -13,8 +13,7 @@ Rules
   clock, as somebody has arranged it.
 
 Out of reach: time-machine 2 (2.13 and later; no more in 3) exchanged ``time.monotonic`` within the interpreter, where
-no reference is safe.  Timers of an event loop follow the loop's own time.  What only measures how long a clean-up takes
-reads ``time.perf_counter`` as everybody does.
+no reference is safe.  Timers of an event loop follow the loop's own time.
 """
 
 import datetime as dt
@@ -76,6 +75,9 @@ class real:  # noqa: N801  # a drawer for functions, read as a module is
 
     monotonic = staticmethod(_taken("monotonic"))
     """Seconds that never go back, from an arbitrary start: ``time.monotonic``."""
+
+    fine = staticmethod(_taken("perf_counter"))
+    """The same in the smallest steps that the machine has, from another start: ``time.perf_counter``."""
 
     wall = staticmethod(_taken("time"))
     """Seconds since the epoch: ``time.time``."""

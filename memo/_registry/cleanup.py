@@ -1,12 +1,11 @@
 """Cleaning up one record after another, in slices small enough that nobody waits for it."""
 
 import logging
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from memo._base import Pace, Swept
+from memo._base import Pace, Swept, real
 from memo._registry.stats import CleanupReport
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def _never() -> bool:
 
 def sweep(records: "Iterable[Record]", enough: Callable[[], bool] = _never) -> CleanupReport:
     """Drop what is expired or stuck, slice by slice, until *enough* says so; other threads run in between."""
-    began = time.perf_counter()
+    began = real.fine()
     went: dict[str, int] = {}
     everywhere = Swept()
     pace = Pace()
@@ -46,7 +45,7 @@ def sweep(records: "Iterable[Record]", enough: Callable[[], bool] = _never) -> C
         del record
         if enough():
             break
-    seconds = time.perf_counter() - began
+    seconds = real.fine() - began
     return CleanupReport(everywhere.entries, everywhere.flights, everywhere.events, seconds, went)
 
 
