@@ -11,7 +11,7 @@ from test_flights_threads import LIMIT_S, Running, until
 
 from memo import Registry, bounded, dedupe_inflight
 from memo._decorated.layer import layers_of
-from memo._flight.table import waiting
+from memo._flight.circles import waiting
 
 long = pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.stress)])
 errors = pytest.mark.parametrize("error", [Struck, StruckError])

@@ -11,14 +11,15 @@ from test_flights_threads import LIMIT_S, until
 
 from memo import Registry, bounded
 from memo._base.gates import Bell, Gate, start
-from memo._cache import jobs
-from memo._cache.jobs import RefreshPool, ThreadJob
+from memo._cache import refresh_pool
+from memo._cache.jobs import ThreadJob
+from memo._cache.refresh_pool import RefreshPool
 from memo.testing import FakeClock
 
 
 @pytest.fixture(autouse=True)
 def _threads_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_IDLE_S", 0.01)
+    monkeypatch.setattr(refresh_pool, "_IDLE_S", 0.01)
 
 
 def every_point(

@@ -85,7 +85,7 @@ def joined(f, count):
 
 def idle(f):
     assert len(f.inflight) == 0 and f.inflight.stats().waiting == 0
-    assert not memo._flight.table.waiting
+    assert not memo._flight.circles.waiting
 """
 
 PATCHES = {"gevent": "monkey.patch_all()", "eventlet": "eventlet.monkey_patch()"}
@@ -161,7 +161,7 @@ def test_equal_calls_share_one_execution(world: str) -> None:
                 results = [value_of(it) for it in calls]
                 assert stage.count == 1 and len({id(it) for it in results}) == 1, results
                 assert len(inflight) == 0 and inflight.stats().waiting == 0
-        assert not memo._flight.table.waiting
+        assert not memo._flight.circles.waiting
         """,
     )
 
@@ -553,7 +553,7 @@ def test_bare_greenlets_do_not_wait_in_their_own_thread() -> None:
         leader.switch()
         waiter.join(20)
         assert seen == [3] and answers == [2, 3], (seen, answers)
-        assert len(f.inflight) == 0 and not memo._flight.table.waiting
+        assert len(f.inflight) == 0 and not memo._flight.circles.waiting
         """)
     )
 
@@ -586,7 +586,7 @@ def test_a_leader_that_nobody_holds_any_more_releases_its_waiters() -> None:
             assert gone() is None
             waiter.join(20)
             assert seen == [2], seen
-            assert len(f.inflight) == 0 and not memo._flight.table.waiting
+            assert len(f.inflight) == 0 and not memo._flight.circles.waiting
         """)
     )
 
@@ -737,7 +737,7 @@ def test_sqlalchemys_run_sync_runs_straight_through() -> None:
                 assert results == [1] * 3
                 await engine.dispose()
             asyncio.run(main())
-            assert not memo._flight.table.waiting
+            assert not memo._flight.circles.waiting
         """)
     )
 

@@ -301,7 +301,7 @@ def test_a_dead_leader_is_succeeded_on_the_loops_thread() -> None:
     thread.start()
     thread.join()
 
-    mine: Any = importlib.import_module("memo._flight.table").InFlight()
+    mine: Any = importlib.import_module("memo._flight.flight").InFlight()
     assert flights.enter(mine, 1, flights.clock.read())
     mine.leader = thread.ident
 

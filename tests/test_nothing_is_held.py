@@ -141,7 +141,7 @@ def test_after_an_awaited_call(run: Any, make: Any, work: Any, callers: int) -> 
         await asyncio.sleep(0)
         assert [ref() for ref in held if ref() is not None] == []
         assert len(f.inflight) == 0
-        assert not memo._flight.table.waiting
+        assert not memo._flight.circles.waiting
 
     run(main())
 
@@ -297,7 +297,7 @@ def test_after_a_call_of_a_plain_function(make: Any, fails: bool, callers: int) 
     arguments.clear()
     assert ends == ["Refusal" if fails else "returned"] * callers
     assert held[0]() is None
-    assert not memo._flight.table.waiting
+    assert not memo._flight.circles.waiting
     assert len(f.inflight) == 0
 
 

@@ -13,8 +13,8 @@ import pytest
 from test_flights_threads import LIMIT_S, Gate, Running, switching_often, until
 
 from memo import InflightTimeout, Registry, bounded
-from memo._cache import jobs
-from memo._cache.jobs import RefreshPool
+from memo._cache import refresh_pool
+from memo._cache.refresh_pool import RefreshPool
 from memo.testing import FakeClock
 
 ROOT = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ def refresh_threads() -> list[threading.Thread]:
 @pytest.fixture(autouse=True)
 def _others_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle threads of other tests end, and those of this one soon do."""
-    monkeypatch.setattr(jobs, "_IDLE_S", 0.01)
+    monkeypatch.setattr(refresh_pool, "_IDLE_S", 0.01)
 
 
 def test_a_pool_has_no_thread_before_the_first_load(gates: Gates) -> None:
@@ -153,14 +153,14 @@ def test_idle_threads_end_and_come_back() -> None:
 
 def test_an_idle_thread_takes_the_next_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread serves loads that come one after the other."""
-    monkeypatch.setattr(jobs, "_IDLE_S", LIMIT_S)
+    monkeypatch.setattr(refresh_pool, "_IDLE_S", LIMIT_S)
     pool = RefreshPool()
     seen: list[int] = []
     for number in range(20):
         pool.submit(lambda: seen.append(threading.get_ident()), None)
         until(lambda: len(seen) == number + 1 and not pool.busy and len(pool._idle) == 1)  # noqa: B023
     assert len(set(seen)) == 1
-    monkeypatch.setattr(jobs, "_IDLE_S", 0.0)
+    monkeypatch.setattr(refresh_pool, "_IDLE_S", 0.0)
     pool.submit(lambda: None, None)
     until(lambda: pool.threads == 0)
 
@@ -358,7 +358,7 @@ def test_a_limited_caller_gives_up_a_load_past_its_timeout(gates: Gates, caplog:
 
 def test_too_many_loads_are_refused(gates: Gates, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """The stale value answers, the log says so, and after the lease it is tried again."""
-    monkeypatch.setattr(jobs, "_MOST_QUEUED", 2)
+    monkeypatch.setattr(refresh_pool, "_MOST_QUEUED", 2)
     clock, here = FakeClock(1000.0), Registry()
     here.configure(refresh_threads=1)
     held = [False]

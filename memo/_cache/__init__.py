@@ -4,8 +4,8 @@ Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 """
 
 from memo._cache.handle import CacheHandle
-from memo._cache.jobs import RefreshPool
 from memo._cache.options import CacheOptions, check_callback, copier, late_options
+from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stale import FreshLoads
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 

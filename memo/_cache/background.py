@@ -7,9 +7,10 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import Aside, Clock
-from memo._cache.jobs import RefreshPool, TaskJob, ThreadJob, is_ending
+from memo._cache.jobs import TaskJob, ThreadJob
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
+from memo._cache.refresh_pool import RefreshPool, is_ending
 from memo._flight import InFlight, Role, outside_work, own_loop
 
 __all__ = ("BackgroundLoads", "Call")

@@ -3,12 +3,14 @@
 Imports ``_call``, ``_base`` and ``memo.errors``.
 """
 
+from memo._flight.flight import RETURNED, RUNNING, TIMED_OUT, InFlight
 from memo._flight.flights import Flights
 from memo._flight.handle import FenceOthers, InflightHandle
+from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.stats import Flight, InflightStats
-from memo._flight.table import RETURNED, RUNNING, TIMED_OUT, InFlight, call_off, keep_quiet, lay_to_rest, wake, wake_all
 from memo._flight.tasks import Role, outside_work, own_loop
 from memo._flight.threads import FAILED
+from memo._flight.waiters import wake, wake_all
 
 __all__ = (
     "FAILED",

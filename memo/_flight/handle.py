@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._call import Generated, belongs_to
+from memo._flight.flight import InFlight
 from memo._flight.flights import Flights
 from memo._flight.stats import Flight, InflightStats
-from memo._flight.table import InFlight
 
 __all__ = ("FenceOthers", "InflightHandle")
 

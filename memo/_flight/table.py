@@ -11,11 +11,7 @@ Invariants:
   without it, its leader that has deleted ``current``.  Whoever holds the lock and fails to delete it sees by
   ``fenced`` whether another took the flight out or its leader is at the end; then hands off, unless that leader is
   ``over`` or dead, and so not at anything any more.
-- A waiter registers under ``lock`` and then looks at ``state`` again before it waits; who ends a flight sets
-  ``state`` and then looks at ``waiters``.  One of the two sees the other, so no wake-up is lost.
 - Tables with a store or without sharing are changed under ``lock`` alone, but for newcomers' ``setdefault``.
-- Nobody waits for himself: before a wait begins, ``graph`` is asked whether it would close a
-  circle, of threads (who waits for whose flight) or of flights (whose work waits for which).
 - The function, callbacks and wake-ups run outside ``lock``.
 - An ``Exception`` belongs to the flight and is shared.  Any other end of the work belongs to the
   one it struck: the flight is ABANDONED, the first of those who waited succeeds it (``heir``), and
@@ -28,24 +24,20 @@ runs between reading and writing one, since no call stands in between.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import (
     Aside,
-    Caller,
     Clock,
     Held,
     Pair,
-    Timer,
     call_elsewhere,
     caller,
     caller_lives,
-    finish,
     greenlet_of,
     looking,
     refuse_one_shot,
@@ -53,107 +45,14 @@ from memo._base import (
     shared_copy,
     thread_ident,
 )
+from memo._flight.circles import graph, waiting
+from memo._flight.flight import ABANDONED, RAISED, RETURNED, RUNNING, TIMED_OUT, InFlight, TaskFlight, set_apart
+from memo._flight.lost_work import lay_to_rest
 from memo._flight.stats import Flight, InflightStats
+from memo._flight.waiters import running_loop, wake_ended
 from memo.errors import InflightTimeout
 
-__all__ = (
-    "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT",
-    "Counters", "FlightTable", "InFlight", "TaskFlight", "Work",
-    "add_waiter", "call_off", "keep_quiet", "lay_to_rest", "remove_waiter",
-    "set_apart", "wake", "wake_all", "wake_ended",
-)  # fmt: skip
-
-RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
-
-LOOK_S = 0.05
-"""Seconds between two looks of a waiter whether the thread, greenlet or loop that it waits for still lives."""
-
-graph = threading.RLock()
-"""Guards ``waiting`` and every work's ``awaits``: who waits for what, to see circles."""
-waiting: dict[Caller, InFlight] = {}
-"""The flight that each caller of a plain function waits for who waits now."""
-
-
-class InFlight:
-    """One execution, shared by its leader and those who joined it.
-
-    It is born empty, and ``enter`` sets what a thread's flight needs: most flights end before
-    anybody joins them, and must cost next to nothing until then.
-    """
-
-    __slots__ = (
-        "background", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present",
-        "refresh", "started", "state", "tags", "traceback", "value", "waiters", "was_current"
-    )  # fmt: skip
-
-    key: Hashable
-    current: bool
-    """Set until somebody takes it out of the table: who deletes this does."""
-    fenced: bool
-    """Somebody else than its leader took it out, or it never was in the table; guarded by the table's lock."""
-    leader: Caller
-    """Who runs it; of a task its thread; None: nobody yet."""
-    started: float
-    state: str
-    led: bool
-    """Its work was begun."""
-    refresh: bool
-    waiters: dict[Any, None] | None
-    """Wake-ups: a callable for a thread, a loop and a future for a coroutine; guarded by the table's lock."""
-    present: int
-    """Callers who wait for it now, of coroutines the leader too; guarded by the table's lock."""
-    joined: int
-    """Joiners among them; guarded by the table's lock."""
-    over: bool
-    """Its leader's work has ended, though ``failed()`` may be unable to say so: at the recursion limit, or
-    interrupted by a signal.  Set without a call, which cannot fail."""
-    background: bool
-    """No caller began it; unset of a thread's flight that a call began."""
-    tags: tuple[str, ...] | None
-    """Those of the call that began it, set before its work begins where ``tags=`` is a function; None: unknown."""
-    value: Any
-    """What it returned, or what a second look found so that no work was needed."""
-    error: BaseException | None
-    traceback: Any
-    """The error's traceback as the work left it, before anyone raised it further."""
-    was_current: bool
-    """When it ended, it was the current one: its successor may store."""
-    heir: InFlight | None
-    """Of an abandoned flight: the one that whoever waited took over with; guarded by the table's lock."""
-
-
-class TaskFlight(InFlight):
-    """A flight whose work runs in a task."""
-
-    __slots__ = ("__weakref__", "alarm", "loop", "task", "timer", "when_done", "work")
-
-    loop: asyncio.AbstractEventLoop
-    task: asyncio.Task[None] | None
-    timer: Timer | None
-    """Makes it expire at its deadline; used in the thread of its loop alone."""
-    alarm: Callable[[], object] | None
-    """Revokes the wake-up that a clock advanced by hand was asked for."""
-    when_done: Any
-    """Called when its task is done, however it ends; None where that has nothing left to do."""
-    work: Work
-
-
-class Work:
-    """The work of a task flight as a node of the graph of who waits for whom.
-
-    Apart from the flight, since every context that the work hands on refers to it: a task that
-    outlives the flight must not keep its result alive.
-    """
-
-    __slots__ = ("__weakref__", "awaits", "left", "over", "within")
-
-    def __init__(self, within: Work | None) -> None:
-        self.over = self.left = False
-        """It has ended; its first caller has left."""
-        self.awaits: dict[TaskFlight, int] = {}
-        """Flights that this work waits for, and how many times; guarded by ``graph``."""
-        self.within = within
-        """The work in which its first caller was, or the nearest around that which has not ended."""
+__all__ = ("Counters", "FlightTable")
 
 
 class Counters:
@@ -403,7 +302,7 @@ class FlightTable:
         finally:
             wake_ended(flight)
             if isinstance(flight, TaskFlight) and flight.task is not None:
-                if _running_loop() is flight.loop:
+                if running_loop() is flight.loop:
                     flight.task.cancel()
                 else:
                     call_elsewhere(flight.loop, flight.task.cancel)
@@ -568,110 +467,6 @@ class FlightTable:
         if was_running and isinstance(flight, TaskFlight) and flight.task is not None and flight.loop.is_closed():
             lay_to_rest(flight.task)
         return was_running
-
-
-def set_apart(flight: InFlight) -> None:
-    """Have *flight*, which nobody else has seen yet, be led outside the table."""
-    del flight.current
-    flight.fenced = True
-
-
-def add_waiter(flight: InFlight, waiter: Any) -> None:
-    """Have *waiter* woken when *flight* ends; called with the table's lock held."""
-    if flight.waiters is None:
-        flight.waiters = {}
-    flight.waiters[waiter] = None
-
-
-def remove_waiter(flight: InFlight, waiter: Any) -> None:
-    """Take that back; called with the table's lock held."""
-    if flight.waiters is not None:
-        flight.waiters.pop(waiter, None)
-
-
-def wake_all(flight: InFlight, lock: threading.RLock) -> None:
-    """Wake whoever waits for *flight*, which has ended; who registers later sees that and does not wait."""
-    with lock:  # whoever was registering has done so
-        pass
-    wake_ended(flight)
-
-
-def wake_ended(flight: InFlight) -> None:
-    """Wake whoever waited for *flight*, which has ended, so that nobody registers any more.
-
-    They are forgotten last, so that a wake that was cut short can be done again.
-    """
-    waiters = flight.waiters
-    if waiters:
-        wake(waiters)
-    flight.waiters = None
-
-
-def wake(waiters: dict[Any, None]) -> None:
-    """Wake whoever waited for a flight that has ended; called without the lock, in any thread."""
-    here = _running_loop()
-    for waiter in waiters:
-        if not isinstance(waiter, tuple):
-            waiter()
-            continue
-        loop, future = waiter
-        if loop is here:
-            finish(future)
-        else:
-            call_elsewhere(loop, finish, future)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def lay_to_rest(task: Any) -> None:
-    """End a task whose loop is closed, quietly: nobody can await it any more."""
-    if task.done():
-        return
-    keep_quiet(task)
-    try:
-        task.get_coro().close()
-    except (RuntimeError, ValueError):  # it ignored GeneratorExit, or is running: it is past our help
-        pass
-
-
-def call_off(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
-    """See to it that *work* does not run, of which a task was to be made: it is not known whether there is one."""
-    for task in asyncio.all_tasks(loop):
-        if task.get_coro() is work:
-            keep_quiet(task)
-            task.cancel()
-            return
-    work.close()
-
-
-def keep_quiet(task: Any) -> None:
-    """Let the end of a loop, and of the interpreter, before that of *task* go without a message."""
-    task._log_destroy_pending = False  # what asyncio.gather() does to tasks of its own
-    _quiet.add(task)
-
-
-_quiet: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-
-
-def _end_quietly() -> None:
-    """End the tasks that nobody asked for: a coroutine that never began would complain when it is torn down."""
-    while True:
-        try:
-            tasks = list(_quiet)
-            break
-        except RuntimeError:  # another thread added one meanwhile
-            pass
-    for task in tasks:
-        if not task.done() and not task.get_loop().is_running():
-            lay_to_rest(task)
-
-
-atexit.register(_end_quietly)
 
 
 def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:

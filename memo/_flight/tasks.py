@@ -26,23 +26,11 @@ from memo._base import (
     until,
 )
 from memo._call import stored_key
-from memo._flight.table import (
-    ABANDONED,
-    LOOK_S,
-    RAISED,
-    RETURNED,
-    RUNNING,
-    TIMED_OUT,
-    FlightTable,
-    TaskFlight,
-    Work,
-    add_waiter,
-    call_off,
-    graph,
-    keep_quiet,
-    lay_to_rest,
-    remove_waiter,
-)
+from memo._flight.circles import depend, no_longer_depend, still_running
+from memo._flight.flight import ABANDONED, LOOK_S, RAISED, RETURNED, RUNNING, TIMED_OUT, TaskFlight, Work
+from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
+from memo._flight.table import FlightTable
+from memo._flight.waiters import add_waiter, remove_waiter
 
 __all__ = ("Role", "TaskFlights", "outside_work", "own_loop")
 
@@ -116,13 +104,13 @@ class TaskFlights(FlightTable):
                     return mine.value  # a second look found it
             inherited = False
             while True:
-                if inside is not None and not _depend(inside, current):
+                if inside is not None and not depend(inside, current):
                     if inherited:
                         with self.lock:
                             self._withdraw(current)
                     # a recursion: straight through, outside the table
                     current = mine = self._new(key, loop, refresh, background)
-                    _depend(inside, current)
+                    depend(inside, current)
                 led = current is mine
                 try:
                     if led:
@@ -130,7 +118,7 @@ class TaskFlights(FlightTable):
                     joined = await self._attend(current, loop, led, inherited)
                 finally:
                     if inside is not None:
-                        _no_longer_depend(inside, current)
+                        no_longer_depend(inside, current)
                 if led:
                     if role is not None:
                         role.led = True
@@ -245,7 +233,7 @@ class TaskFlights(FlightTable):
         if flight.refresh or flight.background:
             self.counters.refreshes += 1
         try:
-            flight.work.within = _still_running(inside)
+            flight.work.within = still_running(inside)
             try:
                 _inside.set(flight.work)
                 work = self._work(flight, args, kwargs)
@@ -471,50 +459,3 @@ def _expire(flights: weakref.ref[TaskFlights], flight: weakref.ref[TaskFlight]) 
     table, late = flights(), flight()
     if table is not None and late is not None:
         table.expire(late)
-
-
-def _still_running(work: Work | None) -> Work | None:
-    """The innermost of *work* and those that it is within that has not ended; forgets between them those that have.
-
-    What was begun by work that has ended, by which again something was begun, would hold them all else.
-    """
-    while work is not None and work.over:
-        work = work.within
-    outer = work
-    while outer is not None:
-        further: Work | None = outer.within
-        while further is not None and further.over:
-            further = further.within
-        outer.within = further
-        outer = further
-    return work
-
-
-def _depend(inside: Work, flight: TaskFlight) -> bool:
-    """Note that the work *inside* which the caller is waits for *flight*; False: that closes a circle."""
-    ours = {inside}
-    outer = _still_running(inside.within)
-    while outer is not None:
-        ours.add(outer)
-        outer = outer.within
-    with graph:
-        seen: set[Work] = set()
-        to_see = [flight.work]
-        while to_see:
-            work = to_see.pop()
-            if work in ours:
-                return False
-            if work not in seen:
-                seen.add(work)
-                to_see += [awaited.work for awaited in work.awaits]
-        inside.awaits[flight] = inside.awaits.get(flight, 0) + 1
-    return True
-
-
-def _no_longer_depend(inside: Work, flight: TaskFlight) -> None:
-    with graph:
-        times = inside.awaits.get(flight, 0)
-        if times > 1:
-            inside.awaits[flight] = times - 1
-        else:
-            inside.awaits.pop(flight, None)

@@ -5,22 +5,10 @@ from typing import Any
 
 from memo._base import PLAIN, Caller, call_when, caller, caller_lives, claim, gate_for, real
 from memo._call import PLAIN_KEYS, stored_key
-from memo._flight.table import (
-    ABANDONED,
-    LOOK_S,
-    RAISED,
-    RETURNED,
-    RUNNING,
-    TIMED_OUT,
-    FlightTable,
-    InFlight,
-    add_waiter,
-    graph,
-    remove_waiter,
-    set_apart,
-    waiting,
-    wake_all,
-)
+from memo._flight.circles import circle_of_callers, graph, waiting
+from memo._flight.flight import ABANDONED, LOOK_S, RAISED, RETURNED, RUNNING, TIMED_OUT, InFlight, set_apart
+from memo._flight.table import FlightTable
+from memo._flight.waiters import add_waiter, remove_waiter, wake_all
 
 __all__ = ("FAILED", "ThreadFlights")
 
@@ -270,7 +258,7 @@ class ThreadFlights(FlightTable):
         try:
             if gate is not None:
                 with graph:
-                    if _circle_of_callers(flight, me):
+                    if circle_of_callers(flight, me):
                         gate = None
                     else:
                         waiting[me] = flight
@@ -318,15 +306,3 @@ class ThreadFlights(FlightTable):
             if alarm is not None:
                 alarm()
         return True
-
-
-def _circle_of_callers(flight: InFlight, me: Caller) -> bool:
-    """Whether *flight* cannot end before *me* goes on.  Holds ``graph``."""
-    seen = set()
-    current: InFlight | None = flight
-    while current is not None and current.state is RUNNING and current.leader not in seen:
-        if current.leader == me:
-            return True
-        seen.add(current.leader)
-        current = waiting.get(current.leader)
-    return False

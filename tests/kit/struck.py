@@ -10,7 +10,7 @@ from typing import Any
 from kit.strikes import Struck, StruckError, held_locks, locks_of, spared, strike
 from memo import Registry
 from memo._decorated.layer import layers_of
-from memo._flight.table import waiting
+from memo._flight.circles import waiting
 from memo.testing import FakeClock
 
 __all__ = ("Boom", "Subject", "Value", "strike_everywhere")
