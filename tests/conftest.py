@@ -2,8 +2,12 @@
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from memo import Registry
 
 
 def _shift_the_clock(uptime_s: float) -> None:
@@ -14,6 +18,17 @@ def _shift_the_clock(uptime_s: float) -> None:
 
 if uptime := os.environ.get("MEMO_TEST_UPTIME"):  # seconds, such as 0 for a machine that has just started
     _shift_the_clock(float(uptime))
+
+
+pytest.register_assert_rewrite("kit")
+
+
+@pytest.fixture
+def own() -> "Registry":
+    """A registry of the test's own."""
+    from memo import Registry  # not before the clock is shifted
+
+    return Registry()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

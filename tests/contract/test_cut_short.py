@@ -1,0 +1,66 @@
+"""What an exception that strikes any public operation at any point leaves: no lock, nothing half-done, nothing untold.
+
+Each operation is struck at each of its points, on a new function each time: all of them in the long run, which is
+behind the marker ``stress``, and some of them else.
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from kit.operations import DECORATORS, OPERATIONS, QUICK, suits
+from kit.strikes import Struck, StruckError
+from kit.struck import Subject, strike_everywhere
+
+EACH = 37
+"""Every so many points are struck in a quick run."""
+EACH_LONG = max(1, 200_000 // int(os.environ.get("MEMO_STRESS_OPERATIONS", "200_000")))
+"""... and in a long one, whose length is told as that of the other long runs."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Strikes of code whose exceptions are logged are no news."""
+    with caplog.at_level(logging.CRITICAL + 1):
+        yield
+
+
+def strike_all(decorator: str, operation: str, error: type[BaseException], everywhere: bool, is_async: bool) -> None:
+    if not suits(decorator, operation, is_async):
+        return
+    prepare, do = OPERATIONS[operation]
+    # in a quick run, other points for each, but always the same ones
+    each = EACH_LONG if everywhere else EACH
+    first = zlib.crc32(f"{decorator} {operation}".encode()) % each
+    _, wrong = strike_everywhere(
+        lambda: Subject(DECORATORS[decorator], is_async), prepare, do,
+        error=error, step=each, first=first,
+    )  # fmt: skip
+    assert not wrong, f"{decorator}, {operation}:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("decorator", QUICK)
+def test_an_operation_that_is_cut_short(decorator: str, operation: str) -> None:
+    """Some points of each operation of some decorated functions."""
+    strike_all(decorator, operation, Struck, everywhere=False, is_async=False)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("decorator", ["errors", "dedupe"])
+def test_an_awaited_operation_that_is_cut_short(decorator: str, operation: str) -> None:
+    """Some points of each operation of some decorated coroutine functions."""
+    strike_all(decorator, operation, Struck, everywhere=False, is_async=True)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("error", [Struck, StruckError])
+@pytest.mark.parametrize("decorator", DECORATORS)
+def test_every_operation_that_is_cut_short(decorator: str, error: type[BaseException], is_async: bool) -> None:
+    """Every point of every operation of every decorated function."""
+    for operation in OPERATIONS:
+        strike_all(decorator, operation, error, everywhere=True, is_async=is_async)

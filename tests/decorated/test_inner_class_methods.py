@@ -1,0 +1,246 @@
+"""Class methods whose ``@classmethod`` stands above the decorator: never a handle on the wrong class."""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kit.coroutines import finished
+
+from memo import bounded, dedupe_inflight, sliding_window
+
+BINDS_BY_ITSELF = sys.version_info >= (3, 13)
+Decorate = Callable[[Any], Any]
+
+
+def stacked(function: Any) -> Any:
+    return dedupe_inflight(sliding_window("1h")(bounded(max=8)(function)))
+
+
+class Kinds:
+    """A class method, and two classes that inherit it."""
+
+    def __init__(self, decorate: Decorate, *, is_async: bool) -> None:
+        calls: list[Any] = []
+
+        class Base:
+            if is_async:
+
+                @classmethod
+                @decorate
+                async def load(cls, x: int, y: int = 1) -> list[Any]:
+                    calls.append((cls, x))
+                    return [cls, x, y]
+            else:
+
+                @classmethod
+                @decorate
+                def load(cls, x: int, y: int = 1) -> list[Any]:
+                    calls.append((cls, x))
+                    return [cls, x, y]
+
+        class One(Base):
+            pass
+
+        class Two(Base):
+            pass
+
+        self.calls = calls
+        self.all: tuple[Any, ...] = (Base, One, Two)
+
+
+@pytest.fixture(params=[bounded(max=8), bounded(max=8, policy="lru"), stacked], ids=["bounded", "lru", "stack"])
+def decorate(request: pytest.FixtureRequest) -> Decorate:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "async"])
+def kinds(request: pytest.FixtureRequest, decorate: Decorate) -> Kinds:
+    return Kinds(decorate, is_async=request.param)
+
+
+def test_each_class_has_its_own_entries(kinds: Kinds) -> None:
+    for kind in (*kinds.all, *kinds.all):
+        assert finished(kind.load(1)) == [kind, 1, 1]
+        assert finished(kind().load(x=1, y=1)) == [kind, 1, 1]
+    assert kinds.calls == [(kind, 1) for kind in kinds.all]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_is_invalidated_is_loaded_anew_for_the_class_that_was_named(kinds: Kinds, which: int) -> None:
+    named = kinds.all[which]
+    assert not named.load.cache.invalidate(1)
+    before = {kind: finished(kind.load(1)) for kind in kinds.all}
+    assert not named.load.cache.invalidate(2)
+    assert named.load.cache.invalidate(x=1)
+    assert finished(named.load(1)) is not before[named]
+    for kind in kinds.all:
+        if kind is not named:
+            assert (finished(kind.load(1)) is before[kind]) is not BINDS_BY_ITSELF
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_every_entry_of_the_class_leaves(kinds: Kinds, which: int) -> None:
+    named = kinds.all[which]
+    shared = 3 if BINDS_BY_ITSELF else 1
+    for act in (
+        lambda: named.load.cache.clear(),
+        lambda: named.load.cache.invalidate_where(lambda key, value: key == (1, 1)),
+    ):
+        before = {kind: finished(kind.load(1)) for kind in kinds.all}
+        assert len(named.load.cache) == len(named.load.cache.items()) == shared
+        assert act() == shared
+        assert finished(named.load(1)) is not before[named]
+    named.load.cache_clear()
+    assert named.load.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_is_about_one_class_is_that_class_s_or_refused(kinds: Kinds, which: int) -> None:
+    named = kinds.all[which]
+    before = {kind: finished(kind.load(1)) for kind in kinds.all}
+    cache = named.load.cache
+    operations: dict[str, Callable[[], Any]] = {
+        "entry": lambda: cache.entry(1).value is before[named],
+        "in": lambda: (1, 1) in cache,
+        "call": lambda: finished(cache.call(1)) is before[named],
+        "fresh": lambda: finished(cache.fresh(1)) is before[named],
+        "within": lambda: finished(cache.within("1h").call(1)) is before[named],
+        "put": lambda: cache.put([named], 2) is None and finished(named.load(2)) == [named],
+        "put_many": lambda: cache.put_many({(3, 1): [named]}) == 1 and finished(named.load(3)) == [named],
+        "refresh": lambda: finished(cache.refresh(1)) is finished(named.load(1)),
+    }
+    for name, operation in operations.items():
+        if BINDS_BY_ITSELF:
+            with pytest.raises(TypeError, match=f"{name}.*write @bounded above @classmethod"):
+                operation()
+        else:
+            assert operation(), name
+    others = [kind for kind in kinds.all if kind is not named]
+    assert all(finished(kind.load(1)) is before[kind] for kind in others)
+    assert all(kind not in others for kind, x in kinds.calls if x != 1)
+
+
+def test_running_calls_of_every_class_are_forgotten() -> None:
+    begun = {"Base": threading.Event(), "One": threading.Event()}
+    go_on = threading.Event()
+    again = threading.Event()
+    results: list[Any] = []
+
+    class Base:
+        @classmethod
+        @dedupe_inflight
+        def load(cls, x: int) -> str:
+            if again.is_set():
+                return "new"
+            begun[cls.__name__].set()
+            go_on.wait()
+            return "old"
+
+    class One(Base):
+        pass
+
+    threads = [threading.Thread(target=lambda kind=kind: results.append(kind.load(1))) for kind in (Base, One)]
+    for thread in threads:
+        thread.start()
+    for event in begun.values():
+        event.wait()
+    again.set()
+    assert len(One.load.inflight) == (2 if BINDS_BY_ITSELF else 1)
+    assert One.load.inflight.forget(1)
+    assert One.load(1) == "new"
+    assert not One.load.inflight.forget(1)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert results == ["old", "old"]
+
+
+class OddlyNamed:
+    @classmethod
+    @bounded(max=8)
+    def load(klass, x: int = 1) -> list[Any]:  # noqa: N804  # that is the case
+        return [klass, x]
+
+
+class HeirOfOddlyNamed(OddlyNamed):
+    pass
+
+
+def test_the_first_parameter_may_be_called_otherwise() -> None:
+    before = OddlyNamed.load(1), HeirOfOddlyNamed.load(1)
+    assert HeirOfOddlyNamed.load.cache.invalidate(1)
+    assert HeirOfOddlyNamed.load(1) is not before[1]
+    assert (OddlyNamed.load(1) is before[0]) is not BINDS_BY_ITSELF
+    assert not OddlyNamed.load.cache.invalidate(2)
+    assert [key for key, _ in OddlyNamed.load.cache.items()][:1] == [1]
+
+
+class Alone:
+    @classmethod
+    @bounded(max=8)
+    def load(cls, x: int) -> list[int]:
+        return [x]
+
+
+def test_a_class_without_subclasses_is_the_one_that_is_meant() -> None:
+    first = Alone.load(1)
+    entry = Alone.load.cache.entry(1)
+    assert entry is not None
+    assert entry.value is first
+    Alone.load.cache.put([7], 2)
+    assert Alone.load(2) == [7]
+    assert Alone.load.cache.refresh(1) is Alone.load(1)
+    assert Alone.load.cache.invalidate(1)
+    assert not Alone.load.cache.invalidate(1)
+
+
+def test_a_method_of_a_metaclass_is_one() -> None:
+    class Meta(type):
+        @bounded(max=8)
+        def load(cls, x: int) -> list[Any]:
+            return [cls, x]
+
+    class One(metaclass=Meta):
+        pass
+
+    class Two(One):
+        pass
+
+    before = One.load(1), Two.load(1)
+    assert before == ([One, 1], [Two, 1])
+    assert Two.load.cache.invalidate(1)
+    assert One.load(1) is before[0]
+    assert Two.load(1) is not before[1]
+    assert Meta.load.cache.invalidate(One, 1)
+    assert One.load.cache.entry(1) is None
+
+
+def test_class_methods_without_a_decorator_of_their_own_are_class_methods() -> None:
+    made: list[Any] = []
+
+    class Generic:
+        @bounded(max=8)
+        def __class_getitem__(cls, item: Any) -> list[Any]:
+            made.append((cls, item))
+            return [cls, item]
+
+        @bounded(max=8)
+        def __new__(cls, number: int = 0) -> Any:
+            instance = super().__new__(cls)
+            made.append(instance)
+            return instance
+
+    class Heir(Generic):
+        pass
+
+    assert Generic[int] is Generic[int]
+    assert Heir[int] == [Heir, int]
+    assert Heir[int] is not Generic[int]
+    assert len(made) == 2
+    assert Generic(1) is Generic(1)
+    assert Heir(1) is Heir(1)
+    assert type(Heir(1)) is Heir
+    assert Generic.__class_getitem__.cache.invalidate(int)
+    assert Heir.__class_getitem__.cache.entry(int) is not None

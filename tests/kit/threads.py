@@ -1,0 +1,95 @@
+"""Calls in threads of their own, gates they stand at, and waits that turn a hang into a failure."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ("LIMIT_S", "Gate", "Running", "depth_of", "interrupt_main", "switching_often", "until")
+
+LIMIT_S = 20
+"""Turns a hang into a failure."""
+
+
+class Running:
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[[], Any], name: str | None = None) -> None:
+        self._call = call
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True, name=name)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+
+    def join(self) -> None:
+        self.thread.join(LIMIT_S)
+        assert not self.thread.is_alive(), "the call hangs"
+
+    def result(self) -> Any:
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def error(self) -> BaseException:
+        self.join()
+        assert self._error is not None, f"the call returned {self._result!r}"
+        return self._error
+
+
+class Gate:
+    """A place where a function stands until it is let through."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def wait(self) -> None:
+        self.entered.set()
+        assert self.opened.wait(LIMIT_S), "nobody opened the gate"
+
+    def reached(self) -> None:
+        assert self.entered.wait(LIMIT_S), "nobody came to the gate"
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
+    """Give way to other threads until they have made the condition true."""
+    ends = time.monotonic() + limit_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < ends, "the condition never came true"
+        pause.wait(0.0005)
+
+
+def interrupt_main() -> None:
+    """Press Ctrl-C: a real signal, which ends a wait of the main thread for a lock."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def switching_often() -> Iterator[None]:
+    """Let threads be interrupted at nearly every chance."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def depth_of(error: BaseException) -> int:
+    """Frames in the traceback of *error*."""
+    return len(traceback.extract_tb(error.__traceback__))
