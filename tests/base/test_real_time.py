@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
-from kit.freezes import FREEZES
+from kit.freezes import FREEZES, FUTURE, freezegun
 from kit.places import ROOT
 
 import memo
