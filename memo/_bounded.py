@@ -19,18 +19,23 @@ from memo._base import (
     seconds,
 )
 from memo._base import sizeof as deep_sizeof
-from memo._cache import CacheHandle, CacheOptions, FreshLoads, RefreshPool, check_callback, copier, late_options
-from memo._call import InstanceRef, KeyOptions, Keys, check_key_options, share, stored_key
+from memo._cache import (
+    CacheHandle,
+    CacheOptions,
+    FreshLoads,
+    RefreshPool,
+    check_callback,
+    copier,
+    late_options,
+    remembered_call,
+)
+from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
-from memo._flight import FAILED, InFlight
 from memo._registry import Registry
 from memo._registry import registry as default_registry
-from memo._store import POLICIES, CacheClass, EvictionReason, Store, check_policy
+from memo._store import POLICIES, CacheClass, EvictionReason, check_policy
 
 __all__ = ("bounded",)
-
-
-share(Flight=InFlight, stored_key=stored_key)
 
 
 class _BoundedLayer(FlightLayer):
@@ -75,8 +80,8 @@ class _BoundedLayer(FlightLayer):
 
     def show_keys(self, engine: Any, keys: Keys) -> None:
         super().show_keys(engine, keys)
-        engine.reveal = keys.reveal
-        engine.store.instances = keys.keeps_apart
+        engine.reveal = keys.shown.reveal
+        engine.store.instances = keys.plan.has_token
         engine.store.dead = keys.instances.dead
 
     def serve_through(self, function: Callable[..., Any]) -> None:
@@ -105,15 +110,8 @@ class _BoundedLayer(FlightLayer):
             "answer": loads.answer_awaited if self.shape.is_async else loads.answer,
         }
 
-    def template(self) -> str:
-        hit = _hit(self.options, self.loads.store)
-        now = "$now" if "$now = " in hit else "$clock()"
-        if self.options.serves_late:
-            return hit + _LATE.replace("<now>", now)
-        if self.shape.is_async:
-            return hit + _AWAIT_MISS
-        tags = "" if self.options.tags.function is None else "        $flight.tags = $tags_of(<pass>)\n"
-        return hit + _MISS.replace("<now>", now).replace("<tags>\n", tags) + FAILED
+    def template(self, call: CallSource) -> Block:
+        return remembered_call(call, self.options, self.loads.store)
 
     def collected(self, owner: InstanceRef) -> None:
         if self.is_made:
@@ -138,112 +136,6 @@ class _BoundedLayer(FlightLayer):
     def empty(self) -> None:
         if self.is_made:
             self.loads.clear(None)
-
-
-def _hit(options: CacheOptions, store: Store) -> str:
-    """The part of the wrapper that answers a hit: under policies of our own, without a lock.
-
-    The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
-    of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
-    is ever seen half-changed.
-    """
-    value = "$entry.value" if options.copy is None else "$copy($entry.value)"
-    if store.foreign:
-        return f"""\
-<prelude>
-try:
-    $entry = $use($stored_key(<whole key>), $clock())
-except $TypeError:
-    $entry = None
-if $entry is not None:
-    return {value}
-"""
-    touch = _TOUCHES[store.touches]
-    if not options.ages:
-        return f"""\
-<prelude>
-try:
-    $entry = <lookup>
-except $KeyError:
-    pass
-except $TypeError:
-    pass
-else:
-    $entry.hits += 1
-{_indented(touch, 4)}\
-    return {value}
-"""
-    used, use = "", ""
-    if options.idle_s is not None:
-        used, use = " and $now < $entry.used + $idle_s", "        $entry.used = $now\n"
-    stale = ""
-    if options.stale_s:
-        stale = f"""\
-    if $now < $entry.retry{used}:
-{use}\
-        $entry.hits += 1
-        $entry.stale_hits += 1
-{_indented(touch, 8)}\
-        return {value}
-"""
-    return f"""\
-<prelude>
-$now = $clock()
-try:
-    $entry = <lookup>
-except $KeyError:
-    pass
-except $TypeError:
-    pass
-else:
-    if $now < $entry.deadline{used}:
-{use}\
-        $entry.hits += 1
-{_indented(touch, 8)}\
-        return {value}
-{stale}"""
-
-
-_TOUCHES = {
-    "": "",
-    "newest": """\
-if $entry.newer is not $ring and $ring.key is None:
-    $ring.key = True
-    $older = $entry.older
-    $newer = $entry.newer
-    $older.newer = $newer
-    $newer.older = $older
-    $entry.older = $older = $ring.older
-    $entry.newer = $ring
-    $older.newer = $ring.older = $entry
-    $ring.key = None
-""",
-    "use": "$touch($entry)\n",
-}
-"""How a hit moves its entry.  A ring whose ``key`` is true is half-changed, and mended before its next use: by what
-cuts short a run of assignments, which no signal does."""
-
-
-def _indented(text: str, by: int) -> str:
-    return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
-
-
-_MISS = """\
-$flight = $Flight()
-try:
-    if $enter($flight, <whole key>, <now>):
-<tags>
-        return $finish($flight, $function(<pass>))
-    return $flight.value
-"""
-
-_LATE = """\
-return <await>$answer(<whole key>, <now>, <args>, <kwargs>)
-"""
-
-_AWAIT_MISS = """\
-return await $run(<whole key>, <args>, <kwargs>)
-"""
 
 
 Policy = Literal["s3fifo", "lru", "lfu", "fifo", "random"]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from memo._base import (
-    PLAIN,
     Clock,
     Duration,
     OneShot,
@@ -16,11 +15,10 @@ from memo._base import (
     knows_its_options,
     refuser,
     seconds,
-    who,
 )
-from memo._call import KeyOptions, check_key_options, share
+from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import AnyProperty, Decorator, F, FlightLayer, Layer, Placement, check_common
-from memo._flight import FAILED, RETURNED, RUNNING, Flights, InFlight, InflightHandle, wake_all
+from memo._flight import Flights, InflightHandle, shared_await, shared_call
 from memo._registry import Registry
 
 if TYPE_CHECKING:
@@ -29,17 +27,6 @@ if TYPE_CHECKING:
 __all__ = ("dedupe_inflight",)
 
 _DEFAULT_TIMEOUT_S = 30.0
-
-
-share(
-    AttributeError=AttributeError,
-    Flight=InFlight,
-    PLAIN=PLAIN,
-    RETURNED=RETURNED,
-    RUNNING=RUNNING,
-    wake_all=wake_all,
-    who=who,
-)
 
 
 class _InflightLayer(FlightLayer):
@@ -82,11 +69,8 @@ class _InflightLayer(FlightLayer):
             "run": flights.run,
         }
 
-    def template(self) -> str:
-        if self.shape.is_async:
-            return _AWAIT
-        tags = "" if self.tags.function is None else "    $flight.tags = $tags_of(<pass>)\n"
-        return _CALL.replace("<tags>\n", tags) + FAILED
+    def template(self, call: CallSource) -> Block:
+        return shared_await(call) if call.is_async else shared_call(call, tagged=self.tags.function is not None)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
@@ -103,54 +87,6 @@ class _InflightLayer(FlightLayer):
     def empty(self) -> None:
         if self.is_made:
             self.flights.detach_all()
-
-
-_CALL = """\
-<prelude>
-$flight = $Flight()
-try:
-    $flight.over = $flight.led = $flight.fenced = $flight.refresh = False
-    $flight.current = True
-    $flight.waiters = None
-    $flight.present = $flight.joined = 0
-    $flight.state = $RUNNING
-    $flight.started = $clock()
-    $flight.leader = $who[0]()
-    $flight.key = $k = <whole key>
-    try:
-        $leads = $setdefault($k, $flight) is $flight
-    except $TypeError:
-        $leads = False
-    if $leads:
-        $flight.led = True
-        $counters.started += 1
-    elif not $enter($flight, $k, $flight.started):
-        return $flight.value
-<tags>
-    $result = $function(<pass>)
-    if $type($result) not in $PLAIN:
-        $refuse($name, $result)
-    try:
-        del $flight.current
-    except $AttributeError:
-        pass
-    else:
-        $pop($k, None)
-        $flight.value = $result
-        $flight.state = $RETURNED
-        $counters.completed += 1
-        if $flight.waiters is not None:
-            $wake_all($flight, $lock)
-        return $result
-    return $finish($flight, $result)
-"""
-"""``enter`` and ``finish`` of ``_flight.threads`` inline as far as the call is alone; ``_flight.table`` says why that
-needs no lock.  They would be half of what it costs."""
-
-_AWAIT = """\
-<prelude>
-return await $run(<whole key>, <args>, <kwargs>)
-"""
 
 
 @overload

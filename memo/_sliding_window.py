@@ -2,14 +2,10 @@
 
 import logging
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from memo._base import (
-    BIG,
-    ITEMS,
-    LONGEST,
     Clock,
     Duration,
     KeyText,
@@ -22,28 +18,15 @@ from memo._base import (
     positive_int,
     refuse_class,
     seconds,
-    stored_key,
 )
-from memo._call import KeyOptions, check_key_options, share
+from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
-from memo._window import NOTE, Recorder, WindowHandle
+from memo._window import Recorder, WindowHandle, recorded_call
 
 __all__ = ("sliding_window",)
 
 log = logging.getLogger("memo")
-
-
-share(
-    Exception=Exception,
-    atoms=frozenset({type(None), bool, float}),
-    high=BIG,
-    int=int,
-    longest=LONGEST,
-    low=-BIG,
-    str=str,
-    stored=stored_key,
-)
 
 
 class _WindowLayer(Layer):
@@ -90,10 +73,8 @@ class _WindowLayer(Layer):
             "dropped": self._dropped,
         }
 
-    def template(self) -> str:
-        ending = _RETURN if self.only is None else "return $result\n"
-        small = _SMALL if len(self.shape.parameters) <= ITEMS else "False"
-        return _CALL.replace("<small>", small) + ending
+    def template(self, call: CallSource) -> Block:
+        return recorded_call(call, parameters=len(self.shape.parameters), everything=self.only is None)
 
     def _fail(self, started: float, key: object, error: BaseException) -> None:
         """Record a call that raised; raises nothing itself."""
@@ -128,41 +109,6 @@ class _WindowLayer(Layer):
     def empty(self) -> None:
         if self.is_made:
             self.recorder.clear()
-
-
-# What stored_key() leaves as it is, told without a call; all else goes there.
-_SMALL = (
-    "(($kind := $type(<value>)) is $int and $low < <value> < $high"
-    " or $kind is $str and $len(<value>) <= $longest or $kind in $atoms)"
-)
-
-# The key becomes text before the call, which may change its arguments.
-_CALL = """\
-try:
-    <prelude>
-    $k = <key>
-    if not (<every value: <small>>):
-        $k = $stored($k)
-except $Exception as $error:
-    $k = $unkeyed($error)
-try:
-    $started = $clock()
-except $Exception as $error:
-    $started = $untimed($error)
-try:
-    $result = <await>$function(<pass>)
-except $BaseException as $error:
-    $fail($started, $k, $error)
-    raise
-"""
-
-_RETURN = f"""\
-try:
-    $ended = $clock()
-{textwrap.indent(NOTE, "    ")}except $Exception as $error:
-    $dropped($error)
-return $result
-"""
 
 
 @knows_its_options

@@ -8,6 +8,7 @@ from memo._cache.options import CacheOptions, check_callback, copier, late_optio
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stale import FreshLoads
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
+from memo._cache.templates import remembered_call
 
 __all__ = (
     "CacheHandle",
@@ -20,4 +21,5 @@ __all__ = (
     "check_callback",
     "copier",
     "late_options",
+    "remembered_call",
 )

@@ -53,7 +53,7 @@ def save(
     now, written = loads.clock.read(), wall()  # after the snapshot: nothing in it is younger
     entries = store.live(held, now)
     entries.sort(key=_stored)
-    header = {"function": name, "key": generated.keys.key_signature, "written": written}
+    header = {"function": name, "key": generated.keys.plan.signature, "written": written}
     return write_rows(path, header, _rows(loads, entries, now, encode))
 
 
@@ -110,10 +110,10 @@ def restore(
     shown = repr(os.fsdecode(path))
     header, lines = read_lines(path, loads.store.max_entries)
     found = header.get("function"), header.get("key")
-    if found != (name, generated.keys.key_signature):
+    if found != (name, generated.keys.plan.signature):
         raise DumpError(
             f"load: {shown} holds results of {short_text(found[0])} with keys of {short_text(found[1])}, not of "
-            f"{name!r} with keys of {generated.keys.key_signature!r}; load it into the function that dumped it, or "
+            f"{name!r} with keys of {generated.keys.plan.signature!r}; load it into the function that dumped it, or "
             f"give that function's name as name= to the decorator."
         )
     pace, rows = Pace(), []
@@ -146,7 +146,7 @@ def _row(line: bytes, generated: Generated) -> _Row:
         tags=None if tags is None else tuple(tags),
     )
     hash(row.key)
-    if not generated.keys.fits(row.key):
+    if not generated.keys.shown.fits(row.key):
         raise ValueError(f"{short_text(row.key)} is no key of this function")
     if row.age < 0 or row.unused < 0:
         raise ValueError("it has an age below zero")
@@ -249,7 +249,7 @@ def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
 
 
 def _check_call(where: str, generated: Generated, function: Any, option: str) -> None:
-    if generated.keys.keeps_apart:
+    if generated.keys.plan.has_token:
         raise TypeError(
             f"{where}: the entries of {generated.shape.qualname}() belong to instances, which no other process knows; "
             f"give ignore=('self',) to the decorator if instances may share entries."

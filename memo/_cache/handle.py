@@ -160,7 +160,7 @@ class CacheHandle(Generic[P, R_co, V]):
         Raises:
             TypeError: An item is no pair, or arguments do not fit the function or cannot be hashed.
         """
-        spread = self._generated.keys.spreads(len(self._prefix))
+        spread = self._generated.keys.plan.spreads(len(self._prefix))
         count = 0
         for pair in results.items() if isinstance(results, Mapping) else results:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -297,7 +297,7 @@ class CacheHandle(Generic[P, R_co, V]):
         Raises:
             TypeError: The arguments do not fit the function, or cannot be hashed.
         """
-        spread = self._generated.keys.spreads(len(self._prefix)) and isinstance(call, tuple)
+        spread = self._generated.keys.plan.spreads(len(self._prefix)) and isinstance(call, tuple)
         args: Any = call if spread else (call,)
         return self._loads.info(self._key(args, {})) is not None
 

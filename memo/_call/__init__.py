@@ -4,16 +4,22 @@ Imports ``_base`` and ``memo.errors``.
 """
 
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
+from memo._call.call_source import CallSource
 from memo._call.freezing import freeze, freeze_typed
 from memo._call.instances import InstanceRef, Instances, belongs_to, owner_of, rest_of
-from memo._call.keys import Keys, Through, check_ignored
+from memo._call.key_marks import Through
+from memo._call.key_plan import check_ignored
+from memo._call.keys import Keys
 from memo._call.signature import KeyOptions, Shape, check_key_options
+from memo._call.source import Block
 from memo._call.stored_keys import PLAIN_KEYS, plain_key, stored_key
 from memo._call.wrapper import LAYER, Generated, share
 
 __all__ = (
     "LAYER",
     "PLAIN_KEYS",
+    "Block",
+    "CallSource",
     "Generated",
     "InstanceRef",
     "Instances",

@@ -14,7 +14,7 @@ from typing import Any
 
 from memo._call.signature import INSTANCE_NAMES
 
-__all__ = ("asked_arguments", "instance_value", "passed_arguments")
+__all__ = ("asked_arguments", "instance_value")
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -96,21 +96,6 @@ def asked_arguments(
         else:
             named.append(f"{p.name}={p.name}")
     return ", ".join([*parts, *named])
-
-
-def passed_arguments(parameters: tuple[Parameter, ...]) -> str:
-    """The source of a call's arguments as the function takes them."""
-    parts = []
-    for p in parameters:
-        if p.kind is Parameter.VAR_POSITIONAL:
-            parts.append(f"*{p.name}")
-        elif p.kind is Parameter.VAR_KEYWORD:
-            parts.append(f"**{p.name}")
-        elif p.kind is Parameter.KEYWORD_ONLY:
-            parts.append(f"{p.name}={p.name}")
-        else:
-            parts.append(p.name)
-    return ", ".join(parts)
 
 
 def instance_value(instance: Parameter) -> str:

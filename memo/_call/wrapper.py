@@ -8,13 +8,7 @@ template of the decorator, in which
 
 - ``$word`` is an internal name: it becomes a name that no parameter bears, and is looked up in
   the wrapper's own globals, where it can be exchanged at any time, or (``share()``) among what all wrappers share;
-- ``<key>`` is the expression of the key (KeyError where an instance has no token yet), ``<whole key>``
-  the same making the token, ``<lookup>`` that of the entry in the store that ``$index`` indexes, and
-  ``<prelude>`` the lines that all of them need before them;
-- ``<every value: test>`` is whether the test holds of each ``<value>`` that the key is made of (on one line; ``*args``
-  is a tuple there);
-- ``<pass>`` are the arguments as the function takes them; ``<args>`` and ``<kwargs>`` the same as
-  a tuple and a dictionary; ``<await>`` is ``await`` in coroutine functions.
+- the parts of the call (its key, its arguments) are spelled as its ``CallSource`` says.
 
 Who holds whom: the decorated function its wrapper, the wrapper (by its globals) the layer, the layer what it works
 with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A wrapper is made at the first call,
@@ -22,28 +16,22 @@ without a lock: of two threads that make one, both go on with what they made.
 """
 
 import itertools
-import re
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from inspect import Parameter
 from types import FunctionType
 from typing import Any, Protocol
 
-from memo._call.key_functions import passed_arguments
-from memo._call.keys import PREFIX, Keys, Through, code_of, keyword_defaults, positional_defaults
+from memo._call.call_source import CallSource
+from memo._call.key_marks import Through
+from memo._call.keys import Keys
 from memo._call.signature import Shape
+from memo._call.source import PREFIX, Block, code_of, keyword_defaults, named, positional_defaults
 
 __all__ = ("LAYER", "Generated", "Maker", "share")
 
 LAYER = "_memo_layer"
 """Under this name a wrapper's globals hold its layer."""
-
-_SPELL = """\
-try:
-    $k = $bind(*$args, **$kwargs)
-except $TypeError as $error:
-    $k = $spelled($error, $args, $kwargs)
-"""
 
 
 class Maker(Protocol):
@@ -53,12 +41,8 @@ class Maker(Protocol):
         """What holds the wrapper and answers a call as it does."""
         ...
 
-    def template(self) -> str:
-        """The wrapper's body."""
-        ...
-
-    def gate(self) -> str:
-        """What stands in front of the body at present."""
+    def body(self, call: CallSource) -> Block:
+        """The wrapper's body at present."""
         ...
 
     def words(self, *, through: bool) -> Mapping[str, Any]:
@@ -153,12 +137,12 @@ class Generated:
         """Exchange an internal of the wrapper; running calls keep what they have read."""
         self._version = next(self._versions)  # whatever is being written just now is written again
         for function, _ in self._alive():
-            function.__globals__[self.keys.prefix + word] = value
+            function.__globals__[self.keys.plan.prefix + word] = value
 
     def read(self, word: str) -> Any:
         """The present value of an internal of the wrapper."""
         wrapper: Any = self.wrapper
-        namespace, name = wrapper.__globals__, self.keys.prefix + word
+        namespace, name = wrapper.__globals__, self.keys.plan.prefix + word
         return namespace[name] if name in namespace else self._words()[name]
 
     def exchange_keys(self, keys: Keys) -> None:
@@ -194,7 +178,7 @@ class Generated:
 
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
-        return self.keys.reveal(key)
+        return self.keys.shown.reveal(key)
 
     # -- code
 
@@ -202,18 +186,18 @@ class Generated:
         """Give *function* the code that belongs to it now."""
         while True:
             version = self._version
-            parameters, text = self._text(bound=bound)
+            parameters, body = self._source(bound=bound)
             keys, shape = self.keys, self.shape
-            code = code_of(parameters, text, keys.prefix, is_async=shape.is_async)
+            code = code_of(parameters, body, keys.plan.prefix, is_async=shape.is_async)
             words = self._words()
             own = {name: words[name] for name in code.co_names if name in words}
             for name, value in own.items():
                 if _SHARED.get(name) is not value:
                     function.__globals__[name] = value
-            named = code.replace(co_name=shape.name, co_qualname=shape.qualname)
+            code = named(code, shape.name, shape.qualname, "<memo wrapper>")
             defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
             # no call and no jump stands between these: no call sees a half
-            function.__code__ = named
+            function.__code__ = code
             function.__defaults__ = defaults
             function.__kwdefaults__ = by_name
             _imitate(function, shape)
@@ -223,61 +207,36 @@ class Generated:
     def _words(self) -> dict[str, Any]:
         keys = self.keys
         words = {
-            **({} if keys.prefix == PREFIX else {name.removeprefix(PREFIX): word for name, word in _SHARED.items()}),
+            **(
+                {}
+                if keys.plan.prefix == PREFIX
+                else {name.removeprefix(PREFIX): word for name, word in _SHARED.items()}
+            ),
             **keys.words(),
             **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
             **self._owner().words(through=self._through),
         }
-        return {keys.prefix + word: value for word, value in words.items()}
+        return {keys.plan.prefix + word: value for word, value in words.items()}
 
-    def _text(self, *, bound: bool) -> tuple[tuple[Parameter, ...], str]:
+    def _source(self, *, bound: bool) -> tuple[tuple[Parameter, ...], Block]:
         """The parameters and the body of a wrapper."""
-        shape, keys, layer = self.shape, self.keys, self._owner()
-        if shape.exact:
-            parameters = keys.parameters
-            prelude, key = keys.parts()
-            _, whole = keys.parts("$token(<instance>)")
-            lookup = keys.lookup()
-            arguments, keywords = _collected(parameters, keys.instance if self._through else None)
-        else:
-            parameters = (
-                Parameter(keys.prefix + "args", Parameter.VAR_POSITIONAL),
-                Parameter(keys.prefix + "kwargs", Parameter.VAR_KEYWORD),
-            )
-            prelude, key, whole, lookup = _SPELL, "$k", "$k", "$index[$k]"
-            arguments = "($Through($args[0]), *$args[1:])" if self._through else "$args"
-            keywords = "$kwargs"
-        text = (layer.gate() + layer.template()).strip("\n")
-        text = re.sub(r"<every value: (.*)>", lambda found: keys.every_value(found[1]), text)
-        text = re.sub(r"(?m)^( *)<prelude>\n", lambda found: _indented(prelude, found[1]), text)
-        for mark, part in {
-            "<key>": key,
-            "<whole key>": whole,
-            "<lookup>": lookup,
-            "<pass>": passed_arguments(parameters),
-            "<args>": arguments,
-            "<kwargs>": keywords,
-            "<await>": "await " if shape.is_async else "",
-        }.items():
-            text = text.replace(mark, part)
+        plan = self.keys.plan
+        anything = (
+            Parameter(plan.prefix + "args", Parameter.VAR_POSITIONAL),
+            Parameter(plan.prefix + "kwargs", Parameter.VAR_KEYWORD),
+        )
+        parameters = plan.parameters if self.shape.exact else anything
+        body = self._owner().body(plan.call())
         if not bound:
-            return parameters, text
-        method = Parameter(keys.prefix + "bound", Parameter.POSITIONAL_ONLY)
+            return parameters, body
+        method = Parameter(plan.prefix + "bound", Parameter.POSITIONAL_ONLY)
         first, *others = parameters or (None,)
-        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
-            rest = (
-                Parameter(keys.prefix + "args", Parameter.VAR_POSITIONAL),
-                Parameter(keys.prefix + "kwargs", Parameter.VAR_KEYWORD),
-            )
-            return (method, *rest), "return $function($bound.__self__, *$args, **$kwargs)"  # which takes no instance
+        if first is None or first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):  # which takes no instance
+            return (method, *anything), ["return $function($bound.__self__, *$args, **$kwargs)"]
         # a bound method stands in place of the instance, and a line takes that out
         if first.kind is Parameter.VAR_POSITIONAL:
-            return (method, first, *others), f"{first.name} = ($bound.__self__, *{first.name})\n{text}"
-        return (method, *others), f"{first.name} = $bound.__self__\n{text}"
-
-
-def _indented(lines: str, indent: str) -> str:
-    return "".join(f"{indent}{line}\n" for line in lines.splitlines())
+            return (method, first, *others), [f"{first.name} = ($bound.__self__, *{first.name})", *body]
+        return (method, *others), [f"{first.name} = $bound.__self__", *body]
 
 
 def _imitate(wrapper: FunctionType, shape: Shape) -> None:
@@ -288,20 +247,3 @@ def _imitate(wrapper: FunctionType, shape: Shape) -> None:
     attributes = getattr(function, "__dict__", None)
     if isinstance(function, FunctionType) and type(attributes) is dict:
         wrapper.__dict__ = attributes  # one dictionary: an attribute set on either is seen on both
-
-
-def _collected(parameters: tuple[Parameter, ...], marked: Parameter | None) -> tuple[str, str]:
-    """The arguments as the source of a tuple and of a dictionary, the instance in *marked* as one come through."""
-    positional, named = [], []
-    for p in parameters:
-        if p.kind is Parameter.VAR_KEYWORD:
-            named.append(f"**{p.name}")
-        elif p.kind is Parameter.KEYWORD_ONLY:
-            named.append(f"{p.name!r}: {p.name}")
-        elif p is marked:
-            several = p.kind is Parameter.VAR_POSITIONAL
-            positional.append(f"$Through({p.name}[0]), *{p.name}[1:]" if several else f"$Through({p.name})")
-        else:
-            positional.append(f"*{p.name}" if p.kind is Parameter.VAR_POSITIONAL else p.name)
-    arguments = f"({', '.join(positional)}{',' if len(positional) == 1 else ''})"
-    return arguments, f"{{{', '.join(named)}}}" if named else "$nothing"

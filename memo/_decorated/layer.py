@@ -9,6 +9,8 @@ from typing import Any
 
 from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Weakly
 from memo._call import (
+    Block,
+    CallSource,
     Generated,
     InstanceRef,
     Instances,
@@ -28,15 +30,6 @@ __all__ = (
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
-
-
-_GATE = """\
-if $is_off():
-    return <await>$function(<pass>)
-"""
-_ALWAYS_OFF = """\
-return <await>$function(<pass>)
-"""
 
 
 _NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
@@ -128,7 +121,7 @@ class Layer(OfTheProgram):
         self._options = options
         self._read = clock
         self._off_for_good = off_for_good()
-        self._gate = _ALWAYS_OFF if self._off_for_good else ""
+        self._is_watched = False  # a call looks whether the function is switched off
         self.decorated: Callable[[], Callable[..., Any] | None] = _nothing
         """The decorated function, held weakly; set when it is made."""
         check_ignored(self.shape, options)
@@ -192,13 +185,17 @@ class Layer(OfTheProgram):
             return decorated
         return self.through().wrapper if through else self.generated.wrapper
 
-    def template(self) -> str:
-        """The wrapper's body."""
+    def template(self, call: CallSource) -> Block:
+        """What *call* does, as lines of the wrapper."""
         raise NotImplementedError
 
-    def gate(self) -> str:
-        """What stands in front of the wrapper's body at present."""
-        return self._gate
+    def body(self, call: CallSource) -> Block:
+        """The wrapper's body at present."""
+        straight = f"return {call.answer}"
+        if self._off_for_good:
+            return [straight]
+        gate: Block = ["if $is_off():", [straight]] if self._is_watched else []
+        return [*gate, *self.template(call)]
 
     def internals(self) -> dict[str, Any]:
         """What the template names."""
@@ -243,8 +240,7 @@ class Layer(OfTheProgram):
         works = self.works
         keys = self._keys(works)
         for through in works.through.values():
-            keys.through = self._keys(works, through=True)
-            through.exchange_keys(keys.through)
+            through.exchange_keys(self._keys(works, through=True))
         self.show_keys(works.engine, keys)
         works.generated.exchange_keys(keys)
 
@@ -277,7 +273,6 @@ class Layer(OfTheProgram):
             return found
         keys = self._keys(works, through=True)
         self.serve_through(_PlainOrThrough(self.called, self._function_through()))
-        works.generated.keys.through = keys
         return works.through.setdefault("through", Generated(keys, self, through=True))
 
     def _function_through(self) -> Callable[..., Any]:
@@ -325,7 +320,7 @@ class Layer(OfTheProgram):
     def watch_switch(self, on: bool) -> None:
         """Look at each call whether the function is switched off; no call pays for that otherwise."""
         if not self._off_for_good:
-            self._gate = _GATE if on else ""
+            self._is_watched = on
             for generated in self._wrappers():
                 generated.regenerate()
 
@@ -420,7 +415,7 @@ class FlightLayer(Layer):
             self.flights.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
 
     def show_keys(self, engine: Any, keys: Keys) -> None:
-        engine.explain = keys.explain
+        engine.explain = keys.shown.explain
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         self.flights.call = function

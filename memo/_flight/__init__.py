@@ -9,8 +9,8 @@ from memo._flight.handle import FenceOthers, InflightHandle
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.tasks import Role, outside_work, own_loop
-from memo._flight.threads import FAILED
-from memo._flight.waiters import wake, wake_all
+from memo._flight.templates import FAILED, shared_await, shared_call
+from memo._flight.waiters import wake
 
 __all__ = (
     "FAILED",
@@ -29,6 +29,7 @@ __all__ = (
     "lay_to_rest",
     "outside_work",
     "own_loop",
+    "shared_await",
+    "shared_call",
     "wake",
-    "wake_all",
 )

@@ -10,39 +10,10 @@ from memo._flight.flight import ABANDONED, LOOK_S, RAISED, RETURNED, RUNNING, TI
 from memo._flight.table import FlightTable
 from memo._flight.waiters import add_waiter, remove_waiter, wake_all
 
-__all__ = ("FAILED", "ThreadFlights")
+__all__ = ("ThreadFlights",)
 
 _PATIENCE = 20
 """Looks for which a waiter leaves a leader whose work is over the time to say so."""
-
-
-# What a call, generated or not, does when it was begun by enter() and raises.  Where failed() is cut short, or cannot
-# be called at the recursion limit, the flight is abandoned without a call of anything in Python; those who wait for it
-# see that at the next look.  A key whose hash is in Python may stay in the table then: see enter().
-FAILED = """\
-except $BaseException as $error:
-    $flight.over = True
-    try:
-        $failed($flight, $error)
-    except $BaseException:
-        try:
-            if $flight.state is $RUNNING:
-                $flight.was_current = False
-                try:
-                    del $flight.current
-                    if $table.get($flight.key) is $flight:
-                        del $table[$flight.key]
-                        $flight.was_current = True
-                except $BaseException:
-                    pass
-                $flight.heir = None
-                $flight.state = $ABANDONED
-                $counters.cancelled += $flight.led
-        except $AttributeError:
-            pass
-        raise
-    raise
-"""
 
 
 class ThreadFlights(FlightTable):

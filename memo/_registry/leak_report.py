@@ -268,7 +268,7 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any, Any]") -> StoreReport:
         size, measured = sum(entry.size for entry in entries), len(entries)
     else:
         size, measured = look.estimate(len(entries)), look.measured
-    arguments = Arguments(_sample(keys), handle._generated.keys.arguments, len(keys), Pace())
+    arguments = Arguments(_sample(keys), handle._generated.keys.shown.arguments, len(keys), Pace())
     report = StoreReport(
         name,
         "bounded",

@@ -1,11 +1,11 @@
 """What happened of late: events within a moving span of time, in bounded memory.
 
-Imports ``_base``.
+Imports ``_call`` (a recorded call is written in its words) and ``_base``.
 """
 
 from memo._window.handle import WindowHandle
-from memo._window.intake import NOTE
 from memo._window.recorder import Recorder
 from memo._window.records import Bucket, Event, WindowStats
+from memo._window.templates import recorded_call
 
-__all__ = ("NOTE", "Bucket", "Event", "Recorder", "WindowHandle", "WindowStats")
+__all__ = ("Bucket", "Event", "Recorder", "WindowHandle", "WindowStats", "recorded_call")

@@ -33,7 +33,7 @@ from memo._window.events import BATCH, EXPIRE, Addition, Columns, EventCache, Ra
 from memo._window.records import Outcome
 from memo._window.totals import PER_SLICE, Totals
 
-__all__ = ("LIMIT", "NOTE", "Intake")
+__all__ = ("LIMIT", "Intake")
 
 log = logging.getLogger("memo")
 
@@ -43,19 +43,6 @@ _INF = math.inf
 LIMIT = 4 * BATCH  # queue length at which a recorder waits for its turn to fold
 
 _HELD = ("_anchor", "_dated", "_high", "_kept", "_last", "_offset", "_totals")  # what is set aside and put back
-
-# What note() does, as source for a generated wrapper, which saves it a call.
-# Each $word is a key of note_names(); $started, $ended and $k (the key, ready to be kept) are the wrapper's own.
-NOTE = """\
-$took = $ended - $started
-if 0.0 <= $took < $inf and $ended >= $intake._last:
-    $intake._last = $ended
-    $pending.append(($ended, $took, "ok", $k))
-    if $len($pending) >= $batch:
-        $relieve($len($pending))
-else:
-    $note($started, $ended, "ok", $k)
-"""
 
 
 class Intake:
@@ -180,7 +167,7 @@ class Intake:
             self._relieve(len(pending))
 
     def note_names(self) -> dict[str, Any]:
-        """What the words in NOTE mean."""
+        """What the words of a generated wrapper that notes its calls mean."""
         return {
             "intake": self,
             "pending": self._pending,

@@ -23,7 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "_call": {"_base", "_freeze", "errors"},
     "_store": {"policies", "_call", "_base"},
     "_flight": {"_call", "_base", "errors"},
-    "_window": {"_base"},
+    "_window": {"_call", "_base"},
     "_adopted": {"_base"},
     "_cache": {"_store", "_flight", "_call", "_base", "errors"},
     "_registry": {"_cache", "_flight", "_window", "_adopted", "_call", "_base"},

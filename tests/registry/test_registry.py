@@ -27,7 +27,7 @@ from memo import (
     registry,
     sliding_window,
 )
-from memo._call.keys import _compiled
+from memo._call.source import _compiled
 from memo.testing import FakeClock
 
 

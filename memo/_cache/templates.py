@@ -1,0 +1,107 @@
+"""What a call does whose results are remembered, as lines of a generated wrapper."""
+
+from memo._cache.options import CacheOptions
+from memo._call import Block, CallSource, share, stored_key
+from memo._flight import FAILED, InFlight
+from memo._store import Store
+
+__all__ = ("remembered_call",)
+
+share(Flight=InFlight, stored_key=stored_key)
+
+
+def remembered_call(call: CallSource, options: CacheOptions, store: Store) -> Block:
+    """A hit, or else a load."""
+    return [*call.prelude, *_hit(call, options, store), *_load(call, options, store)]
+
+
+def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
+    """What answers a hit: under policies of our own, without a lock.
+
+    The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
+    of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
+    is ever seen half-changed.
+    """
+    value = "$entry.value" if options.copy is None else "$copy($entry.value)"
+    if store.foreign:
+        return [
+            "try:", [f"$entry = $use($stored_key({call.whole_key}), $clock())"],
+            "except $TypeError:", ["$entry = None"],
+            "if $entry is not None:", [f"return {value}"],
+        ]  # fmt: skip
+    touch = _TOUCHES[store.touches]
+    return [
+        *(["$now = $clock()"] if options.ages else []),
+        "try:", [f"$entry = {call.lookup}"],
+        "except $KeyError:", ["pass"],
+        "except $TypeError:", ["pass"],
+        "else:", (
+            _of_any_age(options, value, touch) if options.ages else ["$entry.hits += 1", *touch, f"return {value}"]
+        ),
+    ]  # fmt: skip
+
+
+def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
+    """What is done with an entry that was found, where time may have made it unusable."""
+    idles = options.idle_s is not None
+    used = " and $now < $entry.used + $idle_s" if idles else ""
+    use: Block = ["$entry.used = $now"] if idles else []
+    stale: Block = [
+        f"if $now < $entry.retry{used}:", [
+            *use,
+            "$entry.hits += 1",
+            "$entry.stale_hits += 1",
+            *touch,
+            f"return {value}",
+        ],
+    ]  # fmt: skip
+    return [
+        f"if $now < $entry.deadline{used}:", [
+            *use,
+            "$entry.hits += 1",
+            *touch,
+            f"return {value}",
+        ],
+        *(stale if options.stale_s else []),
+    ]  # fmt: skip
+
+
+_TOUCHES: dict[str, Block] = {
+    "": [],
+    "newest": [
+        "if $entry.newer is not $ring and $ring.key is None:", [
+            "$ring.key = True",
+            "$older = $entry.older",
+            "$newer = $entry.newer",
+            "$older.newer = $newer",
+            "$newer.older = $older",
+            "$entry.older = $older = $ring.older",
+            "$entry.newer = $ring",
+            "$older.newer = $ring.older = $entry",
+            "$ring.key = None",
+        ],
+    ],
+    "use": ["$touch($entry)"],
+}  # fmt: skip
+"""How a hit moves its entry.  A ring whose ``key`` is true is half-changed, and mended before its next use: by what
+cuts short a run of assignments, which no signal does."""
+
+
+def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
+    """What answers a call that found nothing fresh."""
+    now = "$now" if options.ages and not store.foreign else "$clock()"
+    if options.serves_late:
+        return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
+    if call.is_async:
+        return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
+    return [
+        "$flight = $Flight()",
+        "try:", [
+            f"if $enter($flight, {call.whole_key}, {now}):", [
+                *([] if options.tags.function is None else [f"$flight.tags = $tags_of({call.passed})"]),
+                f"return $finish($flight, $function({call.passed}))",
+            ],
+            "return $flight.value",
+        ],
+        *FAILED,
+    ]  # fmt: skip

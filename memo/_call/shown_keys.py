@@ -1,0 +1,128 @@
+"""Keys as others see them: users, the leak report, files, and whoever asks why one cannot be hashed."""
+
+import functools
+from collections.abc import Hashable, Iterable
+from inspect import Parameter
+from typing import Any
+
+from memo._base import short_text
+from memo._call.key_marks import came_through, is_spelled
+from memo._call.key_plan import KeyPlan
+from memo._call.stored_keys import plain_key
+
+__all__ = ("ShownKeys",)
+
+
+class ShownKeys:
+    """The keys of one function's calls, as others see them.
+
+    Args:
+        plan: What they consist of.
+    """
+
+    def __init__(self, plan: KeyPlan) -> None:
+        self.plan = plan
+
+    @functools.cached_property
+    def _through(self) -> "ShownKeys":
+        """Those of calls through the instances of a class that refers to a plain function."""
+        return ShownKeys(KeyPlan(self.plan.shape, self.plan.options, through=True))
+
+    def _came_through(self, key: Hashable) -> bool:
+        return self.plan.instance is None and came_through(key)
+
+    def reveal(self, key: Hashable) -> Any:
+        """The key as users see it: without the instance and the types."""
+        plan = self.plan
+        key = plain_key(key)
+        if type(key) is not tuple and not plan.is_tuple:
+            return key
+        if self._came_through(key):
+            return self._through.reveal(key)
+        if is_spelled(key):
+            end = -3 if plan.options.typed else -1
+            return key[end - 2 : end]  # type: ignore[index]
+        if not plan.is_tuple:
+            return key
+        assert isinstance(key, tuple)
+        start = 1 if plan.has_token else 0
+        values = key[start : start + plan.count]
+        return values[0] if plan.count == 1 else values
+
+    def arguments(self, key: Hashable) -> list[tuple[str, Any]]:
+        """What a key holds of its call: names of parameters and their values; what ``key=`` returned is called so."""
+        plan = self.plan
+        made = self.reveal(key)
+        if plan.options.key is not None:
+            return [("key=", made)]
+        if plan.count == 0 or is_spelled(key):
+            return [("arguments", made)]
+        values = (made,) if plan.count == 1 else made
+        return [(parameter.name, value) for parameter, value in zip(plan.values, values, strict=False)]
+
+    def fits(self, key: Hashable) -> bool:
+        """Whether *key*, from a file, has the shape of a key of this function; one of a method never has."""
+        plan = self.plan
+        if plan.has_token:
+            return False
+        count = plan.count + (len(plan.values) if plan.options.typed else 0)
+        return not plan.is_tuple or (type(key) is tuple and len(key) == count)
+
+    def explain(self, key: Hashable) -> TypeError | None:
+        """The error to raise because *key* cannot be hashed; None if it can.
+
+        It begins as the interpreter's own message does, which programs look for.
+        """
+        if self._came_through(key):
+            return self._through.explain(key)
+        try:
+            hash(key)
+        except TypeError as error:
+            reason = str(error)
+        else:
+            return None
+        name = self.plan.shape.qualname
+        part = _unhashable_part(key)
+        kind = "object" if part is None else type(part[0]).__qualname__
+        reason = reason if part is None else part[1]
+        begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind!r}: {reason}"
+        if self.plan.options.key is not None and not is_spelled(key):
+            made = self.reveal(key)
+            return TypeError(
+                f"{begin}: {name}(): key= returned {short_text(made)} of type {type(made).__qualname__!r}, which "
+                f"cannot be hashed; let it return a hashable, or use key=memo.freeze."
+            )
+        for parameter, value in self._valued_in(key):
+            part = _unhashable_part(value)
+            if part is not None:
+                return TypeError(
+                    f"{begin}: {name}(): the value of parameter {parameter.name!r} contains or is a {kind!r}, which "
+                    f"cannot be hashed; give key=memo.freeze or a key= of your own, or leave the parameter out of the "
+                    f"key with ignore=({parameter.name!r},)."
+                )
+        return TypeError(
+            f"{begin}: {name}(): an argument contains or is a {kind!r}, which cannot be hashed; "
+            f"give key=memo.freeze or a key= of your own."
+        )
+
+    def _valued_in(self, key: Hashable) -> Iterable[tuple[Parameter, Any]]:
+        if is_spelled(key):
+            return ()
+        plan = self.plan
+        start = 1 if plan.has_token else 0
+        values = key[start:] if plan.is_tuple and isinstance(key, tuple) else (key,)
+        return zip(plan.values, values, strict=False)
+
+
+def _unhashable_part(value: Any) -> tuple[Any, str] | None:
+    """The innermost part of *value* that cannot be hashed, and what it says; None if all can."""
+    try:
+        hash(value)
+    except TypeError as error:
+        if isinstance(value, tuple):
+            for item in value:
+                part = _unhashable_part(item)
+                if part is not None:
+                    return part
+        return value, str(error)
+    return None

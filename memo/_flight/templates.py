@@ -1,0 +1,105 @@
+"""What a call does that shares an execution, as lines of a generated wrapper.
+
+``_flight.table`` says what a flight is, and why its leader needs no lock to end one that nobody else has touched.
+"""
+
+from memo._base import PLAIN, who
+from memo._call import Block, CallSource, share
+from memo._flight.flight import RETURNED, RUNNING, InFlight
+from memo._flight.waiters import wake_all
+
+__all__ = ("FAILED", "shared_await", "shared_call")
+
+share(
+    AttributeError=AttributeError,
+    Flight=InFlight,
+    PLAIN=PLAIN,
+    RETURNED=RETURNED,
+    RUNNING=RUNNING,
+    wake_all=wake_all,
+    who=who,
+)
+
+# What a call, generated or not, does when it was begun by enter() and raises.  Where failed() is cut short, or cannot
+# be called at the recursion limit, the flight is abandoned without a call of anything in Python; those who wait for it
+# see that at the next look.  A key whose hash is in Python may stay in the table then: see enter().
+FAILED: Block = [
+    "except $BaseException as $error:", [
+        "$flight.over = True",
+        "try:", ["$failed($flight, $error)"],
+        "except $BaseException:", [
+            "try:", [
+                "if $flight.state is $RUNNING:", [
+                    "$flight.was_current = False",
+                    "try:", [
+                        "del $flight.current",
+                        "if $table.get($flight.key) is $flight:", [
+                            "del $table[$flight.key]",
+                            "$flight.was_current = True",
+                        ],
+                    ],
+                    "except $BaseException:", ["pass"],
+                    "$flight.heir = None",
+                    "$flight.state = $ABANDONED",
+                    "$counters.cancelled += $flight.led",
+                ],
+            ],
+            "except $AttributeError:", ["pass"],
+            "raise",
+        ],
+        "raise",
+    ],
+]  # fmt: skip
+
+
+def shared_call(call: CallSource, *, tagged: bool) -> Block:
+    """A call of a plain function: lead, or wait for who leads.
+
+    ``enter`` and ``finish`` of ``_flight.threads`` inline as far as the call is alone.  They would be half of what it
+    costs.
+
+    Args:
+        call: The call.
+        tagged: A function says which tags it bears.
+    """
+    return [
+        *call.prelude,
+        "$flight = $Flight()",
+        "try:", [
+            "$flight.over = $flight.led = $flight.fenced = $flight.refresh = False",
+            "$flight.current = True",
+            "$flight.waiters = None",
+            "$flight.present = $flight.joined = 0",
+            "$flight.state = $RUNNING",
+            "$flight.started = $clock()",
+            "$flight.leader = $who[0]()",
+            f"$flight.key = $k = {call.whole_key}",
+            "try:", ["$leads = $setdefault($k, $flight) is $flight"],
+            "except $TypeError:", ["$leads = False"],
+            "if $leads:", [
+                "$flight.led = True",
+                "$counters.started += 1",
+            ],
+            "elif not $enter($flight, $k, $flight.started):", ["return $flight.value"],
+            *([f"$flight.tags = $tags_of({call.passed})"] if tagged else []),
+            f"$result = $function({call.passed})",
+            "if $type($result) not in $PLAIN:", ["$refuse($name, $result)"],
+            "try:", ["del $flight.current"],
+            "except $AttributeError:", ["pass"],
+            "else:", [
+                "$pop($k, None)",
+                "$flight.value = $result",
+                "$flight.state = $RETURNED",
+                "$counters.completed += 1",
+                "if $flight.waiters is not None:", ["$wake_all($flight, $lock)"],
+                "return $result",
+            ],
+            "return $finish($flight, $result)",
+        ],
+        *FAILED,
+    ]  # fmt: skip
+
+
+def shared_await(call: CallSource) -> Block:
+    """A call of a coroutine function, whose work runs in a task of its own."""
+    return [*call.prelude, f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
