@@ -187,7 +187,7 @@ def dedupe_inflight(
     decorator = Decorator(Placement(where, make, name, registry), dedupe_inflight, locals())
     if function is None:
         return decorator
-    if not callable(function) and not isinstance(function, property | classmethod | staticmethod):
+    if not callable(function) and not hasattr(type(function), "__get__"):  # nor what stands in a class for a function
         raise TypeError(
             f"dedupe_inflight: {function!r} is given without a name; write dedupe_inflight(timeout={function!r})."
         )

@@ -92,7 +92,8 @@ def refuse_one_shot(name: str, value: Any) -> None:
         value.close()  # or it would warn that it was never awaited
         raise TypeError(
             f"{name}() returned a coroutine object, which can be awaited only once; "
-            f"make it a coroutine function (async def), so that its result is remembered or shared."
+            f"make it a coroutine function (async def), so that its result is remembered or shared; if it is one, and "
+            f"a decorator above it hides that from inspect.iscoroutinefunction(), write that decorator on top of ours."
         )
     if issubclass(kind, _MANAGERS):
         raise TypeError(

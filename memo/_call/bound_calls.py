@@ -25,8 +25,10 @@ def called_with_instance(function: Callable[..., Any]) -> Callable[..., Any]:
     if bind is None:
         return function
 
-    def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return bind(function, instance, type(instance))(*args, **kwargs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not args:  # the instance is given by its name, or it is called through the class without one
+            return function(**kwargs)
+        return bind(function, args[0], type(args[0]))(*args[1:], **kwargs)
 
     return call
 

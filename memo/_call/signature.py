@@ -24,6 +24,11 @@ INSTANCE_NAMES = _CLASS_NAMES | {"self"}
 """What the first parameter of a method is called."""
 _ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 _SHOWN_OTHERWISE = ("__wrapped__", "__signature__")
+_NO_METHODS = (
+    type, types.MethodType, types.BuiltinFunctionType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
+    types.WrapperDescriptorType, types.MethodWrapperType,
+)  # fmt: skip
+"""Types of what is decorated as it stands, whatever it is called and takes: it is bound already, or a builtin."""
 
 
 class ExactSignature(inspect.Signature):
@@ -144,12 +149,10 @@ class Shape:
         self.module = getattr(function, "__module__", None) or type(function).__module__
 
     def _looks_like_method(self) -> bool:
-        if not isinstance(self.function, FunctionType):
+        """Whether its place and its first parameter say so, also those of what decorators of others wrap."""
+        if issubclass(type(self.function), _NO_METHODS):
             return False
-        place = self.qualname.rpartition(".")[0]
-        if not place or place.endswith("<locals>"):
-            return False
-        return self.first_name in INSTANCE_NAMES
+        return _stands_in_a_class(self.function) and self.first_name in INSTANCE_NAMES
 
     @property
     def known(self) -> tuple[tuple[Parameter, ...], bool]:
@@ -183,6 +186,19 @@ class Shape:
         return self.takes_instance and self.first_name in _CLASS_NAMES
 
 
+def _stands_in_a_class(function: Any) -> bool:
+    """Whether a callable, or what it wraps if that alone tells, was defined in the body of a class."""
+    for _ in range(100):
+        qualname = getattr(function, "__qualname__", None)
+        place = qualname.rpartition(".")[0] if isinstance(qualname, str) else ""
+        if place:
+            return not place.endswith("<locals>")
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            break
+    return False
+
+
 def _is_plain(function: Any) -> bool:
     """Whether *function* documents what its code takes."""
     if type(function) is not FunctionType:
@@ -200,16 +216,24 @@ def _is_generator_function(function: Any) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
+_DISPATCHES = frozenset({"dispatch", "register", "registry", "__wrapped__"})
+"""What a function has that ``functools.singledispatch`` made: its implementations are all of one colour."""
+
+
 def is_coroutine_function(function: Any) -> bool:
     """Whether calls give coroutines, as far as the code that a call ends in tells.
 
-    What is looked through: partials, bound methods, callable objects, and any of these around another.
+    What is looked through: partials, bound methods, callable objects, ``functools.singledispatch``, and any of these
+    around another.
     """
     if type(function) is FunctionType and not function.__dict__:  # unmarked
         return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     for _ in range(100):
         if inspect.iscoroutinefunction(function) or _is_marked(function):
             return True
+        if type(function) is FunctionType and function.__dict__.keys() >= _DISPATCHES:
+            function = function.__dict__["__wrapped__"]
+            continue
         if isinstance(function, functools.partial | functools.partialmethod):
             function = function.func
         elif isinstance(function, types.MethodType | staticmethod | classmethod):

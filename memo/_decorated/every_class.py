@@ -1,8 +1,8 @@
 """Handles of a class method that cannot know which class they were reached through.
 
-From Python 3.13 on, ``classmethod`` binds what it wraps without asking it.  ``C.load.cache``, where ``@classmethod``
-stands above ``@bounded``, then arrives at the function without the class.  What drops something acts on every class;
-what answers or stores for one class is refused.
+From Python 3.13 on, ``classmethod`` binds what it wraps without asking it; before that, what cannot be bound.
+``C.load.cache``, where ``@classmethod`` stands above ``@bounded``, then arrives at the function without the class.
+What drops something acts on every class; what answers or stores for one class is refused.
 """
 
 from collections.abc import Callable
@@ -45,8 +45,8 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
     def _refuse(self, what: str) -> NoReturn:
         name = self._name()
         raise TypeError(
-            f"{name}: {what} is about one class, and @classmethod above @bounded does not say which from Python 3.13 "
-            f"on; write @bounded above @classmethod."
+            f"{name}: {what} is about one class, and @classmethod above @bounded does not say which; "
+            f"write @bounded above @classmethod."
         )
 
     def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:

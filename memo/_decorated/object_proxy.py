@@ -17,6 +17,7 @@ from memo._decorated.proxy import (
     ASKED_OF_OBJECTS,
     LIKE_FUNCTION,
     Decorated,
+    OfAnyClass,
     Transparent,
     bind,
     described_anew,
@@ -103,17 +104,26 @@ class _DecoratedDescriptor(DecoratedObject[P, R_co]):
 _PASSED_ON = ABILITIES - special_names(type) | {"__iter__", "__next__", "__await__", "__aiter__", "__anext__"}
 
 
-def object_class(original: Any) -> type[DecoratedObject[..., Any]]:
-    """The class for a decorated object that can what *original* can, be it entering, iterating or adding."""
+def object_class(original: Any, *, takes_class: bool = False) -> type[DecoratedObject[..., Any]]:
+    """The class for a decorated object that can what *original* can, be it entering, iterating or adding.
+
+    It bears the name of the original's, by which pydoc and others describe an object.
+    """
     kind = original.__class__
     abilities = frozenset(name for name in _PASSED_ON if getattr(kind, name, None) is not None)
-    return _class_with(_DecoratedDescriptor if hasattr(kind, "__get__") else DecoratedObject, abilities)
+    binds = hasattr(kind, "__get__")
+    inner = takes_class and (not binds or sys.version_info >= (3, 13))
+    return _class_with(kind.__name__, kind.__module__, binds, inner, abilities)
 
 
 @functools.lru_cache(maxsize=64)
-def _class_with(base: type[DecoratedObject[..., Any]], abilities: frozenset[str]) -> type[DecoratedObject[..., Any]]:
-    passed_on = {name: _passing_on(name) for name in abilities}
-    return type(base.__name__, (base,), {"__slots__": (), **passed_on}) if passed_on else base
+def _class_with(
+    name: str, module: str, binds: bool, inner: bool, abilities: frozenset[str]
+) -> type[DecoratedObject[..., Any]]:
+    base: Any = _DecoratedDescriptor if binds else DecoratedObject
+    bases = (OfAnyClass, base) if inner else (base,)
+    passed_on = {one: _passing_on(one) for one in abilities}
+    return type(name, bases, {"__slots__": (), "__module__": module, **passed_on})
 
 
 def _passing_on(name: str) -> Callable[..., Any]:

@@ -96,7 +96,7 @@ class Placement:
             if sys.version_info >= (3, 13) and layer.shape.takes_class:
                 kind = InnerClassMethod
             if not isinstance(function, types.FunctionType | type):
-                kind = object_class(function)
+                kind = object_class(function, takes_class=layer.shape.takes_class)
         decorated = kind(layer)
         self._register(function, layer, decorated)
         return decorated

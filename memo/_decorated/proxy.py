@@ -37,6 +37,7 @@ __all__ = (
     "BoundReference",
     "Decorated",
     "InnerClassMethod",
+    "OfAnyClass",
     "Transparent",
     "UnplacedFunction",
     "bind",
@@ -301,18 +302,21 @@ def tell_name(function: Any, owner: type, name: str) -> None:
         tell(original, owner, name)
 
 
-class InnerClassMethod(Decorated[P, R_co]):
-    """A function that ``@classmethod`` may be going to wrap, as its place and its ``cls`` tell, from Python 3.13 on.
+class OfAnyClass(Transparent[P, R_co]):
+    """What ``@classmethod`` may be going to wrap, as its place and its ``cls`` tell, and is not going to ask.
 
-    There ``classmethod`` binds without asking what it wraps, and ``C.load.cache`` arrives here without the class.  It
-    is the class in whose body it stands if that has no subclass; else the handle is that of every class.
+    ``classmethod`` binds what it wraps by itself: from Python 3.13 on anything, before that what cannot be bound.
+    ``C.load.cache`` then arrives here without the class.  It is the class in whose body it stands if that has no
+    subclass; else the handle is that of every class.
     """
 
     __slots__ = ()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._self_placed = True  # it stands in the class body by itself: a method of a metaclass, a __new__
-        super().__set_name__(owner, name)
+        tell: Any = getattr(super(), "__set_name__", None)
+        if tell is not None:
+            tell(owner, name)
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         owner = None if hasattr(self, "_self_placed") else _defining_class(self)
@@ -341,13 +345,13 @@ class _NoClass:
     """Stands for a class on which nobody calls anything."""
 
 
-def _classes_called(function: InnerClassMethod[..., Any]) -> list[type]:
+def _classes_called(function: OfAnyClass[..., Any]) -> list[type]:
     """The classes on which *function* was called."""
     called = (ref() for layer in layers_of(function) for ref in list(layer.instances.refs.values()))
     return list(dict.fromkeys(one for one in called if isinstance(one, type) and one is not _NoClass))
 
 
-def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
+def _defining_class(function: OfAnyClass[..., Any]) -> type | None:
     """The class in whose body *function* stands inside a class method; None while it cannot be found."""
     places = [base for owner in _classes_called(function) for base in owner.__mro__]
     shape = _layer(function).shape
@@ -356,11 +360,18 @@ def _defining_class(function: InnerClassMethod[..., Any]) -> type | None:
         found = getattr(found, part, None)
     if isinstance(found, type):
         places.append(found)
+    this: Any = function
     for place in places:
         for attribute in vars(place).values():
-            if isinstance(attribute, classmethod) and attribute.__func__ is function:
+            if isinstance(attribute, classmethod) and attribute.__func__ is this:
                 return place
     return None
+
+
+class InnerClassMethod(OfAnyClass[P, R_co], Decorated[P, R_co]):
+    """A function that ``@classmethod`` may be going to wrap."""
+
+    __slots__ = ()
 
 
 class UnplacedFunction(Decorated[P, R_co]):

@@ -472,6 +472,82 @@ def test_a_single_dispatch_function() -> None:
     assert len(shown.cache) == 2
 
 
+@pytest.mark.parametrize("decorate", [bounded(max=8), bounded(max=8, ttl=60, stale_if_error=60), dedupe_inflight])
+def test_a_single_dispatch_of_coroutine_functions(decorate: Deco) -> None:
+    """It gives coroutines, as all its implementations do, so its results are awaited and shared."""
+
+    @decorate
+    @functools.singledispatch
+    async def shown(value: Any, width: int = 8) -> list[str]:
+        return ["any"]
+
+    @shown.register
+    async def _(value: int, width: int = 8) -> list[str]:
+        return ["int"]
+
+    async def use() -> None:
+        await asyncio.sleep(0)
+        one, other = await asyncio.gather(shown(1), shown(1, width=8))
+        assert one is other
+        assert one == ["int"]
+        assert await shown("a") == ["any"]
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize("decorate", [bounded(max=8), dedupe_inflight, sliding_window("1h")])
+def test_what_stands_in_a_class_for_a_function(decorate: Deco) -> None:
+    """Partial methods and single dispatches of methods are decorated with and without options."""
+
+    class Service:
+        def load(self, x: int, y: int = 2) -> list[int]:
+            return [x, y]
+
+        first = decorate(functools.partialmethod(load, 1))
+
+        @decorate
+        @functools.singledispatchmethod
+        def shown(self, value: Any) -> str:
+            return "any"
+
+        @shown.register
+        def _(self, value: int) -> str:
+            return "int"
+
+    service = Service()
+    assert service.first() == service.first(y=2) == [1, 2]
+    assert [service.shown("a"), service.shown(1)] == ["any", "int"]
+
+
+def test_a_hidden_coroutine_function_is_refused_with_the_remedy() -> None:
+    """A plain wrapper around a coroutine function may make anything of its coroutine, and says that it is plain."""
+
+    def hiding(function: Any) -> Any:
+        @functools.wraps(function)
+        def inner(*a: Any, **kw: Any) -> Any:
+            return function(*a, **kw)
+
+        return inner
+
+    @bounded(max=8)
+    @hiding
+    async def load(name: str) -> list[str]:
+        return [name]
+
+    with pytest.raises(TypeError, match=r"load\(\) returned a coroutine object.*write that decorator on top"):
+        load("a")
+
+    @hiding
+    @bounded(max=8)
+    async def below(name: str) -> list[str]:
+        return [name]
+
+    async def use() -> None:
+        assert await below("a") is await below(name="a")
+
+    asyncio.run(use())
+
+
 def test_a_click_command_above_and_below() -> None:
     """A command can be made of a decorated function, and its callback is found in the store."""
     click = pytest.importorskip("click")

@@ -1,7 +1,9 @@
 """Class methods whose ``@classmethod`` stands above the decorator: never a handle on the wrong class."""
 
+import functools
 import sys
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -244,3 +246,119 @@ def test_class_methods_without_a_decorator_of_their_own_are_class_methods() -> N
     assert type(Heir(1)) is Heir
     assert Generic.__class_getitem__.cache.invalidate(int)
     assert Heir.__class_getitem__.cache.entry(int) is not None
+
+
+# -- above decorators of others that are objects
+
+
+class Passing:
+    """An object that stands for a function and, as functions are, is bound."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+
+class Unbindable:
+    """An object that stands for a function and cannot be bound, so that only ``classmethod`` binds it."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+
+def renamed(function: Any) -> Any:
+    """A wrapper that does not say where the function was defined, as those of makers of wrappers do not."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    wrapper.__qualname__ = function.__name__
+    return wrapper
+
+
+@pytest.mark.parametrize("other", [Passing, Unbindable, renamed], ids=lambda other: other.__name__)
+@pytest.mark.parametrize("make", [lambda f: bounded(max=8)(f), stacked], ids=["bounded", "stack"])
+def test_objects_below_are_class_methods_too(other: Any, make: Decorate) -> None:
+    """No handle drops or answers for the wrong class, whatever stands between the two decorators."""
+
+    class Base:
+        @classmethod
+        @make
+        @other
+        def load(cls, x: int = 1) -> list[Any]:
+            return [cls, x]
+
+    class One(Base):
+        pass
+
+    class Two(Base):
+        pass
+
+    base, one, two = Base.load(5), One.load(5), Two.load(5)
+    assert (base, one, two) == ([Base, 5], [One, 5], [Two, 5])
+    assert One.load(x=5) is one
+    cache: Any = One.load.cache  # type: ignore[attr-defined]
+    of_each_class = BINDS_BY_ITSELF or other is Unbindable
+    if of_each_class:
+        with pytest.raises(TypeError, match="is about one class"):
+            cache.entry(5)
+    else:
+        assert cache.entry(5).value is one
+    assert cache.invalidate(5)
+    assert One.load(5) is not one
+    assert (Two.load(5) is two) is not of_each_class
+
+
+@pytest.mark.parametrize("other", [functools.lru_cache, Passing, Unbindable, renamed], ids=lambda one: one.__name__)
+def test_key_and_tags_are_not_given_the_class(other: Any) -> None:
+    """What ``key=`` and ``tags=`` do not name first they are not given, whichever way the class arrives."""
+
+    class Base:
+        @classmethod
+        @bounded(max=8, key=lambda x, y: (x, y), tags=lambda x, y: [f"x:{x}"])
+        @other
+        def load(cls, x: int, y: int = 1) -> list[Any]:
+            return [cls, x, y]
+
+    class One(Base):
+        pass
+
+    assert Base.load(1) is Base.load(x=1, y=1)
+    assert One.load(1)[0] is One
+    assert sorted(key for key, _ in Base.__dict__["load"].__func__.cache.items()) == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("make", [bounded(max=8), bounded(max=8, ttl=60, stale_if_error=60), dedupe_inflight])
+@pytest.mark.parametrize("other", [functools.lru_cache, Passing, functools.singledispatch], ids=["lru", "object", "sd"])
+def test_methods_that_are_called_through_their_class(make: Decorate, other: Any) -> None:
+    """A call through the class may give the instance by position or, where the undecorated may, by its name."""
+
+    class Service:
+        @make
+        @other
+        def load(self, x: int = 1) -> list[Any]:
+            return [self, x]
+
+    service = Service()
+    assert Service.load(service, 2) == Service.load(service, x=2) == service.load(2) == [service, 2]
+    if other is not functools.singledispatch:  # which looks at the first argument by position
+        assert Service.load(self=service, x=2) == [service, 2]
+
+
+def test_builtins_with_a_self_are_functions() -> None:
+    """A method of a builtin type documents a ``self`` and a place in a class, and is called as it stands."""
+    for function in (str.upper, bounded(max=8)(str.upper)):
+        assert function("a") == "A"
+    assert len(bounded(max=8)(str.upper).cache) == 0
+    upper = bounded(max=8)(str.upper)
+    assert upper("b") == upper("".join(["b"])) == "B"
+    assert upper.cache.stats().misses == 1

@@ -350,6 +350,19 @@ def test_what_is_no_function_can_what_it_could(decorated: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_pydoc_describes_objects_as_ever(plain: Any, decorated: Any) -> None:
+    """An object is described by the name of its type, a partial or a class of the program, not by one of ours."""
+
+    def described(subject: Any) -> Any:
+        return {where: (pydoc.describe(thing), type(thing).__name__) for where, thing in objects(subject).items()}
+
+    expected, told = both(plain, decorated, described)
+    for where, right in expected.items():
+        if where.rpartition(".")[2] in ("partial", "caller"):
+            assert told[where] == right
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_what_does_not_bind_is_not_bound(decorated: Any) -> None:
     holder = decorated.Holder()
     assert holder.partial() == 3
