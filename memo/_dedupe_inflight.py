@@ -1,7 +1,7 @@
 """``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from memo._base import (
     Clock,
@@ -17,7 +17,7 @@ from memo._base import (
     seconds,
 )
 from memo._call import Block, CallSource, KeyOptions, check_key_options
-from memo._decorated import AnyProperty, Decorator, F, FlightLayer, Layer, Placement, check_common
+from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import Flights, InflightHandle, shared_await, shared_call
 from memo._registry import Registry
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from memo._decorated import Function
 
 __all__ = ("dedupe_inflight",)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -92,9 +95,9 @@ class _InflightLayer(FlightLayer):
 @overload
 def dedupe_inflight(function: AnyProperty, /) -> AnyProperty: ...
 @overload
-def dedupe_inflight(function: "Function[F]", /) -> "Function[F]": ...
+def dedupe_inflight(function: "Function[P, R]", /) -> "Function[P, R]": ...
 @overload
-def dedupe_inflight(function: F, /) -> "Function[F]": ...
+def dedupe_inflight(function: Callable[P, R], /) -> "Function[P, R]": ...
 @overload
 def dedupe_inflight(
     *,

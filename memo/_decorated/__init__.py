@@ -6,7 +6,7 @@ Imports ``_registry``, ``_cache``, ``_flight``, ``_window``, ``_call`` and ``_ba
 from typing import TYPE_CHECKING
 
 from memo._decorated.layer import FlightLayer, Layer
-from memo._decorated.placement import AnyProperty, Decorator, F, Placement, check_common
+from memo._decorated.placement import AnyProperty, Decorator, Placement, check_common
 
 if TYPE_CHECKING:  # what is there for annotations alone
     from memo._decorated.typed import Function as Function
@@ -14,7 +14,6 @@ if TYPE_CHECKING:  # what is there for annotations alone
 __all__ = (
     "AnyProperty",
     "Decorator",
-    "F",
     "FlightLayer",
     "Layer",
     "Placement",

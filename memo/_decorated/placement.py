@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from memo._decorated.typed import Function, Method
 
 P = ParamSpec("P")
-F = TypeVar("F", bound=Callable[..., Any])
 AnyProperty = TypeVar("AnyProperty", bound=property)
 R = TypeVar("R")
 
@@ -198,11 +197,11 @@ class Decorator:
     @overload
     def __call__(self, function: "functools.partialmethod[R]", /) -> "Method[..., R]": ...
     @overload
-    def __call__(self, function: "Function[F]", /) -> "Function[F]": ...
+    def __call__(self, function: "Function[P, R]", /) -> "Function[P, R]": ...
     @overload
     def __call__(self, function: "Method[P, R]", /) -> "Method[P, R]": ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, function: F, /) -> "Function[F]": ...
+    def __call__(self, function: Callable[P, R], /) -> "Function[P, R]": ...
     def __call__(self, function: Any, /) -> Any:
         """Decorate *function*."""
         placed = self._placement(function)
