@@ -22,6 +22,7 @@ from memo._base import sizeof as deep_sizeof
 from memo._cache import (
     CacheHandle,
     CacheOptions,
+    CacheStats,
     FreshLoads,
     RefreshPool,
     check_callback,
@@ -31,6 +32,7 @@ from memo._cache import (
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
+from memo._flight import InflightStats
 from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy
@@ -119,6 +121,17 @@ class _BoundedLayer(FlightLayer):
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
         return CacheHandle(self.loads, self.generated_for(prefix), self.name, self.fence_others, prefix)
+
+    def stats(self, name: str) -> CacheStats:
+        if self.is_made:
+            return self.loads.cache_stats(name)
+        max_bytes = self.options.max_bytes
+        return CacheStats(
+            name, max=self.options.max_entries, bytes=None if max_bytes is None else 0, max_bytes=max_bytes
+        )
+
+    def load_stats(self, name: str) -> InflightStats:
+        return self.loads.stats(name) if self.is_made else InflightStats(name)
 
     def drop_tagged(self, tag: str | None) -> int:
         if not self.is_made:

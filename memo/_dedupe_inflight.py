@@ -18,7 +18,7 @@ from memo._base import (
 )
 from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
-from memo._flight import Flights, InflightHandle, shared_await, shared_call
+from memo._flight import Flights, InflightHandle, InflightStats, shared_await, shared_call
 from memo._registry import Registry
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class _InflightLayer(FlightLayer):
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
+
+    def stats(self, name: str) -> InflightStats:
+        return self.flights.stats(name) if self.is_made else InflightStats(name)
 
     def drop_tagged(self, tag: str | None) -> int:
         if tag is not None and self.tags.function is not None and self.is_made:

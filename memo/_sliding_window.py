@@ -22,7 +22,7 @@ from memo._base import (
 from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
-from memo._window import Recorder, WindowHandle, recorded_call
+from memo._window import Recorder, WindowHandle, WindowStats, recorded_call, sparks
 
 __all__ = ("sliding_window",)
 
@@ -100,6 +100,12 @@ class _WindowLayer(Layer):
 
     def handle_for(self, prefix: tuple[Any, ...]) -> WindowHandle[..., Any]:
         return WindowHandle(self.recorder, self.name)
+
+    def stats(self, name: str) -> WindowStats:
+        return self.recorder.stats(name) if self.is_made else WindowStats(name, span=self.span_s)
+
+    def sparkline(self, width: int) -> str:
+        return self.recorder.sparkline(width) if self.is_made else sparks([0] * width)
 
     def sweep(self) -> Iterator[Swept]:
         if self.is_made:

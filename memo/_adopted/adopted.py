@@ -257,6 +257,7 @@ class Adopted:
 
     kind = "adopted"
     tags = NO_TAGS
+    is_made = True
 
     def __init__(self, cache: Any, record: _Named, lock: Any = None) -> None:
         self._ref = weakref.ref(cache)
@@ -282,9 +283,9 @@ class Adopted:
 
     # -- reading
 
-    def stats(self) -> AdoptedStats:
+    def stats(self, name: str) -> AdoptedStats:
         """What it tells of itself now."""
-        name, cache = self.name(), self._ref()
+        cache = self._ref()
         hits = misses = size = most = weight = max_weight = bounded = None
         try:
             info = _look(cache, "cache_info")
@@ -356,6 +357,13 @@ class Adopted:
         finally:
             if took:
                 lock.release()
+
+    def load_stats(self, name: str) -> None:
+        """Nothing: its loads are its own."""
+
+    def sparkline(self, width: int) -> str:
+        """Nothing: it does not keep what happened of late."""
+        return ""
 
     # -- changing
 
@@ -435,7 +443,7 @@ class AdoptedHandle:
 
     def stats(self) -> AdoptedStats:
         """Its figures now.  Expires nothing; waits for the cache's own lock, if it has one."""
-        return self._part.stats()
+        return self._part.stats(self._part.name())
 
     def cleanup(self) -> int:
         """Have the cache expire what is past its life, if it can, under its own lock; how many entries went.

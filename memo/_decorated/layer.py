@@ -21,7 +21,7 @@ from memo._call import (
     called_with_instance,
     check_ignored,
 )
-from memo._flight import Flights
+from memo._flight import Flights, InflightStats
 from memo._registry import Part, Record, is_off, off_for_good
 
 __all__ = (
@@ -349,6 +349,18 @@ class Layer(OfTheProgram):
     def handle_for(self, prefix: tuple[Any, ...]) -> Any:
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError
+
+    def stats(self, name: str) -> Any:
+        """Its figures now, as those of *name*.  For them nothing is made that is not there yet, no handle either."""
+        raise NotImplementedError
+
+    def load_stats(self, name: str) -> InflightStats | None:
+        """Those of the loads that it runs, in the same way; None if it runs none, or they are all that it counts."""
+        return None
+
+    def sparkline(self, width: int) -> str:
+        """What of late happened, as one line of so many characters; empty if it does not keep that."""
+        return ""
 
     def sweep(self) -> Iterator[Swept]:
         """Drop what is expired or stuck, slice by slice; how much went in each."""

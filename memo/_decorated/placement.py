@@ -4,7 +4,6 @@ import functools
 import inspect
 import sys
 import types
-import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -15,7 +14,7 @@ from memo._decorated.layer import Layer, layers_of
 from memo._decorated.object_proxy import Recipe, object_class, remember, sendable
 from memo._decorated.proxy import Decorated, InnerClassMethod, UnplacedFunction
 from memo._decorated.shipping import teach_picklers
-from memo._registry import Origin, Registry, registry
+from memo._registry import Membership, Registry, enrol
 
 teach_picklers()
 
@@ -48,8 +47,7 @@ class Placement:
     ) -> None:
         self._where = where
         self._make = make
-        self._name = name
-        self._registry = registry
+        self._wanted = Membership(where, name, registry)
 
     def __call__(self, function: Any) -> Any:
         """The decorated object, in the same placement as *function*."""
@@ -97,7 +95,9 @@ class Placement:
             if not isinstance(function, types.FunctionType | type):
                 kind = object_class(function, takes_class=layer.shape.takes_class)
         decorated = kind(layer)
-        self._register(function, layer, decorated)
+        below = list(layers_of(function))
+        self._check_tags(layer, below)
+        enrol(layer, below, self._wanted)
         return decorated
 
     def _check_tags(self, layer: Layer, inner: list[Layer]) -> None:
@@ -109,38 +109,6 @@ class Placement:
                 f"{self._where}: tags= of one decorator on {layer.shape.qualname} is a function, but @bounded has "
                 f"none, so that its entries could not be found by their tags; give the function to @bounded as well."
             )
-
-    def _register(self, function: Any, layer: Layer, decorated: Any) -> None:
-        below = list(layers_of(function))
-        self._check_tags(layer, below)
-        inner = below[0] if below else None
-        record = None if inner is None else inner.record
-        if record is not None and record.top is not None and record.top() is not inner:
-            record = None  # what is below was decorated once more elsewhere; each has a record
-        wanted = self._registry
-        default = f"{layer.shape.module}.{layer.shape.qualname}"
-        if record is None:
-            origin = Origin(function, layer.shape.module, layer.shape.qualname)
-            home = registry if wanted is None else wanted
-            record = home.enter(self._name or default, origin, explicit=self._name is not None)
-            for one in reversed(below):
-                record.add(one)
-        else:
-            if wanted is not None and record.explicit_registry and wanted is not record.registry:
-                raise TypeError(
-                    f"{self._where}: registry={wanted!r} differs from the registry of a decorator below on "
-                    f"{layer.shape.qualname}; give one registry to the whole stack."
-                )
-            if self._name is not None or (wanted is not None and wanted is not record.registry):
-                record.registry.leave(record)
-                explicit = self._name is not None or record.explicit_name
-                name = self._name or (record.name if record.explicit_name else default)
-                (record.registry if wanted is None else wanted).rename(record, name, explicit=explicit)
-        record.explicit_name = record.explicit_name or self._name is not None
-        record.explicit_registry = record.explicit_registry or wanted is not None
-        record.add(layer)
-        layer.record = record
-        record.top = weakref.ref(layer)
 
 
 def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:

@@ -4,11 +4,12 @@ Imports ``_cache``, ``_flight``, ``_window``, ``_adopted``, ``_call`` and ``_bas
 one.
 """
 
+from memo._registry.enrolling import Membership, enrol
 from memo._registry.janitor import Janitor
 from memo._registry.leak_report import Finding, LeakReport, StoreReport
 from memo._registry.off_switch import is_off, off_for_good
-from memo._registry.origins import Origin
-from memo._registry.record import Part, Record, record_of
+from memo._registry.parts import Part
+from memo._registry.record import Record, record_of
 from memo._registry.registries import Registry, registry
 from memo._registry.stats import CleanupReport, FunctionStats
 from memo._registry.view import View
@@ -19,12 +20,13 @@ __all__ = (
     "FunctionStats",
     "Janitor",
     "LeakReport",
-    "Origin",
+    "Membership",
     "Part",
     "Record",
     "Registry",
     "StoreReport",
     "View",
+    "enrol",
     "is_off",
     "off_for_good",
     "record_of",

@@ -3,20 +3,20 @@
 import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from memo._base import Pace, Swept, real
+from memo._registry.parts import HasParts, Part
 from memo._registry.stats import CleanupReport
-
-if TYPE_CHECKING:
-    from memo._registry.record import Part, Record
 
 __all__ = ("alive", "sweep")
 
 log = logging.getLogger("memo")
 
+R = TypeVar("R")
 
-def alive(refs: Iterable["weakref.ref[Record]"]) -> Iterator["Record"]:
+
+def alive(refs: Iterable["weakref.ref[R]"]) -> Iterator[R]:
     """Those of the records that are still there, none of which is kept alive longer than its turn."""
     for ref in refs:
         record = ref()
@@ -29,7 +29,7 @@ def _never() -> bool:
     return False
 
 
-def sweep(records: "Iterable[Record]", enough: Callable[[], bool] = _never) -> CleanupReport:
+def sweep(records: Iterable[HasParts], enough: Callable[[], bool] = _never) -> CleanupReport:
     """Drop what is expired or stuck, slice by slice, until *enough* says so; other threads run in between."""
     began = real.fine()
     went: dict[str, int] = {}
@@ -49,7 +49,7 @@ def sweep(records: "Iterable[Record]", enough: Callable[[], bool] = _never) -> C
     return CleanupReport(everywhere.entries, everywhere.flights, everywhere.events, seconds, went)
 
 
-def _sweep_part(record: "Record", part: "Part", pace: Pace, enough: Callable[[], bool]) -> Swept:
+def _sweep_part(record: HasParts, part: Part, pace: Pace, enough: Callable[[], bool]) -> Swept:
     swept = Swept()
     try:
         for more in part.sweep():

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import BuiltinMethodType, MethodType, MethodWrapperType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from memo._adopted import UNKNOWN, Adopted
 from memo._base import (
@@ -29,12 +29,10 @@ from memo._base import (
     reachable,
     sizeof,
 )
+from memo._cache import CacheHandle
 from memo._call import InstanceRef, plain_key
 from memo._registry.kept_arguments import Arguments
-
-if TYPE_CHECKING:
-    from memo._cache import CacheHandle
-    from memo._registry.record import Record
+from memo._registry.parts import HasParts
 
 __all__ = ("Finding", "LeakReport", "Severity", "StoreReport", "report_on")
 
@@ -226,7 +224,7 @@ def _counts(instances: Mapping[str, int]) -> str:
 # -- looking
 
 
-def report_on(records: Iterable["Record"]) -> LeakReport:
+def report_on(records: Iterable[HasParts]) -> LeakReport:
     """Look at the stores of these functions and adopted caches.
 
     Measuring a value runs ``__sizeof__`` of what it holds, outside locks.  Other threads get their turn in between.
@@ -248,7 +246,7 @@ def report_on(records: Iterable["Record"]) -> LeakReport:
     return LeakReport(tuple(sorted(found, key=_order)))
 
 
-def _of_bounded(name: str, handle: "CacheHandle[..., Any, Any]") -> StoreReport:
+def _of_bounded(name: str, handle: CacheHandle[..., Any, Any]) -> StoreReport:
     loads, shape = handle._loads, handle._generated.shape
     store = loads.store
     with store.lock:  # two copies of pointers: pairs would take a hundred times as long
@@ -288,7 +286,7 @@ def _of_bounded(name: str, handle: "CacheHandle[..., Any, Any]") -> StoreReport:
 
 
 def _of_adopted(name: str, part: Adopted) -> StoreReport:
-    stats = part.stats()
+    stats = part.stats(name)
     contents = part.contents()
     cache = part.cache
     look = _Look(name, getattr(cache, "__qualname__", ""), getattr(cache, "__module__", ""))

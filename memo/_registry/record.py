@@ -5,54 +5,20 @@ cache.  A function decorated several times over has one record, which its layers
 """
 
 import weakref
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from memo._adopted import Adopted, AdoptedHandle
-from memo._base import Swept, Tags
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
 from memo._registry.cleanup import sweep
 from memo._registry.names import Number
 from memo._registry.origins import Origin
+from memo._registry.parts import Home, Part
 from memo._registry.stats import CleanupReport, FunctionStats
 from memo._window import WindowHandle
 
-if TYPE_CHECKING:
-    from memo._registry.registries import Registry
-
-__all__ = ("Part", "Record", "record_of")
-
-
-class Part(Protocol):
-    """One layer of a decorated function, as the registry sees it."""
-
-    kind: str
-
-    def handle(self) -> Any:
-        """The handle that this layer adds."""
-
-    def sweep(self) -> Iterator[Swept]:
-        """Drop what is expired or stuck, slice by slice; how much went in each."""
-        ...
-
-    def empty(self) -> None:
-        """Drop everything."""
-
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
-        """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
-
-    def drop_tagged(self, tag: str | None) -> int:
-        """Drop what bears *tag*, or (None) everything, and fence what runs with it; how many entries went."""
-        ...
-
-    def watch_switch(self, on: bool) -> None:
-        """Look at each call whether the function is switched off, or stop that."""
-
-    @property
-    def tags(self) -> Tags:
-        """What the decorator was told about tags."""
-        ...
+__all__ = ("Record", "record_of")
 
 
 class Record:
@@ -67,27 +33,24 @@ class Record:
     explicit_registry: bool
     name: str
     origin: Origin
-    registry: "Registry"
+    registry: Home
 
     __module__ = "memo"
 
     __slots__ = (
         "__weakref__", "_parts", "explicit_name", "explicit_registry", "name", "number", "origin", "registry", "tags",
-        "top",
     )  # fmt: skip
 
-    def __init__(self, name: str, registry: "Registry", origin: Origin) -> None:
-        self.name = name
+    def __init__(self, registry: Home, origin: Origin) -> None:
+        self.name = ""  # until the registry gives it one
         self.number: Number | None = None
         """What is behind the # in its name."""
         self.origin = origin
-        """Where it was decorated."""
+        """Where it was decorated, or adopted."""
         self.registry = registry
         self.tags: tuple[str, ...] = ()
         self.explicit_name = False
         self.explicit_registry = False
-        self.top: weakref.ref[Any] | None = None
-        """The outermost decorated object."""
         self._parts: tuple[Callable[[], Part | None], ...] = ()
         """Layers hold the record, and so are held weakly."""
 
@@ -96,6 +59,10 @@ class Record:
         self._parts = ((lambda: part) if isinstance(part, Adopted) else weakref.ref(part), *self._parts)
         self.tags = tuple(dict.fromkeys((*part.tags.fixed, *self.tags)))
         self.registry.admit(part)
+
+    def is_outermost(self, part: object) -> bool:
+        """Whether nothing was put around *part* since."""
+        return bool(self._parts) and self._parts[0]() is part
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -137,10 +104,21 @@ class Record:
 
     def stats(self) -> FunctionStats:
         """Its figures now."""
-        handles = {part.kind: part.handle() for part in reversed(self.parts)}  # of a kind, the outermost
-        if "inflight" not in handles and "cache" in handles:
-            handles["inflight"] = handles["cache"].inflight
-        return FunctionStats(self.name, self.tags, **{kind: handle.stats() for kind, handle in handles.items()})
+        name = self.name
+        parts = {part.kind: part for part in reversed(self.parts)}  # of a kind, the outermost
+        figures = {kind: part.stats(name) for kind, part in parts.items()}
+        if "inflight" not in figures and "cache" in parts:
+            figures["inflight"] = parts["cache"].load_stats(name)
+        return FunctionStats(name, self.tags, **figures)
+
+    def sparkline(self, width: int) -> str:
+        """The calls in its window as one line of so many characters; empty if it has none."""
+        return next((part.sparkline(width) for part in self.parts if part.kind == "window"), "")
+
+    def stores_in(self, cache: object) -> bool:
+        """Whether *cache*, an object of cachetools, is where one of its layers keeps results."""
+        stores = [part for part in self.parts if part.kind == "cache" and part.is_made]
+        return any(part.handle().store is cache for part in stores)
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck in every layer."""

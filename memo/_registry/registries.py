@@ -13,9 +13,11 @@ from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
-from memo._registry.names import Names
+from memo._registry.names import Named, Names
 from memo._registry.origins import Origin
-from memo._registry.record import Part, Record, record_of
+from memo._registry.overview import Row
+from memo._registry.parts import Home, Part
+from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport
 from memo._registry.view import View
 from memo._window import WindowHandle
@@ -65,21 +67,16 @@ class Registry(View):
             self._by_name.settle(found)
         return found
 
-    def enter(self, name: str, origin: Origin, *, explicit: bool) -> Record:
-        """A new record under *name*, or under ``name#2`` and so on if a function has it that this one does not replace.
+    def enter(self, record: Record, name: str, *, explicit: bool) -> None:
+        """Give *record*, be it new, of another registry, or to be called otherwise, its place here.
 
         Args:
+            record: What gets the name, or ``name#2`` and so on if a function has it that *record* does not replace.
             name: The name that is wanted.
-            origin: Where the function is being decorated, which tells whether it replaces another.
             explicit: Whether somebody chose the name.
         """
-        record = Record(name, self, origin)
-        with self._lock:
-            self._by_name.add(record, name, explicit=explicit)
-        return record
-
-    def rename(self, record: Record, name: str, *, explicit: bool) -> None:
-        """Give *record*, perhaps of another registry, another name."""
+        if record.registry is not self:
+            record.registry.leave(record)  # before our lock is taken: no registry waits for another
         with self._lock:
             self._by_name.remove(record)
             record.registry = self
@@ -87,7 +84,7 @@ class Registry(View):
             for part in record.parts:
                 self.admit(part)
 
-    def leave(self, record: Record) -> None:
+    def leave(self, record: Named) -> None:
         """Forget *record*."""
         with self._lock:
             self._by_name.remove(record)
@@ -123,16 +120,17 @@ class Registry(View):
             raise ValueError("adopt: name='' is empty; leave it out or give a name.")
         target = adoptable(cache, _refuse_own)
         check_lock(target, lock)
-        if not callable(target) and any(r.cache is not None and r.cache.store is target for r in self._records()):
+        if not callable(target) and any(r.stores_in(target) for r in self._records()):
             raise TypeError("adopt: this is the store of a decorated function, which is in the registry already.")
         origin = Origin(target, type(target).__module__, name_of(target))
         with self._lock:
             record = self._find_adopted(target)
             if record is not None:
                 if name is not None and name != record.name:
-                    self.rename(record, name, explicit=True)
+                    self.enter(record, name, explicit=True)
                 return record
-            record = self.enter(name or name_of(target), origin, explicit=name is not None)
+            record = Record(self, origin)
+            self.enter(record, name or name_of(target), explicit=name is not None)
             record.add(Adopted(target, record, lock))
             ref = AdoptedRef(target, AdoptedRef.died)
             ref.address, ref.table = id(target), self._adopted
@@ -181,7 +179,7 @@ class Registry(View):
     def covers(self, record: Record) -> bool:
         return record.registry is self
 
-    def _home(self) -> "Registry":
+    def _home(self) -> Home:
         return self
 
     def watch_switch(self, mark: object, on: bool) -> None:
@@ -209,7 +207,7 @@ class Registry(View):
         """Clean up, without keeping functions alive that die meanwhile."""
         return sweep(alive([weakref.ref(record) for record in self._records()]), enough)
 
-    def _note(self) -> str:
+    def _note(self, rows: list[Row]) -> str:
         pool = self.pool
         threads = ""
         if pool.threads or pool.configured:

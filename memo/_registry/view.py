@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from memo._adopted import find_adopted
 from memo._base import OfTheProgram, check_tag, counted, did_you_mean
 from memo._registry.cleanup import sweep
 from memo._registry.leak_report import LeakReport, report_on
 from memo._registry.off_switch import SwitchedOff
-from memo._registry.overview import html_table, text_table
+from memo._registry.overview import Row, overview
+from memo._registry.parts import Home
 from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport, FunctionStats
-
-if TYPE_CHECKING:
-    from memo._registry.registries import Registry
+from memo._registry.tables import html_table, text_table
 
 __all__ = ("Selection", "View")
 
@@ -64,11 +63,11 @@ class View(OfTheProgram):
 
     def stats(self) -> dict[str, FunctionStats]:
         """The figures of every function now, by name."""
-        return {record.name: record.stats() for record in self._records()}
+        return {row.stats.name: row.stats for row in overview(self._records())}
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
-        return {name: stats.as_dict() for name, stats in self.stats().items()}
+        return {row.stats.name: row.stats.as_dict() for row in overview(self._records())}
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck, everywhere.
@@ -134,7 +133,7 @@ class View(OfTheProgram):
         """Whether *record* is one of these."""
         raise NotImplementedError
 
-    def _home(self) -> "Registry":
+    def _home(self) -> Home:
         """The registry that this is, or is a part of."""
         raise NotImplementedError
 
@@ -156,25 +155,23 @@ class View(OfTheProgram):
             ValueError: pattern is empty.
         """
         view = self if pattern is None else self.select(pattern)
-        return SwitchedOff(view, self._home().watch_switch, view._if_empty)
+        return SwitchedOff(view, self._home().watch_switch, lambda: "" if view._records() else view._why_empty())
 
-    def _if_empty(self) -> str:
-        """What to say if a pattern matches nothing now; empty if it does, or there is none."""
+    def _why_empty(self) -> str:
+        """What to say of a choice of functions that is empty now; nothing if it is none."""
         return ""
 
     def __str__(self) -> str:
-        return text_table(self.stats().values(), self._sparklines(), self._note())
+        rows = overview(self._records(), sparks=_SPARKS)
+        return text_table(rows, self._note(rows))
 
     def _repr_html_(self) -> str:
-        return html_table(self.stats().values(), self._sparklines(), self._note())
+        rows = overview(self._records(), sparks=_SPARKS)
+        return html_table(rows, self._note(rows))
 
-    def _note(self) -> str:
-        """Lines below the table, or nothing."""
+    def _note(self, rows: list[Row]) -> str:
+        """Lines below the table of these rows, or nothing."""
         return ""
-
-    def _sparklines(self) -> dict[str, str]:
-        windows = {record.name: record.window for record in self._records()}
-        return {name: window.sparkline(_SPARKS) for name, window in windows.items() if window is not None}
 
 
 class Selection(View):
@@ -196,29 +193,28 @@ class Selection(View):
     def covers(self, record: Record) -> bool:
         return self._matches(record) and self._of.covers(record)
 
-    def _home(self) -> "Registry":
+    def _home(self) -> Home:
         return self._of._home()
 
     def __repr__(self) -> str:
         asked = [f"{name}={value!r}" for name, value in (("pattern", self._pattern), ("tag", self._tag)) if value]
-        found = counted(len(self), "function")
-        return f"<{found} of {self._of!r} with {', '.join(asked) or 'any name'}{self._hint()}>"
+        count = len(self)
+        hint = "" if count else self._hint()
+        return f"<{counted(count, 'function')} of {self._of!r} with {', '.join(asked) or 'any name'}{hint}>"
 
-    def _if_empty(self) -> str:
-        if self._records():
-            return ""
+    def _why_empty(self) -> str:
         asked = [f"is called {self._pattern!r}"] if self._pattern else []
         asked += [f"bears the tag {self._tag!r}"] if self._tag else []
         if not asked:
-            return self._of._if_empty()
+            return self._of._why_empty()
         return f"no function {' and '.join(asked)} now{self._hint() or '; list(registry) shows what there is.'}"
 
-    def _note(self) -> str:
-        return self._if_empty()
+    def _note(self, rows: list[Row]) -> str:
+        return "" if rows else self._why_empty()
 
     def _hint(self) -> str:
         """The names that a pattern which matches nothing is like."""
-        if self._pattern is None or self._records():
+        if self._pattern is None:
             return ""
         return did_you_mean(self._pattern, [record.name for record in self._of._records()])
 

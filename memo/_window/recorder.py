@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from operator import sub
 
@@ -19,7 +20,7 @@ from memo._window.intake import Intake
 from memo._window.records import Bucket, Event, WindowStats
 from memo._window.totals import CELLS, PER_SLICE, cells_of, percentiles
 
-__all__ = ("Recorder",)
+__all__ = ("Recorder", "sparks")
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -209,10 +210,7 @@ class Recorder(Intake):
         """
         if width < 1:
             raise ValueError(f"window: width={width!r} draws nothing; give 1 or more.")
-        counts = [part[0] for part in self._parts(width)[3]]
-        top = max(counts)
-        # Rounded up, so that the lowest mark always means none.
-        return "".join(_SPARKS[-(-count * (len(_SPARKS) - 1) // top) if top else 0] for count in counts)
+        return sparks([part[0] for part in self._parts(width)[3]])
 
     def stats(self, name: str) -> WindowStats:
         """All figures of the whole window, taken at one moment."""
@@ -303,3 +301,10 @@ def _event(anchor: float, raw: Raw) -> Event:
     if isinstance(detail, tuple):
         return Event(at, duration, "error", label(key), detail[0], detail[1])
     return Event(at, duration, "ok" if detail == "ok" else "cancelled", label(key), None, None)
+
+
+def sparks(counts: Sequence[int]) -> str:
+    """A mark for each count, as high as that is to the greatest."""
+    top = max(counts)
+    # Rounded up, so that the lowest mark always means none.
+    return "".join(_SPARKS[-(-count * (len(_SPARKS) - 1) // top) if top else 0] for count in counts)

@@ -30,7 +30,7 @@ HEAD = "from memo import bounded, dedupe_inflight, sliding_window\n"
 def own(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry in place of the default one, so that sources need not name it."""
     own = Registry()
-    monkeypatch.setattr(memo._decorated.placement, "registry", own)  # type: ignore[attr-defined]
+    monkeypatch.setattr(memo._registry.enrolling, "registry", own)  # type: ignore[attr-defined]
     return own
 
 

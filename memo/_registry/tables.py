@@ -1,0 +1,116 @@
+"""An overview as an aligned text table and as HTML."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from memo._adopted import AdoptedStats
+from memo._base import MOST, aligned, fitted, format_bytes, format_seconds, html_rows, width
+from memo._registry.overview import Row
+
+__all__ = ("html_table", "text_table")
+
+_NONE = "-"
+_COLUMNS = (
+    "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
+    "timeouts", "calls", "errors", "p95", "window",
+)  # fmt: skip
+_OF_WINDOWS = ("calls", "errors", "p95", "window")  # the last of them
+_SHORT = {
+    "hit ratio": "ratio",
+    "failures": "fails",
+    "misses": "miss",
+    "joins": "join",
+    "evicted": "out",
+    "running": "run",
+    "timeouts": "late",
+}
+
+_Line = tuple[str, dict[str, str]]
+"""A function's name, and its figures by column."""
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """What is known of one function, by column; a count that is rare is left out while it is zero."""
+    stats = row.stats
+    cache, inflight, window = stats.cache, stats.inflight, stats.window
+    cells: dict[str, Any] = {}
+    if inflight is not None:
+        cells |= {"misses": inflight.started, "joins": inflight.joined}
+        cells |= {"running": inflight.active, "timeouts": inflight.timeouts or None}
+    if cache is not None:
+        cells |= {
+            "entries": cache.size if cache.max is None else f"{cache.size}/{cache.max}",
+            "bytes": _share(cache.bytes, cache.max_bytes),
+            "hit ratio": f"{cache.hit_ratio:.1%}" if cache.requests else None,
+            "hits": cache.hits,
+            "stale": cache.stale_hits or None,
+            "failures": cache.error_hits or None,
+            "misses": cache.misses,
+            "joins": cache.joins,
+            "evicted": sum(cache.evictions.values()),
+            "load": format_seconds(cache.load_mean) if cache.loads else None,
+        }
+    if stats.adopted is not None:
+        cells |= _adopted_cells(stats.adopted)
+    if window is not None:
+        cells |= {
+            "calls": window.count,
+            "errors": window.errors or None,
+            "p95": None if window.p95 is None else format_seconds(window.p95),
+            "window": f"{row.sparkline} {format_seconds(window.span)}".lstrip(),
+        }
+    return {column: str(cell) for column, cell in cells.items() if cell is not None}
+
+
+def _share(held: int | None, most: int | None) -> str | None:
+    """Bytes that are held of those that may be."""
+    return None if held is None or most is None else f"{format_bytes(held)}/{format_bytes(most)}"
+
+
+def _adopted_cells(stats: AdoptedStats) -> dict[str, Any]:
+    """What is known of a cache that others made."""
+    entries = _NONE if stats.size is None else str(stats.size)
+    if stats.max is not None or stats.bounded is False:
+        entries += "/unbounded" if stats.max is None else f"/{stats.max}"
+    ratio = f"{stats.hit_ratio:.1%}" if stats.requests else None
+    return {"entries": entries, "hit ratio": ratio, "hits": stats.hits, "misses": stats.misses}
+
+
+def _table(lines: list[_Line], columns: Sequence[str]) -> list[list[str]]:
+    """The head and a line for each function, without the columns in which nobody has a figure."""
+    told = [column for column in columns if any(cells.get(column, _NONE) != _NONE for _, cells in lines)]
+    return [["function", *told], *([name, *(cells.get(column, _NONE) for column in told)] for name, cells in lines)]
+
+
+def text_table(rows: Sequence[Row], note: str = "") -> str:
+    """One line per function, the columns aligned; columns without any figure are left out.
+
+    What would be wider than 80 characters has shorter heads, then names that are shortened in the middle, then a
+    table of its own for what windows tell.  (HTML has all of it in one.)
+
+    Args:
+        rows: The functions' figures.
+        note: Lines below the table; empty for none.
+    """
+    lines = [(row.stats.name, _cells(row)) for row in rows]
+    if not lines:
+        return "\n".join(filter(None, ["no decorated functions", note]))
+    whole = fitted(_table(lines, _COLUMNS), _SHORT)
+    if width(whole) <= MOST:
+        return "\n".join(filter(None, [aligned(whole), note]))
+    windows = [line for line in lines if not line[1].keys().isdisjoint(_OF_WINDOWS)]
+    others = [line for line in lines if not line[1] or not line[1].keys() <= {*_OF_WINDOWS}]
+    parts = [
+        aligned(fitted(_table(part, columns), _SHORT))
+        for part, columns in ((others, _COLUMNS[: -len(_OF_WINDOWS)]), (windows, _OF_WINDOWS))
+        if part
+    ]
+    return "\n".join(filter(None, ["\n\n".join(parts), note]))
+
+
+def html_table(rows: Sequence[Row], note: str = "") -> str:
+    """One table for notebooks, nothing shortened."""
+    notes = [f"<p>{html.escape(line)}</p>" for line in note.splitlines()]
+    lines = [(row.stats.name, _cells(row)) for row in rows]
+    return "".join([html_rows(_table(lines, _COLUMNS)), *notes])
