@@ -7,7 +7,8 @@ from typing import Any
 from memo._adopted import find_adopted
 from memo._base import OfTheProgram, check_tag, counted, did_you_mean
 from memo._registry.cleanup import sweep
-from memo._registry.leak_report import LeakReport, report_on
+from memo._registry.leak_report import LeakReport
+from memo._registry.leak_search import report_on
 from memo._registry.off_switch import SwitchedOff
 from memo._registry.overview import Row, overview
 from memo._registry.parts import Home

@@ -107,7 +107,7 @@ def test_a_large_store_is_sampled_and_says_so(own: Registry) -> None:
     fetch = bounded(max=5000, policy="fifo", registry=own, name="fetch")(lambda x: bytes(x % 500))
     for x in range(2500):
         fetch(x)
-    with mock.patch("memo._registry.leak_report.sizeof", side_effect=sizeof) as measure:
+    with mock.patch("memo._registry.leak_search.sizeof", side_effect=sizeof) as measure:
         report = own.report()
     store = only(report)
     assert measure.call_count == store.measured == 1000
@@ -127,7 +127,7 @@ def test_a_store_that_counts_bytes_is_not_measured(own: Registry) -> None:
     fetch = bounded(max_bytes="2MB", sizeof=len, registry=own, name="fetch")(lambda x: "x" * x)
     for x in range(1, 1201):
         fetch(x)
-    with mock.patch("memo._registry.leak_report.sizeof") as measure:
+    with mock.patch("memo._registry.leak_search.sizeof") as measure:
         store = only(own.report())
     assert not measure.called
     assert store.bytes == sum(x + weight(x, ()) for x in range(1, 1201))
@@ -329,12 +329,12 @@ def test_a_value_that_cannot_be_measured_is_logged_and_said(own: Registry, caplo
             raise RuntimeError("cannot be weighed")
         return 100
 
-    with caplog.at_level(logging.ERROR, "memo"), mock.patch("memo._registry.leak_report.sizeof", measure):
+    with caplog.at_level(logging.ERROR, "memo"), mock.patch("memo._registry.leak_search.sizeof", measure):
         store = only(own.report())
     assert (store.bytes, store.measured, store.unmeasured) == (200, 1, 1)
     assert whats(store) == ["1 of 2 values could not be measured."]
     assert "cannot be weighed" in caplog.text
-    with mock.patch("memo._registry.leak_report.sizeof", side_effect=RuntimeError):
+    with mock.patch("memo._registry.leak_search.sizeof", side_effect=RuntimeError):
         assert only(own.report()).bytes is None
 
 

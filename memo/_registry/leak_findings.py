@@ -1,0 +1,130 @@
+"""What deserves a look in what one store holds, how much, and what to do about it."""
+
+import functools
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from memo._base import counted, format_bytes
+from memo._registry.kept_arguments import Arguments
+from memo._registry.leak_report import SAMPLE, Finding, StoreReport, tally
+
+__all__ = ("findings_of_adopted", "findings_of_bounded")
+
+_FEW = 20
+"""So few entries that how often they were hit tells nothing."""
+_UNUSED_SHARE = 0.9
+"""Share of the entries without a hit from which on a store does not pay."""
+_LARGE = 100_000
+"""Bytes of arguments from which on keys are worth a look, if they are as large as the values."""
+
+
+def findings_of_bounded(store: StoreReport, arguments: Arguments) -> Iterable[Finding]:
+    """What deserves a look in the store of a decorated function, of whose keys *arguments* were found."""
+    found = functools.partial(Finding, store.name)
+    seen = _sample_note(store)
+    if store.value_instances:
+        yield found(
+            "medium",
+            f"values keep {tally(store.value_instances)} alive{seen}, so that these outlive whoever else used them.",
+            "Return plain data instead of the instance, or something that holds it only by weakref.",
+        )
+    if store.key_instances:
+        yield found(
+            "medium",
+            f"keys keep {tally(store.key_instances)} alive, since these instances allow no weak reference.",
+            "Add '__weakref__' to the __slots__ of the class, or give key= so that the key does not need the instance.",
+        )
+    if store.expired:
+        yield found(
+            "low",
+            f"{_expired(store.expired)} past {'its' if store.expired == 1 else 'their'} life.",
+            "Call registry.cleanup() from time to time, or start registry.janitor().",
+        )
+    entries, unused = store.entries or 0, store.never_hit or 0
+    if entries >= _FEW and unused >= entries * _UNUSED_SHARE:
+        yield found(
+            "low",
+            f"{unused} of {entries} entries were never hit.",
+            "Give a smaller max= or a shorter ttl=, or leave out of the key (ignore=, key=) what differs at each call.",
+        )
+    yield from _unmeasured(store)
+    yield from _findings_of_arguments(store, arguments)
+
+
+def _findings_of_arguments(store: StoreReport, arguments: Arguments) -> Iterable[Finding]:
+    for name, kinds, is_own in arguments.by_identity():
+        yield Finding(
+            store.name,
+            "medium" if is_own else "low",
+            f"keys keep {tally(kinds)} alive as {name!r} ({format_bytes(store.arguments[name])}), and serve no calls "
+            f"but those with the very same {'objects' if kinds.total() > 1 else 'object'}.",
+            "Leave it out of the key with ignore=, or give key= with what identifies it.",
+        )
+    held = store.key_bytes
+    if held >= _LARGE and 2 * held >= (store.bytes or 0):
+        of_each = ", ".join(f"{name!r} {format_bytes(size)}" for name, size in store.arguments.items() if size)
+        yield Finding(
+            store.name,
+            "low",
+            f"keys keep {format_bytes(held)} of arguments alive: {of_each}.",
+            "Give key= with a digest of what is large, or leave it out of the key with ignore=.",
+        )
+
+
+def findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterable[Finding]:
+    """What deserves a look in a cache that others made; of one that *expires*, entries leave by their age."""
+    found = functools.partial(Finding, store.name)
+    seen = _sample_note(store)
+    if store.bounded is False and _grows(cache):
+        if expires:
+            yield found(
+                "medium",
+                "its number of entries is unbounded; only age removes them, and a burst of calls is kept whole.",
+                "Give it a maxsize, or decorate the function with @bounded(max=..., ttl=...) instead.",
+            )
+        else:
+            yield found(
+                "high",
+                "it is unbounded: no entry ever leaves.",
+                "Give it a maxsize, or decorate the function with @bounded(max=...) instead.",
+            )
+    if store.key_instances:
+        yield found(
+            "high" if store.bounded is False else "medium",
+            f"keys keep {tally(store.key_instances)} alive, since each instance is part of its keys.",
+            "Decorate the method with @bounded instead, whose keys hold instances weakly.",
+        )
+    if store.value_instances:
+        yield found(
+            "high" if store.bounded is False else "medium",
+            f"values keep {tally(store.value_instances)} alive{seen}.",
+            "Return plain data instead of the instance, or something that holds it only by weakref.",
+        )
+    yield from _unmeasured(store)
+
+
+def _unmeasured(store: StoreReport) -> Iterable[Finding]:
+    if store.unmeasured:
+        yield Finding(
+            store.name,
+            "low",
+            f"{store.unmeasured} of {counted(store.measured + store.unmeasured, 'value')} could not be measured.",
+            "See the log of logger 'memo' for why, and take the bytes for a guess.",
+        )
+
+
+def _sample_note(store: StoreReport) -> str:
+    return f" (seen in {SAMPLE:,} of its values)" if (store.entries or 0) > SAMPLE else ""
+
+
+def _expired(count: int) -> str:
+    return f"{counted(count, 'entry', 'entries')} {'is' if count == 1 else 'are'} kept"
+
+
+def _grows(cache: Any) -> bool:
+    """Whether it may come to hold more than one entry: not so that of a function without parameters."""
+    try:
+        return not callable(cache) or bool(inspect.signature(cache).parameters)
+    except (ValueError, TypeError):  # a builtin that does not tell
+        return True
