@@ -141,7 +141,7 @@ def rounds_of(policy: str, entries: int, rounds: int) -> list[Round]:
         for x in range(first, first + entries):
             square(x)
         gc.collect()
-        timed = store.lock = TimedLock(lock)
+        timed = store.lock = store._changes.lock = TimedLock(lock)
         timed.thread = threading.get_ident()
         took = 0.0
 
@@ -153,7 +153,7 @@ def rounds_of(policy: str, entries: int, rounds: int) -> list[Round]:
             assert report.expired == entries, report
 
         delays, held_up = delays_during(clean, functools.partial(square, first))
-        store.lock = lock
+        store.lock = store._changes.lock = lock
         assert len(square.cache) == entries
         found.append(Round(took, delays, held_up, timed.longest, timed.holds))
     return found

@@ -83,12 +83,11 @@ class _BoundedLayer(FlightLayer):
     def show_keys(self, engine: Any, keys: Keys) -> None:
         super().show_keys(engine, keys)
         engine.reveal = keys.shown.reveal
-        engine.store.instances = keys.plan.has_token
-        engine.store.dead = keys.instances.dead
+        engine.store.keep_apart(keys.plan.has_token, keys.instances.dead)
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         super().serve_through(function)
-        self.loads.store.instances = True
+        self.loads.store.keep_apart(True)
 
     def _goes_straight(self) -> bool:
         return self._off_for_good or self.is_off()

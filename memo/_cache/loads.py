@@ -27,6 +27,7 @@ from memo._store import (
     Gone,
     IdleEntry,
     RichEntry,
+    Standing,
     Store,
     WeighedEntry,
     weight,
@@ -86,7 +87,7 @@ class Loads(Flights):
     def look_again(self, flight: InFlight) -> bool:
         if getattr(flight, "background", False):
             entry = self.store.index.get(flight.key)  # not a call, and so no hit
-            if entry is not None and not self.store.is_fresh(entry, flight.started):
+            if entry is not None and self.store.standing(entry, flight.started) is not Standing.FRESH:
                 entry = None
         else:
             entry = self.store.use(flight.key, flight.started)
@@ -385,8 +386,7 @@ class Loads(Flights):
     def invalidate_tag(self, tag: str) -> int:
         """Drop the entries that bear *tag*, in slices between which others get their turn, and fence their loads."""
         self.detach_tagged(tag)
-        with self.lock:
-            bearers = list(self.store.tagged.get(tag, {}).values())
+        bearers = self.store.bearers(tag)
         bearers.reverse()
         count = 0
         pace = Pace()

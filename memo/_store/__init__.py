@@ -6,15 +6,9 @@ Imports ``policies``, of ``_call`` the instances alone, and ``_base``.
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
+from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy
 from memo._store.serving import Standing
-from memo._store.store import (
-    POLICIES,
-    SLICE,
-    AnyCache,
-    CacheClass,
-    Store,
-    check_policy,
-)
+from memo._store.store import SLICE, Store
 from memo._store.weights import weight
 
 __all__ = (

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Hashable, Iterator
 from itertools import starmap
 from operator import length_hint
-from typing import Any
+from typing import Any, NamedTuple
 
 from memo._store.eviction import EvictionReason
 
-__all__ = ("Departures", "Gone")
+__all__ = ("Departures", "Exodus", "Gone", "Leaving")
 
 Gone = tuple[Hashable, Any, EvictionReason]
 """A key, the value that left, and why."""
@@ -50,3 +50,32 @@ class Departures(list[Any]):
                 return
             except Exception as error:
                 failed(error, self._items[len(self._items) - length_hint(left) - 1][2])
+
+
+class Leaving(NamedTuple):
+    """An entry that is being taken out: what must be known to undo that, or to call it done."""
+
+    entry: Any
+    item: Gone | None
+    """What its caller is told of it."""
+    counted: tuple[str, int] | None
+    """The reason that it counts for, and how many left for that before; None: it does not count."""
+
+
+class Exodus:
+    """All entries of a store, as they leave together.
+
+    Args:
+        entries: Nobody else reaches them any more, once the index is empty; there may be a million.
+        reason: Why they leave.
+        now: When.
+    """
+
+    __slots__ = ("entries", "left", "now", "reason")
+
+    def __init__(self, entries: list[Any], reason: EvictionReason, now: float) -> None:
+        self.entries = entries
+        self.reason = reason
+        self.now = now
+        self.left: dict[str, int] | None = None
+        """The counts of what left as they will be then: added once, and set as often as need be."""

@@ -16,8 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from memo import EvictionReason, Registry, bounded, sliding_window
 from memo._base.pacing import Pace, in_slices
+from memo._store.entries import Entry
 from memo._store.entry_s3fifo import EntryS3FIFO
-from memo._store.store import POLICIES, SLICE, Entry, Store
+from memo._store.policy import POLICIES
+from memo._store.store import SLICE, Store
 from memo._store.walks import QueueWalk, RingWalk
 from memo._store.weights import weight
 from memo._window.events import EXPIRE
@@ -174,7 +176,6 @@ def test_what_stays_is_met_whatever_else_comes_and_goes(policy: Any) -> None:
         dice.seed(seed)
         size = dice.choice([SLICE, 3 * SLICE, 10 * SLICE])
         store = Store("test", 2 * size, None, POLICIES.get(policy, policy))
-        store.instances = False
         fill(store, range(size), 1.0)
         must_go = set(store.index)
         came = size
@@ -212,7 +213,8 @@ def test_s3_fifo_may_promote_and_turn_its_queues_meanwhile() -> None:
         for gone in store.expire(1.0):
             met |= {key for key, _, _ in gone}
             before = set(store.index)
-            store.max_entries = store._most = max(1, len(store.index))  # so that each one that comes evicts one
+            most = max(1, len(store.index))  # so that each one that comes evicts one
+            store.change(store.resize, most, None, 0.0)
             fill(store, range(came, came + dice.randrange(60)), 9.0)
             came += 60
             evicted |= before - set(store.index)
@@ -309,7 +311,7 @@ class Walks(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: len(self.walks) < 2)
     def begin(self) -> None:
-        self.walks.append((self.store._walk(None), set(self.store.index), set()))
+        self.walks.append((self.store._shelf.walk(None), set(self.store.index), set()))
 
     @rule(data=st.data(), most=st.integers(1, 5))
     @precondition(lambda self: self.walks)
@@ -355,7 +357,7 @@ def test_which_walk_suits_which_store() -> None:
     for policy, kind in ((EntryS3FIFO, QueueWalk), (cachetools.LRUCache, RingWalk)):
         store = Store("test", 10, None, policy)
         fill(store, range(3), 9.0)
-        assert type(store._walk(None)) is kind
+        assert type(store._shelf.walk(None)) is kind
 
 
 # -- locks, user code and the interpreter

@@ -11,7 +11,7 @@ import pytest
 
 from memo import Registry, bounded
 from memo._decorated.layer import layers_of
-from memo._store.store import POLICIES
+from memo._store.policy import POLICIES
 
 __all__ = ()
 

@@ -22,7 +22,7 @@ from memo._store.entry_policy import EntryPolicy
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
-from memo._store.store import POLICIES
+from memo._store.policy import POLICIES
 
 __all__ = ()
 
@@ -533,7 +533,7 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
         fetch(x)
     store = fetch.cache._loads.store
     entries = list(store.index.values())
-    let_go = store._let_go
+    let_go = store._changes._let_go
 
     def late(*args: Any) -> None:
         for entry in entries:
@@ -543,7 +543,7 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
         store._check()
         let_go(*args)
 
-    monkeypatch.setattr(store, "_let_go", late)
+    monkeypatch.setattr(store._changes, "_let_go", late)
     fetch.cache.clear()
     monkeypatch.undo()
     store._check()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import memo._store.store
+import memo._store.figures
 from memo import Registry, bounded
-from memo._store.store import POLICIES
+from memo._store.policy import POLICIES
 from memo.testing import FakeClock
 
 __all__ = ()
@@ -72,7 +72,7 @@ def test_len_through_an_instance_is_that_instance_s() -> None:
 @pytest.mark.parametrize("look", [3, 10, 1000])
 def test_every_hit_is_counted_once(policy: str, look: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few entries a look takes in, no hit is counted twice or lost, and the figure never goes back."""
-    monkeypatch.setattr(memo._store.store, "LOOK", look)
+    monkeypatch.setattr(memo._store.figures, "LOOK", look)
     dice = random.Random(look)
 
     @bounded(max=20, policy=policy, registry=Registry())
@@ -101,7 +101,7 @@ def test_every_hit_is_counted_once(policy: str, look: int, monkeypatch: pytest.M
 
 def test_a_clean_up_and_a_clear_add_up_all() -> None:
     """After cleanup(), and after clear(), no hit is missing, however large the store."""
-    count = memo._store.store.LOOK + 500
+    count = memo._store.figures.LOOK + 500
 
     @bounded(max=count, ttl=60, registry=Registry())
     def fetch(x: int) -> int:
@@ -122,7 +122,7 @@ def test_a_clean_up_and_a_clear_add_up_all() -> None:
 
 def test_stats_look_at_no_more_than_a_part() -> None:
     """stats(), cache_info() and len() of a large store touch no more entries than LOOK."""
-    count = 3 * memo._store.store.LOOK
+    count = 3 * memo._store.figures.LOOK
 
     @bounded(max=count, registry=Registry())
     def fetch(x: int) -> int:
@@ -135,7 +135,7 @@ def test_stats_look_at_no_more_than_a_part() -> None:
     for round_ in range(1, 4):
         fetch.cache.stats()
         len(fetch.cache)
-        assert sum(entry.counted for entry in entries) == round_ * memo._store.store.LOOK
+        assert sum(entry.counted for entry in entries) == round_ * memo._store.figures.LOOK
     assert fetch.cache.stats().hits == count
 
 

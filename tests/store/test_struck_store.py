@@ -12,7 +12,7 @@ from kit.strikes import Struck, StruckError, at_the_limit, strike
 from kit.struck import Subject, strike_everywhere
 
 from memo import bounded
-from memo._store.store import POLICIES
+from memo._store.policy import POLICIES
 
 __all__ = ()
 

@@ -15,7 +15,6 @@ from kit.threads import Gate, Running, until
 
 import memo._base.clock
 import memo._cache.loads
-import memo._store.store
 import memo._window.intake
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
 from memo._decorated.layer import Layer, layers_of
@@ -936,9 +935,15 @@ def test_janitor_goes_by_the_clock() -> None:
 
 FIXED = {
     "store": {
-        "busy", "foreign", "idle_s", "instances", "lean", "lock", "rich", "touches", "weighed", "put_off", "lost",
-        "torn", "dead", "_away", "_leaving", "_serving", "standing", "past_life", "live",
+        "foreign", "idle_s", "lean", "lock", "rich", "touches", "weighed", "put_off", "_is_shown", "_shelf", "_changes",
+        "standing", "past_life", "live", "change", "put_lean", "take_lost", "put", "clear", "resize", "drop",
+        "drop_all", "drop_owned", "keep_apart",
     },
+    "changes": {"lock", "put_off", "busy", "torn", "_shelf", "_lost"},
+    "shelf": {
+        "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_serving", "_put_off",
+    },
+    "figures": {"_rich"},
     "loads": {
         "call", "clock", "copy", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal",
         "share", "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_timed",
@@ -959,6 +964,11 @@ def test_nothing_new_is_forgotten() -> None:
     loads = cache.loads  # type: ignore[attr-defined]
     recorder = window.recorder  # type: ignore[attr-defined]
     slots = {name for kind in type(recorder).__mro__ for name in getattr(kind, "__slots__", ())}
-    assert set(vars(loads.store)) - FIXED["store"] == set(memo._store.store._HELD)
+    store = loads.store
+    assert set(vars(store)) - FIXED["store"] == set()
+    assert set(vars(store._changes)) - FIXED["changes"] == set()
+    assert set(vars(store._shelf)) - FIXED["shelf"] == set(store._shelf.HELD)
+    assert set(store._shelf.figures.__slots__) - FIXED["figures"] == set(store._shelf.figures.HELD)
+    assert set(store._shelf.tags.__slots__) == set(store._shelf.tags.HELD)
     assert set(vars(loads)) - FIXED["loads"] == set(memo._cache.loads._COUNTED)
     assert slots - FIXED["recorder"] == set(memo._window.intake._HELD)

@@ -1,0 +1,117 @@
+"""What a store counts: how its entries answered, and why values left.
+
+Invariants:
+
+- ``Entry.hits`` is raised without a lock, by a reader who found the entry with no call in between.  ``Entry.counted``
+  is what of it the sums here have; it is brought up to date when the entry leaves, and whenever somebody asks.
+- Everything here is guarded by the store's lock.
+"""
+
+import itertools
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
+
+from memo._store.eviction import EvictionReason
+
+__all__ = ("LOOK", "Figures")
+
+LOOK = 10_000
+"""Entries whose hits are added up at once when somebody asks for figures."""
+
+
+class Figures:
+    """The counts of one store.
+
+    Args:
+        rich: Entries are ``RichEntry``.
+    """
+
+    __slots__ = (
+        "_rich", "_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits",
+    )  # fmt: skip
+
+    HELD = ("_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits")
+    """What is exchanged with those of a twin."""
+
+    def __init__(self, rich: bool) -> None:
+        self._rich = rich
+        self._round: Iterator[Any] | None = None
+        """How far adding up has come in a store of more than ``LOOK`` entries."""
+        self.left = {reason.value: 0 for reason in EvictionReason}
+        self.left_for_size = 0
+        """Counted apart from ``left``, by ``put_lean()``, since every miss does it."""
+        self.seen_hits = 0
+        """Hits added up so far, those that answered stale or with a failure among them."""
+        self.seen_stale_hits = 0
+        self.seen_error_hits = 0
+
+    def add_up(self, entry: Any) -> None:
+        """Add to the sums what *entry* was hit since it was last looked at."""
+        hits = entry.hits
+        more = hits - entry.counted
+        if not more:
+            return
+        entry.counted = hits
+        self.seen_hits += more
+        if self._rich:
+            if entry.failure:
+                self.seen_error_hits += more
+            stale = entry.stale_hits
+            self.seen_stale_hits += stale - entry.counted_stale
+            entry.counted_stale = stale
+
+    def add_late(self, failure: bool) -> None:
+        """Count an answer, stale or (*failure*) with a remembered failure, of an entry that has left."""
+        self.seen_hits += 1
+        if failure:
+            self.seen_error_hits += 1
+        else:
+            self.seen_stale_hits += 1
+
+    def answers(self, index: dict[Hashable, Any]) -> tuple[int, int, int]:
+        """All hits so far, on entries here and gone: on fresh values, on stale values and on remembered failures.
+
+        Looks at ``LOOK`` entries at the most, at others the next time: what they were hit since the last look at them
+        is not in it yet.  Nothing is counted twice, and no figure ever goes back.
+
+        Args:
+            index: The entries that are here.
+        """
+        entries: Any = index.values()
+        if len(index) > LOOK:
+            if self._round is None:
+                self._round = iter(entries)
+            entries = itertools.islice(self._round, LOOK)
+        else:
+            self._round = None
+        looked = 0
+        try:
+            for entry in entries:
+                looked += 1
+                self.add_up(entry)
+        except RuntimeError:  # there are more or fewer entries than at the last look
+            looked = 0
+        if self._round is not None and looked < LOOK:
+            self._round = None  # once more from the beginning
+        stale, errors = self.seen_stale_hits, self.seen_error_hits
+        return self.seen_hits - stale - errors, stale, errors
+
+    def forget(self, entries: Iterable[Any]) -> None:
+        """Begin counting anew.
+
+        Args:
+            entries: Those that are here, whose hits so far do not count any more.
+        """
+        for entry in entries:
+            self.add_up(entry)
+        self.__init__(self._rich)  # type: ignore[misc]
+
+    def begin_again(self) -> None:
+        """Look from the beginning the next time: all entries have left."""
+        self._round = None
+
+    def evictions(self) -> dict[EvictionReason, int]:
+        """How many values left, by reason."""
+        left = {reason: self.left[reason.value] for reason in EvictionReason}
+        left[EvictionReason.SIZE] += self.left_for_size
+        return left

@@ -1,0 +1,67 @@
+"""What ``policy=`` names: a policy of our own, or a cachetools class of the user's."""
+
+from typing import Any
+
+import cachetools
+
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.frequency import EntryLFU
+from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+
+__all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "make_cache")
+
+AnyCache = cachetools.Cache[Any, Any]
+CacheClass = type[AnyCache]
+"""A policy."""
+
+POLICIES: dict[str, CacheClass] = {
+    "s3fifo": EntryS3FIFO,
+    "lru": EntryLRU,
+    "lfu": EntryLFU,
+    "fifo": EntryFIFO,
+    "random": EntryRandom,
+}
+
+
+def check_policy(where: str, policy: Any) -> CacheClass:
+    """The cache class that ``policy=`` names.
+
+    Raises:
+        ValueError: It is no known name.
+        TypeError: It is neither a name nor a subclass of ``cachetools.Cache``.
+    """
+    if isinstance(policy, str):
+        found = POLICIES.get(policy)
+        if found is None:
+            raise ValueError(
+                f"{where}: policy={policy!r} is unknown; choose one of {', '.join(map(repr, POLICIES))}, "
+                f"or give a subclass of cachetools.Cache."
+            )
+        return found
+    if not (isinstance(policy, type) and issubclass(policy, cachetools.Cache)):
+        raise TypeError(
+            f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; "
+            f"choose one of {', '.join(map(repr, POLICIES))}."
+        )
+    return policy
+
+
+def make_cache(where: str, policy: CacheClass, max_entries: int | None, max_bytes: int | None) -> AnyCache:
+    """A cache of that class, whose values are entries.
+
+    Raises:
+        TypeError: Its constructor wants more than a size.
+    """
+    try:
+        if max_bytes is not None:
+            return policy(max_bytes, getsizeof=_size_of)
+        return policy(max_entries or 0)
+    except TypeError as error:
+        raise TypeError(
+            f"{where}: policy={policy!r} cannot be made with a maxsize alone ({error}); give a class whose "
+            f"constructor takes (maxsize, getsizeof=None), and ttl= to the decorator."
+        ) from None
+
+
+def _size_of(entry: Any) -> int:
+    return entry.size  # type: ignore[no-any-return]

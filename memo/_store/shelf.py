@@ -1,0 +1,370 @@
+"""What a store holds: the entries, their order, and the operations that put in and take out.
+
+Invariants, checked by ``_check()``:
+
+- ``index`` maps each key, as ``stored_key()`` makes it, to its entry, and ``cache`` holds the same entries under the
+  same keys.
+- The index never holds more than ``max`` entries: room is made before an entry is put in.
+- Of policies of our own the index is the cache's own dictionary, and the truth: rings, sums, tags and the tables of
+  instances follow from it, and ``mend()`` makes them anew where a change was cut short.
+- An operation does first what can fail: it looks up before it takes out.  What is about to leave is in the hands of the
+  caller before it leaves (``gone``); should it not have left after all, ``recover()`` takes it back.
+
+Everything here happens under the store's lock, within a change: see ``changes``.  ``ForeignShelf`` is the shelf of a
+policy of the user's own.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from memo._call import InstanceRef, belongs_to
+from memo._store.departures import Exodus, Gone, Leaving
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.eviction import EvictionReason
+from memo._store.figures import Figures
+from memo._store.owners import Owners
+from memo._store.policy import AnyCache
+from memo._store.serving import Serving, Standing
+from memo._store.tag_index import TagIndex
+from memo._store.walks import ListWalk, QueueWalk, RingWalk, Walk
+from memo.policies import Queue
+
+__all__ = ("PutOff", "Shelf")
+
+PutOff = deque[tuple[Callable[..., None], tuple[Any, ...]]]
+"""Operations, and their arguments, that are to be done at the end of the change that is under way."""
+
+_SIZE = EvictionReason.SIZE
+_EXPIRED = EvictionReason.EXPIRED
+_COLLECTED = EvictionReason.COLLECTED
+_REPLACED = EvictionReason.REPLACED
+_OVER = Standing.OVER
+
+
+class Shelf:
+    """The entries of one store, in the order of a policy of our own.
+
+    Args:
+        cache: The policy, empty.
+        max_entries: Most entries, or None.
+        max_bytes: Most bytes of entries together, or None.
+        serving: Tells what is past its life.
+        rich: Entries are ``RichEntry``.
+        put_off: Gets what is to be done at the end of a change.
+    """
+
+    HELD = ("cache", "index", "max_bytes", "max_entries", "most", "ring")
+    """What is exchanged with that of a twin."""
+    foreign = False
+    """The policy is the user's own: it must see every hit, so that hits take the lock."""
+
+    def __init__(
+        self,
+        cache: AnyCache,
+        max_entries: int | None,
+        max_bytes: int | None,
+        serving: Serving,
+        rich: bool,
+        put_off: PutOff,
+    ) -> None:
+        made: Any = cache
+        self.cache = made
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.most = math.inf if max_entries is None else max_entries
+        self.weighed = max_bytes is not None
+        self.rich = rich
+        self._serving = serving
+        self._put_off = put_off
+        self.figures = Figures(rich)
+        self.owners = Owners()
+        self.tags = TagIndex()
+        self.index: dict[Hashable, Any] = {} if self.foreign else made.nodes
+        self.ring: Queue = Queue() if self.foreign else made.ring
+        """The entries in the order in which they came, if the policy has no rings of entries: a clean-up can go along
+        them bit by bit, as it cannot along a dictionary that changes meanwhile."""
+        self.leaving: Leaving | None = None
+        """The entry that is being taken out."""
+        self.away: Exodus | None = None
+        """All entries, as they are being taken out together."""
+
+    def __del__(self) -> None:
+        # by reference counts alone: the tables of instances that live on would keep the entries
+        try:
+            if self.owners.apart:
+                for entry in self.index.values():
+                    self.owners.remove(entry)
+        except AttributeError:  # it was never whole
+            pass
+
+    # -- operations: each is given a list, to which it adds what leaves
+
+    def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        """Store *entry*, which is known to fit, under *key*."""
+        index, cache = self.index, self.cache
+        old = index.get(key)
+        if old is not None:
+            key = old.key
+        recalled = old is None and cache.recall(key)
+        while self._lacks_room(entry, old):
+            victim = cache.choose()
+            if victim is old:
+                self.take(gone, victim, _REPLACED, now)
+                old = None
+            else:
+                self.take(gone, victim, _SIZE, now)
+        entry.key = key
+        entry.counted = 0
+        if old is None:
+            cache.hang(entry, recalled)
+            index[key] = entry
+            cache.resize_by(entry.size if self.weighed else 1)
+        else:
+            cache.succeed(old, entry)
+            self.take(gone, old, _REPLACED, now, by=entry)
+        self._list(entry)
+
+    def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
+        """Take the entry of *key* out, if there is one (and it is still *only*, if that is given)."""
+        entry = self.index.get(key)
+        if entry is None or (only is not None and entry is not only):
+            return
+        self.take(gone, entry, reason, now)
+
+    def drop_all(self, gone: list[Gone], entries: list[Any], reason: EvictionReason, now: float) -> None:
+        """Take out those of these entries that are still there."""
+        for entry in entries:
+            self.drop(gone, entry.key, reason, now, only=entry)
+
+    def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
+        """Take out every entry of one instance."""
+        self.drop_all(gone, list(owner.table.values()), reason, now)
+
+    def drop_past(self, gone: list[Gone], entries: list[Any], scope: Hashable | None, now: float) -> None:
+        """Take out those of these entries that are past their life, of one instance or (None) of all."""
+        for entry in entries:
+            self.figures.add_up(entry)
+            if self._serving.standing(entry, now) is _OVER and belongs_to(entry.key, scope):
+                self.drop(gone, entry.key, _EXPIRED, now, only=entry)
+
+    def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
+        """Take everything out, in one step: what left is told apart by ``told_apart()``, without the lock."""
+        entries = list(self.index.values())
+        if self.away is not None:  # twice in one change: nothing of it is lost
+            for entry in entries:
+                self.take(gone, entry, reason, now)
+            return
+        if self.owners.apart:
+            self.owners.clear(entries)
+        self.away = Exodus(entries, reason, now)
+        self.index.clear()
+        self._forget_order()
+        self.tags.clear()
+        self.figures.begin_again()
+
+    def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
+        """Change the bounds and evict what no longer fits; the policy's order is kept."""
+        if max_entries is not None:
+            while len(self.index) > max_entries:
+                self.evict(gone, now)
+        bound = max_bytes if self.weighed else max_entries
+        if bound is None:
+            bound = self.cache.maxsize
+        while self.cache.currsize > bound:
+            self.evict(gone, now)
+        if max_entries is not None:
+            self.max_entries = self.most = max_entries
+        if max_bytes is not None:
+            self.max_bytes = max_bytes
+        # cachetools has no way to change maxsize but to build a new cache, which would forget
+        # the order and the frequencies of its policy
+        self.cache._Cache__maxsize = bound
+        self._follow_bound()
+
+    def bury(self) -> None:
+        """Have the entries of instances go that died unheard of."""
+        for owner in tuple(self.owners.dead):
+            self.put_off_drop(owner, -math.inf)
+            self.owners.bury(owner)
+
+    def put_off_drop(self, owner: InstanceRef, now: float) -> None:
+        """Have the entries of an instance that died go, at the end of this change or with the next."""
+        self._put_off.append((self.drop_owned, (owner, _COLLECTED, now)))
+
+    def show(self, entry: Any, now: float) -> bool:
+        """Show the policy a use of *entry*, which a reader found without the lock; False if it was dropped unasked."""
+        if self.index.get(entry.key) is entry:  # else it left meanwhile
+            self.cache.use(entry)
+        return True
+
+    # -- steps of the above
+
+    def take(self, gone: list[Gone], entry: Any, reason: EvictionReason, now: float, by: Any = None) -> None:
+        """Take *entry*, which is there, out, or put *by* in its place."""
+        key = entry.key
+        if reason is not _COLLECTED and self._serving.standing(entry, now) is _OVER:
+            reason = _EXPIRED
+        item: Gone | None = key, entry.value, reason
+        if self.rich and entry.failure:
+            counts = False
+        elif by is not None and by.value is entry.value:
+            counts = False
+            item = None  # the identical object put again has not left
+        else:
+            counts = True
+        index, left, name = self.index, self.figures.left, reason._value_
+        self.leaving = Leaving(entry, item, (name, left[name]) if counts else None)
+        if item is not None:
+            gone.append(item)
+        if self.owners.apart:
+            self.owners.remove(entry)  # first, so that no hit finds there what is not in the index
+        if by is None:
+            if index.get(key) is entry:
+                del index[key]
+        else:
+            index[key] = by
+        if counts:
+            left[name] += 1
+        if entry.hits is not entry.counted:
+            self.figures.add_up(entry)
+        self._take_down(entry, by)
+        if self.rich:
+            self.tags.remove(entry)
+        self.leaving = None
+
+    def evict(self, gone: list[Gone], now: float, replacing: Any = None) -> None:
+        """Have the policy choose, and take that out."""
+        self.take(gone, self.cache.choose(), _SIZE, now)
+
+    def _lacks_room(self, entry: Any, old: Any) -> bool:
+        """Whether something must leave before *entry* comes in, for *old* or (None) as a new one."""
+        if old is None and self.max_entries is not None and len(self.index) >= self.max_entries:
+            return True
+        if not self.weighed:
+            return False
+        more = entry.size - (0 if old is None else old.size)
+        return bool(self.cache.currsize + more > self.cache.maxsize)
+
+    def _take_down(self, entry: Any, by: Any) -> None:
+        """Have the policy forget *entry*, which *by*, if there is one, has taken the place of already."""
+        cache = self.cache
+        cache.take_down(entry)
+        cache.resize_by(-(entry.size - (0 if by is None else by.size)) if self.weighed else -(by is None))
+
+    def _forget_order(self) -> None:
+        """Have the policy begin anew."""
+        self.cache._Cache__currsize = 0
+        self.cache.forget_order()
+
+    def _follow_bound(self) -> None:
+        """Have the policy follow a bound that has changed."""
+        self.cache.set_targets()
+
+    def walk(self, scope: Hashable | None) -> Walk:
+        """A walk past all entries, of one instance or (None) of all."""
+        if isinstance(scope, InstanceRef):
+            return ListWalk(list(scope.table.values()))
+        if isinstance(self.cache, EntryS3FIFO):
+            return QueueWalk(self.cache.rings, len(self.index))
+        return RingWalk(self.ring, len(self.index))
+
+    def _list(self, entry: Any) -> None:
+        """List *entry*, which is in the index, with its instance and its tags."""
+        if self.owners.apart:
+            self.own(entry)
+        if self.rich:
+            self.tags.add(entry)
+
+    def own(self, entry: Any) -> None:
+        """List *entry* with its instance; if that has died meanwhile, the entry leaves at the end of the change."""
+        died = self.owners.add(entry)
+        if died is not None:
+            self.put_off_drop(died, -math.inf)
+
+    # -- after a change that was cut short, and after all entries have left
+
+    def recover(self, gone: list[Gone], away: Exodus | None) -> Exodus | None:
+        """Take back what has not left in an operation that was cut short, and count what has.
+
+        It calls nothing in Python: there may be no stack left for it.
+
+        Args:
+            gone: What the operation told.
+            away: All entries that leave together, if they are in the caller's hands already.
+
+        Returns:
+            All entries that have left together, if they have.
+        """
+        index = self.index
+        if self.away is not None:
+            away, self.away = self.away, None
+        if away is not None and away.entries and away.entries[0] in index.values():
+            away = None
+        leaving, self.leaving = self.leaving, None
+        if leaving is not None:
+            entry, item, counted = leaving
+            stays = entry in index.values()
+            if counted is not None:
+                self.figures.left[counted[0]] = counted[1] + (not stays)
+            if stays and item is not None and gone and gone[-1] is item:
+                gone.pop()
+        return away
+
+    def mend(self, gone: list[Gone]) -> None:
+        """Make everything whole from what is in the index."""
+        self._mend_order(gone)
+        if self.rich:
+            self.tags.renew(self.index.values())
+        if self.owners.apart:
+            for entry in self.index.values():
+                self.own(entry)
+
+    def _mend_order(self, gone: list[Gone]) -> None:
+        """Make rings and sums of the policy anew."""
+        self.cache.mend()
+
+    def told_apart(self, away: Exodus) -> tuple[list[Gone], dict[str, int]]:
+        """Items and counts of what left all together; without the lock, and again if that was cut short."""
+        entries, reason = away.entries, away.reason
+        items: list[Gone] = []
+        failures = expired = 0
+        for entry, over in zip(entries, self._serving.over(entries, away.now), strict=True):
+            if entry.hits is not entry.counted:
+                self.figures.add_up(entry)
+            items.append((entry.key, entry.value, _EXPIRED if over else reason))
+            if self.rich and entry.failure:
+                failures += 1
+            elif over:
+                expired += 1
+            try:
+                del entry.older, entry.newer  # the rings would keep them alive until the next garbage collection
+            except AttributeError:
+                pass
+        return items, {reason._value_: len(items) - failures - expired, "expired": expired}
+
+    def _check(self) -> None:
+        """Raise AssertionError unless the invariants hold."""
+        index, cache = self.index, self.cache
+        entries = list(index.values())
+        assert self.leaving is None and self.away is None, "what left is still held"
+        held = {id(entry) for entry in cache._Cache__data.values()}
+        assert {id(entry) for entry in entries} == held, "cache differs"
+        if self.max_entries is not None:
+            assert len(index) <= self.max_entries, "more entries than max"
+        if self.weighed:
+            sizes = sum(entry.size for entry in entries)
+            assert sizes == cache.currsize, "sizes do not add up"
+            assert self.max_bytes is not None and sizes <= self.max_bytes, "more bytes than max_bytes"
+        for key, entry in index.items():
+            assert entry.key is key or entry.key == key, "an entry knows another key"
+            assert entry.counted <= entry.hits, "more hits were counted than there were"
+        if self.rich:
+            self.tags._check(entries)
+        self.owners._check(entries)
+        self._check_order()
+
+    def _check_order(self) -> None:
+        assert self.index is self.cache.nodes, "the index is another"
+        self.cache._check()
