@@ -25,8 +25,10 @@ share(
 # see that at the next look.  A key whose hash is in Python may stay in the table then: see enter().
 FAILED: Block = [
     "except $BaseException as $error:", [
-        "$flight.over = True",
-        "try:", ["$failed($flight, $error)"],
+        "try:", [
+            "$flight.over = True",
+            "$failed($flight, $error)",
+        ],
         "except $BaseException:", [
             "try:", [
                 "if $flight.state is $RUNNING:", [

@@ -147,8 +147,8 @@ class ThreadFlights(FlightTable):
                 mine.tags = self.tags_of(*args, **kwargs)
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
-            mine.over = True
             try:
+                mine.over = True
                 self.failed(mine, error)
             except BaseException:  # as in FAILED
                 try:

@@ -149,6 +149,8 @@ def _find_quiet(code: types.CodeType) -> Iterator[int]:
             releasing = this.argval == "release"
             if releasing or following == "release":
                 yield this.offset
+        elif this.opname == "CONTAINS_OP" and instructions[place - 2].argval is True:  # if True in took
+            yield this.offset
         elif this.opname == "CALL":
             if releasing or (nones >= 3 and this.arg == 2):
                 yield this.offset

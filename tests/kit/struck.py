@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 from _thread import RLock
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,9 @@ __all__ = ("Boom", "Subject", "Value", "strike_everywhere")
 
 
 _LIMIT_S = 3.0
+
+_STRIKES_BETWEEN = 100
+"""Strikes between two looks for what subjects of before have left in circles."""
 
 
 class Boom(Exception):
@@ -219,6 +223,8 @@ def strike_everywhere(
                 _force(lock)
         subject = make()
         at += step
+        if at // step % _STRIKES_BETWEEN == 0:
+            gc.collect()  # it is off wherever something is struck, and so would hardly ever get to the oldest
 
 
 def _run(subject: Subject, operation: Callable[[Subject], Any]) -> None:
