@@ -5,19 +5,20 @@ behind the marker ``stress``, and some of them else.
 """
 
 import logging
-import os
 import zlib
 from collections.abc import Iterator
 
 import pytest
 from kit.operations import DECORATORS, OPERATIONS, QUICK, suits
-from kit.strikes import Struck, StruckError
+from kit.strikes import Struck, StruckError, every
 from kit.struck import Subject, strike_everywhere
 
 EACH = 37
 """Every so many points are struck in a quick run."""
-EACH_LONG = max(1, 200_000 // int(os.environ.get("MEMO_STRESS_OPERATIONS", "200_000")))
-"""... and in a long one, whose length is told as that of the other long runs."""
+EACH_POINT_LONG = every(100_000)
+"""Likewise in a long one, of the points where signals come; """
+EACH_INSTRUCTION_LONG = every(800_000)
+"""and of all instructions."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +28,17 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         yield
 
 
-def strike_all(decorator: str, operation: str, error: type[BaseException], everywhere: bool, is_async: bool) -> None:
+def strike_all(
+    decorator: str, operation: str, error: type[BaseException], everywhere: bool, is_async: bool, each: int
+) -> None:
     if not suits(decorator, operation, is_async):
         return
     prepare, do = OPERATIONS[operation]
-    # in a quick run, other points for each, but always the same ones
-    each = EACH_LONG if everywhere else EACH
+    # other points for each operation, but always the same ones
     first = zlib.crc32(f"{decorator} {operation}".encode()) % each
     _, wrong = strike_everywhere(
         lambda: Subject(DECORATORS[decorator], is_async), prepare, do,
-        error=error, step=each, first=first,
+        error=error, everywhere=everywhere, step=each, first=first,
     )  # fmt: skip
     assert not wrong, f"{decorator}, {operation}:\n" + "\n".join(wrong)
 
@@ -45,14 +47,14 @@ def strike_all(decorator: str, operation: str, error: type[BaseException], every
 @pytest.mark.parametrize("decorator", QUICK)
 def test_an_operation_that_is_cut_short(decorator: str, operation: str) -> None:
     """Some points of each operation of some decorated functions."""
-    strike_all(decorator, operation, Struck, everywhere=False, is_async=False)
+    strike_all(decorator, operation, Struck, everywhere=False, is_async=False, each=EACH)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("decorator", ["errors", "dedupe"])
 def test_an_awaited_operation_that_is_cut_short(decorator: str, operation: str) -> None:
     """Some points of each operation of some decorated coroutine functions."""
-    strike_all(decorator, operation, Struck, everywhere=False, is_async=True)
+    strike_all(decorator, operation, Struck, everywhere=False, is_async=True, each=EACH)
 
 
 @pytest.mark.stress
@@ -61,6 +63,7 @@ def test_an_awaited_operation_that_is_cut_short(decorator: str, operation: str) 
 @pytest.mark.parametrize("error", [Struck, StruckError])
 @pytest.mark.parametrize("decorator", DECORATORS)
 def test_every_operation_that_is_cut_short(decorator: str, error: type[BaseException], is_async: bool) -> None:
-    """Every point of every operation of every decorated function."""
+    """Every operation of every decorated function, at points and at instructions."""
     for operation in OPERATIONS:
-        strike_all(decorator, operation, error, everywhere=True, is_async=is_async)
+        strike_all(decorator, operation, error, everywhere=False, is_async=is_async, each=EACH_POINT_LONG)
+        strike_all(decorator, operation, error, everywhere=True, is_async=is_async, each=EACH_INSTRUCTION_LONG)

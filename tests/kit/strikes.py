@@ -17,6 +17,7 @@ import contextlib
 import dis
 import functools
 import gc
+import os
 import sys
 import threading
 import types
@@ -28,7 +29,18 @@ from typing import Any
 import memo
 from memo._base.gates import Gate
 
-__all__ = ("Struck", "StruckError", "at_the_limit", "held_locks", "locks_of", "points", "spared", "strike", "unstruck")
+__all__ = (
+    "Struck",
+    "StruckError",
+    "at_the_limit",
+    "every",
+    "held_locks",
+    "locks_of",
+    "points",
+    "spared",
+    "strike",
+    "unstruck",
+)
 
 Locks = (LockType, RLock)
 
@@ -45,6 +57,11 @@ _QUIET = frozenset({
 _WAIT = frozenset({"acquire", "sleep", "select", "poll"})
 """Calls that a signal may end before they have done anything."""
 _PADDING = ("CACHE", "EXTENDED_ARG", "NOP", "PRECALL")
+
+
+def every(all_at: int) -> int:
+    """Of how many points one is struck in a long run, whose length MEMO_STRESS_OPERATIONS tells: all at *all_at*."""
+    return max(1, all_at // int(os.environ.get("MEMO_STRESS_OPERATIONS", "200_000")))
 
 
 spared: set[types.CodeType] = set()
@@ -144,9 +161,10 @@ def _find_quiet(code: types.CodeType) -> Iterator[int]:
     """Constants None in a row, which are what __exit__ gets."""
     releasing = False
     for place, this in enumerate(instructions):
+        previous = instructions[place - 1].argval
         following = instructions[place + 1].argval if place + 1 < len(instructions) else None
-        if this.opname in ("LOAD_METHOD", "LOAD_ATTR"):  # self.lock.release
-            releasing = this.argval == "release"
+        if this.opname in ("LOAD_METHOD", "LOAD_ATTR"):  # self.lock.release, waiting.pop
+            releasing = this.argval == "release" or (this.argval, previous) == ("pop", "waiting")
             if releasing or following == "release":
                 yield this.offset
         elif this.opname == "CONTAINS_OP" and instructions[place - 2].argval is True:  # if True in took
@@ -181,8 +199,10 @@ def strike(
     raised = None
     try:
         with _watched(striker):
-            operation()
-            striker.over = True
+            try:
+                operation()
+            finally:  # also where it raises: struck itself, the end of _watched() would leave the collector off
+                striker.over = True
     except BaseException as reason:  # looked at by whoever asked
         raised = reason
     try:

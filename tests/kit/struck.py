@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 from _thread import RLock
 from collections import Counter
 from collections.abc import Callable
@@ -18,9 +17,6 @@ __all__ = ("Boom", "Subject", "Value", "strike_everywhere")
 
 
 _LIMIT_S = 3.0
-
-_STRIKES_BETWEEN = 100
-"""Strikes between two looks for what subjects of before have left in circles."""
 
 
 class Boom(Exception):
@@ -57,6 +53,8 @@ class Subject:
         self.missed = 0
         """Values that the callback was told, and may have been struck before it could write them down."""
         self.failing: set[Any] = set()
+        self.uncounted = 0
+        """Flights that may be missing in the counts: where it is struck between two stores, which no signal does."""
         self.loop = asyncio.new_event_loop() if is_async else None
         self.function = decorate(self._function(), {"registry": self.registry, "clock": self.clock}, self._on_evict)
         self.layers = list(layers_of(self.function))
@@ -147,7 +145,7 @@ class Subject:
             flights = layer.flights
             assert not flights.table, f"flights are left in the table: {flights.table}"
             c = flights.counters
-            assert c.started == c.completed + c.failed + c.cancelled, (
+            assert abs(c.started - c.completed - c.failed - c.cancelled) <= self.uncounted, (
                 f"flights do not add up: {[(n, getattr(c, n)) for n in type(c).__slots__]}"
             )
 
@@ -204,6 +202,7 @@ def strike_everywhere(
     at = first
     subject = make()
     while True:
+        subject.uncounted = int(everywhere)
         prepare(subject)
         before = subject.stored()
         where, raised = strike(functools.partial(_run, subject, operation), at, error, everywhere, subject.is_async)
@@ -223,8 +222,6 @@ def strike_everywhere(
                 _force(lock)
         subject = make()
         at += step
-        if at // step % _STRIKES_BETWEEN == 0:
-            gc.collect()  # it is off wherever something is struck, and so would hardly ever get to the oldest
 
 
 def _run(subject: Subject, operation: Callable[[Subject], Any]) -> None:
