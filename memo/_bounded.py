@@ -257,7 +257,8 @@ def bounded(
         policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "lru",
             "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``.
         key: Makes the key of a call; must return a hashable.  Called as the function was, defaults filled in; with
-            the instance only where its own first parameter is named like that (``key=lambda self: ...``).
+            the instance only where its own first parameter is named like that (``key=lambda self: ...``), or where
+            the call has no other argument.
         ignore: Names of parameters to leave out of the key; "self" shares entries between
             instances.
         typed: Arguments of different types have different keys (1, 1.0 and True).

@@ -3,12 +3,14 @@
 They are called as the function was, with its defaults filled in: what the function takes by position by
 position, what it takes by name alone by name; a parameter for which they have no position left by name, if they
 take that.  The instance or class of a method comes first where their own first parameter bears its name
-(``key=lambda self: self.pk``), and is left out otherwise.
+(``key=lambda self: self.pk``), or where they need an argument and the call has no other
+(``key=operator.attrgetter("pk")`` of a property), and is left out otherwise.
 """
 
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
+from operator import attrgetter, itemgetter, methodcaller
 from types import FunctionType
 from typing import Any
 
@@ -26,7 +28,8 @@ class _Asked:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         try:
-            parameters = list(inspect.signature(function).parameters.values())
+            found = [_ONE] if type(function) in _OF_ONE else inspect.signature(function).parameters.values()
+            parameters = list(found)
         except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
             parameters = list(_ANYTHING)
         self.positional = [p for p in parameters if p.kind in _POSITIONAL]
@@ -40,10 +43,13 @@ class _Asked:
         return needed <= count and (self.any_position or count <= len(self.positional))
 
     def wants(self, instance: Parameter, others: tuple[Parameter, ...], place: str) -> bool:
-        """Whether its first parameter stands for the instance of a method that was defined in *place*.
+        """Whether its first argument is to be the instance of a method that was defined in *place*.
 
+        Its first parameter tells, or that there is nothing else to call it with.
         A method of something else (``key=str.lower``) has a ``self`` of its own.
         """
+        if not others and self.takes(1) and not self.takes(0):
+            return True
         first = self.positional[0].name if self.positional else None
         own_name = None if instance.kind is Parameter.VAR_POSITIONAL else instance.name
         usual = first in INSTANCE_NAMES and all(p.name != first for p in others)
@@ -55,6 +61,9 @@ class _Asked:
         return own or self.takes(count + 1) or not self.takes(count)
 
 
+_OF_ONE = (attrgetter, itemgetter, methodcaller)
+"""What takes one object, though its signature says that it takes anything."""
+_ONE = Parameter("obj", Parameter.POSITIONAL_ONLY)
 _ANYTHING = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 
 

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import operator
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -784,6 +785,89 @@ def test_key_sees_the_instance_where_it_names_it_first() -> None:
     assert one.later.cache.items()[0][0] == (1, "x", "y")
     assert Service(1).name() is not one.name()  # an instance has entries of its own, whatever key= returns
     assert Service(1).shared() is one.shared()
+
+
+OF_THE_INSTANCE: dict[str, Any] = {
+    "attrgetter": operator.attrgetter("pk"),
+    "methodcaller": operator.methodcaller("name"),
+    "another name": lambda service: service.pk,
+    "partial": functools.partial(lambda suffix, service: (service.pk, suffix), 1),
+    "named": lambda self: self.pk,
+}
+
+
+@pytest.mark.parametrize("key", OF_THE_INSTANCE.values(), ids=OF_THE_INSTANCE)
+def test_a_call_without_other_arguments_is_keyed_by_its_instance(key: Any) -> None:
+    """A key function that needs an argument gets the instance where there is nothing else to call it with."""
+
+    class Service:
+        def __init__(self, pk: int) -> None:
+            self.pk = pk
+
+        def name(self) -> int:
+            return self.pk
+
+        @bounded(max=8, key=key, ignore=("self",))
+        def load(self) -> list[int]:
+            return [self.pk]
+
+        @bounded(max=8, key=key, ignore=("self",))
+        async def later(self) -> list[int]:
+            return [self.pk]
+
+        @bounded(max=8, key=key, ignore=("self",))
+        @property
+        def seen(self) -> list[int]:
+            return [self.pk]
+
+        @sliding_window("1h", key=key)
+        def note(self) -> int:
+            return self.pk
+
+        @dedupe_inflight(key=key)
+        def joined(self) -> int:
+            return self.pk
+
+        @bounded(max=8, tags=lambda service: f"pk:{service.pk}")
+        def tagged(self) -> list[int]:
+            return [self.pk]
+
+    one, again, two = Service(1), Service(1), Service(2)
+    assert one.load() is again.load() is Service.load(one)
+    assert two.load() == [2]
+    assert (one.seen is again.seen, two.seen) == (True, [2])
+    assert [asyncio.run(each.later()) for each in (one, again, two)] == [[1], [1], [2]]
+    assert Service.later.cache.stats().hits == 1
+    assert [each.note() + each.joined() for each in (one, two)] == [2, 4]
+    assert len({event.key for event in Service.note.window.events()}) == 2
+    assert [one.tagged(), two.tagged(), registry.invalidate(tag="pk:1")] == [[1], [2], 1]
+
+
+def test_a_key_function_that_needs_no_argument_gets_no_instance() -> None:
+    """One that takes any arguments, or none, is called as before: the instance is for those that name it."""
+    seen: list[Any] = []
+
+    class Service:
+        @bounded(max=8, key=lambda *args, **kwargs: seen.append((args, kwargs)))
+        def load(self) -> int:
+            return 1
+
+        @bounded(max=8, key=lambda: 7)
+        def fixed(self) -> int:
+            return 2
+
+        @bounded(max=8, key=lambda of=None: of)
+        def optional(self) -> int:
+            return 3
+
+        @bounded(max=8, key=freeze)
+        def frozen(self) -> int:
+            return 4
+
+    one = Service()
+    assert [one.load(), one.fixed(), one.optional(), one.frozen()] == [1, 2, 3, 4]
+    assert seen == [((), {})]
+    assert one.optional.cache.items()[0][0] is None
 
 
 def test_tags_are_asked_as_keys_are() -> None:
