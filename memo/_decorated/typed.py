@@ -9,8 +9,10 @@ with ``To`` are for mypy alone, which would infer ``Never`` where a method retur
 whether it does: only what returns its own argument returns ``Never`` for one.  What returns ``Any`` would pass for
 it, and comes before.
 
-Not reached, see ``tests/typing/``: to mypy a method with type variables of its own returns ``Never``; pyright lets
-nothing but a plain function override a method, or stand for one in a Protocol.
+Not reached, see ``tests/typing/probe_limits_*.py``: to mypy a method with type variables of its own returns ``Never``;
+pyright lets nothing but a function override a method, and compares with a Protocol's method what ``__call__`` takes
+before it is bound.  A second ``__call__``, as of the bound method, would satisfy it there, but let ``C.method(1)`` pass
+without an instance, and make no property of a decorated function any more.
 """
 
 from collections.abc import Callable, Coroutine
