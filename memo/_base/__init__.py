@@ -12,7 +12,6 @@ from memo._base.callers import (
     claim,
     gate_for,
     greenlet_of,
-    looking,
     runs_a_loop,
     thread_ident,
     who,
@@ -21,7 +20,8 @@ from memo._base.clock import Clock, ReadClock, call_when, default_clock, exchang
 from memo._base.closest import did_you_mean
 from memo._base.depth import need_depth
 from memo._base.exception_copies import frameless_copy, renewed, shared_copy
-from memo._base.gates import Bell, Gate, Held, start
+from memo._base.forks import Stage, hold, renew
+from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
 from memo._base.loop_time import Timer, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
@@ -64,7 +64,6 @@ __all__ = (
     "Frozen",
     "FrozenDict",
     "Gate",
-    "Held",
     "KeyText",
     "OfTheProgram",
     "OneShot",
@@ -72,6 +71,7 @@ __all__ = (
     "Pair",
     "ReadClock",
     "Snapshot",
+    "Stage",
     "Swept",
     "Tags",
     "TagsOption",
@@ -103,13 +103,13 @@ __all__ = (
     "freeze_fields",
     "gate_for",
     "greenlet_of",
+    "hold",
     "html_rows",
     "in_lines",
     "in_slices",
     "is_advanced_by_hand",
     "knows_its_options",
     "label",
-    "looking",
     "need_depth",
     "one_step",
     "positive_int",
@@ -119,6 +119,7 @@ __all__ = (
     "refuse_class",
     "refuse_one_shot",
     "refuser",
+    "renew",
     "renewed",
     "runs_a_loop",
     "seconds",

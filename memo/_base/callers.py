@@ -27,6 +27,8 @@ from asyncio import _get_running_loop
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from memo._base.forks import Stage, hold
+
 __all__ = (
     "Caller", "Gate", "bounded_gate", "caller", "caller_lives", "claim", "gate_for", "greenlet_of", "looking",
     "runs_a_loop", "thread_ident", "thread_lives", "who",
@@ -123,6 +125,7 @@ _FRAMES_COLLECT = sys.version_info < (3, 12)
 """Listing the frames may collect garbage while it holds a lock of the interpreter: should a finalizer give way then to
 a thread that begins or ends, the whole process hangs (python/cpython#106883)."""
 looking = threading.RLock()
+hold(Stage.CALLERS, sys.modules[__name__], looking)
 """Held while the collector is off on that account, so that none takes another's off for the user's."""
 
 

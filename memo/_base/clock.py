@@ -1,11 +1,12 @@
 """The clock of a decorated function, exchangeable while it runs."""
 
-import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from memo._base.forks import Stage, hold
 from memo._base.real_time import ReadClock, real
 
 __all__ = (
@@ -20,6 +21,7 @@ _default = [real.monotonic]  # what they read, the only item; in a list, see _re
 # Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
 # Re-entrant, since whoever is told may decorate.
 _lock = threading.RLock()
+hold(Stage.CLOCKS, sys.modules[__name__], _lock)
 
 
 class Clock:
@@ -80,12 +82,3 @@ def call_when(read: ReadClock, when: float, wake: Callable[[], object]) -> Calla
     """
     call_at: Any = getattr(read, "call_at", None)
     return None if call_at is None else call_at(when, wake)
-
-
-def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603  # another thread of the parent may have held it, and is not here to release it
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

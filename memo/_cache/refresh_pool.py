@@ -1,13 +1,11 @@
 """Threads for background loads of plain functions."""
 
 import logging
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 
-from memo._base import Gate, real, start
+from memo._base import Gate, Stage, real, renew, start
 
 __all__ = ("RefreshPool", "is_ending")
 
@@ -46,10 +44,11 @@ class RefreshPool:
         self.most = _DEFAULT_THREADS
         self.configured = False
         """Somebody said how many there may be."""
-        self._renew()
-        _pools.add(self)
+        self.renew()
+        renew(Stage.POOLS, self)
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Begin without threads and without jobs, as a forked child does: the lock is another one, too."""
         self._lock = threading.RLock()
         self._queue: deque[_Item] = deque()  # guarded by _lock, as all below
         self._workers: set[threading.Thread] = set()
@@ -214,15 +213,3 @@ class RefreshPool:
 
 
 _Item = tuple[Callable[[], None], float | None]
-
-
-_pools: "weakref.WeakSet[RefreshPool]" = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for pool in list(_pools):
-        pool._renew()  # the threads are gone, and one of them may have held the lock
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

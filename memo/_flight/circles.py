@@ -4,19 +4,32 @@ Before a wait begins, ``graph`` is asked whether it would close a circle, of thr
 flights (whose work waits for which).
 """
 
+import sys
 import threading
 
-from memo._base import Caller
+from memo._base import Caller, Stage, hold, renew
 from memo._flight.flight import RUNNING, InFlight, TaskFlight, Work
 
 __all__ = ("circle_of_callers", "depend", "graph", "no_longer_depend", "still_running", "waiting")
 
 graph = threading.RLock()
+hold(Stage.CIRCLES, sys.modules[__name__], graph)
 """Guards ``waiting`` and every work's ``awaits``: who waits for what, to see circles."""
 
 
 waiting: dict[Caller, InFlight] = {}
 """The flight that each caller of a plain function waits for who waits now."""
+
+
+class _Nobody:
+    """In a forked child nobody waits: the only thread there forked."""
+
+    def renew(self) -> None:
+        waiting.clear()
+
+
+_nobody = _Nobody()
+renew(Stage.CIRCLES, _nobody)
 
 
 def still_running(work: Work | None) -> Work | None:

@@ -24,28 +24,26 @@ runs between reading and writing one, since no call stands in between.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import (
     Aside,
     Clock,
-    Held,
     Pair,
+    Stage,
     call_elsewhere,
     caller,
     caller_lives,
     greenlet_of,
-    looking,
+    hold,
     refuse_one_shot,
+    renew,
     set_at_once,
     shared_copy,
     thread_ident,
 )
-from memo._flight.circles import graph, waiting
 from memo._flight.flight import ABANDONED, RAISED, RETURNED, RUNNING, TIMED_OUT, InFlight, TaskFlight, set_apart
 from memo._flight.lost_work import lay_to_rest
 from memo._flight.stats import Flight, InflightStats
@@ -126,8 +124,8 @@ class FlightTable:
         self._timed: dict[TaskFlight, None] = {}
         """Flights that have a timer."""
         caller()  # looks for greenlets
-        with _making:
-            _forkable.add(self)
+        hold(Stage.FLIGHTS, self, self.lock)
+        renew(Stage.FLIGHTS, self)
 
     # -- what a store adds; called without the lock
 
@@ -326,6 +324,16 @@ class FlightTable:
         with self.lock:
             return sum([self._take_out(flight) for flight in list(self.table.values())])
 
+    def renew(self) -> None:
+        """Forget the running calls: a forked child has none of the threads that led or awaited them."""
+        for flight in list(self.table.values()):  # no look at a key here: its __hash__ may be anybody's
+            flight.fenced = True
+            if hasattr(flight, "current"):
+                del flight.current
+        self.table.clear()  # whole: a leader that is not here may have been about to take its own out
+        self._timed.clear()
+        self.forget_work()
+
     def forget_work(self) -> None:
         """Forget what other threads were doing: after a fork the child has none of them."""
 
@@ -478,42 +486,3 @@ def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
         return names.get(flight.leader, f"thread {flight.leader}")
     greenlet = greenlet_of(flight.leader)
     return str(getattr(greenlet, "name", None) or "greenlet" if greenlet is not None else "dead greenlet")
-
-
-# -- fork: the child has none of the other threads, so none of their flights; a lock that one of
-# them held would stay locked, and what it guards half-changed.  So the forking thread takes every
-# lock first: in the child all is consistent, and the locks are its own.
-
-_making = threading.RLock()
-"""Held while a table is added to those that a fork looks through, and during a fork."""
-_forkable: weakref.WeakSet[FlightTable] = weakref.WeakSet()
-_held = Held()
-
-
-def _before_fork() -> None:
-    for lock in (_making, graph):
-        _held.take(lock)
-    for flights in list(_forkable):
-        _held.take(flights.lock)
-    _held.take(looking)
-
-
-def _after_fork_in_child() -> None:
-    try:
-        for flights in list(_forkable):
-            for flight in list(flights.table.values()):  # no look at a key here: its __hash__ may be anybody's
-                flight.fenced = True
-                if hasattr(flight, "current"):
-                    del flight.current
-            flights.table.clear()  # whole: a leader that is not here may have been about to take its own out
-            flights._timed.clear()
-            flights.forget_work()
-        waiting.clear()
-    finally:
-        _held.give_back()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_held.give_back, after_in_child=_after_fork_in_child)
-    # once more, for what is left: an exception that strikes in the middle of the first is told to nobody
-    os.register_at_fork(after_in_parent=_held.give_back, after_in_child=_held.give_back)

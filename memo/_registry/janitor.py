@@ -15,7 +15,6 @@ import atexit
 import functools
 import logging
 import math
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from memo._base import Bell, Clock, Gate, ReadClock, call_when, format_seconds, real, runs_a_loop, start
+from memo._base import Bell, Clock, Gate, ReadClock, Stage, call_when, format_seconds, real, renew, runs_a_loop, start
 from memo._registry.stats import CleanupReport
 
 __all__ = ("Janitor",)
@@ -78,6 +77,7 @@ class Janitor:
         self._clock = Clock()
         self._clock.on_exchange(self._follow)
         _all.add(self)
+        renew(Stage.JANITORS, self)
 
     # -- what users see
 
@@ -278,7 +278,7 @@ class Janitor:
         else:
             self._last = (began, report)
 
-    def _after_fork_in_child(self) -> None:
+    def renew(self) -> None:
         """Go on in a child, which has none of the parent's threads, with a thread of its own."""
         self._lock = threading.RLock()
         self._bell = Bell()
@@ -304,17 +304,10 @@ def _orphaned(janitor: "weakref.ref[Janitor]", registry: object) -> None:
 _all: "weakref.WeakSet[Janitor]" = weakref.WeakSet()
 
 
-def _after_fork_in_child() -> None:
-    for janitor in list(_all):
-        janitor._after_fork_in_child()
-
-
 def _at_exit() -> None:
     """Let no thread be frozen by the interpreter's end while it holds a lock that a finalizer wants."""
     for janitor in list(_all):
         janitor._stop(_PARTING_S)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

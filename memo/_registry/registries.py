@@ -1,6 +1,5 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
-from memo._base import Duration, Held, counted, positive_int, seconds
+from memo._base import Duration, Stage, counted, hold, positive_int, seconds
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._registry.cleanup import alive, sweep
@@ -43,8 +42,7 @@ class Registry(View):
         """What all functions were told about switches; None: some were told, and then it was cut short."""
         self.pool = RefreshPool()
         """The threads that load in the background for plain functions."""
-        with _making:
-            _forkable.add(self)
+        hold(Stage.REGISTRIES, self, self._lock)
         self._by_name = Names()  # guarded by _lock
         # The records of adopted caches, by the cache's address.  Added to under _lock; the collector removes without.
         self._adopted: dict[int, tuple[AdoptedRef, Record]] = {}
@@ -217,26 +215,6 @@ class Registry(View):
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"
 
-
-# A fork copies a lock that another thread holds, and nobody in the child would release it.  So the forking
-# thread takes the lock of each registry first.
-
-_making = threading.RLock()
-"""Held while a registry is added to those that a fork looks through, and during a fork."""
-_forkable: "weakref.WeakSet[Registry]" = weakref.WeakSet()
-_held = Held()
-
-
-def _before_fork() -> None:
-    _held.take(_making)
-    for one in list(_forkable):
-        _held.take(one._lock)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_held.give_back, after_in_child=_held.give_back)
-    # once more, for what is left: an exception that strikes in the middle of the first is told to nobody
-    os.register_at_fork(after_in_parent=_held.give_back, after_in_child=_held.give_back)
 
 registry: Registry = Registry()
 

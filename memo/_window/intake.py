@@ -20,15 +20,13 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from memo._base import Aside, Failure, failure_text, in_slices, real, stored_key
+from memo._base import Aside, Failure, Stage, failure_text, in_slices, real, renew, stored_key
 from memo._window.events import BATCH, EXPIRE, Addition, Columns, EventCache, Raw, ended_at
 from memo._window.records import Outcome
 from memo._window.totals import PER_SLICE, Totals
@@ -115,7 +113,7 @@ class Intake:
         self._offset = 0.0  # what the clock has gone back by, in all
         self._dated = True  # whether the anchor comes from a clock that worked
         self._anchor = wall() - self._reading()  # epoch s at the window's own time 0; fixed while an event is kept
-        _forkable.add(self)
+        renew(Stage.WINDOWS, self)
 
     # Recording
 
@@ -391,7 +389,7 @@ class Intake:
         held = self._wall() - (reading or 0.0), reading is not None, -_INF, kept, -_INF, 0.0, totals
         return SimpleNamespace(**dict(zip(_HELD, held, strict=True)))
 
-    def _after_fork_in_child(self) -> None:
+    def renew(self) -> None:
         """Make the recorder usable in a forked child, where the holder of the lock may not exist.
 
         The child goes on with the events of its parent. If a thread of the parent was folding at that moment, the
@@ -403,17 +401,3 @@ class Intake:
 
 def _nothing() -> None:
     pass
-
-
-# -- fork: the child has none of the other threads, so nobody who would release a lock that one of them held.
-
-_forkable: weakref.WeakSet[Intake] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for window in list(_forkable):
-        window._after_fork_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
