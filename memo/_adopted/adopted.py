@@ -1,225 +1,27 @@
-"""Caches that others made, seen in a registry: told apart, held weakly, read without a trace, cleaned up, cleared.
+"""A cache that others made, seen in a registry: held weakly, read without a trace, cleaned up, cleared.
 
-An adopted cache stays as it is: nothing is written into it, and nobody who uses it takes notice.  What it is, is
-told by what it can do, since of these libraries only cachetools is sure to be installed:
-
-- a *function* with ``cache_info()`` and ``cache_clear()``: ``functools.lru_cache``, ``async_lru``;
-- a *function* with ``cache``, ``cache_key`` and ``cache_clear()``: ``cachetools.cached``, ``cachedmethod``;
-- a *cache object*: any ``cachetools.Cache``, or a mapping with ``maxsize`` and ``currsize``.
+An adopted cache stays as it is: nothing is written into it, and nobody who uses it takes notice.
 
 Everything here may run code of the cache's own (``cache_info()``, ``expire()``, its lock), so none of it is to be
 called under a lock of this package.  What such code raises while figures are read is logged, and the figure unknown.
 """
 
-import gc
 import logging
 import threading
-import types
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from memo._adopted.adoptable import attribute, is_cached, library_of
 from memo._adopted.peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
-from memo._base import NO_TAGS, Snapshot, Swept, counter
+from memo._adopted.stats import AdoptedStats
+from memo._base import NO_TAGS, Swept
 
-__all__ = (
-    "Adopted",
-    "AdoptedHandle",
-    "AdoptedRef",
-    "AdoptedStats",
-    "adoptable",
-    "check_lock",
-    "find_adopted",
-    "name_of",
-)
+__all__ = ("Adopted", "AdoptedHandle", "AdoptedRef")
 
 log = logging.getLogger("memo")
 
 T = TypeVar("T")
-
-_REMEDY = (
-    "give a functools.lru_cache or async_lru function, a function decorated with cachetools.cached, "
-    "or a cachetools cache"
-)
-_LINKS = 100  # of wrappers around wrappers, so that a circle ends
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptedStats(Snapshot):
-    """The figures of a cache that others made.  What it does not know itself is None, never zero.
-
-    ``later - earlier`` subtracts the counters; a difference is None unless both snapshots know the figure, and negative
-    if the cache set its counters to zero in between, as ``functools.lru_cache`` does in ``cache_clear()``.
-    """
-
-    __module__ = "memo"
-
-    name: str
-    library: str
-    """Package that the cache comes from: "functools", "async_lru", "cachetools" or another."""
-    hits: int | None = counter(None)
-    """Calls answered from the cache, as its ``cache_info()`` tells."""
-    misses: int | None = counter(None)
-    """Calls that were not, likewise."""
-    size: int | None = None
-    """Gauge: entries, also those past their life that nothing has removed yet."""
-    max: int | None = None
-    """Gauge: most entries; None if the cache is unbounded, bounded by weight, or does not tell."""
-    weight: float | None = None
-    """Gauge: sum of what the cache's ``getsizeof`` said of the values, in its own unit; None if it has none."""
-    max_weight: float | None = None
-    """Gauge: greatest weight; None if the cache is not bounded by weight."""
-    bounded: bool | None = None
-    """Gauge: whether the cache has any bound of number or weight; None if it does not tell."""
-
-    @property
-    def requests(self) -> int | None:
-        """All calls; None if they are not counted."""
-        return None if self.hits is None or self.misses is None else self.hits + self.misses
-
-    @property
-    def hit_ratio(self) -> float | None:
-        """``hits / (hits + misses)``, 0.0 before the first call; None if they are not counted."""
-        if self.hits is None or self.misses is None:
-            return None
-        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
-
-
-# -- what can be adopted
-
-
-def _find_adoptable(given: Any, refuse: Callable[[Any], object] | None = None) -> Any:
-    """The cache that *given* is or leads to, as it would be adopted; None if there is none.
-
-    Looks through bound methods, properties and other decorators that leave ``__wrapped__``.
-
-    Args:
-        given: Anything.
-        refuse: Called with each thing on the way; may raise.
-    """
-    return next((link for link in _chain(given) if _is_adoptable(link, refuse)), None)
-
-
-def _chain(given: Any) -> Iterator[Any]:
-    for _ in range(_LINKS):
-        if given is None:
-            return
-        yield given
-        inner = (_look(given, name) for name in ("__func__", "__wrapped__", "fget"))
-        given = next((one for one in inner if one is not None), None)  # whether it is true may be its own affair
-
-
-def _is_adoptable(link: Any, refuse: Callable[[Any], object] | None) -> bool:
-    if refuse is not None:
-        refuse(link)
-    if isinstance(link, type | types.MethodType):
-        return False
-    return is_bare_cache(link) or (_clears(link) and (_is_cached(link) or callable(_look(link, "cache_info"))))
-
-
-def _clears(function: Any) -> bool:
-    return callable(function) and callable(_look(function, "cache_clear"))
-
-
-def _is_cached(function: Any) -> bool:
-    """Whether it was decorated with ``cachetools.cached`` or ``cachedmethod``."""
-    return _look(function, "cache") is not None and callable(_look(function, "cache_key"))
-
-
-def _look(thing: Any, name: str) -> Any:
-    """An attribute, or None: of things that nobody knows, reading one may raise anything."""
-    try:
-        return getattr(thing, name, None)
-    except Exception:
-        return None
-
-
-def _itself(function: Any) -> Any:
-    """What stands behind a view that is made anew at each access, as ``async_lru`` makes of its methods."""
-    original = _look(function, "__wrapped__")
-    if original is None or _is_cached(function):
-        return function
-    held = [*gc.get_referents(function), *getattr(function, "__dict__", {}).values()]
-    behind = [
-        item
-        for item in {id(item): item for item in held}.values()
-        if type(item) is not type(function) and _look(item, "__wrapped__") is original and _clears(item)
-        if callable(_look(item, "cache_info"))
-    ]
-    return behind[0] if len(behind) == 1 else function
-
-
-def find_adopted(given: Any) -> Any:
-    """What *given* would be adopted as, which is how it is found again; None if it cannot be."""
-    found = _find_adoptable(given)
-    return None if found is None else _itself(found)
-
-
-def adoptable(given: Any, refuse: Callable[[Any], object] | None = None) -> Any:
-    """The cache that *given* is or leads to.
-
-    Raises:
-        TypeError: It is none, or allows no weak reference; or *refuse* says so.
-    """
-    found = _find_adoptable(given, refuse)
-    if found is None:
-        raise TypeError(_why_not(given))
-    found = _itself(found)
-    try:
-        weakref.ref(found)
-    except TypeError:
-        kind = type(found)
-        raise TypeError(
-            f"adopt: an object of type {kind.__qualname__!r} allows no weak reference, so the registry would keep it "
-            f"alive; add '__weakref__' to {kind.__qualname__}.__slots__, or adopt a function that uses it."
-        ) from None
-    return found
-
-
-def _why_not(given: Any) -> str:
-    if isinstance(given, type):
-        return f"adopt: {given.__qualname__} is a class; give a cache that was made of it, or another cache."
-    if _library_of(given) == "cachetools" and _look(given, "__wrapped__") is not None:
-        return (
-            f"adopt: {name_of(given)} is a cachedmethod seen through its class, but each instance has a cache of its "
-            f"own; adopt it as seen through an instance: obj.{_look(given, '__name__')}."
-        )
-    of_a_name = callable(given) and isinstance(_look(given, "__qualname__"), str)
-    what = name_of(given) if of_a_name else f"an object of type {type(given).__qualname__!r}"
-    return f"adopt: {what} is no cache that can be adopted; {_REMEDY}."
-
-
-def check_lock(cache: Any, lock: Any) -> None:
-    """Check what is to guard *cache*.
-
-    Raises:
-        TypeError: It is no lock, or *cache* is a function, which knows its own.
-    """
-    if lock is None:
-        return
-    if not hasattr(type(lock), "__enter__"):
-        raise TypeError(f"adopt: lock={lock!r} is no lock; give the threading.Lock that guards the cache.")
-    if not is_bare_cache(cache):
-        raise TypeError(f"adopt: lock={lock!r} is given with {name_of(cache)}, which knows its own; leave it out.")
-
-
-def name_of(cache: Any) -> str:
-    """``module.qualname`` of a function; of a cache object the name of its class."""
-    qualname = _look(cache, "__qualname__")
-    if isinstance(cache, type) or not callable(cache) or not isinstance(qualname, str):
-        return type(cache).__qualname__
-    module = _look(cache, "__module__")
-    return f"{module}.{qualname}" if isinstance(module, str) else qualname
-
-
-def _library_of(cache: Any) -> str:
-    """The package that made the class of *cache*; for a user's subclass of a cachetools class, cachetools."""
-    packages = [kind.__module__.partition(".")[0] for kind in type(cache).__mro__]
-    return "cachetools" if "cachetools" in packages else packages[0]
-
-
-# -- what is adopted
 
 
 class AdoptedRef(weakref.ref[Any]):
@@ -265,7 +67,7 @@ class Adopted:
         self._first_name = record.name
         self._lock = lock
         self._thread = threading.get_ident()
-        self._library = _library_of(cache)
+        self._library = library_of(cache)
 
     @property
     def cache(self) -> Any:
@@ -288,7 +90,7 @@ class Adopted:
         cache = self._ref()
         hits = misses = size = most = weight = max_weight = bounded = None
         try:
-            info = _look(cache, "cache_info")
+            info = attribute(cache, "cache_info")
             if callable(info):
                 told = info()
                 hits, misses = _number(told, "hits"), _number(told, "misses")
@@ -322,38 +124,38 @@ class Adopted:
     @property
     def expires(self) -> bool:
         """Whether its entries leave by their age."""
-        return callable(_look(self._store(self._ref()), "expire"))
+        return callable(attribute(self._store(self._ref()), "expire"))
 
     def _store(self, cache: Any) -> Any:
         """The cache object: itself, or what the function keeps its results in; None if that is hidden."""
         if cache is None or is_bare_cache(cache):
             return cache
-        return _look(cache, "cache") if _is_cached(cache) else None
+        return attribute(cache, "cache") if is_cached(cache) else None
 
     def _own_lock(self, cache: Any) -> Any:
         for name in ("cache_lock", "cache_condition"):
-            lock = _look(cache, name)
+            lock = attribute(cache, name)
             if lock is not None and hasattr(type(lock), "__enter__"):  # not that of coroutines
                 return lock
         return self._lock
 
-    def _guarded(self, cache: Any, look: Callable[[], T]) -> T:
-        """Call *look* with the lock of *cache* held, if there is one.
+    def _guarded(self, cache: Any, act: Callable[[], T]) -> T:
+        """Call *act* with the lock of *cache* held, if there is one.
 
         The lock may be a condition, whose ``__enter__`` is written in Python: an exception of a signal handler that
         struck there would leave it taken.  So it is taken by its ``acquire``, in one step that notes it.
         """
         lock = self._own_lock(cache)
         if lock is None:
-            return look()
+            return act()
         acquire = getattr(lock, "acquire", None)
         if not callable(acquire):
             with lock:
-                return look()
+                return act()
         took: list[Any] = []
         try:
             took.extend(map(acquire, (True,)))
-            return look()
+            return act()
         finally:
             if took:
                 lock.release()
@@ -375,7 +177,7 @@ class Adopted:
         """
         cache = self._ref()
         store = self._store(cache)
-        expire = _look(store, "expire")
+        expire = attribute(store, "expire")
         if not callable(expire) or (self._own_lock(cache) is None and threading.get_ident() != self._thread):
             return 0
 
