@@ -285,7 +285,7 @@ def _slice_text(value: slice, depth: int) -> str:
     return "..." if depth <= 0 else cut(f"slice({_elements((value.start, value.stop, value.step), 3, depth)})")
 
 
-# -- records
+# -- what has fields
 
 
 def _fields(kind: type, method: FunctionType) -> list[str] | None:

@@ -1,7 +1,7 @@
-"""What every record has in common: it is frozen, copies, pickles, hashes, and turns into what JSON can tell.
+"""What every snapshot has in common: it is frozen, copies, pickles, hashes, and turns into what JSON can tell.
 
-A record is a frozen dataclass whose fields are numbers, text, other records, tuples and ``FrozenDict`` of these (the
-value of an ``EntryInfo`` and the key of a ``Flight`` excepted, which are the user's).  Pickles name a record by its
+A snapshot is a frozen dataclass whose fields are numbers, text, other snapshots, tuples and ``FrozenDict`` of these
+(the value of an ``EntryInfo`` and the key of a ``Flight`` excepted, which are the user's).  Pickles name it by its
 public path and its fields by their order: so they outlive a move of its class within the package, and fields that are
 added at the end with a default.
 """
@@ -32,14 +32,14 @@ _LONGEST_BITS = 512  # of an integer that is written out: thousands of digits ta
 class FrozenDict(dict[K, V]):
     """A dictionary that nobody changes, and so one that can be hashed (if its values can).
 
-    A ``dict``, since that is what ``json``, ``dataclasses.asdict()`` and whoever turns records into something else
-    know.  Its copies are itself; it pickles as a plain dictionary, which the record it belongs to freezes again.
+    A ``dict``, since that is what ``json``, ``dataclasses.asdict()`` and whoever turns snapshots into something else
+    know.  Its copies are itself; it pickles as a plain dictionary, which the snapshot it belongs to freezes again.
     """
 
     __slots__ = ()
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("this dictionary belongs to a frozen record and cannot be changed; change dict(...) of it.")
+        raise TypeError("this dictionary belongs to a frozen snapshot and cannot be changed; change dict(...) of it.")
 
     if not TYPE_CHECKING:  # where these are what they are in a dict
         __setitem__ = __delitem__ = _refuse
@@ -71,23 +71,23 @@ def counter(default: Any = 0) -> Any:
     return field(default=default, metadata={_COUNTER: True})
 
 
-def freeze_fields(record: Any, *names: str) -> None:
-    """Exchange the mappings that a new record was given for frozen ones."""
+def freeze_fields(snapshot: Any, *names: str) -> None:
+    """Exchange the mappings that a new snapshot was given for frozen ones."""
     for name in names:
-        given = getattr(record, name)
+        given = getattr(snapshot, name)
         if type(given) is not FrozenDict:
-            object.__setattr__(record, name, FrozenDict(given))
+            object.__setattr__(snapshot, name, FrozenDict(given))
 
 
 class Frozen:
-    """Base of all records."""
+    """Base of all snapshots."""
 
     __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields and derived figures (ratios, means, totals), as ``json.dumps`` takes them.
 
-        Records in it become dictionaries in the same way.
+        Snapshots in it become dictionaries in the same way.
         Members of an enumeration become their values, dates and times ISO text, spans seconds, tuples and sets lists,
         and what is no finite number None.  Of a value or key of the user's own, the built-in scalars and containers
         become what they are in JSON; everything else, and what lies more than 50 deep or within itself, a text of at
@@ -99,8 +99,8 @@ class Frozen:
         return type(self), tuple(getattr(self, name) for name in _field_names(self))
 
 
-def _field_names(record: Any) -> list[str]:
-    return [f.name for f in fields(record)]
+def _field_names(snapshot: Any) -> list[str]:
+    return [f.name for f in fields(snapshot)]
 
 
 def _derived_names(kind: type) -> list[str]:
@@ -114,7 +114,7 @@ def _derived_names(kind: type) -> list[str]:
 
 
 class Snapshot(Frozen):
-    """Base of the records that subtract."""
+    """Base of the snapshots that subtract."""
 
     __slots__ = ()
 
@@ -216,14 +216,16 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
 """How figures are shown, by their name: a name has one unit everywhere."""
 
 
-def in_lines(record: Frozen) -> str:
-    """A record as a title and a line for each figure, aligned; a record in it with its own lines, indented."""
-    names = [name for name in (*_field_names(record), *_derived_names(type(record))) if name != "name"]
-    title = f"{type(record).__name__} of {name}" if (name := getattr(record, "name", None)) else type(record).__name__
+def in_lines(snapshot: Frozen) -> str:
+    """A snapshot as a title and a line for each figure, aligned; a snapshot in it with its own lines, indented."""
+    names = [name for name in (*_field_names(snapshot), *_derived_names(type(snapshot))) if name != "name"]
+    title = (
+        f"{type(snapshot).__name__} of {name}" if (name := getattr(snapshot, "name", None)) else type(snapshot).__name__
+    )
     width = max(map(len, names))
     lines = [title]
     for name in names:
-        value = getattr(record, name)
+        value = getattr(snapshot, name)
         if isinstance(value, Snapshot):
             lines += [f"  {name}", *(f"  {line}" for line in in_lines(value).splitlines()[1:])]
         else:

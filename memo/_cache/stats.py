@@ -107,7 +107,7 @@ class EntryInfo(Frozen, Generic[V]):
     __module__ = "memo"
 
     value: V = field(hash=False)
-    """Left out of the hash, which it may not have; equal records have equal values all the same."""
+    """Left out of the hash, which it may not have; equal snapshots have equal values all the same."""
     age: float
     """Seconds since its load ended."""
     expires_in: float | None

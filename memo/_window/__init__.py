@@ -5,7 +5,7 @@ Imports ``_call`` (a recorded call is written in its words) and ``_base``.
 
 from memo._window.handle import WindowHandle
 from memo._window.recorder import Recorder, sparks
-from memo._window.records import Bucket, Event, WindowStats
+from memo._window.stats import Bucket, Event, WindowStats
 from memo._window.templates import recorded_call
 
 __all__ = ("Bucket", "Event", "Recorder", "WindowHandle", "WindowStats", "recorded_call", "sparks")

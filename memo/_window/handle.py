@@ -17,7 +17,7 @@ from memo._base import (
     stored_key,
 )
 from memo._window.recorder import Recorder
-from memo._window.records import Bucket, Event, WindowStats
+from memo._window.stats import Bucket, Event, WindowStats
 
 __all__ = ("WindowHandle",)
 

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from memo._base import Aside, Failure, Stage, failure_text, in_slices, real, renew, stored_key
 from memo._window.events import BATCH, EXPIRE, Addition, Columns, EventCache, Raw, ended_at
-from memo._window.records import Outcome
+from memo._window.stats import Outcome
 from memo._window.totals import PER_SLICE, Totals
 
 __all__ = ("LIMIT", "Intake")
@@ -222,7 +222,7 @@ class Intake:
         A clock read under the lock, after everything before it was folded, is below what was folded only if the clock
         went back: a thread that merely came late cannot make it so.
         """
-        self._look(self._step_back)
+        self._folded(self._step_back)
 
     def _step_back(self) -> None:
         reading = self._reading()
@@ -238,13 +238,13 @@ class Intake:
         try:
             took.extend(map(self._lock.acquire, (waiting >= LIMIT,)))
             if True in took and not self._busy:
-                self._look(_nothing, LIMIT)
+                self._folded(_nothing, LIMIT)
         finally:
             if True in took:
                 self._lock.release()
 
-    def _look(self, look: Callable[[], T], most: int | None = None) -> T:
-        """Call *look* with the lock held and everything folded, or at most so many events.
+    def _folded(self, read: Callable[[], T], most: int | None = None) -> T:
+        """Call *read* with the lock held and everything folded, or at most so many events.
 
         In a call that interrupted another of this thread `_busy` is above 1 then, and nothing was folded.
         """
@@ -255,7 +255,7 @@ class Intake:
                 if not busy:
                     # What comes in meanwhile waits for the next reader, so that no reader is kept here for ever.
                     self._drain(len(self._pending) if most is None else most)
-                return look()
+                return read()
             finally:
                 self._busy = busy
 
@@ -334,7 +334,7 @@ class Intake:
         """Do that slice by slice, without the lock in between: how many events, for each."""
         expired = EXPIRE
         while expired == EXPIRE:
-            expired = self._look(self._expire)
+            expired = self._folded(self._expire)
             yield expired
 
     def _expire(self) -> int:
@@ -346,7 +346,7 @@ class Intake:
 
     def clear(self) -> None:
         """Forget all events and totals. `dropped`, a counter, stays."""
-        old = self._look(self._clear)
+        old = self._folded(self._clear)
         # One by one and outside the lock: freeing a million events in one go would stop every thread meanwhile.
         while old:
             old.popleft()
@@ -366,7 +366,7 @@ class Intake:
         Raises:
             RuntimeError: The call interrupted another of this thread.
         """
-        self._look(lambda: self._exchange(aside))
+        self._folded(lambda: self._exchange(aside))
 
     def put_back(self, aside: Aside) -> None:
         """Hold what was set aside; what was never set aside stays as it is.  Cut short, it can be done again.
@@ -375,7 +375,7 @@ class Intake:
             RuntimeError: The call interrupted another of this thread.
         """
         if aside.is_out:
-            self._look(lambda: self._exchange(aside))
+            self._folded(lambda: self._exchange(aside))
 
     def _exchange(self, aside: Aside) -> None:
         if self._busy > 1:

@@ -17,7 +17,7 @@ from operator import sub
 from memo._base import label, real, stored_key
 from memo._window.events import Raw
 from memo._window.intake import Intake
-from memo._window.records import Bucket, Event, WindowStats
+from memo._window.stats import Bucket, Event, WindowStats
 from memo._window.totals import CELLS, PER_SLICE, cells_of, percentiles
 
 __all__ = ("Recorder", "sparks")
@@ -122,7 +122,7 @@ class Recorder(Intake):
     def count(self, last: float | None = None) -> int:
         """How many calls ended in the last so many seconds."""
         last_s = self._span_of(last)
-        return self._look(lambda: self._tally(self._now(), last_s)[0])
+        return self._folded(lambda: self._tally(self._now(), last_s)[0])
 
     def rate(self, per_s: float = 1.0, last: float | None = None) -> float:
         """Calls per per_s seconds: the count over the length asked for, also while the recorder is younger."""
@@ -133,7 +133,7 @@ class Recorder(Intake):
     def error_ratio(self, last: float | None = None) -> float:
         """Share of the calls that ended in an error, from 0.0 (also if there was no call) to 1.0."""
         last_s = self._span_of(last)
-        count, errors, _, _ = self._look(lambda: self._tally(self._now(), last_s))
+        count, errors, _, _ = self._folded(lambda: self._tally(self._now(), last_s))
         return errors / count if count else 0.0
 
     def percentile(self, q: float, last: float | None = None) -> float | None:
@@ -154,7 +154,7 @@ class Recorder(Intake):
         if not 0 <= q <= 100:
             raise ValueError(f"window: percentile q={q!r} is out of range; give a number from 0 to 100.")
         last_s = self._span_of(last)
-        return percentiles(self._look(lambda: self._histogram(self._now(), last_s)), q)[0]
+        return percentiles(self._folded(lambda: self._histogram(self._now(), last_s)), q)[0]
 
     def series(self, buckets: int = 24) -> list[Bucket]:
         """The window in equal parts, oldest first.
@@ -177,7 +177,7 @@ class Recorder(Intake):
         counts, errors, seconds = [0] * parts, [0] * parts, [0.0] * parts
         part_s = self._span_s / parts
 
-        def look() -> tuple[float, float, list[Raw]]:
+        def read() -> tuple[float, float, list[Raw]]:
             now = self._now()
             begin = now - self._span_s
             if self._kept.covers(now, self._span_s):
@@ -194,7 +194,7 @@ class Recorder(Intake):
                         seconds[part] += took
             return begin, self._anchor, []
 
-        begin, anchor, raws = self._look(look)
+        begin, anchor, raws = self._folded(read)
         for ended, took, detail, _ in raws:
             part = min(max(int((ended - begin) // part_s), 0), parts - 1)
             counts[part] += 1
@@ -214,7 +214,7 @@ class Recorder(Intake):
 
     def stats(self, name: str) -> WindowStats:
         """All figures of the whole window, taken at one moment."""
-        (count, errors, cancelled, _), cells, kept, dropped = self._look(self._figures)
+        (count, errors, cancelled, _), cells, kept, dropped = self._folded(self._figures)
         p50, p95, p99 = percentiles(cells, 50, 95, 99)
         return WindowStats(
             name=name,
@@ -241,11 +241,11 @@ class Recorder(Intake):
     def _raws(self, last: float | None) -> tuple[float, list[Raw]]:
         last_s = self._span_of(last)
 
-        def look() -> tuple[float, list[Raw]]:
+        def read() -> tuple[float, list[Raw]]:
             begin = self._kept.first_within(self._now(), last_s)
             return self._anchor, list(islice(self._kept.ring, begin, None))
 
-        return self._look(look)
+        return self._folded(read)
 
     def events(self, last: float | None = None) -> list[Event]:
         """The kept events, newest (by their end) first."""
@@ -272,14 +272,14 @@ class Recorder(Intake):
         return Counter([label(raw[3]) for raw in reversed(raws)]).most_common(n)
 
     def __len__(self) -> int:
-        return self._look(lambda: len(self._kept.ring) - self._kept.first_within(self._now(), self._span_s))
+        return self._folded(lambda: len(self._kept.ring) - self._kept.first_within(self._now(), self._span_s))
 
     def __bool__(self) -> bool:
         return True
 
     def _check(self) -> None:
         """Raise AssertionError if an invariant does not hold; for tests."""
-        self._look(self._check_held)
+        self._folded(self._check_held)
 
     def _check_held(self) -> None:
         kept, totals = self._kept, self._totals

@@ -254,7 +254,7 @@ def test_mappings_in_records_are_frozen_dictionaries() -> None:
         lambda d: d.update(size=9),
     ]
     for change in changes:
-        with pytest.raises(TypeError, match="frozen record"):
+        with pytest.raises(TypeError, match="frozen snapshot"):
             change(evictions)
     other = evictions
     other |= {"size": 9}

@@ -456,7 +456,7 @@ def test_a_view_reports_on_its_own(mixed: tuple[Registry, list[Any]]) -> None:
 
 
 def test_reports_are_frozen(own: Registry) -> None:
-    """Reports, rows and findings are plain frozen records."""
+    """Reports, rows and findings are plain frozen snapshots."""
     function = functools.cache(lambda x: x)
     own.adopt(function, "f")
     report = own.report()

@@ -23,7 +23,7 @@ from memo._base.shortened import short_text
 from memo._window.events import BATCH, Columns, EventCache, Raw
 from memo._window.intake import LIMIT
 from memo._window.recorder import Recorder
-from memo._window.records import Bucket, Event, Outcome, WindowStats
+from memo._window.stats import Bucket, Event, Outcome, WindowStats
 from memo._window.totals import BUCKETS, PER_SLICE, cells_of
 
 

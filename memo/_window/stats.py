@@ -1,6 +1,6 @@
-"""What a sliding window hands out: frozen records of its events, its time buckets and its figures.
+"""What a sliding window hands out: frozen snapshots of its events, its time buckets and its figures.
 
-Each counter is defined once, beside its field. The records hold plain numbers and text, so that they can be
+Each counter is defined once, beside its field. Snapshots hold plain numbers and text, so that they can be
 kept, compared, pickled and sent anywhere; none of them refers to the window that made it.
 """
 
