@@ -13,7 +13,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memo._base import Pace, in_slices, real, short_text
-from memo._cache.dump_files import Path, Unsupported, decoded, encoded, parsed, read_lines, refuse_colliding, write_rows
+from memo._cache.dump_files import Path, parsed, read_lines, write_rows
+from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
 from memo._call import plain_key, stored_key
 from memo._store import Standing
 from memo.errors import DumpError

@@ -247,7 +247,7 @@ def test_imported_within(tool: str) -> None:
             def load(x): return x
             load(1)
             inside = load.cache.entry(1).age, load.window.count()
-            import memo._cache.dump_files
+            import memo._cache.dump_values
         load(2)
         assert [key for key, _ in load.cache.items()] == [1, 2]
         assert 0 <= inside[0] < 60 and inside[1] == 1
@@ -257,7 +257,7 @@ def test_imported_within(tool: str) -> None:
         from memo._base.shortened import short_text
         assert type(load.window.events()[0].at) is datetime.datetime
         assert short_text(datetime.datetime(2024, 1, 1)) == "datetime.datetime(2024, 1, 1, 0, 0)"
-        dump = memo._cache.dump_files
+        dump = memo._cache.dump_values
         assert dump.decoded(dump.encoded(datetime.datetime(2024, 1, 1))) == datetime.datetime(2024, 1, 1)
         from memo._base.real_time import real
         assert begun <= real.monotonic() <= time.monotonic()

@@ -26,7 +26,8 @@ from kit.threads import Gate, Running
 
 from memo import DumpError, MemoError, Registry, bounded
 from memo._cache.dump_entries import restore, save
-from memo._cache.dump_files import Unsupported, decoded, encoded, parsed, read_lines, write_rows
+from memo._cache.dump_files import parsed, read_lines, write_rows
+from memo._cache.dump_values import Unsupported, decoded, encoded
 from memo._store.weights import weight
 from memo.testing import FakeClock
 
