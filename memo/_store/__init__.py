@@ -8,7 +8,8 @@ from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEnt
 from memo._store.eviction import EvictionReason
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy
 from memo._store.serving import Standing
-from memo._store.store import SLICE, Store
+from memo._store.store import Store
+from memo._store.sweep import SLICE
 from memo._store.weights import weight
 
 __all__ = (

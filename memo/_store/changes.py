@@ -20,7 +20,10 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from memo._store.departures import Departures, Exodus, Gone
+from memo._store.clearing import Exodus
+from memo._store.departures import Departures, Gone
+from memo._store.foreign_shelf import ForeignShelf
+from memo._store.serving import Serving
 from memo._store.shelf import PutOff, Shelf
 
 __all__ = ("Changes", "nothing")
@@ -33,12 +36,13 @@ class Changes:
 
     Args:
         shelf: What is changed.
+        serving: Tells what is past its life.
         put_off: Where others put what is to be done at the end of a change.
     """
 
     lock: threading.RLock
 
-    def __init__(self, shelf: Shelf, put_off: PutOff) -> None:
+    def __init__(self, shelf: Shelf, serving: Serving, put_off: PutOff) -> None:
         self.lock = threading.RLock()
         self.put_off = put_off
         """What was asked for in the middle of a change."""
@@ -47,6 +51,8 @@ class Changes:
         self.torn = False
         """A change was cut short: what follows from the index is made anew before the next one."""
         self._shelf = shelf
+        self._foreign = isinstance(shelf, ForeignShelf)
+        self._serving = serving
         self._lost: Any = None
         """An entry that left in a ``put_lean`` that was cut short, for its caller to tell."""
 
@@ -86,11 +92,11 @@ class Changes:
                     self.busy = False
                 except BaseException as error:
                     self.torn = True
-                    try:
+                    try:  # one call deep, as the operation was: where there is no room for it, none has begun
+                        away = shelf.recover(gone, away)
                         if late and self.put_off and _would_fail_again(error):
                             self.put_off.popleft()
-                        away = shelf.recover(gone, away)
-                        if shelf.foreign:
+                        if self._foreign:
                             self._mend_foreign(gone)
                         told = len(gone)
                     finally:
@@ -173,12 +179,11 @@ class Changes:
 
     def show(self, entry: Any, now: float) -> bool:
         """Show the policy a use of *entry*; whether it is still there.  Called with the lock held."""
-        shelf = self._shelf
-        if self.busy or (self.torn and not shelf.foreign):
+        if self.busy or (self.torn and not self._foreign):
             return True
         try:
             self.busy = True
-            there = shelf.show(entry, now)
+            there = self._shelf.show(entry, now)
             self.busy = False
         except BaseException:
             self.torn = True
@@ -196,12 +201,10 @@ class Changes:
 
     def _let_go(self, gone: list[Gone], told: int, away: Exodus) -> None:
         """Tell what left all together, after the first *told* of *gone*: without the lock, and again if cut short."""
-        items, counts = self._shelf.told_apart(away)
+        shelf = self._shelf
+        items, counts = away.told_apart(self._serving, shelf.figures, shelf.rich)
         with self.lock:
-            left = self._shelf.figures.left
-            if away.left is None:
-                away.left = {name: left[name] + count for name, count in counts.items()}
-            left.update(away.left)
+            away.count(shelf.figures, counts)
             gone[told:] = items
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from memo._store.eviction import EvictionReason
 
-__all__ = ("Departures", "Exodus", "Gone", "Leaving")
+__all__ = ("Departures", "Gone", "Leaving")
 
 Gone = tuple[Hashable, Any, EvictionReason]
 """A key, the value that left, and why."""
@@ -60,22 +60,3 @@ class Leaving(NamedTuple):
     """What its caller is told of it."""
     counted: tuple[str, int] | None
     """The reason that it counts for, and how many left for that before; None: it does not count."""
-
-
-class Exodus:
-    """All entries of a store, as they leave together.
-
-    Args:
-        entries: Nobody else reaches them any more, once the index is empty; there may be a million.
-        reason: Why they leave.
-        now: When.
-    """
-
-    __slots__ = ("entries", "left", "now", "reason")
-
-    def __init__(self, entries: list[Any], reason: EvictionReason, now: float) -> None:
-        self.entries = entries
-        self.reason = reason
-        self.now = now
-        self.left: dict[str, int] | None = None
-        """The counts of what left as they will be then: added once, and set as often as need be."""

@@ -25,8 +25,6 @@ _REPLACED = EvictionReason.REPLACED
 class ForeignShelf(Shelf):
     """The entries of one store, in the order of a policy of the user's own."""
 
-    foreign = True
-
     def __del__(self) -> None:
         # by reference counts alone: the ring would keep its entries, and itself
         try:
@@ -57,7 +55,7 @@ class ForeignShelf(Shelf):
                     self.evict(gone, now)
         elif self.weighed:
             while key in index and index[key] is old and cache.currsize + entry.size - old.size > cache.maxsize:
-                self.evict(gone, now, replacing=old)
+                self._evict(gone, now, replacing=old)
             while cache.currsize + entry.size > cache.maxsize and index.get(key) is not old:
                 self.evict(gone, now)
         old = index.get(key)
@@ -73,7 +71,10 @@ class ForeignShelf(Shelf):
         if len(cache) != len(index):
             self.reconcile(gone, now)
 
-    def evict(self, gone: list[Gone], now: float, replacing: Any = None) -> None:
+    def evict(self, gone: list[Gone], now: float) -> None:
+        self._evict(gone, now)
+
+    def _evict(self, gone: list[Gone], now: float, replacing: Any = None) -> None:
         _, entry = self.cache.popitem()
         self.take(gone, entry, _REPLACED if entry is replacing else _SIZE, now)
 

@@ -5,30 +5,29 @@ Invariants, checked by ``_check()``:
 - ``index`` maps each key, as ``stored_key()`` makes it, to its entry, and ``cache`` holds the same entries under the
   same keys.
 - The index never holds more than ``max`` entries: room is made before an entry is put in.
-- Of policies of our own the index is the cache's own dictionary, and the truth: rings, sums, tags and the tables of
-  instances follow from it, and ``mend()`` makes them anew where a change was cut short.
+- The index is the truth: the policy's order and sums, tags and the tables of instances follow from it, and ``mend()``
+  makes them anew where a change was cut short.
 - An operation does first what can fail: it looks up before it takes out.  What is about to leave is in the hands of the
   caller before it leaves (``gone``); should it not have left after all, ``recover()`` takes it back.
 
-Everything here happens under the store's lock, within a change: see ``changes``.  ``ForeignShelf`` is the shelf of a
-policy of the user's own.
+Everything here happens under the store's lock, within a change: see ``changes``.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._call import InstanceRef, belongs_to
-from memo._store.departures import Exodus, Gone, Leaving
-from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._call import InstanceRef
+from memo._store.clearing import Exodus
+from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.owners import Owners
 from memo._store.policy import AnyCache
 from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
-from memo._store.walks import ListWalk, QueueWalk, RingWalk, Walk
 from memo.policies import Queue
 
 __all__ = ("PutOff", "Shelf")
@@ -36,18 +35,19 @@ __all__ = ("PutOff", "Shelf")
 PutOff = deque[tuple[Callable[..., None], tuple[Any, ...]]]
 """Operations, and their arguments, that are to be done at the end of the change that is under way."""
 
-_SIZE = EvictionReason.SIZE
 _EXPIRED = EvictionReason.EXPIRED
 _COLLECTED = EvictionReason.COLLECTED
-_REPLACED = EvictionReason.REPLACED
 _OVER = Standing.OVER
 
 
-class Shelf:
-    """The entries of one store, in the order of a policy of our own.
+class Shelf(ABC):
+    """The entries of one store; ``OwnShelf`` and ``ForeignShelf`` know how policies keep their order.
 
     Args:
         cache: The policy, empty.
+        index: Where hits find its entries.
+        ring: The entries in the order in which they came, if the policy has no rings of entries: a clean-up can go
+            along them bit by bit, as it cannot along a dictionary that changes meanwhile.
         max_entries: Most entries, or None.
         max_bytes: Most bytes of entries together, or None.
         serving: Tells what is past its life.
@@ -57,20 +57,21 @@ class Shelf:
 
     HELD = ("cache", "index", "max_bytes", "max_entries", "most", "ring")
     """What is exchanged with that of a twin."""
-    foreign = False
-    """The policy is the user's own: it must see every hit, so that hits take the lock."""
 
     def __init__(
         self,
         cache: AnyCache,
+        index: dict[Hashable, Any],
+        ring: Queue,
         max_entries: int | None,
         max_bytes: int | None,
         serving: Serving,
         rich: bool,
         put_off: PutOff,
     ) -> None:
-        made: Any = cache
-        self.cache = made
+        self.cache: Any = cache
+        self.index = index
+        self.ring = ring
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.most = math.inf if max_entries is None else max_entries
@@ -81,10 +82,6 @@ class Shelf:
         self.figures = Figures(rich)
         self.owners = Owners()
         self.tags = TagIndex()
-        self.index: dict[Hashable, Any] = {} if self.foreign else made.nodes
-        self.ring: Queue = Queue() if self.foreign else made.ring
-        """The entries in the order in which they came, if the policy has no rings of entries: a clean-up can go along
-        them bit by bit, as it cannot along a dictionary that changes meanwhile."""
         self.leaving: Leaving | None = None
         """The entry that is being taken out."""
         self.away: Exodus | None = None
@@ -101,30 +98,9 @@ class Shelf:
 
     # -- operations: each is given a list, to which it adds what leaves
 
+    @abstractmethod
     def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         """Store *entry*, which is known to fit, under *key*."""
-        index, cache = self.index, self.cache
-        old = index.get(key)
-        if old is not None:
-            key = old.key
-        recalled = old is None and cache.recall(key)
-        while self._lacks_room(entry, old):
-            victim = cache.choose()
-            if victim is old:
-                self.take(gone, victim, _REPLACED, now)
-                old = None
-            else:
-                self.take(gone, victim, _SIZE, now)
-        entry.key = key
-        entry.counted = 0
-        if old is None:
-            cache.hang(entry, recalled)
-            index[key] = entry
-            cache.resize_by(entry.size if self.weighed else 1)
-        else:
-            cache.succeed(old, entry)
-            self.take(gone, old, _REPLACED, now, by=entry)
-        self._list(entry)
 
     def drop(self, gone: list[Gone], key: Hashable, reason: EvictionReason, now: float, only: Any = None) -> None:
         """Take the entry of *key* out, if there is one (and it is still *only*, if that is given)."""
@@ -142,15 +118,8 @@ class Shelf:
         """Take out every entry of one instance."""
         self.drop_all(gone, list(owner.table.values()), reason, now)
 
-    def drop_past(self, gone: list[Gone], entries: list[Any], scope: Hashable | None, now: float) -> None:
-        """Take out those of these entries that are past their life, of one instance or (None) of all."""
-        for entry in entries:
-            self.figures.add_up(entry)
-            if self._serving.standing(entry, now) is _OVER and belongs_to(entry.key, scope):
-                self.drop(gone, entry.key, _EXPIRED, now, only=entry)
-
     def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
-        """Take everything out, in one step: what left is told apart by ``told_apart()``, without the lock."""
+        """Take everything out, in one step: what left is told apart later, without the lock; see ``Exodus``."""
         entries = list(self.index.values())
         if self.away is not None:  # twice in one change: nothing of it is lost
             for entry in entries:
@@ -193,11 +162,9 @@ class Shelf:
         """Have the entries of an instance that died go, at the end of this change or with the next."""
         self._put_off.append((self.drop_owned, (owner, _COLLECTED, now)))
 
+    @abstractmethod
     def show(self, entry: Any, now: float) -> bool:
         """Show the policy a use of *entry*, which a reader found without the lock; False if it was dropped unasked."""
-        if self.index.get(entry.key) is entry:  # else it left meanwhile
-            self.cache.use(entry)
-        return True
 
     # -- steps of the above
 
@@ -233,42 +200,6 @@ class Shelf:
         if self.rich:
             self.tags.remove(entry)
         self.leaving = None
-
-    def evict(self, gone: list[Gone], now: float, replacing: Any = None) -> None:
-        """Have the policy choose, and take that out."""
-        self.take(gone, self.cache.choose(), _SIZE, now)
-
-    def _lacks_room(self, entry: Any, old: Any) -> bool:
-        """Whether something must leave before *entry* comes in, for *old* or (None) as a new one."""
-        if old is None and self.max_entries is not None and len(self.index) >= self.max_entries:
-            return True
-        if not self.weighed:
-            return False
-        more = entry.size - (0 if old is None else old.size)
-        return bool(self.cache.currsize + more > self.cache.maxsize)
-
-    def _take_down(self, entry: Any, by: Any) -> None:
-        """Have the policy forget *entry*, which *by*, if there is one, has taken the place of already."""
-        cache = self.cache
-        cache.take_down(entry)
-        cache.resize_by(-(entry.size - (0 if by is None else by.size)) if self.weighed else -(by is None))
-
-    def _forget_order(self) -> None:
-        """Have the policy begin anew."""
-        self.cache._Cache__currsize = 0
-        self.cache.forget_order()
-
-    def _follow_bound(self) -> None:
-        """Have the policy follow a bound that has changed."""
-        self.cache.set_targets()
-
-    def walk(self, scope: Hashable | None) -> Walk:
-        """A walk past all entries, of one instance or (None) of all."""
-        if isinstance(scope, InstanceRef):
-            return ListWalk(list(scope.table.values()))
-        if isinstance(self.cache, EntryS3FIFO):
-            return QueueWalk(self.cache.rings, len(self.index))
-        return RingWalk(self.ring, len(self.index))
 
     def _list(self, entry: Any) -> None:
         """List *entry*, which is in the index, with its instance and its tags."""
@@ -321,29 +252,6 @@ class Shelf:
             for entry in self.index.values():
                 self.own(entry)
 
-    def _mend_order(self, gone: list[Gone]) -> None:
-        """Make rings and sums of the policy anew."""
-        self.cache.mend()
-
-    def told_apart(self, away: Exodus) -> tuple[list[Gone], dict[str, int]]:
-        """Items and counts of what left all together; without the lock, and again if that was cut short."""
-        entries, reason = away.entries, away.reason
-        items: list[Gone] = []
-        failures = expired = 0
-        for entry, over in zip(entries, self._serving.over(entries, away.now), strict=True):
-            if entry.hits is not entry.counted:
-                self.figures.add_up(entry)
-            items.append((entry.key, entry.value, _EXPIRED if over else reason))
-            if self.rich and entry.failure:
-                failures += 1
-            elif over:
-                expired += 1
-            try:
-                del entry.older, entry.newer  # the rings would keep them alive until the next garbage collection
-            except AttributeError:
-                pass
-        return items, {reason._value_: len(items) - failures - expired, "expired": expired}
-
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""
         index, cache = self.index, self.cache
@@ -365,6 +273,28 @@ class Shelf:
         self.owners._check(entries)
         self._check_order()
 
+    # -- what the policy has its own way of
+
+    @abstractmethod
+    def evict(self, gone: list[Gone], now: float) -> None:
+        """Have the policy choose, and take that out."""
+
+    @abstractmethod
+    def _take_down(self, entry: Any, by: Any) -> None:
+        """Have the policy forget *entry*, which has left the index, or which *by* has taken the place of there."""
+
+    @abstractmethod
+    def _forget_order(self) -> None:
+        """Have the policy begin anew, empty."""
+
+    @abstractmethod
+    def _follow_bound(self) -> None:
+        """Have the policy follow a bound that has changed."""
+
+    @abstractmethod
+    def _mend_order(self, gone: list[Gone]) -> None:
+        """Make what the policy has whole from what is in the index."""
+
+    @abstractmethod
     def _check_order(self) -> None:
-        assert self.index is self.cache.nodes, "the index is another"
-        self.cache._check()
+        """Raise AssertionError unless what the policy has is what is in the index."""

@@ -17,17 +17,15 @@ from memo._store.entry_policy import EntryPolicy
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.foreign_shelf import ForeignShelf
+from memo._store.own_shelf import OwnShelf
 from memo._store.policy import CacheClass, make_cache
 from memo._store.serving import Serving, Standing
 from memo._store.shelf import PutOff, Shelf
+from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
-from memo._store.walks import Walk
 from memo.policies import Queue
 
-__all__ = ("SLICE", "Store")
-
-SLICE = 100
-"""Entries looked at, and perhaps taken out, in one hold of the lock by a clean-up: some 0.2 ms."""
+__all__ = ("Store",)
 
 _FRESH = Standing.FRESH
 
@@ -59,20 +57,26 @@ class Store:
         self.rich = rich
         self.weighed = max_bytes is not None
         cache = make_cache(where, policy, max_entries, max_bytes)
-        self.foreign = not isinstance(cache, EntryPolicy)
-        """The policy is the user's own: it must see every hit, so that hits take the lock."""
-        self.touches: str = "" if self.foreign else cache.touches  # type: ignore[attr-defined]
+        self._serving = serving = Serving(idle_s, rich)
+        self.put_off: PutOff = PutOff()
+        """What was asked for in the middle of a change."""
+        held = max_entries, max_bytes, serving, rich, self.put_off
+        self._shelf: Shelf
+        self.touches = ""
         """How a hit moves its entry; see ``EntryPolicy.touches``."""
+        if isinstance(cache, EntryPolicy):
+            self._shelf = OwnShelf(cache, cache.nodes, cache.ring, *held)
+            self.touches = cache.touches
+        else:
+            self._shelf = ForeignShelf(cache, {}, Queue(), *held)
+        self._changes = Changes(self._shelf, serving, self.put_off)
+        self.lock = self._changes.lock
+        self.foreign = isinstance(self._shelf, ForeignShelf)
+        """The policy is the user's own: it must see every hit, so that hits take the lock."""
         self._is_shown = self.foreign or bool(self.touches)
         self.lean = not (self.foreign or self.weighed or idle_s is not None or rich)
         """The common case, for which ``put_lean`` has a way without detours."""
-        self.put_off: PutOff = PutOff()
-        """What was asked for in the middle of a change."""
-        serving = Serving(idle_s, rich)
-        kind = ForeignShelf if self.foreign else Shelf
-        self._shelf = shelf = kind(cache, max_entries, max_bytes, serving, rich, self.put_off)
-        self._changes = changes = Changes(shelf, self.put_off)
-        self.lock = changes.lock
+        shelf, changes = self._shelf, self._changes
         # the parts' own methods, since most are asked at every miss
         self.standing, self.past_life, self.live = serving.standing, serving.past_life, serving.live
         self.change, self.put_lean, self.take_lost = changes.change, changes.put_lean, changes.take_lost
@@ -182,42 +186,15 @@ class Store:
     ) -> Iterator[list[Gone]]:
         """Take out what is past its life, of one instance or (None) of all: what left, slice by slice.
 
-        The lock is held for one slice at a time.  What leaves is let go of before the next slice, outside the lock.
-        Called by what a change of this store runs (a finalizer), it does nothing.
-
         Args:
             now: The time.
             scope: The token of the instance.
             tell: Called with what left in a slice, also if an exception cuts that short; then once more.
         """
-        walk = self._changes.walk(self._shelf.walk, scope)
-        try:
-            while not walk.over:
-                gone = Departures()
-                try:
-                    if not self._expire_slice(gone, walk, now, scope):
-                        return
-                    if tell is not None:
-                        tell(gone)
-                except BaseException:
-                    if tell is not None:
-                        tell(gone)
-                    raise
-                yield gone
-                del gone
-        finally:
-            with self.lock:
-                walk.close()
+        return self._sweep(now, scope).slices(tell)
 
-    def _expire_slice(self, gone: Departures, walk: Walk, now: float, scope: Hashable | None) -> bool:
-        spent: list[Any] = []  # let go of without the lock
-        with self.lock:
-            if self._changes.busy:
-                return False
-            self.change(nothing, gone=gone)  # which mends what is torn
-            entries = self._changes.walk(walk.step, SLICE, spent)
-            self.change(self._shelf.drop_past, entries, scope, now, gone=gone)
-        return True
+    def _sweep(self, now: float, scope: Hashable | None = None) -> Sweep:
+        return Sweep(self._shelf, self._changes, self._serving, now, scope)
 
     def collected(self, owner: InstanceRef, now: float, gone: Departures) -> None:
         """Take out the entries of an instance that died, now if the lock is free, else with the next change.

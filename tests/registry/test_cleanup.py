@@ -19,7 +19,8 @@ from memo._base.pacing import Pace, in_slices
 from memo._store.entries import Entry
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.policy import POLICIES
-from memo._store.store import SLICE, Store
+from memo._store.store import Store
+from memo._store.sweep import SLICE
 from memo._store.walks import QueueWalk, RingWalk
 from memo._store.weights import weight
 from memo._window.events import EXPIRE
@@ -311,7 +312,7 @@ class Walks(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: len(self.walks) < 2)
     def begin(self) -> None:
-        self.walks.append((self.store._shelf.walk(None), set(self.store.index), set()))
+        self.walks.append((self.store._sweep(1.0).walk(), set(self.store.index), set()))
 
     @rule(data=st.data(), most=st.integers(1, 5))
     @precondition(lambda self: self.walks)
@@ -357,7 +358,7 @@ def test_which_walk_suits_which_store() -> None:
     for policy, kind in ((EntryS3FIFO, QueueWalk), (cachetools.LRUCache, RingWalk)):
         store = Store("test", 10, None, policy)
         fill(store, range(3), 9.0)
-        assert type(store._shelf.walk(None)) is kind
+        assert type(store._sweep(1.0).walk()) is kind
 
 
 # -- locks, user code and the interpreter

@@ -16,7 +16,7 @@ from kit.processes import in_a_child
 from kit.threads import until
 
 from memo import CleanupReport, EvictionReason, Janitor, Registry, bounded, dedupe_inflight, registry, sliding_window
-from memo._store.store import SLICE
+from memo._store.sweep import SLICE
 from memo.testing import FakeClock
 
 PATIENCE_S = 20

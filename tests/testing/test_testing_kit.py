@@ -936,10 +936,11 @@ def test_janitor_goes_by_the_clock() -> None:
 FIXED = {
     "store": {
         "foreign", "idle_s", "lean", "lock", "rich", "touches", "weighed", "put_off", "_is_shown", "_shelf", "_changes",
+        "_serving",
         "standing", "past_life", "live", "change", "put_lean", "take_lost", "put", "clear", "resize", "drop",
         "drop_all", "drop_owned", "keep_apart",
     },
-    "changes": {"lock", "put_off", "busy", "torn", "_shelf", "_lost"},
+    "changes": {"lock", "put_off", "busy", "torn", "_foreign", "_lost", "_serving", "_shelf"},
     "shelf": {
         "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_serving", "_put_off",
     },

@@ -1,0 +1,99 @@
+"""Clean-ups: what is past its life leaves in small slices, between which the lock is free.
+
+- A clean-up holds the lock for one slice at a time, and lets go of what left before the next, outside the lock.
+- Between two slices the store may change in any way; see ``walks`` for what is met.
+- Hits that its entries got are added up by the way.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+from memo._call import InstanceRef, belongs_to
+from memo._store.changes import Changes, nothing
+from memo._store.departures import Departures, Gone
+from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.eviction import EvictionReason
+from memo._store.serving import Serving, Standing
+from memo._store.shelf import Shelf
+from memo._store.walks import ListWalk, QueueWalk, RingWalk, Walk
+
+__all__ = ("SLICE", "Sweep")
+
+SLICE = 100
+"""Entries looked at, and perhaps taken out, in one hold of the lock by a clean-up: some 0.2 ms."""
+
+_EXPIRED = EvictionReason.EXPIRED
+_OVER = Standing.OVER
+
+
+class Sweep:
+    """One clean-up of a store.
+
+    Args:
+        shelf: What is cleaned up.
+        changes: How that changes.
+        serving: Tells what is past its life.
+        now: The time.
+        scope: The token of the one instance that is cleaned up; None: all.
+    """
+
+    def __init__(self, shelf: Shelf, changes: Changes, serving: Serving, now: float, scope: Hashable | None) -> None:
+        self._shelf = shelf
+        self._changes = changes
+        self._serving = serving
+        self._now = now
+        self._scope = scope
+
+    def slices(self, tell: Callable[[Departures], object] | None) -> Iterator[list[Gone]]:
+        """Take out what is past its life: what left, slice by slice.
+
+        Asked for by what a change of this store runs (a finalizer), it does nothing.
+
+        Args:
+            tell: Called with what left in a slice, also if an exception cuts that short; then once more.
+        """
+        walk = self._changes.walk(self.walk)
+        try:
+            while not walk.over:
+                gone = Departures()
+                try:
+                    if not self._step(gone, walk):
+                        return
+                    if tell is not None:
+                        tell(gone)
+                except BaseException:
+                    if tell is not None:
+                        tell(gone)
+                    raise
+                yield gone
+                del gone
+        finally:
+            with self._changes.lock:
+                walk.close()
+
+    def walk(self) -> Walk:
+        """A walk past all entries within its scope; called under the lock."""
+        shelf = self._shelf
+        if isinstance(self._scope, InstanceRef):
+            return ListWalk(list(self._scope.table.values()))
+        if isinstance(shelf.cache, EntryS3FIFO):
+            return QueueWalk(shelf.cache.rings, len(shelf.index))
+        return RingWalk(shelf.ring, len(shelf.index))
+
+    def _step(self, gone: Departures, walk: Walk) -> bool:
+        changes = self._changes
+        spent: list[Any] = []  # let go of without the lock
+        with changes.lock:
+            if changes.busy:
+                return False
+            changes.change(nothing, gone=gone)  # which mends what is torn
+            entries = changes.walk(walk.step, SLICE, spent)
+            changes.change(self._drop, entries, gone=gone)
+        return True
+
+    def _drop(self, gone: list[Gone], entries: list[Any]) -> None:
+        shelf, now = self._shelf, self._now
+        for entry in entries:
+            shelf.figures.add_up(entry)
+            if self._serving.standing(entry, now) is _OVER and belongs_to(entry.key, self._scope):
+                shelf.drop(gone, entry.key, _EXPIRED, now, only=entry)
