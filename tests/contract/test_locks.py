@@ -1,0 +1,209 @@
+"""Locks are taken in the few ways that leave none taken, whichever point an exception strikes.
+
+``memo._base.gates`` says where one can strike.  What is safe follows from that:
+
+- ``with lock:`` where the lock is written in C: entering it is one step.
+- ``took.extend(map(lock.acquire, ...))`` first of all in a ``try`` whose ``finally`` asks ``took``: one step takes the
+  lock and notes that it has.
+- ``lock.acquire()`` first of all in a ``try`` whose ``finally`` releases it, where a release of what is not held is
+  passed over.
+- A lock that is a gate, made and taken by the one who will wait at it.
+
+Conditions, events, semaphores and queues are written in Python, and so is whatever else has an ``__enter__``: cut
+short, they stay taken.
+"""
+
+import ast
+import re
+import textwrap
+from _thread import LockType, RLock
+from collections.abc import Iterator
+
+import pytest
+from kit.places import ROOT
+from kit.strikes import locks_of
+
+from memo import registry
+
+PACKAGE = ROOT / "memo"
+TREES = {
+    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if "_demo" not in path.parts  # which is a user
+}
+
+MADE_IN_C = {"Lock", "RLock", "allocate_lock", "_allocate_lock"}
+MADE_IN_PYTHON = {
+    "Barrier", "BoundedSemaphore", "Condition", "Event", "LifoQueue", "PriorityQueue", "Queue", "Semaphore",
+}  # fmt: skip
+THEIR_MODULES = {"threading", "queue", "multiprocessing", "concurrent", "asyncio"}
+GATES = {"Gate", "_ThreadGate"}
+"""Classes whose lock is where their one waiter stands."""
+TAKES_MANY = {"Held.take"}
+"""Takes locks for somebody who gives all of them back: a fork."""
+OF_OTHERS = {"Adopted._guarded"}
+"""Takes the lock of an adopted cache by its ``acquire``; one that has none can only be entered."""
+
+
+def walk(node: ast.AST, above: tuple[ast.AST, ...] = ()) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
+    """Every node below, and what it stands in, outermost first."""
+    for child in ast.iter_child_nodes(node):
+        yield child, (*above, node)
+        yield from walk(child, (*above, node))
+
+
+def qualified(above: tuple[ast.AST, ...]) -> str:
+    return ".".join(one.name for one in above if isinstance(one, ast.FunctionDef | ast.ClassDef))
+
+
+def last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def locks_made(tree: ast.AST) -> Iterator[str]:
+    """The names that locks are bound to."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        if any(isinstance(one, ast.Call) and last_name(one.func) in MADE_IN_C for one in ast.walk(node.value)):
+            yield from map(last_name, node.targets if isinstance(node, ast.Assign) else [node.target])
+
+
+LOCKS = {name for tree in TREES.values() for name in locks_made(tree)} | {"lock"}  # the parameter of that name is one
+
+
+def is_called_on_lock(node: ast.AST, what: str) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and last_name(node.value.func) == what
+
+
+def releases_what_may_not_be_held(statement: ast.AST) -> bool:
+    return (
+        isinstance(statement, ast.Try)
+        and is_called_on_lock(statement.body[0], "release")
+        and [last_name(one.type) for one in statement.handlers if one.type is not None] == ["RuntimeError"]
+    )
+
+
+def releases_what_was_noted(statement: ast.AST) -> bool:
+    return (
+        isinstance(statement, ast.If)
+        and any(isinstance(one, ast.Name) and one.id == "took" for one in ast.walk(statement.test))
+        and is_called_on_lock(statement.body[0], "release")
+    )
+
+
+def is_taken_safely(above: tuple[ast.AST, ...]) -> bool:
+    """Whether an ``acquire`` there is one of the ways above."""
+    statements = [one for one in above if isinstance(one, ast.stmt)]
+    statement = statements[-1]
+    around = next((one for one in reversed(statements) if isinstance(one, ast.Try) and one.body[0] is statement), None)
+    if around is None or not around.finalbody:
+        return False
+    if is_called_on_lock(statement, "acquire"):
+        return releases_what_may_not_be_held(around.finalbody[0])
+    return is_called_on_lock(statement, "extend") and releases_what_was_noted(around.finalbody[0])
+
+
+_A_LOCK = re.compile(r"(?<!c)lock", re.IGNORECASE)
+
+
+def enters_lock(node: ast.AST) -> bool:
+    return isinstance(node, ast.With) and any(last_name(item.context_expr) in LOCKS for item in node.items)
+
+
+def unsafe(tree: ast.AST) -> Iterator[str]:
+    """What of a module may leave a lock taken."""
+    for node, above in walk(tree):
+        where = f"line {getattr(node, 'lineno', '?')}, {qualified(above)}"
+        if isinstance(node, ast.Attribute) and node.attr == "acquire":
+            ours = any(isinstance(one, ast.ClassDef) and one.name in GATES for one in above)
+            if not ours and qualified(above) not in TAKES_MANY and not is_taken_safely(above):
+                yield f"{where}: takes a lock in none of the safe ways; write 'with lock:'"
+        if isinstance(node, ast.Attribute) and node.attr in MADE_IN_PYTHON and last_name(node.value) in THEIR_MODULES:
+            yield f"{where}: {node.attr} is written in Python; use a lock or what memo._base.gates has"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in THEIR_MODULES:
+            for alias in node.names:
+                if alias.name in MADE_IN_PYTHON:
+                    yield f"{where}: {alias.name} is written in Python; use a lock or what memo._base.gates has"
+        if isinstance(node, ast.With | ast.AsyncWith):
+            for item in node.items:
+                name = last_name(item.context_expr)
+                if name and name not in LOCKS and qualified(above) not in OF_OTHERS:
+                    yield f"{where}: 'with {name}:' enters what is no lock that the package makes"
+                if isinstance(item.context_expr, ast.Call) and _A_LOCK.search(last_name(item.context_expr.func)):
+                    yield f"{where}: enters a lock through a call, which is struck once it has taken it"
+        if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) and any(map(enters_lock, above)):
+            yield f"{where}: gives way with a lock taken"
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_every_lock_is_taken_in_a_safe_way(module: str) -> None:
+    """No module takes a lock so that an exception could leave it taken."""
+    assert not list(unsafe(TREES[module]))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        """
+        self._lock.acquire()
+        try:
+            work()
+        finally:
+            self._lock.release()
+        """,
+        """
+        try:
+            self._lock.acquire()
+            work()
+        finally:
+            self._lock.release()
+        """,
+        """
+        try:
+            work()
+            lock.acquire()
+        finally:
+            try:
+                lock.release()
+            except RuntimeError:
+                pass
+        """,
+        """
+        took = [lock.acquire(False)]
+        try:
+            work()
+        finally:
+            if True in took:
+                lock.release()
+        """,
+        """
+        took = []
+        took.extend(map(lock.acquire, (True,)))
+        try:
+            work()
+        finally:
+            if took:
+                lock.release()
+        """,
+        "changed = threading.Condition()",
+        "from threading import Event",
+        "from queue import Queue",
+        "with changed: work()",
+        "with self.locked(): work()",
+        """
+        def locked():
+            with lock:
+                yield
+        """,
+    ],
+)
+def test_other_ways_are_found(way: str) -> None:
+    """Each of these may leave a lock taken, or is such a thing."""
+    assert list(unsafe(ast.parse(textwrap.dedent(way))))
+
+
+def test_locks_are_written_in_c() -> None:
+    """Whatever looks like a lock, in the package's modules and what they hold, is one of C."""
+    assert {type(lock) for lock in locks_of(registry)} <= {LockType, RLock}
+    assert len(LOCKS) > 3
