@@ -29,13 +29,25 @@ def assign(function: Any, name: str, value: Any) -> None:
         AttributeError: That has no such attribute, or it cannot be assigned to.
         TypeError: The value is not of its type.
         ValueError: With this value it could not be decorated as it is: the function would turn into a coroutine
-            function or back, or lack a parameter that ``ignore=`` names.  Nothing is changed then.
+            function or back, or lack a parameter that ``ignore=`` names; or code has other free variables than that
+            of the original.  Nothing is changed then.
+        RuntimeError: The code has other free variables, and the original is the wrapper of a decorator of others.
+            Reloaders (IPython's) assign the code of the function below that first, and take a ValueError for
+            something to be passed over; by this they learn that the module is to be run again.
     """
     original = original_of(function)
     if name == "__wrapped__" and original_of(value) is original:
         return  # it is wrapped already, and would become a wrapper of itself
     before = _present(original, name)
-    setattr(original, name, value)
+    try:
+        setattr(original, name, value)
+    except ValueError as error:
+        if name != "__code__" or not hasattr(original, "__wrapped__"):
+            raise
+        raise RuntimeError(
+            f"{original.__qualname__} is the wrapper of another decorator, which the code that was assigned is not of "
+            f"({error}); decorate the new function anew, for example by running its module again."
+        ) from error
     _follow(function, original, name, before)
 
 
