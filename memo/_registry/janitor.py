@@ -22,7 +22,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from memo._base import Bell, Clock, Gate, ReadClock, Stage, call_when, format_seconds, real, renew, runs_a_loop, start
+from memo._base import Bell, Clock, Gate, ReadClock, Stage, format_seconds, real, renew, runs_a_loop, start
+from memo._registry.interval import Interval
 from memo._registry.stats import CleanupReport
 
 __all__ = ("Janitor",)
@@ -64,18 +65,12 @@ class Janitor:
         self._thread: threading.Thread | None = None
         self._wanted = False
         self._every_s = 0.0
-        self._due = 0.0
-        """By the clock, when the next clean-up begins."""
-        self._arming = 0
-        """Which interval this is: a wake-up that was asked for in an earlier one is void."""
-        self._revoke: Callable[[], object] | None = None
-        """Takes back the wake-up that a clock advanced by hand was asked for; None while the clock runs by itself."""
-        self._is_due = False
         self._begun = 0
         self._ended = 0
         self._last: tuple[datetime, CleanupReport] | None = None
-        self._clock = Clock()
-        self._clock.on_exchange(self._follow)
+        clock = Clock()
+        self._interval = Interval(clock)
+        clock.on_exchange(self._follow)
         _all.add(self)
         renew(Stage.JANITORS, self)
 
@@ -145,13 +140,13 @@ class Janitor:
             self._every_s = every_s
             self._wanted = True
             try:
-                self._arm()
+                self._begin_interval()
                 if self._thread is None:
                     self._start_thread()
             except BaseException:
                 if self._thread is None:
                     self._wanted = False
-                    self._disarm()
+                    self._interval.end()
                 raise
         self._bell.ring()
 
@@ -169,7 +164,7 @@ class Janitor:
         with self._lock:
             thread = self._thread
             self._wanted = False
-            self._disarm()
+            self._interval.end()
         self._bell.ring()
         if thread is None or thread is threading.current_thread():
             return
@@ -191,40 +186,30 @@ class Janitor:
 
     # -- when it is time
 
-    def _arm(self) -> None:
+    def _begin_interval(self) -> None:
         """Begin a new interval.  Lock held."""
-        self._disarm()
-        read = self._clock.read
-        self._due = read() + self._every_s
-        self._revoke = call_when(read, self._due, functools.partial(self._reached, self._arming))
-
-    def _disarm(self) -> None:
-        self._arming += 1
-        self._is_due = False
-        revoke, self._revoke = self._revoke, None
-        if revoke is not None:
-            revoke()
+        self._interval.begin(self._every_s, self._reached)
 
     def _follow(self, read: ReadClock) -> None:
         """Go by another clock."""
         with self._lock:
             if self._wanted:
-                self._arm()
+                self._begin_interval()
         self._bell.ring()
 
-    def _reached(self, arming: int) -> None:
+    def _reached(self, number: int) -> None:
         """A clock that is advanced by hand has reached the end of an interval; called by whoever advances it."""
         with self._lock:
-            if arming != self._arming or self._thread is None:
+            if not self._interval.is_number(number) or self._thread is None:
                 return
-            self._is_due = True
+            self._interval.was_reached = True
             target = self._begun + 1
         self._bell.ring()
         if self._thread is threading.current_thread():
             return
 
         def is_over() -> bool:
-            revoked = self._begun < target and not self._is_due
+            revoked = self._begun < target and not self._interval.was_reached
             return self._ended >= target or self._thread is None or revoked
 
         self._wait_for(is_over, _PATIENCE_S)
@@ -238,11 +223,11 @@ class Janitor:
                     return False
                 if not self._wanted or self._registry() is None:
                     self._thread = None
-                    self._disarm()
+                    self._interval.end()
                     return False
-                left_s = math.inf if self._revoke is not None else self._due - self._clock.read()
-                if self._is_due or left_s <= 0:
-                    self._disarm()
+                left_s = self._interval.left_s
+                if left_s <= 0:
+                    self._interval.end()
                     self._begun += 1
                     return True
             gate.wait(None if left_s == math.inf else min(left_s, _LONGEST_WAIT_S))
@@ -258,7 +243,7 @@ class Janitor:
                     if self._thread is threading.current_thread():
                         self._ended = self._begun
                         if self._wanted:
-                            self._arm()
+                            self._begin_interval()
                 self._bell.ring()
         finally:
             if self._thread is threading.current_thread():  # struck
@@ -283,7 +268,7 @@ class Janitor:
         self._lock = threading.RLock()
         self._bell = Bell()
         self._ended = self._begun
-        self._revoke = None
+        self._interval.forget_wake_up()
         if self._thread is None:
             return
         self._thread = None

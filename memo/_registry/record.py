@@ -115,7 +115,7 @@ class Record:
         """The calls in its window as one line of so many characters; empty if it has none."""
         return next((part.sparkline(width) for part in self.parts if part.kind == "window"), "")
 
-    def stores_in(self, cache: object) -> bool:
+    def keeps_results_in(self, cache: object) -> bool:
         """Whether *cache*, an object of cachetools, is where one of its layers keeps results."""
         stores = [part for part in self.parts if part.kind == "cache" and part.is_made]
         return any(part.handle().store is cache for part in stores)

@@ -118,7 +118,7 @@ class Registry(View):
             raise ValueError("adopt: name='' is empty; leave it out or give a name.")
         target = adoptable(cache, _refuse_own)
         check_lock(target, lock)
-        if not callable(target) and any(r.stores_in(target) for r in self._records()):
+        if not callable(target) and any(r.keeps_results_in(target) for r in self._records()):
             raise TypeError("adopt: this is the store of a decorated function, which is in the registry already.")
         origin = Origin(target, type(target).__module__, name_of(target))
         with self._lock:
