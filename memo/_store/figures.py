@@ -17,6 +17,7 @@ __all__ = ("LOOK", "Figures")
 
 LOOK = 10_000
 """Entries whose hits are added up at once when somebody asks for figures."""
+_REASONS = tuple((reason, reason.value) for reason in EvictionReason)
 
 
 class Figures:
@@ -37,7 +38,7 @@ class Figures:
         self._rich = rich
         self._round: Iterator[Any] | None = None
         """How far adding up has come in a store of more than ``LOOK`` entries."""
-        self.left = {reason.value: 0 for reason in EvictionReason}
+        self.left = {name: 0 for _, name in _REASONS}
         self.left_for_size = 0
         """Counted apart from ``left``, by ``put_lean()``, since every miss does it."""
         self.seen_hits = 0
@@ -88,7 +89,8 @@ class Figures:
         try:
             for entry in entries:
                 looked += 1
-                self.add_up(entry)
+                if entry.hits != entry.counted:
+                    self.add_up(entry)
         except RuntimeError:  # there are more or fewer entries than at the last look
             looked = 0
         if self._round is not None and looked < LOOK:
@@ -112,6 +114,6 @@ class Figures:
 
     def evictions(self) -> dict[EvictionReason, int]:
         """How many values left, by reason."""
-        left = {reason: self.left[reason.value] for reason in EvictionReason}
+        left = {reason: self.left[name] for reason, name in _REASONS}
         left[EvictionReason.SIZE] += self.left_for_size
         return left
