@@ -1,15 +1,15 @@
 """The handle ``f.cache``: the store of a decorated function."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._base import Duration, byte_size, counted, in_slices, positive_int, seconds, short_text
+from memo._base import Duration, counted, in_slices, seconds, short_text
+from memo._cache.options import new_bounds
 from memo._cache.stale import FreshLoads
 from memo._cache.stats import CacheStats, EntryInfo
 from memo._cache.within import Within, missing
-from memo._call import Generated
-from memo._flight import FenceOthers, InflightHandle
+from memo._call import FenceOthers, Generated, Handle
+from memo._flight import InflightHandle
 from memo._store import AnyCache
 
 if TYPE_CHECKING:
@@ -23,20 +23,19 @@ V = TypeVar("V")
 """What is stored: the result, of a coroutine function the awaited one.  Invariant, so that put() refuses others."""
 
 
-class CacheHandle(Generic[P, R_co, V]):
+class CacheHandle(Handle, Generic[P, R_co, V]):
     """The store of a decorated function: ``f.cache``.
 
-    Reached through an instance or a class (``obj.fetch.cache``), its methods take the arguments
-    without ``self`` and act on that instance's entries; ``stats()`` and ``resize()`` are always the
-    whole function's.  Every method may be called from any thread; none waits for a load but
-    ``refresh()``.  A handle is always true.
+    Reached through an instance or a class (``obj.fetch.cache``), its methods take the arguments without ``self`` and
+    act on that instance's entries; ``stats()`` and ``resize()`` are always the whole function's.  Every method may be
+    called from any thread; none waits for a load but ``refresh()``.  A handle is always true.
 
     ``len()`` is what ``stats().size`` and ``cache_info().currsize`` say: all that is in the store and counts against
     ``max``, with remembered failures and with what is past its life and not removed yet.  ``items()``, iteration,
     ``entry()`` and ``in`` show live values alone.
     """
 
-    __slots__ = ("_fence_others", "_generated", "_loads", "_name", "_prefix")
+    __slots__ = ("_loads",)
 
     def __init__(
         self,
@@ -46,21 +45,8 @@ class CacheHandle(Generic[P, R_co, V]):
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
+        super().__init__(generated, name, fence_others, prefix)
         self._loads = loads
-        self._generated = generated
-        self._name = name
-        self._fence_others = fence_others
-        self._prefix = prefix
-
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-        return self._generated.checked_key_of(*self._prefix, *args, **kwargs)
-
-    def _fencing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
-        """While this lasts, one call is changed: no other layer of the stack lets newcomers join what was before."""
-        return self._fence_others(((*self._prefix, *args), kwargs))
-
-    def _scope(self) -> Hashable | None:
-        return self._generated.keys.scope(self._prefix)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
@@ -75,7 +61,7 @@ class CacheHandle(Generic[P, R_co, V]):
         key = self._key(args, kwargs)
         loads = self._loads
         answer: Any = loads.call_fresh_awaited if self._generated.shape.is_async else loads.call_fresh
-        return answer(key, ((*self._prefix, *args), kwargs))  # type: ignore[no-any-return]
+        return answer(key, self._with_prefix(args, kwargs))  # type: ignore[no-any-return]
 
     def within(self, span: Duration, /) -> Within[P, R_co]:
         """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
@@ -117,8 +103,8 @@ class CacheHandle(Generic[P, R_co, V]):
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load now, store, and return; for a coroutine function, awaitable.
 
-        Supersedes a running load of the same call and shares with a running refresh.  If the load
-        fails, its error is raised and the old value stays.
+        Supersedes a running load of the same call and shares with a running refresh.  If the load fails, its error is
+        raised and the old value stays.
         """
         key = self._key(args, kwargs)
         if self._generated.shape.is_async:
@@ -144,15 +130,14 @@ class CacheHandle(Generic[P, R_co, V]):
     def put_many(self, results: Mapping[Any, V] | Iterable[tuple[Any, V]], /) -> int:
         """Store the results of several calls, each as ``put()`` does.
 
-        Each is stored by itself: others may be seen, and evicted to keep the bounds, before the last
-        is in; if an item is refused, those before it stay.  Drawn and stored one at a time, so that
-        *results* may be a generator.
+        Each is stored by itself: others may be seen, and evicted to keep the bounds, before the last is in; if an item
+        is refused, those before it stay.  Drawn and stored one at a time, so that *results* may be a generator.
 
         Args:
-            results: A mapping from arguments to value, or pairs of them.  The arguments are those that
-                are given by position: ``{"alice": value}``.  If the function takes more than one such
-                argument (or none), a tuple is spread over them: ``{("alice", "en"): value}``; a tuple that
-                is to be the first of them is put in another: ``{((1, 2),): value}``.
+            results: A mapping from arguments to value, or pairs of them.  The arguments are those that are given by
+                position: ``{"alice": value}``.  If the function takes more than one such argument (or none), a tuple is
+                spread over them: ``{("alice", "en"): value}``; a tuple that is to be the first of them is put in
+                another: ``{((1, 2),): value}``.
 
         Returns:
             Number of results stored; those that ``cache_if``, ``sizeof`` or the bounds reject are none.
@@ -162,30 +147,24 @@ class CacheHandle(Generic[P, R_co, V]):
         """
         spread = self._generated.keys.plan.spreads(len(self._prefix))
         count = 0
-        for pair in results.items() if isinstance(results, Mapping) else results:
-            if not isinstance(pair, tuple | list) or len(pair) != 2:
-                raise TypeError(
-                    f"put_many: {short_text(pair)} is no pair; give a mapping from arguments to value, or pairs "
-                    f"(arguments, value)."
-                )
-            args = pair[0] if spread and isinstance(pair[0], tuple) else (pair[0],)
-            count += self._store(pair[1], args, {})
+        for given, value in _pairs(results):
+            args = given if spread and isinstance(given, tuple) else (given,)
+            count += self._store(value, args, {})
         return count
 
     def dump(self, path: "Path", *, encode: Callable[[V], object] | None = None) -> int:
         """Write the live entries to a file, for ``load()`` in another process.
 
-        Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered
-        errors.  The file holds either the whole dump or what it held before, also if this raises or
-        the process is killed.  A new file is readable by its owner alone.
+        Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered errors.  The
+        file holds either the whole dump or what it held before, also if this raises or the process is killed.  A new
+        file is readable by its owner alone.
 
-        Keys, and values or what *encode* makes of them, must be of exactly these types: None, bool,
-        int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, the types of
-        ``datetime`` (time zones: of fixed offset), Decimal, UUID; at most 100 within each other.  An
-        object that occurs twice comes back as two.
+        Keys, and values or what *encode* makes of them, must be of exactly these types: None, bool, int, float,
+        complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, the types of ``datetime`` (time zones: of
+        fixed offset), Decimal, UUID; at most 100 within each other.  An object that occurs twice comes back as two.
 
-        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Takes the entries of one
-        moment, and the lock for that moment alone; values must not be altered meanwhile.
+        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Takes the entries of one moment, and the
+        lock for that moment alone; values must not be altered meanwhile.
 
         Args:
             path: The file; its directory must exist.
@@ -205,14 +184,13 @@ class CacheHandle(Generic[P, R_co, V]):
     def load(self, path: "Path", *, decode: Callable[[Any], V] | None = None) -> int:
         """Store what ``dump()`` wrote to a file, as far as it is still alive.
 
-        The time since the dump, by the wall clock, counts as passed (none, if that clock was put back);
-        what expired meanwhile is not restored, and nothing lives longer than the present ``ttl``
-        allows.  Restored entries take the room there is, the newest first: no entry that is there is
-        evicted, and none is replaced by an older one.  A load that runs meanwhile is newer than the file, and
-        replaces what was restored.
+        The time since the dump, by the wall clock, counts as passed (none, if that clock was put back); what expired
+        meanwhile is not restored, and nothing lives longer than the present ``ttl`` allows.  Restored entries take the
+        room there is, the newest first: no entry that is there is evicted, and none is replaced by an older one.  A
+        load that runs meanwhile is newer than the file, and replaces what was restored.
 
-        All of the file is verified before the first entry is stored.  It is read as data: no code runs
-        but *decode*.  Blocks while it reads: in a coroutine, use ``asyncio.to_thread``.
+        All of the file is verified before the first entry is stored.  It is read as data: no code runs but *decode*.
+        Blocks while it reads: in a coroutine, use ``asyncio.to_thread``.
 
         Args:
             path: The file.
@@ -256,17 +234,7 @@ class CacheHandle(Generic[P, R_co, V]):
         Raises:
             TypeError: Neither is given, or max_bytes where the store was not made to count bytes.
         """
-        if max is None and max_bytes is None:
-            raise TypeError("resize: neither max= nor max_bytes= is given; give the bound to change.")
-        if max_bytes is not None and not self._loads.store.weighed:
-            raise TypeError(
-                f"resize: max_bytes={max_bytes!r}, but this store does not count bytes; "
-                f"give max_bytes= to @bounded as well."
-            )
-        self._loads.resize(
-            None if max is None else positive_int(max, where="resize", option="max"),
-            None if max_bytes is None else byte_size(max_bytes, where="resize", option="max_bytes"),
-        )
+        self._loads.resize(*new_bounds("resize", max, max_bytes, weighed=self._loads.store.weighed))
 
     def stats(self) -> CacheStats:
         """The figures of the whole function now."""
@@ -288,11 +256,10 @@ class CacheHandle(Generic[P, R_co, V]):
         return cache
 
     def __contains__(self, call: object) -> bool:
-        """Whether there is a live value for a call, without counting as a hit: whether ``entry()`` finds one.
+        """Whether ``entry()`` finds a live value for a call, told by its arguments as in ``put_many()``.
 
-        The call is told by its arguments as in ``put_many()``: ``"alice" in f.cache``; of a function that takes more
-        than one argument by position (or none) by a tuple, ``("alice", "en") in f.cache``.  Where ``key=`` makes the
-        keys, this asks it.  Remembered failures are no values.
+        ``"alice" in f.cache``; of a function that takes more than one argument by position (or none)
+        ``("alice", "en") in f.cache``.  Where ``key=`` makes the keys, this asks it.
 
         Raises:
             TypeError: The arguments do not fit the function, or cannot be hashed.
@@ -302,15 +269,12 @@ class CacheHandle(Generic[P, R_co, V]):
         return self._loads.info(self._key(args, {})) is not None
 
     def __len__(self) -> int:
-        """How many entries the store holds now, as ``stats().size`` and ``cache_info().currsize`` say.
-
-        Remembered failures are among them, and entries past their life that nothing has removed yet, which ``items()``
-        and ``entry()`` never show.  It looks at no entry, however many there are.
-        """
+        """How many entries the store holds now; it looks at none, however many there are."""
         return self._loads.size(self._scope())
 
-    def __bool__(self) -> bool:
-        return True
+    def _check(self) -> None:
+        """Raise AssertionError unless the store is whole."""
+        self._loads.store._check()
 
     if not TYPE_CHECKING:
 
@@ -322,3 +286,14 @@ class CacheHandle(Generic[P, R_co, V]):
 
     def __repr__(self) -> str:
         return f"<cache of {self._name()}: {counted(len(self), 'entry', 'entries')}>"
+
+
+def _pairs(results: Mapping[Any, V] | Iterable[tuple[Any, V]]) -> Iterator[tuple[Any, V]]:
+    """The pairs of arguments and value that ``put_many()`` was given, drawn one at a time."""
+    for pair in results.items() if isinstance(results, Mapping) else results:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"put_many: {short_text(pair)} is no pair; give a mapping from arguments to value, or pairs "
+                f"(arguments, value)."
+            )
+        yield pair[0], pair[1]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
-from memo._base import Tags, check_error_types, real_number, seconds
+from memo._base import Tags, byte_size, check_error_types, positive_int, real_number, seconds
 from memo._store import CacheClass, EvictionReason
 
-__all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options")
+__all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options", "new_bounds")
 
 _ERROR_TTL_S = 1.0
 LEASE_S = 1.0
@@ -130,6 +130,32 @@ def late_options(
         "cache_errors": errors,
         "error_s": spans["error_ttl"] or _ERROR_TTL_S,
     }
+
+
+def new_bounds(where: str, most: Any, most_bytes: Any, *, weighed: bool) -> tuple[int | None, int | None]:
+    """The bounds ``max=`` and ``max_bytes=`` that a store gets anew; None leaves one as it is.
+
+    Args:
+        where: The method, for messages.
+        most: The one.
+        most_bytes: The other.
+        weighed: Whether the store counts bytes.
+
+    Raises:
+        TypeError: Neither is given, or max_bytes where the store does not count bytes; or one is no number.
+        ValueError: One is no bound.
+    """
+    if most is None and most_bytes is None:
+        raise TypeError(f"{where}: neither max= nor max_bytes= is given; give the bound to change.")
+    if most_bytes is not None and not weighed:
+        raise TypeError(
+            f"{where}: max_bytes={most_bytes!r}, but this store does not count bytes; "
+            f"give max_bytes= to @bounded as well."
+        )
+    return (
+        None if most is None else positive_int(most, where=where, option="max"),
+        None if most_bytes is None else byte_size(most_bytes, where=where, option="max_bytes"),
+    )
 
 
 def check_callback(where: str, option: str, value: Any) -> None:

@@ -5,7 +5,7 @@ Imports ``_call``, ``_base`` and ``memo.errors``.
 
 from memo._flight.flight import RETURNED, RUNNING, TIMED_OUT, InFlight
 from memo._flight.flights import Flights
-from memo._flight.handle import FenceOthers, InflightHandle
+from memo._flight.handle import InflightHandle
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.tasks import Role, outside_work, own_loop
@@ -17,7 +17,6 @@ __all__ = (
     "RETURNED",
     "RUNNING",
     "TIMED_OUT",
-    "FenceOthers",
     "Flight",
     "Flights",
     "InFlight",

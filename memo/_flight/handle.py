@@ -1,24 +1,20 @@
 """The handle ``f.inflight``: the running calls of a decorated function."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from memo._call import Generated, belongs_to
+from memo._call import FenceOthers, Generated, Handle, belongs_to
 from memo._flight.flight import InFlight
 from memo._flight.flights import Flights
 from memo._flight.stats import Flight, InflightStats
 
-__all__ = ("FenceOthers", "InflightHandle")
+__all__ = ("InflightHandle",)
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
-FenceOthers = Callable[[tuple[tuple[Any, ...], dict[str, Any]] | None], AbstractContextManager[None]]
-"""Fences the running calls of the other layers of a stack while something is changed: those of one call, or
-all (None)."""
 
 
-class InflightHandle(Generic[P, R_co]):
+class InflightHandle(Handle, Generic[P, R_co]):
     """The running calls of a decorated function: ``f.inflight``.
 
     Reached through an instance or a class, its methods take the arguments without ``self``, and
@@ -26,7 +22,7 @@ class InflightHandle(Generic[P, R_co]):
     none waits.  A handle is always true.
     """
 
-    __slots__ = ("_fence_others", "_flights", "_generated", "_name", "_prefix")
+    __slots__ = ("_flights",)
 
     def __init__(
         self,
@@ -36,15 +32,12 @@ class InflightHandle(Generic[P, R_co]):
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
+        super().__init__(generated, name, fence_others, prefix)
         self._flights = flights
-        self._generated = generated
-        self._name = name
-        self._fence_others = fence_others
-        self._prefix = prefix
 
     def _running(self) -> list[InFlight]:
         flights = self._flights.running() + self._flights.asked_for()
-        token = self._generated.keys.scope(self._prefix)
+        token = self._scope()
         return flights if token is None else [flight for flight in flights if belongs_to(flight.key, token)]
 
     def pending(self) -> list[Flight]:
@@ -56,8 +49,8 @@ class InflightHandle(Generic[P, R_co]):
 
         Its result is not stored.  Returns whether there was one.
         """
-        key = self._generated.checked_key_of(*self._prefix, *args, **kwargs)
-        with self._fence_others(((*self._prefix, *args), kwargs)):
+        key = self._key(args, kwargs)
+        with self._fencing(args, kwargs):
             return self._flights.detach(key)
 
     def cleanup(self) -> int:
@@ -70,9 +63,6 @@ class InflightHandle(Generic[P, R_co]):
 
     def __len__(self) -> int:
         return len(self._running())
-
-    def __bool__(self) -> bool:
-        return True
 
     def __repr__(self) -> str:
         return f"<running calls of {self._name()}: {len(self)}>"

@@ -34,7 +34,7 @@ Gone = list[tuple[Any, Any, EvictionReason]]
 
 
 def check(function: Any) -> None:
-    function.cache._loads.store._check()
+    function.cache._check()
 
 
 def calls_of(stats: Any) -> int:

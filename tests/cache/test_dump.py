@@ -231,7 +231,7 @@ def test_results_come_back(path: Path) -> None:
     assert calls == []
     assert again.cache.stats().hits == 3
     assert again.cache.stats().misses == again.cache.stats().loads == 0
-    again.cache._loads.store._check()
+    again.cache._check()
 
 
 def test_an_empty_store_is_dumped(path: Path) -> None:
@@ -384,7 +384,7 @@ def test_tags_come_back(path: Path) -> None:
     dump(function, path)
     again = make(tags=lambda name: f"user:{name}", registry=registry)
     assert load(again, path) == 2
-    again.cache._loads.store._check()
+    again.cache._check()
     registry.invalidate(tag="user:a")
     assert list(again.cache) == ["b"]
     assert load(make(), path) == 2
@@ -640,7 +640,7 @@ def test_a_smaller_store_keeps_the_newest(path: Path, policy: str) -> None:
     again = make(max=2, policy=policy)
     assert load(again, path) == 2
     assert sorted(again.cache) == ["e", "f"]
-    again.cache._loads.store._check()
+    again.cache._check()
 
 
 def test_a_store_of_few_bytes_keeps_the_newest(path: Path) -> None:
@@ -650,7 +650,7 @@ def test_a_store_of_few_bytes_keeps_the_newest(path: Path) -> None:
     again = make(max=None, max_bytes=3 * (weight("a", ()) + len(work("a"))) + 1, sizeof=len)
     assert load(again, path) == 3
     assert list(again.cache) == ["d", "e", "f"]
-    again.cache._loads.store._check()
+    again.cache._check()
     strict = make(max=None, max_bytes=10_000, sizeof=lambda value: None)
     assert load(strict, path) == 0
 
@@ -739,7 +739,7 @@ def test_dump_while_calls_run(path: Path) -> None:
         for thread in threads:
             thread.join()
     assert failures == []
-    function.cache._loads.store._check()
+    function.cache._check()
 
 
 # -- the file

@@ -969,7 +969,7 @@ def test_a_remembered_failure_is_no_entry(make: Make) -> None:
     s("x"), s("y"), s("z")
     assert {what[0] for what in gone} <= {"x", "y", "z"}
     assert sum(s.cache.stats().evictions.values()) == len(gone)
-    s.cache._loads.store._check()
+    s.cache._check()
 
 
 def test_put_and_refresh_replace_a_remembered_failure(make: Make) -> None:
@@ -1149,7 +1149,7 @@ def test_the_bytes_of_a_failure_count(make: Make) -> None:
         with pytest.raises(LookupError):
             s("large")
     assert s.body.calls[-2:] == ["large", "large"]
-    s.cache._loads.store._check()
+    s.cache._check()
 
 
 # -- ttl(value) and jitter
@@ -1280,7 +1280,7 @@ def test_every_policy_serves_stale_and_remembers_failures(make: Make, policy: st
         if rng.random() < 0.5:
             s.settle()
         assert s.cache.stats().size <= 3
-        s.cache._loads.store._check()
+        s.cache._check()
     s.settle()
     assert sum(s.counts) == calls
     assert all(s.counts[number] > 0 for number in (0, 1, 3, 4))

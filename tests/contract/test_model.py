@@ -244,7 +244,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def the_store_is_whole(self) -> None:
         if hasattr(self, "fetch"):
-            self.fetch.cache._loads.store._check()
+            self.fetch.cache._check()
 
     @invariant()
     def bounds_hold(self) -> None:

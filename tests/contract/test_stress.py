@@ -198,7 +198,7 @@ class Subject:
         assert stats.size <= MAX
         if stats.max_bytes is not None:
             assert stats.bytes <= stats.max_bytes == BYTES
-        self.cache._loads.store._check()
+        self.cache._check()
 
     def check_at_the_end(self) -> None:
         assert_idle(self.call)

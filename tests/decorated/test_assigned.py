@@ -181,7 +181,7 @@ def test_entries_of_old_code_leave_as_invalidated() -> None:
         ((2, 1), ("old", 2, 1), EvictionReason.INVALIDATED),
     ]
     assert len(f.cache) == 0
-    f.cache._loads.store._check()
+    f.cache._check()
     f(1)
     f.__doc__ = f.__name__ = "other"
     f.attribute = 1

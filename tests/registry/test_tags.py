@@ -30,7 +30,7 @@ def test_a_tag_drops_the_entries_that_bear_it_in_every_function(own: Registry) -
     assert own.invalidate(tag="user:alice") == 0
     assert own.invalidate(tag="users") == 1
     for function in (profile, avatar):
-        function.cache._loads.store._check()
+        function.cache._check()
 
 
 def test_a_fixed_tag_drops_everything_of_its_functions(own: Registry) -> None:

@@ -200,4 +200,4 @@ def test_hits_of_many_threads_are_counted(policy: str) -> None:
     asking.join(60)
     stats = fetch.cache.stats()
     assert stats.hits + stats.misses + stats.joins == 16_000
-    fetch.cache._loads.store._check()
+    fetch.cache._check()

@@ -223,7 +223,7 @@ def test_at_the_recursion_limit(kind: str) -> None:
             assert raised is None or isinstance(raised, RecursionError), (operation, depth, raised)
             del raised
             s.check_locks()
-            s.function.cache._loads.store._check()
+            s.function.cache._check()
             s.check_books(before)
             s.close()
 

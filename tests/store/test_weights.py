@@ -51,7 +51,7 @@ def test_what_costs_nothing_fills_the_store(own: Registry, policy: Any, value: A
     stats = fetch.cache.stats()
     assert stats.bytes is not None
     assert 90_000 < stats.bytes <= 100_000
-    fetch.cache._loads.store._check()
+    fetch.cache._check()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_keys_count(own: Registry, policy: Any, price: Any) -> None:
         asyncio.run(awaited(prompt))
     for function in (answer, awaited):
         assert 10 < len(function.cache) < 20
-        function.cache._loads.store._check()
+        function.cache._check()
 
 
 def test_keys_of_methods_count_without_the_instance(own: Registry) -> None:
@@ -144,7 +144,7 @@ def test_tags_count(own: Registry) -> None:
     for x in range(20):
         fetch(x)
     assert 0 < len(fetch.cache) < 5
-    fetch.cache._loads.store._check()
+    fetch.cache._check()
 
 
 def test_what_is_counted_is_told(own: Registry) -> None:
