@@ -29,7 +29,7 @@ from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
 from memo._base.real_time import real
 from memo._base.shortened import LONGEST, short_text
-from memo._base.sizes import OfTheProgram, reachable, sizeof, total_size
+from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import knows_its_options, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 from memo._base.swept import Swept
@@ -50,6 +50,7 @@ from memo._base.weakly import Weakly
 
 __all__ = (
     "BIG",
+    "HELD",
     "ITEMS",
     "LONGEST",
     "MOST",

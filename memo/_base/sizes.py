@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import io
 import sys
 import types
 import weakref
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from enum import EnumType
 from typing import Any, NamedTuple
 
-__all__ = ("OfTheProgram", "reachable", "sizeof", "total_size")
+__all__ = ("HELD", "OfTheProgram", "reachable", "sizeof", "total_size")
 
 # Types are looked up by id: the hash of a class may be its metaclass's own, and so user code.
 _ATOMS = frozenset(map(id, (str, bytes, int, float, bool, type(None), complex, bytearray, range, type(...))))
@@ -75,6 +76,10 @@ class OfTheProgram:
     __slots__ = ()
 
 
+HELD = "_memo_held"
+"""Under this name a class may have a descriptor of what its instances hold beside what belongs to the program."""
+
+
 class _Shape(NamedTuple):
     """Where the instances of a type keep what they hold."""
 
@@ -97,17 +102,44 @@ class _ObjectsOfArray:
         return array.ravel().tolist() if array.dtype.hasobject else None
 
 
+class _TextOfStream:
+    """Stands for an attribute: the text that an ``io.StringIO`` holds, which its size does not show."""
+
+    def __get__(self, stream: Any, owner: type | None = None) -> str:
+        return io.StringIO.getvalue(stream)
+
+
+class _Memory:
+    """Stands for memory that is no object."""
+
+    __slots__ = ("_size",)
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __sizeof__(self) -> int:
+        return self._size
+
+
+class _MemoryOfBuffer:
+    """Stands for an attribute: the memory of an array or a structure of ctypes, or of an anonymous ``mmap``."""
+
+    def __get__(self, buffer: Any, owner: type | None = None) -> _Memory:
+        with memoryview(buffer) as memory:
+            return _Memory(memory.nbytes)
+
+
 def sizeof(value: Any) -> int:
     """Bytes of *value* and of all that it holds.
 
     Follows what the garbage collector sees of containers, views, iterators, ``functools.partial`` and other objects,
-    and the ``__dict__`` and slots of any instance; names of attributes count.  A bound method counts what it is
-    bound to; a function its closure, defaults and attributes, not the module around it; an exception its arguments
-    and causes, not the frames that it passed; a numpy array its objects, and the array that it is a view of.  A weak
-    reference and a future count as themselves.  An object that is reached twice counts once.  Classes, modules and
-    enum members, which the whole program shares, are not followed: a reference to one costs what it takes, and
-    *value* itself its own bytes, so that nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C
-    extension holds beyond that is unknown.
+    and the ``__dict__`` and slots of any instance; names of attributes count.  A bound method counts what it is bound
+    to; a function its closure, defaults and attributes, not the module around it, and a decorated one that, not what is
+    stored; an exception its arguments and causes, not the frames that it passed; a numpy array its objects, and the
+    array that it is a view of; a buffer of ctypes and an ``mmap`` their memory.  A weak reference and a future count as
+    themselves.  An object that is reached twice counts once.  Classes, modules and enum members, which the whole
+    program shares, are not followed: a reference to one costs what it takes, and *value* itself its own bytes, so that
+    nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C extension holds beyond that is unknown.
 
     Runs no code of the value's classes but ``__sizeof__``, whose failure is made good by the
     interpreter's own figure.  Depth does not matter.  Safe from any thread; of a value that others
@@ -202,11 +234,17 @@ def _shape_of(kind: type) -> _Shape:
         if not has_dict and type(names.get("__dict__")) in (types.GetSetDescriptorType, types.MemberDescriptorType):
             has_dict = True
             attributes.append(names["__dict__"])
+        if HELD in names:
+            attributes.append(names[HELD])
         if "__slots__" in names:  # else they are members of a type written in C
             attributes += [entry for entry in names.values() if type(entry) is types.MemberDescriptorType]
     array = getattr(sys.modules.get("numpy"), "ndarray", None)
     if isinstance(array, type) and issubclass(kind, array):  # a view of an array keeps that array alive
         attributes += [_namespace_of(array)["base"], _ObjectsOfArray()]
+    if issubclass(kind, io.StringIO):
+        attributes.append(_TextOfStream())
+    if issubclass(kind, _buffers()):
+        attributes.append(_MemoryOfBuffer())
     pandas = getattr(sys.modules.get("pandas.core.base"), "PandasObject", None)
     return _Shape(
         shared=issubclass(kind, _SHARED) or issubclass(type(kind), EnumType) or issubclass(kind, OfTheProgram),
@@ -216,6 +254,12 @@ def _shape_of(kind: type) -> _Shape:
         attributes=(*attributes, *(_namespace_of(base)[name] for base, name in _MEMBERS if issubclass(kind, base))),
         counts_all=isinstance(pandas, type) and issubclass(kind, pandas),
     )
+
+
+def _buffers() -> tuple[type, ...]:
+    """Types whose instances have memory that no object stands for, as far as the program has imported them."""
+    found = [getattr(sys.modules.get("ctypes"), name, None) for name in ("Array", "Structure", "Union")]
+    return tuple(one for one in (*found, getattr(sys.modules.get("mmap"), "mmap", None)) if isinstance(one, type))
 
 
 def _dict_content(item: dict[Any, Any]) -> list[Any]:

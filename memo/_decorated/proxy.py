@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ov
 
 import wrapt
 
+from memo._base import HELD
 from memo._cache import CacheHandle
 from memo._call import LAYER, Through
 from memo._decorated.assignments import assign, unassign
@@ -186,6 +187,7 @@ class Transparent(Handles[P, R_co], _Proxy):
         return self
 
 
+setattr(Transparent, HELD, property(lambda decorated: _layer(decorated).shape.function))
 _set_own: Any = None if TYPE_CHECKING else _Proxy.__self_setattr__
 _set_called = inspect.getattr_static(_Proxy, "__wrapped__").__set__ if not TYPE_CHECKING else None
 _layer_in = Transparent.__dict__["_self_layer"].__get__
