@@ -4,8 +4,8 @@
 keeps the type variables in such a pair, so that its calls and handles stay generic too.
 
 ``Function.__get__`` tells by the first parameter what a class body makes of a function: the overloads annotate *self*
-as what can be called so, and every checker compares that parameter with the instance or the class.  Those that begin
-with ``To`` are for mypy alone, which would infer ``Never`` where a method returns ``Self``.  They ask with ``Never``
+as what can be called so, and every checker compares that parameter with the instance or the class.  Overloads for a
+``_ToMypy...`` are mypy's alone, which would infer ``Never`` where a method returns ``Self``.  They ask with ``Never``
 whether it does: only what returns its own argument returns ``Never`` for one.  What returns ``Any`` would pass for
 it, and comes before.
 
