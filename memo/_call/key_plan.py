@@ -37,12 +37,14 @@ class KeyPlan:
     )  # fmt: skip
 
     def __init__(self, shape: Shape, options: KeyOptions, *, through: bool) -> None:
-        self.shape = shape
-        self.options = options
-        self.through = through
+        self.shape: Shape = shape
+        self.options: KeyOptions = options
+        self.through: bool = through
         self.parameters: tuple[Parameter, ...] = nameable(shape.parameters)
         self.prefix: str = free_prefix(p.name for p in self.parameters)
-        self.instance, self.valued = _parted(self.parameters, shape.takes_instance or through)
+        instance, valued = _parted(self.parameters, shape.takes_instance or through)
+        self.instance: Parameter | None = instance
+        self.valued: tuple[Parameter, ...] = valued
         ignored = set(options.ignore)
         names = {"self", "cls", "" if self.instance is None else self.instance.name}
         shared = not through and bool(ignored & names)

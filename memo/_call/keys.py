@@ -18,7 +18,7 @@ from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
 from memo._call.shown_keys import ShownKeys
 from memo._call.signature import KeyOptions, Shape
-from memo._call.source import Block, code_of, keyword_defaults, named, positional_defaults
+from memo._call.source import Block, Titles, code_of, keyword_defaults, positional_defaults
 
 __all__ = ("Keys",)
 
@@ -39,11 +39,11 @@ class Keys:
     """
 
     def __init__(self, shape: Shape, options: KeyOptions, instances: Instances, *, through: bool = False) -> None:
-        self.shape = shape
-        self.options = options
-        self.instances = instances
-        self.plan = KeyPlan(shape, options, through=through)
-        self.shown = ShownKeys(self.plan)
+        self.shape: Shape = shape
+        self.options: KeyOptions = options
+        self.instances: Instances = instances
+        self.plan: KeyPlan = KeyPlan(shape, options, through=through)
+        self.shown: ShownKeys = ShownKeys(self.plan)
         self.token: Callable[[Any], Hashable] = (
             functools.partial(token_through, instances) if through else instances.token
         )
@@ -140,14 +140,15 @@ class Keys:
 
     def _function(self, body: Block, words: Mapping[str, Any]) -> FunctionType:
         """A function of the documented parameters, whose body names *words*."""
-        code = code_of(self.plan.parameters, body, self.plan.prefix)
+        shape = self.shape
+        titles = Titles(shape.name, shape.qualname, f"memo key of {shape.module}.{shape.qualname}")
+        code = code_of(self.plan.parameters, body, self.plan.prefix, titles)
         namespace: dict[str, Any] = {"__builtins__": _NO_BUILTINS, "__name__": self.shape.module}
         for word, value in words.items():
             if self.plan.prefix + word in code.co_names:
                 namespace[self.plan.prefix + word] = value
-        shape = self.shape
         function = FunctionType(
-            named(code, shape.name, shape.qualname, "<memo wrapper>"),
+            code,
             namespace,
             shape.name,
             positional_defaults(self.plan.parameters),

@@ -21,7 +21,7 @@ class ShownKeys:
     """
 
     def __init__(self, plan: KeyPlan) -> None:
-        self.plan = plan
+        self.plan: KeyPlan = plan
 
     @functools.cached_property
     def _through(self) -> "ShownKeys":

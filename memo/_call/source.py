@@ -6,24 +6,26 @@ becomes one that no parameter bears, and is looked up in the globals of the func
 
 Invariants:
 
-- Functions of one shape share what was compiled for it; each has a copy with its own name and file name, since the
-  interpreter notes in the code what it found in the function's globals.
-- The lines of code stand in ``linecache`` as long as the code is there: the code holds its *listing* among its
-  constants, and what is called when that goes, is written in C, so that nothing runs between the end of a listing and
-  of its lines.  Nothing else holds one.
-- Two listings of one file name have the same lines: functions of one name share theirs, or are numbered.
+- Functions of one shape share what was compiled for it; each has a copy with names of its own, since the interpreter
+  notes in the code what it found in the function's globals.
+- The lines of code stand in ``linecache`` as long as the code is there: it holds their *listing* among its constants.
+  What removes them when that has gone is written in C, so that nothing runs in between.
+- Functions of one name whose lines are the same share a listing; otherwise their file names are numbered.
 """
 
 import functools
+import itertools
 import keyword
+import linecache
 import re
+import weakref
 from collections.abc import Iterable, Iterator
 from inspect import Parameter
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = (
-    "PREFIX", "Block", "code_of", "free_prefix", "keyword_defaults", "nameable", "named", "positional_defaults",
+    "PREFIX", "Block", "Titles", "code_of", "free_prefix", "keyword_defaults", "nameable", "positional_defaults",
     "sign_of", "tuple_of",
 )  # fmt: skip
 
@@ -34,15 +36,28 @@ Block = list["str | Block"]
 """Lines, and blocks of them that are one level deeper than the line before."""
 
 
-def code_of(parameters: tuple[Parameter, ...], body: Block, prefix: str, *, is_async: bool = False) -> CodeType:
+class Titles(NamedTuple):
+    """What code is called: the names of its function, and what a traceback shows for a file."""
+
+    name: str
+    qualname: str
+    file: str
+
+
+def code_of(
+    parameters: tuple[Parameter, ...], body: Block, prefix: str, titles: Titles, *, is_async: bool = False
+) -> CodeType:
     """The code of a function with these parameters, whose body names internals ``$word`` for *prefix* + word."""
     head = f"{'async ' if is_async else ''}def $wrapper({_declaration(parameters)}):"
-    return _compiled(re.sub(r"\$(\w)", rf"{prefix}\1", "\n".join(_written([head, body], ""))))
-
-
-def named(code: CodeType, name: str, qualname: str, file: str) -> CodeType:
-    """A copy of *code* with a name and a file name of its own."""
-    return code.replace(co_name=name, co_qualname=qualname, co_filename=file)
+    source = re.sub(r"\$(\w)", rf"{prefix}\1", "\n".join(_written([head, body], "")))
+    code = _compiled(source)
+    listing = _listed(titles.file, source)
+    return code.replace(
+        co_name=titles.name,
+        co_qualname=titles.qualname,
+        co_filename=listing.file,
+        co_consts=(*code.co_consts, listing),
+    )
 
 
 def _written(block: Block, indent: str) -> Iterator[str]:
@@ -53,10 +68,50 @@ def _written(block: Block, indent: str) -> Iterator[str]:
             yield from _written(line, indent + "    ")
 
 
-@functools.lru_cache(maxsize=512)  # functions of one shape share the code, but for its name
+@functools.lru_cache(maxsize=512)  # functions of one shape share what is compiled
 def _compiled(source: str) -> CodeType:
-    module = compile(source, "<memo wrapper>", "exec", dont_inherit=True)
+    module = compile(source, "<memo>", "exec", dont_inherit=True)
     return next(const for const in module.co_consts if isinstance(const, CodeType))
+
+
+# -- listings
+
+
+class _Listing:
+    """Lines that are shown under a file name; they go when it goes."""
+
+    __slots__ = ("__weakref__", "file")
+
+    def __init__(self, file: str) -> None:
+        self.file: str = file
+
+
+class _Lines(list[str]):
+    """Lines in ``linecache``, which know their listing."""
+
+    __slots__ = ("listing",)
+
+    listing: weakref.ref[_Listing]
+
+
+def _listed(file: str, source: str) -> _Listing:
+    """The listing of *source* under a name that begins with *file*."""
+    lines = _Lines(source.splitlines(keepends=True))
+    for number in itertools.count(1):
+        name = f"<{file}>" if number == 1 else f"<{file} #{number}>"
+        entry = (len(source), None, lines, name)  # without a time: linecache then looks for no file
+        known: Any = linecache.cache.setdefault(name, entry)
+        if known is entry:
+            made = _Listing(name)
+            lines.listing = weakref.ref(made, functools.partial(linecache.cache.pop, name))
+            return made
+        found = getattr(known[2], "listing", _nothing)()  # another thread may be about to make it
+        if found is not None and known[2] == lines:
+            return found  # type: ignore[no-any-return]
+    raise AssertionError("unreachable")
+
+
+def _nothing() -> None: ...
 
 
 # -- parameters

@@ -26,7 +26,7 @@ from memo._call.call_source import CallSource
 from memo._call.key_marks import Through
 from memo._call.keys import Keys
 from memo._call.signature import Shape
-from memo._call.source import PREFIX, Block, code_of, keyword_defaults, named, positional_defaults
+from memo._call.source import PREFIX, Block, Titles, code_of, keyword_defaults, positional_defaults
 
 __all__ = ("LAYER", "Generated", "Maker", "share")
 
@@ -188,13 +188,12 @@ class Generated:
             version = self._version
             parameters, body = self._source(bound=bound)
             keys, shape = self.keys, self.shape
-            code = code_of(parameters, body, keys.plan.prefix, is_async=shape.is_async)
+            titles = Titles(shape.name, shape.qualname, f"memo wrapper of {shape.module}.{shape.qualname}")
+            code = code_of(parameters, body, keys.plan.prefix, titles, is_async=shape.is_async)
             words = self._words()
-            own = {name: words[name] for name in code.co_names if name in words}
-            for name, value in own.items():
-                if _SHARED.get(name) is not value:
-                    function.__globals__[name] = value
-            code = named(code, shape.name, shape.qualname, "<memo wrapper>")
+            for name in code.co_names:
+                if name in words and _SHARED.get(name) is not words[name]:
+                    function.__globals__[name] = words[name]
             defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
             # no call and no jump stands between these: no call sees a half
             function.__code__ = code

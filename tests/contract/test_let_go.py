@@ -359,7 +359,7 @@ def test_a_first_call_that_is_cut_short() -> None:
     whole = layer.template
     for _ in range(2):
 
-        def cut() -> str:
+        def cut(call: Any) -> Any:
             raise KeyboardInterrupt
 
         layer.template = cut  # type: ignore[method-assign]

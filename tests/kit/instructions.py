@@ -43,7 +43,8 @@ def stopped(call: Callable[[], Any], at: int, act: Stop, within: str) -> Callabl
     return run
 
 
-WRAPPER = "<memo wrapper>"
+WRAPPER = "<memo "
+"""What the file names of generated code begin with."""
 
 
 def at_every_instruction(trial: Callable[[int], bool]) -> int:

@@ -827,7 +827,7 @@ def test_clock_that_goes_back(clock: FakeClock) -> None:
 class Interruption:
     """Runs something at the n-th line that this thread comes to within a window, as a signal handler might."""
 
-    inside = ("/memo/_window/", "/memo/_sliding_window.py", "<memo wrapper>")
+    inside = ("/memo/_window/", "/memo/_sliding_window.py", "<memo ")
 
     def __init__(self, line: int, action: Callable[[], object]) -> None:
         self.left = line
