@@ -2,16 +2,19 @@
 
 import functools
 import threading
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kit.strikes import Struck, StruckError, at_the_limit, held_locks, locks_of, strike, unstruck
+from kit.strikes import Struck, StruckError, at_the_limit, every, held_locks, locks_of, strike, unstruck
 from kit.threads import LIMIT_S, Running, until
 
 from memo import Registry, bounded, dedupe_inflight
 from memo._decorated.layer import layers_of
 from memo._flight.circles import waiting
+
+EACH_INSTRUCTION = every(200_000)
 
 long = pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.stress)])
 errors = pytest.mark.parametrize("error", [Struck, StruckError])
@@ -82,6 +85,11 @@ class Stage:
         assert self.f(8) == 8, where
 
 
+def first(kind: str, error: type[BaseException], everywhere: bool) -> int:
+    """The first point to strike: another one for each, but always the same."""
+    return zlib.crc32(f"{kind} {error.__name__}".encode()) % (EACH_INSTRUCTION if everywhere else 3)
+
+
 @long
 @errors
 @kinds
@@ -90,7 +98,7 @@ def test_a_leader_that_is_cut_short_leaves_nobody_waiting(
     kind: str, error: type[BaseException], fails: bool, everywhere: bool
 ) -> None:
     """Those who wait have an answer: the leader's, the error that struck it if that is shared, or one of their own."""
-    at = 0
+    at = first(kind, error, everywhere)
     where: str | None = ""
     while where is not None:
         stage = Stage(kind, fails)
@@ -106,7 +114,7 @@ def test_a_leader_that_is_cut_short_leaves_nobody_waiting(
         assert set(answers) <= ({1, Boom, error} if error is StruckError or fails else {1}), (where, answers)
         stage.check(where, counted=not everywhere)
         del raised
-        at += 1 if everywhere else 3
+        at += EACH_INSTRUCTION if everywhere else 3
 
 
 @long
@@ -114,7 +122,7 @@ def test_a_leader_that_is_cut_short_leaves_nobody_waiting(
 @kinds
 def test_a_joiner_that_is_cut_short_goes_alone(kind: str, error: type[BaseException], everywhere: bool) -> None:
     """The leader and another joiner have their answer, and nobody is thought to wait any more."""
-    at = 0
+    at = first(kind, error, everywhere)
     where: str | None = ""
     while where is not None:
         stage = Stage(kind)
@@ -135,7 +143,7 @@ def test_a_joiner_that_is_cut_short_goes_alone(kind: str, error: type[BaseExcept
         assert [leader.result(), other.result()] == [1, 1], where
         stage.check(where)
         del raised
-        at += 1 if everywhere else 3
+        at += EACH_INSTRUCTION if everywhere else 3
 
 
 @kinds

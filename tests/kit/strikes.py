@@ -10,6 +10,9 @@ that can fail at all, are struck by a trace function.  Recursion errors come by 
 Not struck is what cannot be: between the end of a ``with`` body, or the beginning of a ``finally``, and the call of
 ``__exit__`` or ``release`` that comes first there, the interpreter looks for nothing; nor while a lock in C is entered
 by ``with``, once it is taken.
+
+Left out of coroutines, and of nothing else, are the functions of asyncio itself (see ``_is_below_ours()``): nobody can
+mend from outside what an exception leaves of an event loop.  What asyncio calls, and what calls asyncio, is struck.
 """
 
 import asyncio
@@ -164,7 +167,7 @@ def _find_quiet(code: types.CodeType) -> Iterator[int]:
         previous = instructions[place - 1].argval
         following = instructions[place + 1].argval if place + 1 < len(instructions) else None
         if this.opname in ("LOAD_METHOD", "LOAD_ATTR"):  # self.lock.release, waiting.pop
-            releasing = this.argval == "release" or (this.argval, previous) == ("pop", "waiting")
+            releasing = this.argval == "release" or (previous, this.argval) == ("waiting", "pop")
             if releasing or following == "release":
                 yield this.offset
         elif this.opname == "CONTAINS_OP" and instructions[place - 2].argval is True:  # if True in took
