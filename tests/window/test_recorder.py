@@ -654,7 +654,7 @@ def test_after_a_fork_the_child_does_not_wait_for_a_lock_of_the_parent() -> None
     lock = recorder._lock
     holder.start()
     assert held.wait(30)
-    recorder._after_fork_in_child()
+    recorder.renew()
     assert recorder._lock is not lock
     note(recorder, clock)
     assert recorder.count() == 2
@@ -672,7 +672,7 @@ def test_after_a_fork_in_the_middle_of_a_fold_the_child_ends_it() -> None:
         patch.setattr(type(recorder), "_carry_out", lambda self: None)  # it goes no further
         recorder.count()
     assert recorder._plan is not None
-    recorder._after_fork_in_child()
+    recorder.renew()
     assert recorder.count() == 1
     note(recorder, clock)
     assert recorder.count() == 2
