@@ -229,8 +229,7 @@ def bounded(
 
     Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"`` and a policy of your
     own excepted).  Calls that miss at the same time share one load; user code never runs under a lock,
-    but for a policy of your own, and for ``__eq__`` of keys that differ though their hashes are the same:
-    once for each such pair and look-up.  A key is hashed once in a hit, and once more in a miss.
+    but for a policy of your own.  A key is hashed once in a hit, and once more in a miss.
     A result is stored only if nothing invalidated it while it loaded.
     A plain function that is called in a thread that runs an event loop waits for no other thread's load,
     which may need that loop: it runs straight through, and only the load that it did not wait for is stored.

@@ -152,6 +152,7 @@ class BackgroundLoads(Loads):
     # -- fencing: a background load that newcomers must not wait for any more is forgotten, and ends alone
 
     def detach(self, key: Hashable) -> bool:
+        key = self.at_hand(key)
         with self.lock:
             for loop, jobs in list(self._jobs.items()):
                 if jobs.pop(key, None) is not None and not jobs:

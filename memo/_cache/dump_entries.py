@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memo._base import Pace, in_slices, real, short_text
 from memo._cache.dump_files import Path, parsed, read_lines, write_rows
 from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
-from memo._call import plain_key, stored_key
+from memo._call import plain_key
 from memo._store import Standing
 from memo.errors import DumpError
 
@@ -228,7 +228,7 @@ def _what_fits(loads: Loads, entries: list[tuple[Hashable, Any]]) -> list[tuple[
 
 def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
     """Put *entry* in, unless something newer took its place or its room meanwhile."""
-    key = stored_key(key)
+    key = loads.at_hand(key)
     done: list[Hashable] = []
 
     def operation(gone: list[Any], now: float) -> None:

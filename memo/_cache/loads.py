@@ -16,7 +16,7 @@ from typing import Any
 from memo._base import PLAIN, Aside, Clock, Pace, Pair, need_depth, real_number, seconds, short_text, sizeof
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
-from memo._call import PLAIN_KEYS, InstanceRef, belongs_to, plain_key, stored_key
+from memo._call import InstanceRef, belongs_to, plain_key
 from memo._flight import RETURNED, RUNNING, Flights, InFlight, wake
 from memo._store import (
     SLICE,
@@ -339,19 +339,11 @@ class Loads(Flights):
             raise
         return gone
 
-    def _at_hand(self, key: Hashable) -> Hashable:
-        """*key* as tables hold it, compared with what they hold while no lock is taken."""
-        key = stored_key(key)
-        if type(key) not in PLAIN_KEYS:
-            self.index.get(key)
-            self.table.get(key)
-        return key
-
     def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
         """Store *value*; whether it was, and not rejected."""
         value = self.handed(value)  # whoever put it cannot alter what is stored
         now = self.clock.read()
-        key = self._at_hand(key)
+        key = self.at_hand(key)
         entry = self._entry_for(key, value, now, tags)
         if entry is None:
             self.invalidate(key)
@@ -360,7 +352,7 @@ class Loads(Flights):
         return self._fits(entry)
 
     def invalidate(self, key: Hashable) -> bool:
-        gone = self.alter(self._invalidate, self._at_hand(key), self.clock.read())
+        gone = self.alter(self._invalidate, self.at_hand(key), self.clock.read())
         return any(reason is _INVALIDATED for _, _, reason in gone)  # a remembered failure, too
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:

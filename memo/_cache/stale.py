@@ -90,7 +90,7 @@ class FreshLoads(BackgroundLoads):
     def _hashed(self, key: Hashable) -> Hashable:
         """*key* as tables hold it, so that its hash is asked for once."""
         try:
-            return stored_key(key)
+            return stored_key(key, self.known)
         except TypeError:
             self._refuse_unhashable(key)
             raise
@@ -224,6 +224,7 @@ class FreshLoads(BackgroundLoads):
         """
         if self.is_off():
             return self.call(*call[0], **call[1])
+        key = self._hashed(key)
         found, value = self._at_once(key, call, stale)
         if not found:
             found, value, began = self._wait_for(key, call, seconds, stale)
@@ -235,6 +236,7 @@ class FreshLoads(BackgroundLoads):
         """The same for a coroutine function."""
         if self.is_off():
             return await self.call(*call[0], **call[1])
+        key = self._hashed(key)
         found, value = self._at_once(key, call, stale)
         if not found:
             found, value, began = await self._wait_for_awaited(key, call, seconds, stale)
@@ -246,6 +248,7 @@ class FreshLoads(BackgroundLoads):
         """Answer a call of a plain function with a fresh value."""
         if self.is_off():
             return self.call(*call[0], **call[1])
+        key = self._hashed(key)
         found, value = self._at_once(key, call, stale=False)
         return value if found else self.lead(key, *call)
 
@@ -253,6 +256,7 @@ class FreshLoads(BackgroundLoads):
         """The same for a coroutine function."""
         if self.is_off():
             return await self.call(*call[0], **call[1])
+        key = self._hashed(key)
         found, value = self._at_once(key, call, stale=False)
         return value if found else await self.run(key, *call)
 

@@ -13,7 +13,7 @@ from memo._call.key_plan import check_ignored
 from memo._call.keys import Keys
 from memo._call.signature import KeyOptions, Shape, check_key_options
 from memo._call.source import Block
-from memo._call.stored_keys import PLAIN_KEYS, plain_key, stored_key
+from memo._call.stored_keys import PLAIN_KEYS, Known, plain_key, stored_key
 from memo._call.wrapper import LAYER, Generated, share
 
 __all__ = (
@@ -28,6 +28,7 @@ __all__ = (
     "Instances",
     "KeyOptions",
     "Keys",
+    "Known",
     "Shape",
     "Through",
     "belongs_to",

@@ -44,6 +44,7 @@ from memo._base import (
     shared_copy,
     thread_ident,
 )
+from memo._call import Known, stored_key
 from memo._flight.flight import ABANDONED, RAISED, RETURNED, RUNNING, TIMED_OUT, InFlight, TaskFlight, set_apart
 from memo._flight.lost_work import lay_to_rest
 from memo._flight.stats import Flight, InflightStats
@@ -116,6 +117,8 @@ class FlightTable:
         self.explain: Callable[[Hashable], TypeError | None] | None = None
         """Says why a key cannot be hashed, in terms of the function's parameters."""
         self.table: dict[Hashable, InFlight] = {}
+        self.known: Known = {}
+        """The boxes in keys, of flights and of what a store keeps."""
         self.tags_of: Callable[..., tuple[str, ...] | None] | None = None
         """Computes the tags of a call; None if they are fixed."""
         self.index: dict[Hashable, Any] = {}
@@ -305,8 +308,16 @@ class FlightTable:
                 else:
                     call_elsewhere(flight.loop, flight.task.cancel)
 
+    def at_hand(self, key: Hashable) -> Hashable:
+        """*key* as tables hold it, compared with what they hold, to be looked up under the lock."""
+        key = stored_key(key, self.known)
+        self.index.get(key)
+        self.table.get(key)
+        return key
+
     def detach(self, key: Hashable) -> bool:
         """Fence the flight of *key*: those who wait still get its result, newcomers start anew."""
+        key = self.at_hand(key)
         with self.lock:
             flight = self.table.get(key)
             return flight is not None and self._take_out(flight)

@@ -90,7 +90,7 @@ class TaskFlights(FlightTable):
         inside = _inside.get()
         mine = None
         try:
-            key = stored_key(key)
+            key = stored_key(key, self.known)
             current: Any = self.table.get(key) if self.share and not refresh else None
         except TypeError:
             self._refuse_unhashable(key)

@@ -50,7 +50,7 @@ class ThreadFlights(FlightTable):
         while True:
             try:
                 if type(key) not in PLAIN_KEYS:
-                    mine.key = key = stored_key(key)
+                    mine.key = key = stored_key(key, self.known)
                 direct = self.share and not refresh
                 current = self.table.setdefault(key, mine) if direct else self._take_place(mine)
             except TypeError:

@@ -8,11 +8,10 @@ Invariants:
   whichever instruction, is done in part or not at all, nothing leaves untold, and the next one finds a whole store:
   what is *torn* is mended before it begins.
 - What left is let go of outside the lock.
-- ``change()`` is not re-entered: what a finalizer, or a key's comparison, asks for in the middle of a change is done at
-  its end.
-- Under the lock no code of the user's runs but that of a ``policy=`` of the user's own, and ``__eq__`` of keys that
-  differ and whose hashes are alike in all bits: once for each such pair and look-up.  Whoever changes the store has
-  looked the key up before, without the lock, and ``HashedValue`` remembers what was equal.
+- ``change()`` is not re-entered: what a finalizer, or a policy of the user's own, asks for in the middle of a change is
+  done at its end.
+- Under the lock no code of the user's runs but that of a ``policy=`` of the user's own, and finalizers.  Keys come as
+  ``stored_key()`` makes them with what is known of the function: to look one up compares nothing.
 - An exception is handled with as little of the stack as there may be left: no deeper than the operation itself began.
 """
 
