@@ -25,10 +25,10 @@ INSTANCE_NAMES = _CLASS_NAMES | {"self"}
 _ANY_CALL = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 _SHOWN_OTHERWISE = ("__wrapped__", "__signature__")
 _NO_METHODS = (
-    type, types.MethodType, types.BuiltinFunctionType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
-    types.WrapperDescriptorType, types.MethodWrapperType,
+    type, functools.partial, types.MethodType, types.BuiltinFunctionType, types.MethodDescriptorType,
+    types.ClassMethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
 )  # fmt: skip
-"""Types of what is decorated as it stands, whatever it is called and takes: it is bound already, or a builtin."""
+"""Types of what is called as it stands, whatever its name is and it takes: bound or filled in already, or a builtin."""
 
 
 class ExactSignature(inspect.Signature):

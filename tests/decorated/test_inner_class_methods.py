@@ -362,3 +362,18 @@ def test_builtins_with_a_self_are_functions() -> None:
     upper = bounded(max=8)(str.upper)
     assert upper("b") == upper("".join(["b"])) == "B"
     assert upper.cache.stats().misses == 1
+
+
+@pytest.mark.parametrize("decorate", [bounded(max=8), bounded(max=8, policy="lru"), dedupe_inflight])
+def test_partials_that_bear_the_name_of_a_method_are_functions(decorate: Decorate) -> None:
+    """What frameworks make of a method before they decorate it (``method_decorator``) has its instance already."""
+
+    class View:
+        def get(self, number: int = 1) -> list[Any]:
+            return [self, number]
+
+    view = View()
+    bound = functools.update_wrapper(functools.partial(View.get, view), View.get)
+    call = decorate(bound)
+    assert call(5) == call(number=5) == [view, 5]
+    assert call() == [view, 1]
