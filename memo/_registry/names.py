@@ -83,7 +83,7 @@ class Number:
     __slots__ = ("_number", "twins")
 
     def __init__(self, twins: _Twins, number: int) -> None:
-        self.twins = twins
+        self.twins: _Twins = twins
         self._number = number
 
     def __del__(self) -> None:
