@@ -14,7 +14,7 @@ from memo._call.keys import Keys
 from memo._call.signature import KeyOptions, Shape, check_key_options
 from memo._call.source import Block
 from memo._call.stored_keys import PLAIN_KEYS, Known, plain_key, stored_key
-from memo._call.wrapper import LAYER, Generated, share
+from memo._call.wrapper import LAYER, Generated, Maker, share
 
 __all__ = (
     "LAYER",
@@ -29,6 +29,7 @@ __all__ = (
     "KeyOptions",
     "Keys",
     "Known",
+    "Maker",
     "Shape",
     "Through",
     "belongs_to",

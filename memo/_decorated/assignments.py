@@ -6,7 +6,8 @@ read anew; what was made by another code, or with other defaults, is dropped lik
 
 from typing import Any
 
-from memo._decorated.layer import Layer, layer_of, layers_of, original_of
+from memo._decorated.layer import Layer, layer_of
+from memo._decorated.stack import layers_of, original_of
 
 __all__ = ("assign", "unassign")
 

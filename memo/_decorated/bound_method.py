@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from memo._decorated.handles import SHOWN, Handles
-from memo._decorated.layer import HANDLES, find_handle
+from memo._decorated.stack import HANDLES, find_handle
 
 __all__ = ("Bound",)
 

@@ -3,7 +3,8 @@
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle, CacheInfo
-from memo._decorated.layer import HANDLES, find_handle, layer_of
+from memo._decorated.layer import layer_of
+from memo._decorated.stack import HANDLES, find_handle
 from memo._flight import InflightHandle
 from memo._registry import Record
 from memo._window import WindowHandle

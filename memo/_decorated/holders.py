@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from memo._decorated.handles import SHOWN
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 
 if TYPE_CHECKING:
     _static_method = staticmethod[..., Any]

@@ -1,6 +1,5 @@
-"""What one decorator adds to one function, and how the layers of a stack are found."""
+"""What one decorator adds to one function."""
 
-import contextlib
 import functools
 import types
 from collections.abc import Callable, Iterator
@@ -21,69 +20,16 @@ from memo._call import (
     called_with_instance,
     check_ignored,
 )
+from memo._decorated.fence import fence_around
+from memo._decorated.works import Works
 from memo._flight import Flights, InflightStats
-from memo._registry import Part, Record, is_off, off_for_good
+from memo._registry import Record, is_off, off_for_good
 
-__all__ = (
-    "HANDLES", "FlightLayer", "Layer", "become_method", "find_handle", "layer_of", "layers_of", "original_of",
-)  # fmt: skip
-
-HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
-"""The handles, and the decorators that add them."""
-
-
-_NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
-
-
-class _Fence:
-    """Fences the layers *below* and *above*, each given innermost first, and those above again at the end.
-
-    No generator: one that is interrupted between its making and its first step would go on when it is collected.
-    """
-
-    __slots__ = ("_above", "_below", "_call")
-
-    def __init__(
-        self, above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
-    ) -> None:
-        self._above = above
-        self._below = below
-        self._call = call
-
-    def __enter__(self) -> None:
-        for part in (*self._below, *self._above):
-            part.fence(self._call)
-
-    def __exit__(self, *exception: object) -> None:
-        for part in self._above:
-            part.fence(self._call)
+__all__ = ("FlightLayer", "Layer", "layer_of")
 
 
 def _nothing() -> None:
     return None
-
-
-class _Works:
-    """What a layer works with, made when it is first needed.
-
-    Attributes:
-        clock: What reads the time.
-        instances: Tokens of instances.
-        engine: The loads, running calls or window.
-        generated: The wrapper, and the keys of its calls.
-        through: Those of calls through the instances of a class that merely refers to the function; at most one.
-        ask_tags: Asks ``tags=`` about a call, and (of ``through``) about one of those calls.
-    """
-
-    __slots__ = ("ask_tags", "clock", "engine", "generated", "instances", "through")
-
-    def __init__(self, clock: Clock, instances: Instances, engine: Any, generated: Generated) -> None:
-        self.clock: Clock = clock
-        self.instances: Instances = instances
-        self.engine: Any = engine
-        self.generated: Generated = generated
-        self.through: dict[str, Generated] = {}
-        self.ask_tags: dict[bool, Callable[..., Any]] = {}
 
 
 class Layer(OfTheProgram):
@@ -103,7 +49,7 @@ class Layer(OfTheProgram):
     """
 
     kind = ""
-    _works: _Works | None = None
+    _works: Works | None = None
 
     def __init__(
         self,
@@ -129,7 +75,7 @@ class Layer(OfTheProgram):
     # -- what it works with
 
     @property
-    def works(self) -> _Works:
+    def works(self) -> Works:
         """What it works with."""
         return self._works or self.make_works()
 
@@ -138,18 +84,15 @@ class Layer(OfTheProgram):
         """Whether there is anything yet that holds or counts something."""
         return self._works is not None
 
-    def make_works(self) -> _Works:
+    def make_works(self) -> Works:
         """Make what it works with."""
         clock = Clock(self._read)
         instances = Instances(self.shape.qualname, Weakly(self.collected))
         engine = self.make_engine(clock)
-        keys = Keys(self.shape, self._options, instances)
-        self.show_keys(engine, keys)
-        made = _Works(clock, instances, engine, Generated(keys, self))
-        if self.tags.function is not None:
-            made.ask_tags[False] = keys.teller(self.tags.function)
+        made = Works(self, self.shape, self._options, self.tags, clock, instances, engine)
+        self.show_keys(engine, made.generated.keys)
         clock.on_exchange(self._follow_exchanged)
-        works: _Works = self.__dict__.setdefault("_works", made)
+        works: Works = self.__dict__.setdefault("_works", made)
         return works
 
     def make_engine(self, clock: Clock) -> Any:
@@ -206,7 +149,7 @@ class Layer(OfTheProgram):
         return {
             **self.internals(),
             "clock": self.clock.read,
-            "function": self._function_through() if through else self.called,
+            "function": _called_through(self.shape.function) if through else self.called,
             "is_off": self.is_off,
             "tags_of": functools.partial(self._tags_of, through),
         }
@@ -220,12 +163,12 @@ class Layer(OfTheProgram):
 
     def assign(self, word: str, value: Any) -> None:
         """Exchange what the wrappers know by that name."""
-        for generated in self._wrappers():
+        for generated in self._wrappers:
             generated.assign(word, value)
 
+    @property
     def _wrappers(self) -> tuple[Generated, ...]:
-        works = self._works
-        return () if works is None else (works.generated, *works.through.values())
+        return () if self._works is None else self._works.wrappers
 
     def read_anew(self) -> None:
         """Learn what the function has become: something was assigned to it that calls or keys go by."""
@@ -233,22 +176,7 @@ class Layer(OfTheProgram):
         self.shape.read(None if below is None else below.shape)
         check_ignored(self.shape, self._options)
         if self.is_made:
-            self._exchange_keys()
-
-    def _exchange_keys(self) -> None:
-        """Have calls make the keys that the function's shape asks for now."""
-        works = self.works
-        keys = self._keys(works)
-        for through in works.through.values():
-            through.exchange_keys(self._keys(works, through=True))
-        self.show_keys(works.engine, keys)
-        works.generated.exchange_keys(keys)
-
-    def _keys(self, works: _Works, *, through: bool = False) -> Keys:
-        keys = Keys(self.shape, self._options, works.instances, through=through)
-        if self.tags.function is not None:
-            works.ask_tags[through] = keys.teller(self.tags.function)
-        return keys
+            self.works.exchange_keys(self.show_keys)
 
     # -- methods
 
@@ -257,9 +185,9 @@ class Layer(OfTheProgram):
         self.shape.takes_instance = True
         if self.is_made:
             self.empty()  # nobody could find again what was held under a plain function's keys
-            self.works.through.clear()
+            self.works.forget_through()
             self.serve_through(self.called)
-            self._exchange_keys()
+            self.works.exchange_keys(self.show_keys)
 
     def through(self) -> Generated:
         """The wrapper for calls through the instances of a class that merely refers to this function.
@@ -267,20 +195,11 @@ class Layer(OfTheProgram):
         The function stays what it is: such calls have keys of their own, by the instance's identity, in the same
         store and the same table of running calls.
         """
-        works = self.works
-        found = works.through.get("through")
-        if found is not None:
-            return found
-        keys = self._keys(works, through=True)
-        self.serve_through(_PlainOrThrough(self.called, self._function_through()))
-        return works.through.setdefault("through", Generated(keys, self, through=True))
-
-    def _function_through(self) -> Callable[..., Any]:
-        """What a call through an instance goes on to: if this package decorated that as well, to its like."""
-        below = layer_of(self.shape.function)
-        if below is None:
-            return called_with_instance(self.shape.function)
-        return self.shape.function if below.shape.takes_instance else below.through().wrapper
+        found = self.works.through
+        if found is None:
+            self.serve_through(_PlainOrThrough(self.called, _called_through(self.shape.function)))
+            found = self.works.make_through(self)
+        return found
 
     @property
     def needs_through(self) -> bool:
@@ -301,9 +220,7 @@ class Layer(OfTheProgram):
     # -- tags
 
     def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
-        if self.tags.function is None:
-            return ()
-        return self.tags.of_call(self.shape.qualname, self.works.ask_tags[through], args, kwargs)
+        return () if self.tags.function is None else self.works.tags_of(through, args, kwargs)
 
     def tags_of(self, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
         """The tags of one call that ``tags=`` computes; None if it cannot."""
@@ -321,7 +238,7 @@ class Layer(OfTheProgram):
         """Look at each call whether the function is switched off; no call pays for that otherwise."""
         if not self._off_for_good:
             self._is_watched = on
-            for generated in self._wrappers():
+            for generated in self._wrappers:
                 generated.regenerate()
 
     def is_off(self) -> bool:
@@ -335,16 +252,8 @@ class Layer(OfTheProgram):
         """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
 
     def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> AbstractContextManager[None]:
-        """Do that in the other layers of the stack, around a change that makes outdated what this layer holds.
-
-        Those below before the change, so that it is not undone by what they hand out.  Those above before it,
-        and again after it: a flight that was begun up there meanwhile may have been given the old value.
-        """
-        parts = () if self.record is None else self.record.parts
-        if len(parts) < 2:
-            return _NOTHING
-        here = next(place for place, part in enumerate(parts) if part is self)
-        return _Fence(tuple(reversed(parts[:here])), tuple(reversed(parts[here + 1 :])), call)
+        """Do that in the other layers of the stack, around a change that makes outdated what this layer holds."""
+        return fence_around(self, self.record, call)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> Any:
         """The handle that this layer adds, as seen from the instance in *prefix*."""
@@ -397,6 +306,14 @@ class Layer(OfTheProgram):
         return self.shape.qualname if self.record is None else self.record.name
 
 
+def _called_through(function: Any) -> Callable[..., Any]:
+    """What a call through an instance goes on to: if this package decorated that as well, to its like."""
+    below = layer_of(function)
+    if below is None:
+        return called_with_instance(function)
+    return function if below.shape.takes_instance else below.through().wrapper
+
+
 class _PlainOrThrough:
     """A function that may be called plainly, or through an instance that marks the call."""
 
@@ -436,61 +353,8 @@ class FlightLayer(Layer):
         self.flights.follow(read)
 
 
-def layers_of(function: Any) -> Iterator[Layer]:
-    """The layers of a decorated function, outermost first, also below decorators of others."""
-    for _ in range(100):
-        if function is None:
-            return
-        layer = layer_of(function)
-        if layer is not None:
-            yield layer
-            function = layer.shape.function
-        elif isinstance(function, types.MethodType):
-            function = function.__func__
-        else:
-            function = getattr(function, "__wrapped__", None)
-
-
 def layer_of(function: Any) -> Layer | None:
     """The layer of a decorated function; None of anything else."""
     if isinstance(getattr(type(function), "_self_layer", None), types.MemberDescriptorType):
         return function._self_layer  # type: ignore[no-any-return]
     return None
-
-
-def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:
-    """The outermost handle of one kind.
-
-    Raises:
-        AttributeError: No layer has one.
-    """
-    layer = None
-    for layer in layers_of(function):
-        if layer.kind == kind:
-            return layer.handle_for(prefix)
-        if kind == "inflight" and layer.kind == "cache":
-            return layer.handle_for(prefix).inflight
-    name = "it" if layer is None else layer.shape.qualname
-    raise AttributeError(f"{name} has no {kind!r}; decorate it with @{HANDLES[kind]} as well.")
-
-
-def original_of(function: Any) -> Any:
-    """What this package found when it first decorated *function*."""
-    while (layer := layer_of(function)) is not None:
-        function = layer.shape.function
-    return function
-
-
-def become_method(function: Any, owner: type) -> None:
-    """Make every layer of *function* treat the first parameter as an instance, if *owner* is where it was defined.
-
-    A class may also refer to a function of elsewhere, which remains a plain one to everybody else.
-    """
-    layer = layer_of(function)
-    if layer is None or layer.shape.takes_instance or layer.shape.module != owner.__module__:
-        return
-    defined_there = layer.shape.qualname == f"{owner.__qualname__}.{layer.shape.name}"
-    if defined_there and hasattr(type(original_of(function)), "__get__"):
-        for one in layers_of(function):
-            if not one.shape.takes_instance:
-                one.take_instance()

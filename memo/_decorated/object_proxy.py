@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import wrapt
 
 from memo._decorated.holders import Holder
-from memo._decorated.layer import become_method, layer_of, original_of
+from memo._decorated.inner_class_methods import OfAnyClass
+from memo._decorated.layer import layer_of
 from memo._decorated.proxy import (
     ABILITIES,
     ASKED_OF_OBJECTS,
     LIKE_FUNCTION,
     Decorated,
-    OfAnyClass,
     Transparent,
     bind,
     described_anew,
     set_class,
     special_names,
-    tell_name,
 )
+from memo._decorated.stack import become_method, original_of, tell_name
 
 __all__ = (
     "DecoratedObject", "Recipe", "become", "blank", "by_value", "decorate_blank", "object_class", "remember",

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from memo._base import refuse_class, short_text
 from memo._call import called_in_class, called_with_class, called_without_instance
 from memo._decorated.holders import DecoratedClassMethod, DecoratedProperty, DecoratedStaticMethod
-from memo._decorated.layer import Layer, layers_of
+from memo._decorated.inner_class_methods import InnerClassMethod
+from memo._decorated.layer import Layer
 from memo._decorated.object_proxy import Recipe, object_class, remember, sendable
-from memo._decorated.proxy import Decorated, InnerClassMethod, UnplacedFunction
+from memo._decorated.proxy import Decorated, UnplacedFunction
 from memo._decorated.shipping import teach_picklers
+from memo._decorated.stack import layers_of
 from memo._registry import Membership, Registry, enrol
 
 teach_picklers()

@@ -5,9 +5,7 @@ through C alone; to everyone who looks, it is the *original*: ``__wrapped__``, c
 attributes, equality and hash are the original's.
 """
 
-import functools
 import inspect
-import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -16,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ov
 import wrapt
 
 from memo._base import HELD
-from memo._cache import CacheHandle
 from memo._call import LAYER, Through
 from memo._decorated.assignments import assign, unassign
 from memo._decorated.bound_method import Bound
-from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.handles import LIKE_LRU_CACHE, SHOWN, Handles
 from memo._decorated.holders import DecoratedClassMethod
-from memo._decorated.layer import HANDLES, Layer, become_method, find_handle, layers_of, original_of
-from memo._flight import InflightHandle
+from memo._decorated.layer import Layer
+from memo._decorated.stack import HANDLES, become_method, find_handle, original_of, tell_name
 
 if TYPE_CHECKING:
     _Proxy = object
@@ -37,15 +33,12 @@ __all__ = (
     "LIKE_FUNCTION",
     "BoundReference",
     "Decorated",
-    "InnerClassMethod",
-    "OfAnyClass",
     "Transparent",
     "UnplacedFunction",
     "bind",
     "described_anew",
     "set_class",
     "special_names",
-    "tell_name",
 )
 
 P = ParamSpec("P")
@@ -294,86 +287,6 @@ class Decorated(Transparent[P, R_co]):
         if name in ("__class_getitem__", "__init_subclass__"):  # class methods, as the interpreter makes of functions
             kind: Any = DecoratedClassMethod
             setattr(owner, name, kind(self))
-
-
-def tell_name(function: Any, owner: type, name: str) -> None:
-    """Tell what was decorated in a class body of its name there, as the interpreter would have."""
-    original = original_of(function)
-    tell = getattr(type(original), "__set_name__", None)
-    if tell is not None:
-        tell(original, owner, name)
-
-
-class OfAnyClass(Transparent[P, R_co]):
-    """What ``@classmethod`` may be going to wrap, as its place and its ``cls`` tell, and is not going to ask.
-
-    ``classmethod`` binds what it wraps by itself: from Python 3.13 on anything, before that what cannot be bound.
-    ``C.load.cache`` then arrives here without the class.  It is the class in whose body it stands if that has no
-    subclass; else the handle is that of every class.
-    """
-
-    __slots__ = ()
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._self_placed = True  # it stands in the class body by itself: a method of a metaclass, a __new__
-        tell: Any = getattr(super(), "__set_name__", None)
-        if tell is not None:
-            tell(owner, name)
-
-    def _place(self) -> tuple[Any, tuple[Any, ...]]:
-        owner = None if hasattr(self, "_self_placed") else _defining_class(self)
-        return self, () if owner is None or type.__subclasses__(owner) else (owner,)
-
-    @property
-    def cache(self) -> CacheHandle[P, R_co, Any]:
-        function, prefix = self._place()
-        handle = find_handle(function, prefix, "cache")
-        of_one = prefix or hasattr(self, "_self_placed")
-        return handle if of_one else CacheOfEveryClass(handle, functools.partial(self._each, "cache"))
-
-    @property
-    def inflight(self) -> InflightHandle[P, R_co]:
-        function, prefix = self._place()
-        handle = find_handle(function, prefix, "inflight")
-        of_one = prefix or hasattr(self, "_self_placed")
-        return handle if of_one else InflightOfEveryClass(handle, functools.partial(self._each, "inflight"))
-
-    def _each(self, kind: str) -> list[Any]:
-        # without any, it is still to be told that a call does not fit
-        return [find_handle(self, (owner,), kind) for owner in _classes_called(self) or [_NoClass]]
-
-
-class _NoClass:
-    """Stands for a class on which nobody calls anything."""
-
-
-def _classes_called(function: OfAnyClass[..., Any]) -> list[type]:
-    """The classes on which *function* was called."""
-    called = (ref() for layer in layers_of(function) for ref in list(layer.instances.refs.values()))
-    return list(dict.fromkeys(one for one in called if isinstance(one, type) and one is not _NoClass))
-
-
-def _defining_class(function: OfAnyClass[..., Any]) -> type | None:
-    """The class in whose body *function* stands inside a class method; None while it cannot be found."""
-    places = [base for owner in _classes_called(function) for base in owner.__mro__]
-    shape = _layer(function).shape
-    found: Any = sys.modules.get(shape.module)
-    for part in shape.qualname.split(".")[:-1]:
-        found = getattr(found, part, None)
-    if isinstance(found, type):
-        places.append(found)
-    this: Any = function
-    for place in places:
-        for attribute in vars(place).values():
-            if isinstance(attribute, classmethod) and attribute.__func__ is this:
-                return place
-    return None
-
-
-class InnerClassMethod(OfAnyClass[P, R_co], Decorated[P, R_co]):
-    """A function that ``@classmethod`` may be going to wrap."""
-
-    __slots__ = ()
 
 
 class UnplacedFunction(Decorated[P, R_co]):

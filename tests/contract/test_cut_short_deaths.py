@@ -6,7 +6,7 @@ import pytest
 from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
 
 from memo import Registry, bounded
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 
 
 class Value:

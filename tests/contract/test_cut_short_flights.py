@@ -11,7 +11,7 @@ from kit.strikes import Struck, StruckError, at_the_limit, every, held_locks, lo
 from kit.threads import LIMIT_S, Running, until
 
 from memo import Registry, bounded, dedupe_inflight
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 from memo._flight.circles import waiting
 
 EACH_INSTRUCTION = every(200_000)

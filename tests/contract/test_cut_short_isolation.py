@@ -7,7 +7,7 @@ import pytest
 from kit.strikes import Struck, StruckError, every, held_locks, locks_of, points, strike
 
 from memo import Registry, bounded, dedupe_inflight, sliding_window
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 from memo.testing import FakeClock, isolated
 
 EACH = 23

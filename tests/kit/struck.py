@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.strikes import Struck, StruckError, held_locks, locks_of, spared, strike
 from memo import Registry
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 from memo._flight.circles import waiting
 from memo.testing import FakeClock
 

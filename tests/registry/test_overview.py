@@ -11,7 +11,7 @@ import pytest
 
 import memo
 from memo import InflightStats, Record, Registry, bounded, dedupe_inflight, sliding_window
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 from memo._registry.overview import overview
 
 ROOM = str(Path(memo.__file__).parent)

@@ -10,7 +10,7 @@ import cachetools
 import pytest
 
 from memo import Registry, bounded
-from memo._decorated.layer import layers_of
+from memo._decorated.stack import layers_of
 from memo._store.policy import POLICIES
 
 __all__ = ()

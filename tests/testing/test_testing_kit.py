@@ -17,7 +17,8 @@ import memo._base.clock
 import memo._cache.loads
 import memo._window.intake
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
-from memo._decorated.layer import Layer, layers_of
+from memo._decorated.layer import Layer
+from memo._decorated.stack import layers_of
 from memo._registry.record import Record
 from memo._store.weights import weight
 from memo.testing import FakeClock, isolated

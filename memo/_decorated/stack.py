@@ -1,0 +1,73 @@
+"""The layers of a stack of decorators: how they are found, and which of them adds a handle."""
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from memo._decorated.layer import Layer, layer_of
+
+__all__ = ("HANDLES", "become_method", "find_handle", "layers_of", "original_of", "tell_name")
+
+HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
+"""The handles, and the decorators that add them."""
+
+
+def layers_of(function: Any) -> Iterator[Layer]:
+    """The layers of a decorated function, outermost first, also below decorators of others."""
+    for _ in range(100):
+        if function is None:
+            return
+        layer = layer_of(function)
+        if layer is not None:
+            yield layer
+            function = layer.shape.function
+        elif isinstance(function, types.MethodType):
+            function = function.__func__
+        else:
+            function = getattr(function, "__wrapped__", None)
+
+
+def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:
+    """The outermost handle of one kind.
+
+    Raises:
+        AttributeError: No layer has one.
+    """
+    layer = None
+    for layer in layers_of(function):
+        if layer.kind == kind:
+            return layer.handle_for(prefix)
+        if kind == "inflight" and layer.kind == "cache":
+            return layer.handle_for(prefix).inflight
+    name = "it" if layer is None else layer.shape.qualname
+    raise AttributeError(f"{name} has no {kind!r}; decorate it with @{HANDLES[kind]} as well.")
+
+
+def original_of(function: Any) -> Any:
+    """What this package found when it first decorated *function*."""
+    while (layer := layer_of(function)) is not None:
+        function = layer.shape.function
+    return function
+
+
+def become_method(function: Any, owner: type) -> None:
+    """Make every layer of *function* treat the first parameter as an instance, if *owner* is where it was defined.
+
+    A class may also refer to a function of elsewhere, which remains a plain one to everybody else.
+    """
+    layer = layer_of(function)
+    if layer is None or layer.shape.takes_instance or layer.shape.module != owner.__module__:
+        return
+    defined_there = layer.shape.qualname == f"{owner.__qualname__}.{layer.shape.name}"
+    if defined_there and hasattr(type(original_of(function)), "__get__"):
+        for one in layers_of(function):
+            if not one.shape.takes_instance:
+                one.take_instance()
+
+
+def tell_name(function: Any, owner: type, name: str) -> None:
+    """Tell what was decorated in a class body of its name there, as the interpreter would have."""
+    original = original_of(function)
+    tell = getattr(type(original), "__set_name__", None)
+    if tell is not None:
+        tell(original, owner, name)

@@ -1,0 +1,86 @@
+"""What a layer works with: what answers its calls, their wrappers, and their keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+from memo._base import Clock, Tags
+from memo._call import Generated, Instances, KeyOptions, Keys, Maker, Shape
+
+__all__ = ("Works",)
+
+
+class Works:
+    """What a layer works with, made when it is first needed.
+
+    Args:
+        layer: Whose they are.
+        shape: The function.
+        options: The key's options.
+        tags: What the decorator was told about tags.
+        clock: What reads the time.
+        instances: Tokens of instances.
+        engine: The loads, running calls or window.
+
+    Attributes:
+        generated: The wrapper, and the keys of its calls.
+    """
+
+    __slots__ = ("_ask_tags", "_options", "_shape", "_tags", "_through", "clock", "engine", "generated", "instances")
+
+    def __init__(
+        self,
+        layer: Maker,
+        shape: Shape,
+        options: KeyOptions,
+        tags: Tags,
+        clock: Clock,
+        instances: Instances,
+        engine: Any,
+    ) -> None:
+        self._shape = shape
+        self._options = options
+        self._tags = tags
+        self._ask_tags: dict[bool, Callable[..., Any]] = {}
+        """Asks ``tags=`` about a call, and (True) about one that came through an instance."""
+        self._through: dict[str, Generated] = {}
+        """Of calls through the instances of a class that merely refers to the function; at most one."""
+        self.clock: Clock = clock
+        self.instances: Instances = instances
+        self.engine: Any = engine
+        self.generated: Generated = Generated(self._keys(), layer)
+
+    def _keys(self, *, through: bool = False) -> Keys:
+        keys = Keys(self._shape, self._options, self.instances, through=through)
+        if self._tags.function is not None:
+            self._ask_tags[through] = keys.teller(self._tags.function)
+        return keys
+
+    def exchange_keys(self, show: Callable[[Any, Keys], None]) -> None:
+        """Have calls make the keys that the function's shape asks for now; *show* tells the engine of them before."""
+        keys = self._keys()
+        for through in self._through.values():
+            through.exchange_keys(self._keys(through=True))
+        show(self.engine, keys)
+        self.generated.exchange_keys(keys)
+
+    @property
+    def wrappers(self) -> tuple[Generated, ...]:
+        """All that answers calls."""
+        return (self.generated, *self._through.values())
+
+    @property
+    def through(self) -> Generated | None:
+        """The wrapper of calls through instances, and the keys of those; None if nobody needed it yet."""
+        return self._through.get("through")
+
+    def make_through(self, layer: Maker) -> Generated:
+        """That wrapper; of two threads that make it, the first one's is taken."""
+        return self._through.setdefault("through", Generated(self._keys(through=True), layer, through=True))
+
+    def forget_through(self) -> None:
+        """Have no such wrapper any more: the function is a method itself."""
+        self._through.clear()
+
+    def tags_of(self, through: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...] | None:
+        """The tags of one call that ``tags=`` computes; None if it cannot."""
+        return self._tags.of_call(self._shape.qualname, self._ask_tags[through], args, kwargs)
