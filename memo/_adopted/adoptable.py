@@ -8,18 +8,18 @@
 import gc
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from memo._adopted.peek import is_bare_cache
+from memo._base import attribute, wrapped_by
 
-__all__ = ("adoptable", "attribute", "check_lock", "find_adopted", "is_cached", "library_of", "name_of")
+__all__ = ("adoptable", "check_lock", "find_adopted", "is_cached", "library_of", "name_of")
 
 _REMEDY = (
     "give a functools.lru_cache or async_lru function, a function decorated with cachetools.cached, "
     "or a cachetools cache"
 )
-_LINKS = 100  # of wrappers around wrappers, so that a circle ends
 
 
 def _find_adoptable(given: Any, refuse: Callable[[Any], object] | None = None) -> Any:
@@ -31,16 +31,7 @@ def _find_adoptable(given: Any, refuse: Callable[[Any], object] | None = None) -
         given: Anything.
         refuse: Called with each thing on the way; may raise.
     """
-    return next((link for link in _chain(given) if _is_adoptable(link, refuse)), None)
-
-
-def _chain(given: Any) -> Iterator[Any]:
-    for _ in range(_LINKS):
-        if given is None:
-            return
-        yield given
-        inner = (attribute(given, name) for name in ("__func__", "__wrapped__", "fget"))
-        given = next((one for one in inner if one is not None), None)  # whether it is true may be its own affair
+    return next((link for link in wrapped_by(given) if _is_adoptable(link, refuse)), None)
 
 
 def _is_adoptable(link: Any, refuse: Callable[[Any], object] | None) -> bool:
@@ -58,14 +49,6 @@ def _clears(function: Any) -> bool:
 def is_cached(function: Any) -> bool:
     """Whether it was decorated with ``cachetools.cached`` or ``cachedmethod``."""
     return attribute(function, "cache") is not None and callable(attribute(function, "cache_key"))
-
-
-def attribute(thing: Any, name: str) -> Any:
-    """An attribute, or None: of things that nobody knows, reading one may raise anything."""
-    try:
-        return getattr(thing, name, None)
-    except Exception:
-        return None
 
 
 def _itself(function: Any) -> Any:

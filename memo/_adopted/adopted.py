@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from memo._adopted.adoptable import attribute, is_cached, library_of
+from memo._adopted.adoptable import is_cached, library_of
 from memo._adopted.peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
 from memo._adopted.stats import AdoptedStats
-from memo._base import NO_TAGS, Swept
+from memo._base import NO_TAGS, Swept, attribute
 
 __all__ = ("Adopted", "AdoptedHandle", "AdoptedRef")
 

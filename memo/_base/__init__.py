@@ -47,6 +47,7 @@ from memo._base.units import (
 )
 from memo._base.waits import call_elsewhere, finish, one_step, until
 from memo._base.weakly import Weakly
+from memo._base.wrapping import attribute, run_by, wrapped_by
 
 __all__ = (
     "BIG",
@@ -79,6 +80,7 @@ __all__ = (
     "Timer",
     "Weakly",
     "aligned",
+    "attribute",
     "bounded_gate",
     "byte_size",
     "call_elsewhere",
@@ -122,6 +124,7 @@ __all__ = (
     "refuser",
     "renew",
     "renewed",
+    "run_by",
     "runs_a_loop",
     "seconds",
     "set_at_once",
@@ -135,4 +138,5 @@ __all__ = (
     "until",
     "who",
     "width",
+    "wrapped_by",
 )

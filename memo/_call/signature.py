@@ -15,6 +15,8 @@ from inspect import Parameter
 from types import FunctionType
 from typing import Any
 
+from memo._base import attribute, run_by, wrapped_by
+
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Shape", "check_key_options", "is_coroutine_function", "is_exact",
 )  # fmt: skip
@@ -188,14 +190,11 @@ class Shape:
 
 def _stands_in_a_class(function: Any) -> bool:
     """Whether a callable, or what it wraps if that alone tells, was defined in the body of a class."""
-    for _ in range(100):
-        qualname = getattr(function, "__qualname__", None)
+    for link in wrapped_by(function):
+        qualname = attribute(link, "__qualname__")
         place = qualname.rpartition(".")[0] if isinstance(qualname, str) else ""
         if place:
             return not place.endswith("<locals>")
-        function = getattr(function, "__wrapped__", None)
-        if function is None:
-            break
     return False
 
 
@@ -216,33 +215,11 @@ def _is_generator_function(function: Any) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-_DISPATCHES = frozenset({"dispatch", "register", "registry", "__wrapped__"})
-"""What a function has that ``functools.singledispatch`` made: its implementations are all of one colour."""
-
-
 def is_coroutine_function(function: Any) -> bool:
-    """Whether calls give coroutines, as far as the code that a call ends in tells.
-
-    What is looked through: partials, bound methods, callable objects, ``functools.singledispatch``, and any of these
-    around another.
-    """
+    """Whether calls give coroutines, as far as the code that a call ends in tells."""
     if type(function) is FunctionType and not function.__dict__:  # unmarked
         return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
-    for _ in range(100):
-        if inspect.iscoroutinefunction(function) or _is_marked(function):
-            return True
-        if type(function) is FunctionType and function.__dict__.keys() >= _DISPATCHES:
-            function = function.__dict__["__wrapped__"]
-            continue
-        if isinstance(function, functools.partial | functools.partialmethod):
-            function = function.func
-        elif isinstance(function, types.MethodType | staticmethod | classmethod):
-            function = function.__func__
-        elif isinstance(function, type | FunctionType) or inspect.isroutine(function):
-            return False
-        else:  # an object: of a proxy, __class__ tells what it stands for
-            function = inspect.getattr_static(function.__class__, "__call__", None)
-    return False
+    return any(inspect.iscoroutinefunction(one) or _is_marked(one) for one in run_by(function))
 
 
 def _is_marked(function: Any) -> bool:

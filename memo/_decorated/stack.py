@@ -1,9 +1,9 @@
 """The layers of a stack of decorators: how they are found, and which of them adds a handle."""
 
-import types
 from collections.abc import Iterator
 from typing import Any
 
+from memo._base import wrapped_by
 from memo._decorated.layer import Layer, layer_of
 
 __all__ = ("HANDLES", "become_method", "find_handle", "layers_of", "original_of", "tell_name")
@@ -14,17 +14,15 @@ HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding
 
 def layers_of(function: Any) -> Iterator[Layer]:
     """The layers of a decorated function, outermost first, also below decorators of others."""
-    for _ in range(100):
-        if function is None:
-            return
-        layer = layer_of(function)
+    for link in wrapped_by(function, _decorated):
+        layer = layer_of(link)
         if layer is not None:
             yield layer
-            function = layer.shape.function
-        elif isinstance(function, types.MethodType):
-            function = function.__func__
-        else:
-            function = getattr(function, "__wrapped__", None)
+
+
+def _decorated(link: Any) -> Any:
+    layer = layer_of(link)
+    return None if layer is None else layer.shape.function
 
 
 def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:

@@ -29,9 +29,9 @@ import weakref
 from inspect import CO_OPTIMIZED
 from typing import Any
 
-__all__ = ("Origin",)
+from memo._base import wrapped_by
 
-_LINKS = 100  # of wrappers around wrappers, so that a circle ends
+__all__ = ("Origin",)
 
 
 class _Run:
@@ -161,15 +161,8 @@ def _target(origin: Origin) -> Any:
 
 def _original(function: Any) -> Any:
     """What stands below all decorators, also those of others."""
-    for _ in range(_LINKS):
-        try:
-            inner = function.__func__ if isinstance(function, types.MethodType) else function.__wrapped__
-        except Exception:  # a stranger's attribute may raise anything
-            return function
-        if inner is None:
-            return function
-        function = inner
-    return function
+    *_, last = wrapped_by(function)
+    return last
 
 
 def _namespace(function: Any) -> Any:

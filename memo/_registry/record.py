@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memo._adopted import Adopted, AdoptedHandle
+from memo._base import attribute, wrapped_by
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
 from memo._registry.cleanup import sweep
@@ -148,12 +149,8 @@ class Record:
 
 def record_of(function: Any) -> Record | None:
     """The record of a decorated function, looked for through whatever wraps it."""
-    seen = 0
-    while function is not None and seen < 100:
-        record = getattr(function, "__memo_record__", None)
+    for link in wrapped_by(function):
+        record = attribute(link, "__memo_record__")
         if isinstance(record, Record):
             return record
-        below = getattr(function, "__wrapped__", None)
-        function = getattr(function, "fget", None) if below is None else below
-        seen += 1
     return None
