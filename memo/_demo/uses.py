@@ -227,18 +227,22 @@ def ai_requests(world: World) -> Use:
             f"{stats.started + stats.joined:,} calls for {_plural(len(asked), 'question')}, and only "
             f"{_plural(stats.started, 'request')}: {_plural(stats.joined, 'call')} joined one that was running. "
         )
-        if stats.timeouts:
-            text += (
-                f"{_plural(stats.timeouts, 'request')} got stuck; timeout={format_seconds(timeout_s)!r} gave up each "
-                f"and released the {_plural(waits, 'caller')} who waited; "
-                f"{_share(len(released & answered), len(released))} had an answer by asking again. "
-                f"Without it they would be waiting still."
-            )
-        else:
-            text += f"None got stuck this time; timeout={format_seconds(timeout_s)!r} would have given it up."
+        again = _share(len(released & answered), len(released))
+        text += _about_stuck(stats.timeouts, format_seconds(timeout_s), waits, again)
         return Outcome(text, stats.active, stats.timeouts + stats.active)
 
     return Use("AI requests", ask_ai, callers, step, gauge, conclude)
+
+
+def _about_stuck(timeouts: int, timeout: str, waits: int, again: str) -> str:
+    """What became of requests that got stuck, of those who waited, and of those who asked again."""
+    if not timeouts:
+        return f"None got stuck this time; timeout={timeout!r} would have given it up."
+    return (
+        f"{_plural(timeouts, 'request')} got stuck; timeout={timeout!r} gave up each and released the "
+        f"{_plural(waits, 'caller')} who waited; {again} had an answer by asking again. "
+        f"Without it they would be waiting still."
+    )
 
 
 def error_tracker(world: World) -> Use:
