@@ -7,6 +7,7 @@ passed on all the same (the function may take what it does not document), under 
 Nothing here refers to a layer, its wrapper or its store: those refer to the keys.
 """
 
+import builtins
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -143,7 +144,7 @@ class Keys:
         shape = self.shape
         titles = Titles(shape.name, shape.qualname, f"memo key of {shape.module}.{shape.qualname}")
         code = code_of(self.plan.parameters, body, self.plan.prefix, titles)
-        namespace: dict[str, Any] = {"__builtins__": _NO_BUILTINS, "__name__": self.shape.module}
+        namespace: dict[str, Any] = {"__builtins__": vars(builtins), "__name__": self.shape.module}
         for word, value in words.items():
             if self.plan.prefix + word in code.co_names:
                 namespace[self.plan.prefix + word] = value
@@ -156,9 +157,6 @@ class Keys:
         function.__kwdefaults__ = keyword_defaults(self.plan.parameters)
         function.__qualname__ = shape.qualname
         return function
-
-
-_NO_BUILTINS: dict[str, Any] = {}
 
 
 def _sorted_items(keywords: Mapping[str, Any], without: frozenset[str]) -> tuple[tuple[str, Any], ...]:

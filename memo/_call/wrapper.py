@@ -15,6 +15,7 @@ with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A w
 without a lock: of two threads that make one, both go on with what they made.
 """
 
+import builtins
 import itertools
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -50,8 +51,12 @@ class Maker(Protocol):
         ...
 
 
-_SHARED: dict[str, Any] = {}
-"""What all wrappers share, by name: the ``__builtins__`` of their globals, where the interpreter caches look-ups."""
+_SHARED: dict[str, Any] = dict(vars(builtins))
+"""What all wrappers share, by name: the ``__builtins__`` of their globals, where the interpreter caches look-ups.
+
+The builtins proper are among it for whatever is written in C and called by a wrapper, a decorated ``datetime.strptime``
+for one: it imports and pickles by what the running frame has there.
+"""
 
 
 def share(**words: Any) -> None:
