@@ -23,7 +23,7 @@ from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
 from memo._store.foreign_shelf import ForeignShelf
 from memo._store.serving import Serving
-from memo._store.shelf import PutOff, Shelf
+from memo._store.shelf import Operation, PutOff, Shelf
 
 __all__ = ("Changes", "nothing")
 
@@ -50,12 +50,15 @@ class Changes:
         self.torn = False
         """A change was cut short: what follows from the index is made anew before the next one."""
         self._shelf = shelf
+        self._show = shelf.show
+        self._figures = shelf.figures
+        self._owners = shelf.owners
         self._foreign = isinstance(shelf, ForeignShelf)
         self._serving = serving
         self._lost: Any = None
         """An entry that left in a ``put_lean`` that was cut short, for its caller to tell."""
 
-    def change(self, operation: Callable[..., None], *args: Any, gone: list[Gone] | None = None) -> list[Gone]:
+    def change(self, operation: Operation, *args: Any, gone: list[Gone] | None = None) -> list[Gone]:
         """Run an operation of the shelf under the lock; returns what left the store.
 
         Args:
@@ -78,7 +81,7 @@ class Changes:
                     if self.torn or shelf.ring.key is True:
                         shelf.mend(gone)
                         self.torn = False
-                    if shelf.owners.dead:
+                    if self._owners.dead:
                         shelf.bury()
                     operation(gone, *args)
                     late = True
@@ -131,10 +134,11 @@ class Changes:
         Returns:
             The entry that left; None if this is no case for short cuts, and nothing was done.
         """
-        shelf = self._shelf
-        if shelf.owners.apart or self.put_off or self.busy or self.torn:
+        if self._owners.apart or self.put_off or self.busy or self.torn:
             return None
-        index, cache, figures = shelf.index, shelf.cache, shelf.figures
+        shelf, figures = self._shelf, self._figures
+        index = shelf.index
+        cache = shelf.cache
         victim = None
         count = figures.left_for_size
         try:
@@ -182,7 +186,7 @@ class Changes:
             return True
         try:
             self.busy = True
-            there = self._shelf.show(entry, now)
+            there = self._show(entry, now)
             self.busy = False
         except BaseException:
             self.torn = True

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from itertools import starmap
 from operator import length_hint
-from typing import Any, NamedTuple
+from typing import Any
 
 from memo._store.eviction import EvictionReason
 
@@ -11,6 +11,9 @@ __all__ = ("Departures", "Gone", "Leaving")
 
 Gone = tuple[Hashable, Any, EvictionReason]
 """A key, the value that left, and why."""
+Leaving = tuple[Any, Gone | None, tuple[str, int] | None]
+"""An entry that is being taken out; what its caller is told of it; and, unless it does not count, the reason that it
+counts for with how many left for that before.  A bare tuple, since one is made whenever something leaves."""
 
 
 class Departures(list[Any]):
@@ -50,13 +53,3 @@ class Departures(list[Any]):
                 return
             except Exception as error:
                 failed(error, self._items[len(self._items) - length_hint(left) - 1][2])
-
-
-class Leaving(NamedTuple):
-    """An entry that is being taken out: what must be known to undo that, or to call it done."""
-
-    entry: Any
-    item: Gone | None
-    """What its caller is told of it."""
-    counted: tuple[str, int] | None
-    """The reason that it counts for, and how many left for that before; None: it does not count."""

@@ -50,6 +50,8 @@ class Serving:
 
     def standing(self, entry: Any, now: float) -> Standing:
         """What *entry* is good for now."""
+        if self._plain:
+            return _FRESH if now < entry.deadline else _OVER
         idle_s = self._idle_s
         if idle_s is not None and now >= entry.used + idle_s:
             return _OVER

@@ -30,9 +30,11 @@ from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
 from memo.policies import Queue
 
-__all__ = ("PutOff", "Shelf")
+__all__ = ("Operation", "PutOff", "Shelf")
 
-PutOff = deque[tuple[Callable[..., None], tuple[Any, ...]]]
+Operation = Callable[..., None]
+"""Called with a list, to which it adds what leaves, and with its own arguments; for ``Changes.change()`` to run."""
+PutOff = deque[tuple[Operation, tuple[Any, ...]]]
 """Operations, and their arguments, that are to be done at the end of the change that is under way."""
 
 _EXPIRED = EvictionReason.EXPIRED
@@ -77,7 +79,7 @@ class Shelf(ABC):
         self.most = math.inf if max_entries is None else max_entries
         self.weighed = max_bytes is not None
         self.rich = rich
-        self._serving = serving
+        self._standing = serving.standing
         self._put_off = put_off
         self.figures = Figures(rich)
         self.owners = Owners()
@@ -171,7 +173,7 @@ class Shelf(ABC):
     def take(self, gone: list[Gone], entry: Any, reason: EvictionReason, now: float, by: Any = None) -> None:
         """Take *entry*, which is there, out, or put *by* in its place."""
         key = entry.key
-        if reason is not _COLLECTED and self._serving.standing(entry, now) is _OVER:
+        if reason is not _COLLECTED and self._standing(entry, now) is _OVER:
             reason = _EXPIRED
         item: Gone | None = key, entry.value, reason
         if self.rich and entry.failure:
@@ -182,7 +184,7 @@ class Shelf(ABC):
         else:
             counts = True
         index, left, name = self.index, self.figures.left, reason._value_
-        self.leaving = Leaving(entry, item, (name, left[name]) if counts else None)
+        self.leaving = entry, item, (name, left[name]) if counts else None
         if item is not None:
             gone.append(item)
         if self.owners.apart:

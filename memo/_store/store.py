@@ -5,6 +5,7 @@
 - The operations of the shelf (``put``, ``drop``, ...) are for ``change()`` to run.
 """
 
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from memo._store.foreign_shelf import ForeignShelf
 from memo._store.own_shelf import OwnShelf
 from memo._store.policy import CacheClass, make_cache
 from memo._store.serving import Serving, Standing
-from memo._store.shelf import PutOff, Shelf
+from memo._store.shelf import Operation, PutOff, Shelf
 from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
 from memo.policies import Queue
@@ -55,14 +56,14 @@ class Store:
     ) -> None:
         self.idle_s = idle_s
         self.rich = rich
-        self.weighed = max_bytes is not None
+        self.weighed: bool = max_bytes is not None
         cache = make_cache(where, policy, max_entries, max_bytes)
         self._serving = serving = Serving(idle_s, rich)
         self.put_off: PutOff = PutOff()
         """What was asked for in the middle of a change."""
         held = max_entries, max_bytes, serving, rich, self.put_off
         self._shelf: Shelf
-        self.touches = ""
+        self.touches: str = ""
         """How a hit moves its entry; see ``EntryPolicy.touches``."""
         if isinstance(cache, EntryPolicy):
             self._shelf = OwnShelf(cache, cache.nodes, cache.ring, *held)
@@ -70,19 +71,27 @@ class Store:
         else:
             self._shelf = ForeignShelf(cache, {}, Queue(), *held)
         self._changes = Changes(self._shelf, serving, self.put_off)
-        self.lock = self._changes.lock
-        self.foreign = isinstance(self._shelf, ForeignShelf)
+        self.lock: threading.RLock = self._changes.lock
+        self.foreign: bool = isinstance(self._shelf, ForeignShelf)
         """The policy is the user's own: it must see every hit, so that hits take the lock."""
         self._is_shown = self.foreign or bool(self.touches)
-        self.lean = not (self.foreign or self.weighed or idle_s is not None or rich)
+        self.lean: bool = not (self.foreign or self.weighed or idle_s is not None or rich)
         """The common case, for which ``put_lean`` has a way without detours."""
         shelf, changes = self._shelf, self._changes
         # the parts' own methods, since most are asked at every miss
-        self.standing, self.past_life, self.live = serving.standing, serving.past_life, serving.live
-        self.change, self.put_lean, self.take_lost = changes.change, changes.put_lean, changes.take_lost
-        self.put, self.clear, self.resize = shelf.put, shelf.clear, shelf.resize
-        self.drop, self.drop_all, self.drop_owned = shelf.drop, shelf.drop_all, shelf.drop_owned
-        self.keep_apart = shelf.owners.follow
+        self.standing: Callable[[Any, float], Standing] = serving.standing
+        self.past_life: Callable[[Any, float], bool] = serving.past_life
+        self.live: Callable[[Iterable[Any], float], list[Any]] = serving.live
+        self.change: Callable[..., list[Gone]] = changes.change
+        self.put_lean: Callable[[Hashable, Any, float], Any] = changes.put_lean
+        self.take_lost: Callable[[], Any] = changes.take_lost
+        self.put: Operation = shelf.put
+        self.drop: Operation = shelf.drop
+        self.drop_all: Operation = shelf.drop_all
+        self.drop_owned: Operation = shelf.drop_owned
+        self.clear: Operation = shelf.clear
+        self.resize: Operation = shelf.resize
+        self.keep_apart: Callable[..., None] = shelf.owners.follow
 
     # -- what is held
 
@@ -120,12 +129,13 @@ class Store:
 
     def use(self, key: Hashable, now: float) -> Any:
         """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
+        shelf = self._shelf
         while True:
-            entry: Any = self._shelf.index.get(key)  # without the lock: who knows what a comparison does
+            entry: Any = shelf.index.get(key)  # without the lock: who knows what a comparison does
             if entry is None:
                 return None
             with self.lock:
-                is_here = self._shelf.index.get(entry.key) is entry
+                is_here = shelf.index.get(entry.key) is entry
                 if not is_here:
                     continue  # it left meanwhile
                 if self.standing(entry, now) is not _FRESH:

@@ -146,14 +146,14 @@ class Ghost:
         self._allocate(1)
 
     def _allocate(self, buckets: int) -> None:
-        self.buckets = buckets
-        self.most = 8 * buckets
+        self.buckets: int = buckets
+        self.most: int = 8 * buckets
         """The places."""
-        self.marks = bytearray(32 * buckets)
+        self.marks: bytearray = bytearray(32 * buckets)
         """Eight fingerprints of four bytes for each bucket; 0 is a free place."""
-        self.cells = memoryview(self.marks).cast("I")
+        self.cells: memoryview = memoryview(self.marks).cast("I")
         """The same as numbers: writing one costs a third of writing its bytes."""
-        self.turns = bytearray(buckets)
+        self.turns: bytearray = bytearray(buckets)
         """Which place of its bucket the next fingerprint takes."""
 
     def add(self, key: Hashable, capacity: int) -> None:

@@ -941,9 +941,11 @@ FIXED = {
         "standing", "past_life", "live", "change", "put_lean", "take_lost", "put", "clear", "resize", "drop",
         "drop_all", "drop_owned", "keep_apart",
     },
-    "changes": {"lock", "put_off", "busy", "torn", "_foreign", "_lost", "_serving", "_shelf"},
+    "changes": {
+        "lock", "put_off", "busy", "torn", "_foreign", "_figures", "_lost", "_owners", "_serving", "_shelf", "_show",
+    },
     "shelf": {
-        "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_serving", "_put_off",
+        "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_standing", "_put_off",
     },
     "figures": {"_rich"},
     "loads": {
