@@ -161,7 +161,7 @@ def rounds_of(policy: str, entries: int, rounds: int) -> list[Round]:
 
 def layer_store(function: Any) -> Any:
     """The store behind a decorated function."""
-    return function.cache._loads.store
+    return function.cache._cache.store
 
 
 def idle(seconds: float) -> list[float]:

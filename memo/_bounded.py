@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
 from memo._base import (
+    Aside,
     Clock,
     Duration,
     OneShot,
@@ -20,11 +21,13 @@ from memo._base import (
 )
 from memo._base import sizeof as deep_sizeof
 from memo._cache import (
+    Cache,
     CacheHandle,
     CacheOptions,
     CacheStats,
-    FreshLoads,
     RefreshPool,
+    Stale,
+    Upwards,
     check_callback,
     copier,
     late_options,
@@ -32,7 +35,7 @@ from memo._cache import (
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
-from memo._flight import InflightStats
+from memo._flight import InflightStats, TaskFlights, ThreadFlights
 from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy
@@ -59,35 +62,55 @@ class _BoundedLayer(FlightLayer):
             self.make_works()  # which shows whether it can be made
 
     @property
-    def loads(self) -> FreshLoads:
-        """Its loads and their results."""
+    def answers(self) -> Stale:
+        """What answers its calls."""
         return self.works.engine  # type: ignore[no-any-return]
 
-    def make_engine(self, clock: Clock) -> FreshLoads:
+    @property
+    def cache(self) -> Cache:
+        """Its results."""
+        return self.answers.cache
+
+    @property
+    def flights(self) -> ThreadFlights | TaskFlights:
+        return self.cache.flights
+
+    def make_engine(self, clock: Clock) -> Stale:
         shape = self.shape
-        pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
-        loads = FreshLoads("bounded", shape.qualname, self.called, clock, self.options, pool)
-        loads.is_off = Weakly(self._goes_straight, False)
-        loads.show_index = Weakly(self._show_index)
-        loads.show_ring = Weakly(self._show_ring)
-        if self.tags.function is not None:
-            loads.tags_of = Weakly(self.tags_of)
-        return loads
+        upwards = Upwards(
+            explain=Weakly(self.explain),
+            revealer=Weakly(self._revealer, _as_is),
+            tags_of=self.teller(),
+            is_off=Weakly(self._goes_straight, False),
+            show=Weakly(self._show),
+        )
+        called = self.called
+        cache = Cache("bounded", shape.qualname, called, shape.is_async, clock, self.options, upwards)
+        return Stale(cache, None if shape.is_async else Weakly(self._pool, default_registry.pool))
 
-    def _show_index(self, index: dict[Hashable, Any]) -> None:
+    def _revealer(self) -> Callable[[Any], Any]:
+        return self.generated.keys.shown.reveal
+
+    def _show(self, index: dict[Hashable, Any], ring: Any) -> None:
         self.assign("index", index)
-
-    def _show_ring(self, ring: Any) -> None:
         self.assign("ring", ring)
 
-    def show_keys(self, engine: Any, keys: Keys) -> None:
-        super().show_keys(engine, keys)
-        engine.reveal = keys.shown.reveal
-        engine.store.keep_apart(keys.plan.has_token, keys.instances.dead)
+    def show_keys(self, engine: Stale, keys: Keys) -> None:
+        engine.cache.store.keep_apart(keys.plan.has_token, keys.instances.dead)
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         super().serve_through(function)
-        self.loads.store.keep_apart(True)
+        self.cache.store.keep_apart(True)
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.cache.follow(read)
+
+    def set_aside(self, aside: Aside) -> None:
+        self.cache.set_aside(aside)
+
+    def put_back(self, aside: Aside) -> None:
+        if self.is_made:
+            self.cache.put_back(aside)
 
     def _goes_straight(self) -> bool:
         return self._off_for_good or self.is_off()
@@ -96,58 +119,66 @@ class _BoundedLayer(FlightLayer):
         return (default_registry if self.record is None else self.record.registry).pool
 
     def internals(self) -> dict[str, Any]:
-        loads = self.loads
-        return {
-            "index": loads.store.index,
-            "ring": loads.store.ring,
-            "touch": loads.store.touch,
-            "use": loads.store.use,
+        answers, flights, loads, store = self.answers, self.flights, self.cache.loads, self.cache.store
+        hit = {
+            "index": store.index,
+            "ring": store.ring,
+            "touch": store.touch,
+            "use": store.use,
             "idle_s": self.options.idle_s,
             "copy": self.options.copy,
-            "run": loads.run,
-            "enter": loads.enter,
-            **loads.failed_names(),
-            "finish": loads.finish_lean if loads.lean else loads.finish,
-            "answer": loads.answer_awaited if self.shape.is_async else loads.answer,
+        }
+        if isinstance(flights, TaskFlights):
+            return {**hit, "run": flights.run, "answer": answers.answer_awaited}
+        return {
+            **hit,
+            "enter": flights.enter,
+            **flights.failed_names(),
+            "finish": loads.finish_lean if loads.lean else flights.finish,
+            "answer": answers.answer,
         }
 
     def template(self, call: CallSource) -> Block:
-        return remembered_call(call, self.options, self.loads.store)
+        return remembered_call(call, self.options, self.cache.store)
 
     def collected(self, owner: InstanceRef) -> None:
         if self.is_made:
-            self.loads.collected(owner)
+            self.cache.collected(owner)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
-        return CacheHandle(self.loads, self.generated_for(prefix), self.name, self.fence_others, prefix)
+        return CacheHandle(self.answers, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def stats(self, name: str) -> CacheStats:
         if self.is_made:
-            return self.loads.cache_stats(name)
+            return self.cache.cache_stats(name)
         max_bytes = self.options.max_bytes
         return CacheStats(
             name, max=self.options.max_entries, bytes=None if max_bytes is None else 0, max_bytes=max_bytes
         )
 
     def load_stats(self, name: str) -> InflightStats:
-        return self.loads.stats(name) if self.is_made else InflightStats(name)
+        return self.cache.table.stats(name) if self.is_made else InflightStats(name)
 
     def drop_tagged(self, tag: str | None) -> int:
         if not self.is_made:
             return 0
         if tag is None:
-            return self.loads.invalidate_all()
-        return 0 if self.tags.function is None else self.loads.invalidate_tag(tag)
+            return self.cache.invalidate_all()
+        return 0 if self.tags.function is None else self.cache.invalidate_tag(tag)
 
     def sweep(self) -> Iterator[Swept]:
         if self.is_made:
-            for entries in self.loads.expire_entries():
+            for entries in self.cache.expire_entries():
                 yield Swept(entries=entries)
-            yield Swept(flights=self.loads.cleanup())
+            yield Swept(flights=self.flights.cleanup())
 
     def empty(self) -> None:
         if self.is_made:
-            self.loads.clear(None)
+            self.cache.clear(None)
+
+
+def _as_is(key: Any) -> Any:
+    return key
 
 
 Policy = Literal["s3fifo", "lru", "lfu", "fifo", "random"]

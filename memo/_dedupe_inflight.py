@@ -18,7 +18,16 @@ from memo._base import (
 )
 from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
-from memo._flight import Flights, InflightHandle, InflightStats, shared_await, shared_call
+from memo._flight import (
+    FlightTable,
+    InflightHandle,
+    InflightStats,
+    KeepsNothing,
+    TaskFlights,
+    ThreadFlights,
+    shared_await,
+    shared_call,
+)
 from memo._registry import Registry
 
 if TYPE_CHECKING:
@@ -51,25 +60,27 @@ class _InflightLayer(FlightLayer):
         self._refuse = refuse
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
 
-    def make_engine(self, clock: Clock) -> Flights:
-        flights = Flights(self.shape.qualname, self.called, clock, self.timeout_s)
-        flights.refuse = self._refuse
-        if self.tags.function is not None:
-            flights.tags_of = Weakly(self.tags_of)
-        return flights
+    def make_engine(self, clock: Clock) -> ThreadFlights | TaskFlights:
+        name = self.shape.qualname
+        table = FlightTable(clock)
+        kind = TaskFlights if self.shape.is_async else ThreadFlights
+        keeper = KeepsNothing(name, table, self._refuse)
+        return kind(name, self.called, table, keeper, self.timeout_s, Weakly(self.explain), self.teller())
 
     def internals(self) -> dict[str, Any]:
         flights = self.flights
+        if isinstance(flights, TaskFlights):
+            return {"run": flights.run}
+        table = flights.table
         return {
             "enter": flights.enter,
             "finish": flights.finish,
-            "setdefault": flights.table.setdefault,
-            "pop": flights.table.pop,
+            "setdefault": table.by_key.setdefault,
+            "pop": table.by_key.pop,
             **flights.failed_names(),
-            "lock": flights.lock,
-            "refuse": flights.refuse,
+            "lock": table.lock,
+            "refuse": self._refuse,
             "name": flights.name,
-            "run": flights.run,
         }
 
     def template(self, call: CallSource) -> Block:
@@ -79,11 +90,11 @@ class _InflightLayer(FlightLayer):
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
 
     def stats(self, name: str) -> InflightStats:
-        return self.flights.stats(name) if self.is_made else InflightStats(name)
+        return self.flights.table.stats(name) if self.is_made else InflightStats(name)
 
     def drop_tagged(self, tag: str | None) -> int:
         if tag is not None and self.tags.function is not None and self.is_made:
-            self.flights.detach_tagged(tag)
+            self.flights.table.detach_tagged(tag)
         return 0
 
     def sweep(self) -> Iterator[Swept]:
@@ -92,7 +103,7 @@ class _InflightLayer(FlightLayer):
 
     def empty(self) -> None:
         if self.is_made:
-            self.flights.detach_all()
+            self.flights.table.detach_all()
 
 
 @overload

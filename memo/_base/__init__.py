@@ -24,7 +24,7 @@ from memo._base.forks import Stage, hold, renew
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
 from memo._base.loop_time import Timer, call_in
-from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
+from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
 from memo._base.real_time import real
@@ -120,7 +120,6 @@ __all__ = (
     "real",
     "real_number",
     "refuse_class",
-    "refuse_one_shot",
     "refuser",
     "renew",
     "renewed",

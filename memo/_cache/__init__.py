@@ -3,21 +3,24 @@
 Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 """
 
+from memo._cache.cache import Cache, Upwards
 from memo._cache.handle import CacheHandle
 from memo._cache.options import CacheOptions, check_callback, copier, late_options
 from memo._cache.refresh_pool import RefreshPool
-from memo._cache.stale import FreshLoads
+from memo._cache.stale import Stale
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import remembered_call
 
 __all__ = (
+    "Cache",
     "CacheHandle",
     "CacheInfo",
     "CacheOptions",
     "CacheStats",
     "EntryInfo",
-    "FreshLoads",
     "RefreshPool",
+    "Stale",
+    "Upwards",
     "check_callback",
     "copier",
     "late_options",

@@ -20,7 +20,7 @@ from memo._store import Standing
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
-    from memo._cache.loads import Loads
+    from memo._cache.cache import Cache
     from memo._call import Generated
 
 __all__ = ("restore", "save")
@@ -40,7 +40,7 @@ class _Row(NamedTuple):
 
 
 def save(
-    loads: Loads,
+    cache: Cache,
     generated: Generated,
     name: str,
     path: Path,
@@ -49,26 +49,27 @@ def save(
 ) -> int:
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
-    store = loads.store
+    store = cache.store
     held = store.snapshot()
-    now, written = loads.clock.read(), wall()  # after the snapshot: nothing in it is younger
+    now, written = cache.clock.read(), wall()  # after the snapshot: nothing in it is younger
     entries = store.live(held, now)
     entries.sort(key=_stored)
     header = {"function": name, "key": generated.keys.plan.signature, "written": written}
-    return write_rows(path, header, _rows(loads, entries, now, encode))
+    return write_rows(path, header, _rows(cache, entries, now, encode))
 
 
 def _stored(entry: Any) -> float:
     return entry.stored  # type: ignore[no-any-return]
 
 
-def _rows(loads: Loads, entries: list[Any], now: float, encode: Callable[[Any], object] | None) -> Iterator[list[Any]]:
-    where = f"dump: {loads.name}()"
+def _rows(cache: Cache, entries: list[Any], now: float, encode: Callable[[Any], object] | None) -> Iterator[list[Any]]:
+    where = f"dump: {cache.name}()"
     pace = Pace()
+    reveal = cache.upwards.revealer()
     for entry in entries:
         pace.rest()
         key = plain_key(entry.key)
-        shown = loads.reveal(key)
+        shown = reveal(key)
         try:
             row_key = encoded(key)
         except Unsupported as reason:
@@ -79,7 +80,7 @@ def _rows(loads: Loads, entries: list[Any], now: float, encode: Callable[[Any], 
         value = entry.value
         if encode is not None:
             try:
-                value = encode(loads.handed(value))
+                value = encode(cache.handed(value))
             except Exception as error:
                 error.add_note(f"{where}: encode= was called with the value of key {short_text(shown)}")
                 raise
@@ -93,13 +94,13 @@ def _rows(loads: Loads, entries: list[Any], now: float, encode: Callable[[Any], 
                 f"{remedy if encode is None else 'let it return one of these'}."
             ) from None
         left = None if math.isinf(entry.deadline) else entry.deadline - now
-        unused = None if loads.store.idle_s is None else max(0.0, now - entry.used)  # it may be used meanwhile
-        tags = None if loads.options.tags.function is None else list(entry.tags)
+        unused = None if cache.store.idle_s is None else max(0.0, now - entry.used)  # it may be used meanwhile
+        tags = None if cache.options.tags.function is None else list(entry.tags)
         yield [row_key, row_value, left, max(0.0, now - entry.stored), unused, tags]
 
 
 def restore(
-    loads: Loads,
+    cache: Cache,
     generated: Generated,
     name: str,
     path: Path,
@@ -109,7 +110,7 @@ def restore(
     """Store what *path* holds and is still alive, in the room there is; returns how many entries."""
     _check_call("load", generated, decode, "decode")
     shown = repr(os.fsdecode(path))
-    header, lines = read_lines(path, loads.store.max_entries)
+    header, lines = read_lines(path, cache.store.max_entries)
     found = header.get("function"), header.get("key")
     if found != (name, generated.keys.plan.signature):
         raise DumpError(
@@ -131,9 +132,9 @@ def restore(
         reason = str(error)[:200]  # it may quote the file
         raise DumpError(f"load: {part} of {shown} cannot be read ({reason}); write it again with dump().") from None
     # a wall clock that was put back says nothing of how long it was
-    entries = _entries(loads, rows, max(0.0, wall() - written), decode)
-    in_slices(loads.expire_entries())
-    return in_slices(_put(loads, key, entry) for key, entry in _what_fits(loads, entries))
+    entries = _entries(cache, rows, max(0.0, wall() - written), decode)
+    in_slices(cache.expire_entries())
+    return in_slices(_put(cache, key, entry) for key, entry in _what_fits(cache, entries))
 
 
 def _row(line: bytes, generated: Generated) -> _Row:
@@ -163,48 +164,51 @@ def _number(value: Any) -> float:
 
 
 def _entries(
-    loads: Loads, rows: list[_Row], elapsed: float, decode: Callable[[Any], Any] | None
+    cache: Cache, rows: list[_Row], elapsed: float, decode: Callable[[Any], Any] | None
 ) -> list[tuple[Hashable, Any]]:
     """New entries for those rows whose time is not over; user code runs here, outside the lock."""
     entries = []
-    now = loads.clock.read()
+    now = cache.clock.read()
     for row in rows:
         value = row.value
         if decode is not None:
             try:
                 value = decode(value)
             except Exception as error:
-                error.add_note(f"load: {loads.name}(): decode= was called for key {short_text(loads.reveal(row.key))}")
+                error.add_note(
+                    f"load: {cache.name}(): decode= was called for key {short_text(cache.upwards.revealer()(row.key))}"
+                )
                 raise
         # without the tags that it should bear it could not be dropped by them, so it is not stored
-        tags = row.tags if loads.options.tags.function is not None else ()
-        entry = loads._entry_for(row.key, value, now, tags)
+        tags = row.tags if cache.options.tags.function is not None else ()
+        entry = cache.maker.make(row.key, value, now, tags)
         if entry is None:
+            cache.counts.rejected += 1
             continue
-        _backdate(loads, entry, row, now, elapsed)
-        if loads.store.standing(entry, now) is not Standing.OVER:
+        _backdate(cache, entry, row, now, elapsed)
+        if cache.store.standing(entry, now) is not Standing.OVER:
             entries.append((row.key, entry))
     return entries
 
 
-def _backdate(loads: Loads, entry: Any, row: _Row, now: float, elapsed: float) -> None:
+def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -> None:
     """Give *entry*, made as if loaded now, the age of *row*."""
-    store, ttl_s = loads.store, loads.options.ttl_s
+    store, ttl_s = cache.store, cache.options.ttl_s
     life = entry.deadline - now if ttl_s is None else ttl_s  # jitter has shortened what was left already
     entry.stored = now - row.age - elapsed
     if not math.isinf(life):  # else the function has no ttl (any more), and its hits look at no deadline
         deadline = min(entry.stored + life, now + row.left - elapsed)
         if store.rich:
-            entry.ends = deadline + loads.options.stale_s
+            entry.ends = deadline + cache.options.stale_s
         entry.deadline = deadline
     if store.idle_s is not None:
         entry.used = now - row.unused - elapsed
 
 
-def _what_fits(loads: Loads, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
+def _what_fits(cache: Cache, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
     """The newest of *entries* for which there is room beside what the store holds, oldest first."""
-    store = loads.store
-    with loads.lock:
+    store = cache.store
+    with cache.store.lock:
         count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
         size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
         present = {key: store.index[key] for key, _ in entries if key in store.index}
@@ -226,13 +230,13 @@ def _what_fits(loads: Loads, entries: list[tuple[Hashable, Any]]) -> list[tuple[
     return chosen[::-1]
 
 
-def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
+def _put(cache: Cache, key: Hashable, entry: Any) -> bool:
     """Put *entry* in, unless something newer took its place or its room meanwhile."""
-    key = loads.at_hand(key)
+    key = cache.table.at_hand(key)
     done: list[Hashable] = []
 
     def operation(gone: list[Any], now: float) -> None:
-        store = loads.store
+        store = cache.store
         old = store.index.get(key)
         if old is not None and old.stored >= entry.stored:
             return
@@ -245,7 +249,7 @@ def _put(loads: Loads, key: Hashable, entry: Any) -> bool:
         store.put(gone, key, entry, now)
         done.append(key)
 
-    loads.alter(operation, loads.clock.read())
+    cache.told.alter(operation, cache.clock.read())
     return bool(done)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from memo._base import Duration, counted, in_slices, seconds, short_text
+from memo._cache.background import Call
 from memo._cache.options import new_bounds
-from memo._cache.stale import FreshLoads
+from memo._cache.stale import Stale
 from memo._cache.stats import CacheStats, EntryInfo
 from memo._cache.within import Within, missing
 from memo._call import FenceOthers, Generated, Handle
-from memo._flight import InflightHandle
+from memo._flight import REFRESH, InflightHandle
 from memo._store import AnyCache
 
 if TYPE_CHECKING:
@@ -35,18 +36,19 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
     ``entry()`` and ``in`` show live values alone.
     """
 
-    __slots__ = ("_loads",)
+    __slots__ = ("_answers", "_cache")
 
     def __init__(
         self,
-        loads: FreshLoads,
+        answers: Stale,
         generated: Generated,
         name: Callable[[], str],
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         super().__init__(generated, name, fence_others, prefix)
-        self._loads = loads
+        self._answers = answers
+        self._cache = answers.cache
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
@@ -59,9 +61,9 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             Exception: What the load raised, even where a stale value would stand in for it; or a remembered failure.
         """
         key = self._key(args, kwargs)
-        loads = self._loads
-        answer: Any = loads.call_fresh_awaited if self._generated.shape.is_async else loads.call_fresh
-        return answer(key, self._with_prefix(args, kwargs))  # type: ignore[no-any-return]
+        answers = self._answers
+        answer: Any = answers.call_fresh_awaited if self._generated.shape.is_async else answers.call_fresh
+        return answer(key, Call(*self._with_prefix(args, kwargs)))  # type: ignore[no-any-return]
 
     def within(self, span: Duration, /) -> Within[P, R_co]:
         """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
@@ -75,7 +77,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             ValueError: span is not positive, or text that is no duration.
         """
         span_s = seconds(span, where="within", option="span")
-        return Within(self._loads, self._generated, self._prefix, span_s)
+        return Within(self._answers, self._generated, self._prefix, span_s)
 
     def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.
@@ -85,7 +87,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         key = self._key(args, kwargs)
         with self._fencing(args, kwargs):
-            return self._loads.invalidate(key)
+            return self._cache.invalidate(key)
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
         """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
@@ -98,7 +100,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
         with self._fence_others(None):
-            return self._loads.invalidate_where(predicate, self._scope())
+            return self._cache.invalidate_where(predicate, self._scope())
 
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load now, store, and return; for a coroutine function, awaitable.
@@ -109,12 +111,14 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         key = self._key(args, kwargs)
         if self._generated.shape.is_async:
             return self._refreshed(key, args, kwargs)  # type: ignore[return-value]
+        flights: Any = self._cache.flights
         with self._fencing(args, kwargs):
-            return self._loads.lead(key, (*self._prefix, *args), kwargs, refresh=True)  # type: ignore[no-any-return]
+            return flights.lead(key, (*self._prefix, *args), kwargs, purpose=REFRESH)  # type: ignore[no-any-return]
 
     async def _refreshed(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        flights: Any = self._cache.flights
         with self._fencing(args, kwargs):
-            return await self._loads.run(key, (*self._prefix, *args), kwargs, refresh=True)
+            return await flights.run(key, (*self._prefix, *args), kwargs, purpose=REFRESH)
 
     def put(self, value: V, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Store *value* as the result of one call; a running load of it will not replace it."""
@@ -122,10 +126,10 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
 
     def _store(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         key = self._key(args, kwargs)
-        tags_of = self._loads.tags_of
+        tags_of = self._cache.upwards.tags_of
         tags = () if tags_of is None else tags_of(*self._prefix, *args, **kwargs)
         with self._fencing(args, kwargs):
-            return self._loads.put(key, value, tags)
+            return self._cache.put(key, value, tags)
 
     def put_many(self, results: Mapping[Any, V] | Iterable[tuple[Any, V]], /) -> int:
         """Store the results of several calls, each as ``put()`` does.
@@ -179,7 +183,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         from memo._cache.dump_entries import save
 
-        return save(self._loads, self._generated, self._name(), path, encode)
+        return save(self._cache, self._generated, self._name(), path, encode)
 
     def load(self, path: "Path", *, decode: Callable[[Any], V] | None = None) -> int:
         """Store what ``dump()`` wrote to a file, as far as it is still alive.
@@ -206,23 +210,23 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         from memo._cache.dump_entries import restore
 
-        return restore(self._loads, self._generated, self._name(), path, decode)
+        return restore(self._cache, self._generated, self._name(), path, decode)
 
     def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[V] | None:
         """The entry of one call, without counting as a hit; None if there is none alive."""
-        return self._loads.info(self._key(args, kwargs))
+        return self._cache.info(self._key(args, kwargs))
 
     def clear(self) -> int:
         """Drop every entry and fence every running load; counters stay.  Returns how many entries."""
         with self._fence_others(None):
-            return self._loads.clear(self._scope())
+            return self._cache.clear(self._scope())
 
     def cleanup(self) -> int:
         """Drop the entries that are past their life.  Returns how many.
 
         Works in small slices and lets other threads run in between.
         """
-        return in_slices(self._loads.expire_entries(self._scope()))
+        return in_slices(self._cache.expire_entries(self._scope()))
 
     def resize(self, max: int | None = None, max_bytes: int | str | None = None) -> None:  # noqa: A002
         """Change the bounds, evicting at once what no longer fits.
@@ -234,25 +238,25 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         Raises:
             TypeError: Neither is given, or max_bytes where the store was not made to count bytes.
         """
-        self._loads.resize(*new_bounds("resize", max, max_bytes, weighed=self._loads.store.weighed))
+        self._cache.resize(*new_bounds("resize", max, max_bytes, weighed=self._cache.store.weighed))
 
     def stats(self) -> CacheStats:
         """The figures of the whole function now."""
-        return self._loads.cache_stats(self._name())
+        return self._cache.cache_stats(self._name())
 
     def items(self) -> list[tuple[Any, Any]]:
         """Keys and values of the live entries, at one moment; not hits."""
-        return self._loads.items(self._scope())
+        return self._cache.items(self._scope())
 
     @property
     def inflight(self) -> InflightHandle[P, R_co]:
         """The running loads."""
-        return InflightHandle(self._loads, self._generated, self._name, self._fence_others, self._prefix)
+        return InflightHandle(self._cache.flights, self._generated, self._name, self._fence_others, self._prefix)
 
     @property
     def store(self) -> AnyCache:
         """The cachetools cache.  Read it only: its values are entries, and it is guarded by a lock."""
-        cache: AnyCache = self._loads.store.cache
+        cache: AnyCache = self._cache.store.cache
         return cache
 
     def __contains__(self, call: object) -> bool:
@@ -266,15 +270,15 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         spread = self._generated.keys.plan.spreads(len(self._prefix)) and isinstance(call, tuple)
         args: Any = call if spread else (call,)
-        return self._loads.info(self._key(args, {})) is not None
+        return self._cache.info(self._key(args, {})) is not None
 
     def __len__(self) -> int:
         """How many entries the store holds now; it looks at none, however many there are."""
-        return self._loads.size(self._scope())
+        return self._cache.size(self._scope())
 
     def _check(self) -> None:
         """Raise AssertionError unless the store is whole."""
-        self._loads.store._check()
+        self._cache.store._check()
 
     if not TYPE_CHECKING:
 

@@ -7,14 +7,15 @@ he gives up ends neither the job nor the wait of others.
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from memo._base import bounded_gate, call_elsewhere, call_when, finish, real, until
 from memo._cache.refresh_pool import RefreshPool
-from memo._flight import Role, call_off, keep_quiet, lay_to_rest
+from memo._flight import Asked, InFlight, Role, call_off, keep_quiet, lay_to_rest
+from memo._store import Store
 
-__all__ = ("TaskJob", "ThreadJob")
+__all__ = ("Jobs", "TaskJob", "ThreadJob")
 
 _LOOK_S = 0.25
 """Seconds between two looks of a waiting caller whether a thread has become free for his load."""
@@ -177,3 +178,63 @@ class TaskJob:
         """Let go of it, since its loop is closed."""
         if self._task is not None:
             lay_to_rest(self._task)
+
+
+class Jobs(Asked):
+    """The background loads of one function that newcomers may wait for.
+
+    Args:
+        store: Has the stale values that they are to replace; they are guarded by its lock.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.by_loop: dict[asyncio.AbstractEventLoop | None, dict[Hashable, Any]] = {}
+        """By loop (None: in threads) and key."""
+
+    def __len__(self) -> int:
+        return len(self.by_loop)
+
+    def remove(self, loop: asyncio.AbstractEventLoop | None, key: Hashable, job: Any) -> None:
+        """Take *job* out, if it is there still."""
+        with self._store.lock:
+            jobs = self.by_loop.get(loop, {})
+            if jobs.get(key) is job:
+                del jobs[key]
+                if not jobs:
+                    del self.by_loop[loop]
+
+    def take_closed(self) -> list[Any]:
+        """Take out those whose loops are closed; called with the lock held."""
+        closed = [loop for loop in list(self.by_loop) if loop is not None and loop.is_closed()]
+        return [job for loop in closed for job in self.by_loop.pop(loop).values()]
+
+    # -- fencing: one that newcomers must not wait for any more is forgotten, and ends alone
+
+    def look(self, key: Hashable) -> None:
+        self._store.index.get(key)
+
+    def forget(self, key: Hashable) -> None:
+        for loop, jobs in list(self.by_loop.items()):
+            if jobs.pop(key, None) is not None and not jobs:
+                del self.by_loop[loop]
+        entry = self._store.index.get(key) if self._store.rich else None
+        if entry is not None:
+            entry.retry = entry.paused  # the next call may begin another at once
+
+    def forget_all(self) -> None:
+        self.by_loop.clear()
+
+    def waiting(self) -> list[InFlight]:
+        flights = []
+        for key, job in self.by_loop.get(None, {}).items():
+            if not job.begun:
+                flight = InFlight()
+                flight.key, flight.started, flight.joined, flight.leader = key, job.began, job.watchers, None
+                flights.append(flight)
+        return flights
+
+    def follow(self, now: float) -> None:
+        for jobs in self.by_loop.values():
+            for job in jobs.values():
+                job.began = min(job.began, now)

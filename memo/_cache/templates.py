@@ -2,12 +2,12 @@
 
 from memo._cache.options import CacheOptions
 from memo._call import Block, CallSource, share, stored_key
-from memo._flight import FAILED, InFlight
+from memo._flight import BIRTH, FAILED
 from memo._store import Store
 
 __all__ = ("remembered_call",)
 
-share(Flight=InFlight, stored_key=stored_key)
+share(stored_key=stored_key)
 
 
 def remembered_call(call: CallSource, options: CacheOptions, store: Store) -> Block:
@@ -95,7 +95,7 @@ def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
     return [
-        "$flight = $Flight()",
+        *BIRTH,
         "try:", [
             f"if $enter($flight, {call.whole_key}, {now}):", [
                 *([] if options.tags.function is None else [f"$flight.tags = $tags_of({call.passed})"]),

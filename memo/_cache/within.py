@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._cache.stale import FreshLoads
+from memo._cache.background import Call
+from memo._cache.stale import Stale
 from memo._call import Generated
 
 __all__ = ("Within", "missing")
@@ -19,10 +20,10 @@ class Within(Generic[P, R_co]):
     caller's thread.  A limit that passes ends only the wait.
     """
 
-    __slots__ = ("_generated", "_loads", "_prefix", "_seconds")
+    __slots__ = ("_answers", "_generated", "_prefix", "_seconds")
 
-    def __init__(self, loads: FreshLoads, generated: Generated, prefix: tuple[Any, ...], seconds: float) -> None:
-        self._loads = loads
+    def __init__(self, answers: Stale, generated: Generated, prefix: tuple[Any, ...], seconds: float) -> None:
+        self._answers = answers
         self._generated = generated
         self._prefix = prefix
         self._seconds = seconds
@@ -42,9 +43,9 @@ class Within(Generic[P, R_co]):
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, stale: bool) -> R_co:
         key = self._generated.checked_key_of(*self._prefix, *args, **kwargs)
-        loads = self._loads
-        answer: Any = loads.call_within_awaited if self._generated.shape.is_async else loads.call_within
-        return answer(key, ((*self._prefix, *args), kwargs), self._seconds, stale)  # type: ignore[no-any-return]
+        answers = self._answers
+        answer: Any = answers.call_within_awaited if self._generated.shape.is_async else answers.call_within
+        return answer(key, Call((*self._prefix, *args), kwargs), self._seconds, stale)  # type: ignore[no-any-return]
 
     if not TYPE_CHECKING:
 
@@ -52,7 +53,7 @@ class Within(Generic[P, R_co]):
             raise missing(self, name)
 
     def __repr__(self) -> str:
-        return f"<calls of {self._loads.name} within {self._seconds:g} s>"
+        return f"<calls of {self._answers.name} within {self._seconds:g} s>"
 
 
 def missing(handle: Any, name: str) -> AttributeError:

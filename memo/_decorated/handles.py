@@ -44,20 +44,20 @@ class Handles(Generic[P, R_co]):
 
     def cache_info(self) -> CacheInfo:
         """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""
-        return self.cache._loads.cache_info()
+        return self.cache._cache.cache_info()
 
     def cache_clear(self) -> None:
         """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
         cache = self.cache
-        loads = cache._loads
+        results = cache._cache
         with cache._fence_others(None):
-            loads.clear(None)
-        loads.forget_counts()
+            results.clear(None)
+        results.forget_counts()
 
     def cache_parameters(self) -> dict[str, Any]:
         """``maxsize`` and ``typed``, as ``functools.lru_cache`` tells them."""
-        loads = self.cache._loads
-        return {"maxsize": loads.store.max_entries, "typed": loads.options.typed}
+        results = self.cache._cache
+        return {"maxsize": results.store.max_entries, "typed": results.options.typed}
 
     @property
     def __memo_record__(self) -> Record | None:

@@ -2,7 +2,7 @@
 
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,7 +22,7 @@ from memo._call import (
 )
 from memo._decorated.fence import fence_around
 from memo._decorated.works import Works
-from memo._flight import Flights, InflightStats
+from memo._flight import InflightStats, TaskFlights, ThreadFlights
 from memo._registry import Record, is_off, off_for_good
 
 __all__ = ("FlightLayer", "Layer", "layer_of")
@@ -331,26 +331,38 @@ class FlightLayer(Layer):
     """A layer whose calls share executions."""
 
     @property
-    def flights(self) -> Flights:
+    def flights(self) -> ThreadFlights | TaskFlights:
         """Its running calls."""
         return self.works.engine  # type: ignore[no-any-return]
+
+    def explain(self, key: Hashable) -> TypeError | None:
+        """Why *key* cannot be hashed, in terms of the function's parameters."""
+        return self.generated.keys.shown.explain(key)
+
+    def teller(self) -> Weakly | None:
+        """What computes the tags of a call, for what lies below; None if they are fixed."""
+        return None if self.tags.function is None else Weakly(self.tags_of)
 
     def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         if not self.is_made:
             return
         if call is None:
-            self.flights.detach_all()
+            self.flights.table.detach_all()
         else:
-            self.flights.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
-
-    def show_keys(self, engine: Any, keys: Keys) -> None:
-        engine.explain = keys.shown.explain
+            self.flights.table.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
 
     def serve_through(self, function: Callable[..., Any]) -> None:
-        self.flights.call = function
+        self.flights.serve(function)
 
     def follow(self, read: Callable[[], float]) -> None:
         self.flights.follow(read)
+
+    def set_aside(self, aside: Aside) -> None:
+        self.flights.table.set_aside(aside)
+
+    def put_back(self, aside: Aside) -> None:
+        if self.is_made:
+            self.flights.table.put_back(aside)
 
 
 def layer_of(function: Any) -> Layer | None:

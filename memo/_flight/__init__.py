@@ -3,26 +3,50 @@
 Imports ``_call``, ``_base`` and ``memo.errors``.
 """
 
-from memo._flight.flight import RETURNED, RUNNING, TIMED_OUT, InFlight
-from memo._flight.flights import Flights
+from memo._flight.figures import Counters
+from memo._flight.flight import (
+    BACKGROUND,
+    CALL,
+    LATE_CALL,
+    REFRESH,
+    RETURNED,
+    RUNNING,
+    TIMED_OUT,
+    InFlight,
+)
 from memo._flight.handle import InflightHandle
+from memo._flight.keeper import KeepsNothing
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
+from memo._flight.role import Role
 from memo._flight.stats import Flight, InflightStats
-from memo._flight.tasks import Role, outside_work, own_loop
-from memo._flight.templates import FAILED, shared_await, shared_call
+from memo._flight.table import Asked, FlightTable
+from memo._flight.task_work import outside_work
+from memo._flight.tasks import TaskFlights, own_loop
+from memo._flight.templates import BIRTH, FAILED, shared_await, shared_call
+from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
 
 __all__ = (
+    "BACKGROUND",
+    "BIRTH",
+    "CALL",
     "FAILED",
+    "LATE_CALL",
+    "REFRESH",
     "RETURNED",
     "RUNNING",
     "TIMED_OUT",
+    "Asked",
+    "Counters",
     "Flight",
-    "Flights",
+    "FlightTable",
     "InFlight",
     "InflightHandle",
     "InflightStats",
+    "KeepsNothing",
     "Role",
+    "TaskFlights",
+    "ThreadFlights",
     "call_off",
     "keep_quiet",
     "lay_to_rest",

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, TypeVar
 
-from memo._base import Caller, Timer
+from memo._base import Caller, Clock, Timer, thread_ident
 
 __all__ = (
-    "ABANDONED", "LOOK_S", "RAISED", "RETURNED", "RUNNING", "TIMED_OUT", "InFlight", "TaskFlight", "Work", "set_apart",
+    "ABANDONED", "BACKGROUND", "CALL", "LATE_CALL", "LOOK_S", "RAISED", "REFRESH", "RETURNED", "RUNNING", "TIMED_OUT",
+    "InFlight", "Purpose", "TaskFlight", "Work", "born", "set_apart", "task_flight",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
 
+
+Purpose = str
+"""What a flight is begun, or joined, for: one of these."""
+CALL, LATE_CALL, REFRESH, BACKGROUND = "call", "late call", "refresh", "background load"
+"""A call; a call that a stale value may answer in the end, so that whoever answers it counts it then; two that are no
+calls: a refresh, which supersedes a running load, and a load that no caller waits for."""
 
 LOOK_S = 0.05
 """Seconds between two looks of a waiter whether the thread, greenlet or loop that it waits for still lives."""
@@ -22,13 +29,13 @@ LOOK_S = 0.05
 class InFlight:
     """One execution, shared by its leader and those who joined it.
 
-    It is born empty, and ``enter`` sets what a thread's flight needs: most flights end before
-    anybody joins them, and must cost next to nothing until then.
+    ``born()`` sets what each needs at once, and no more: most flights end before anybody joins them, and must cost
+    next to nothing until then.
     """
 
     __slots__ = (
-        "background", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present",
-        "refresh", "started", "state", "tags", "traceback", "value", "waiters", "was_current"
+        "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present", "purpose", "started",
+        "state", "tags", "traceback", "value", "waiters", "was_current"
     )  # fmt: skip
 
     key: Hashable
@@ -42,7 +49,7 @@ class InFlight:
     state: str
     led: bool
     """Its work was begun."""
-    refresh: bool
+    purpose: Purpose
     waiters: dict[Any, None] | None
     """Wake-ups: a callable for a thread, a loop and a future for a coroutine; guarded by the table's lock."""
     present: int
@@ -52,10 +59,8 @@ class InFlight:
     over: bool
     """Its leader's work has ended, though ``failed()`` may be unable to say so: at the recursion limit, or
     interrupted by a signal.  Set without a call, which cannot fail."""
-    background: bool
-    """No caller began it; unset of a thread's flight that a call began."""
     tags: tuple[str, ...] | None
-    """Those of the call that began it, set before its work begins where ``tags=`` is a function; None: unknown."""
+    """Those of the call that began it, told before its work begins where ``tags=`` is a function; None: unknown."""
     value: Any
     """What it returned, or what a second look found so that no work was needed."""
     error: BaseException | None
@@ -83,6 +88,9 @@ class TaskFlight(InFlight):
     work: Work
 
 
+F = TypeVar("F", bound=InFlight)
+
+
 class Work:
     """The work of a task flight as a node of the graph of who waits for whom.
 
@@ -99,6 +107,35 @@ class Work:
         """Flights that this work waits for, and how many times; guarded by ``graph``."""
         self.within = within
         """The work in which its first caller was, or the nearest around that which has not ended."""
+
+
+def born(flight: F, purpose: Purpose) -> F:
+    """*flight*, which is new, as one that runs; a generated wrapper does the same in its own lines (``BIRTH``).
+
+    No call stands between the settings: nobody finds one that is not whole.  Who leads it, since when, and for which
+    key is told afterwards.
+    """
+    flight.over = flight.led = flight.fenced = False
+    flight.current = True
+    flight.purpose = purpose
+    flight.tags = ()
+    flight.key = flight.waiters = None
+    flight.present = flight.joined = 0
+    flight.state = RUNNING
+    return flight
+
+
+def task_flight(key: Hashable, loop: asyncio.AbstractEventLoop, clock: Clock, purpose: Purpose) -> TaskFlight:
+    """A new flight of *key* that the present thread begins in *loop*."""
+    flight = born(TaskFlight(), purpose)
+    flight.present = 1  # the leader
+    flight.task = flight.timer = flight.alarm = flight.when_done = None
+    flight.work = Work(None)
+    flight.key = key
+    flight.loop = loop
+    flight.leader = thread_ident()
+    flight.started = clock.read()
+    return flight
 
 
 def set_apart(flight: InFlight) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._call import FenceOthers, Generated, Handle, belongs_to
+from memo._flight.figures import shown
 from memo._flight.flight import InFlight
 from memo._flight.flights import Flights
 from memo._flight.stats import Flight, InflightStats
@@ -36,13 +37,13 @@ class InflightHandle(Handle, Generic[P, R_co]):
         self._flights = flights
 
     def _running(self) -> list[InFlight]:
-        flights = self._flights.running() + self._flights.asked_for()
+        flights = self._flights.table.pending()
         token = self._scope()
         return flights if token is None else [flight for flight in flights if belongs_to(flight.key, token)]
 
     def pending(self) -> list[Flight]:
         """The running calls, longest running first, and the background loads that wait for a thread."""
-        return self._flights.pending(self._running(), self._generated.reveal)
+        return shown(self._running(), self._generated.reveal, self._flights.clock.read())
 
     def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Detach a running call: who waits gets its result, the next equal call starts anew.
@@ -51,7 +52,7 @@ class InflightHandle(Handle, Generic[P, R_co]):
         """
         key = self._key(args, kwargs)
         with self._fencing(args, kwargs):
-            return self._flights.detach(key)
+            return self._flights.table.detach(key)
 
     def cleanup(self) -> int:
         """Detach the calls that are older than the timeout, or whose thread or loop died; how many."""
@@ -59,7 +60,7 @@ class InflightHandle(Handle, Generic[P, R_co]):
 
     def stats(self) -> InflightStats:
         """The figures of the whole function now."""
-        return self._flights.stats(self._name())
+        return self._flights.table.stats(self._name())
 
     def __len__(self) -> int:
         return len(self._running())

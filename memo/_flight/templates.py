@@ -5,13 +5,14 @@
 
 from memo._base import PLAIN, who
 from memo._call import Block, CallSource, share
-from memo._flight.flight import RETURNED, RUNNING, InFlight
+from memo._flight.flight import CALL, RETURNED, RUNNING, InFlight
 from memo._flight.waiters import wake_all
 
-__all__ = ("FAILED", "shared_await", "shared_call")
+__all__ = ("BIRTH", "FAILED", "shared_await", "shared_call")
 
 share(
     AttributeError=AttributeError,
+    CALL=CALL,
     Flight=InFlight,
     PLAIN=PLAIN,
     RETURNED=RETURNED,
@@ -19,6 +20,18 @@ share(
     wake_all=wake_all,
     who=who,
 )
+
+# What ``born()`` does, for a call of a function: a call of it would cost as much again.
+BIRTH: Block = [
+    "$flight = $Flight()",
+    "$flight.over = $flight.led = $flight.fenced = False",
+    "$flight.current = True",
+    "$flight.purpose = $CALL",
+    "$flight.tags = ()",
+    "$flight.key = $flight.waiters = None",
+    "$flight.present = $flight.joined = 0",
+    "$flight.state = $RUNNING",
+]
 
 # What a call, generated or not, does when it was begun by enter() and raises.  Where failed() is cut short, or cannot
 # be called at the recursion limit, the flight is abandoned without a call of anything in Python; those who wait for it
@@ -30,23 +43,20 @@ FAILED: Block = [
             "$failed($flight, $error)",
         ],
         "except $BaseException:", [
-            "try:", [
-                "if $flight.state is $RUNNING:", [
-                    "$flight.was_current = False",
-                    "try:", [
-                        "del $flight.current",
-                        "if $table.get($flight.key) is $flight:", [
-                            "del $table[$flight.key]",
-                            "$flight.was_current = True",
-                        ],
+            "if $flight.state is $RUNNING:", [
+                "$flight.was_current = False",
+                "try:", [
+                    "del $flight.current",
+                    "if $table.get($flight.key) is $flight:", [
+                        "del $table[$flight.key]",
+                        "$flight.was_current = True",
                     ],
-                    "except $BaseException:", ["pass"],
-                    "$flight.heir = None",
-                    "$flight.state = $ABANDONED",
-                    "$counters.cancelled += $flight.led",
                 ],
+                "except $BaseException:", ["pass"],
+                "$flight.heir = None",
+                "$flight.state = $ABANDONED",
+                "$counters.cancelled += $flight.led",
             ],
-            "except $AttributeError:", ["pass"],
             "raise",
         ],
         "raise",
@@ -66,13 +76,8 @@ def shared_call(call: CallSource, *, tagged: bool) -> Block:
     """
     return [
         *call.prelude,
-        "$flight = $Flight()",
+        *BIRTH,
         "try:", [
-            "$flight.over = $flight.led = $flight.fenced = $flight.refresh = False",
-            "$flight.current = True",
-            "$flight.waiters = None",
-            "$flight.present = $flight.joined = 0",
-            "$flight.state = $RUNNING",
             "$flight.started = $clock()",
             "$flight.leader = $who[0]()",
             f"$flight.key = $k = {call.whole_key}",
@@ -80,7 +85,7 @@ def shared_call(call: CallSource, *, tagged: bool) -> Block:
             "except $TypeError:", ["$leads = False"],
             "if $leads:", [
                 "$flight.led = True",
-                "$counters.started += 1",
+                "$counters.led += 1",
             ],
             "elif not $enter($flight, $k, $flight.started):", ["return $flight.value"],
             *([f"$flight.tags = $tags_of({call.passed})"] if tagged else []),

@@ -1,13 +1,29 @@
 """Single flight for threads and greenlets: the leader runs the function where it was called, the others wait."""
 
+import enum
 from collections.abc import Hashable
 from typing import Any
 
-from memo._base import PLAIN, Caller, call_when, caller, caller_lives, claim, gate_for, real
+from memo._base import Caller, call_when, caller, caller_lives, claim, gate_for, real
 from memo._call import PLAIN_KEYS, stored_key
 from memo._flight.circles import circle_of_callers, graph, waiting
-from memo._flight.flight import ABANDONED, LOOK_S, RAISED, RETURNED, RUNNING, TIMED_OUT, InFlight, set_apart
-from memo._flight.table import FlightTable
+from memo._flight.flight import (
+    ABANDONED,
+    CALL,
+    LATE_CALL,
+    LOOK_S,
+    RAISED,
+    REFRESH,
+    RETURNED,
+    RUNNING,
+    TIMED_OUT,
+    InFlight,
+    Purpose,
+    born,
+    set_apart,
+)
+from memo._flight.flights import Flights
+from memo._flight.role import Role
 from memo._flight.waiters import add_waiter, remove_waiter, wake_all
 
 __all__ = ("ThreadFlights",)
@@ -16,117 +32,117 @@ _PATIENCE = 20
 """Looks for which a waiter leaves a leader whose work is over the time to say so."""
 
 
-class ThreadFlights(FlightTable):
+class _Next(enum.Enum):
+    """What a caller does who found another's flight."""
+
+    LEAD = enum.auto()
+    """Run the function."""
+    ANSWERED = enum.auto()
+    """Return what that flight returned."""
+    LOOK = enum.auto()
+    """Look again which flight is the current one."""
+
+
+class ThreadFlights(Flights):
     """The running calls of a plain function.
 
     A call goes ``enter``, the function, ``finish`` or ``failed``; a generated wrapper does that inline,
     and ``lead`` for whoever has no wrapper.
     """
 
-    def enter(self, mine: InFlight, key: Hashable, now: float, refresh: bool = False, background: bool = False) -> bool:
-        """Lead the flight of *key* as *mine*, begun *now*, or wait for the one that runs.
-
-        Args:
-            refresh: It supersedes a running load.
-            background: It is no call, and does not count as one.
+    def enter(self, mine: InFlight, key: Hashable, now: float, role: Role | None = None) -> bool:
+        """Lead the flight of *key* as *mine*, newly born, begun *now*, or wait for the one that runs.
 
         Returns:
-            True: the caller leads: it runs the function and then calls ``landed`` or ``failed``.
+            True: the caller leads: it runs the function and then calls ``finish`` or ``failed``.
             False: ``mine.value`` is the answer.
 
         Raises:
             InflightTimeout: The flight that the caller had joined is older than the timeout.
             Exception: What the work of the flight that the caller had joined raised.
         """
-        mine.over = mine.led = mine.fenced = False
-        mine.current = True
-        mine.refresh = refresh
-        mine.waiters = None
-        mine.present = mine.joined = 0
-        mine.state = RUNNING
         mine.started = now
-        me = mine.leader = caller()
+        mine.leader = caller()
         mine.key = key
+        purpose = mine.purpose
+        direct = purpose is not REFRESH and self.table.share
         while True:
             try:
                 if type(key) not in PLAIN_KEYS:
-                    mine.key = key = stored_key(key, self.known)
-                direct = self.share and not refresh
-                current = self.table.setdefault(key, mine) if direct else self._take_place(mine)
+                    mine.key = key = stored_key(key, self.table.known)
+                current = self._by_key.setdefault(key, mine) if direct else self.table.take_place(mine)
             except TypeError:
                 mine.key = None
-                self._refuse_unhashable(key)
+                self.refuse_unhashable(key)
                 raise
             if current is mine:
-                if key in self.index and not refresh and self.look_again(mine):
-                    self.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
+                if key in self._kept.index and purpose is not REFRESH and self.keeper.look_again(mine):
+                    self.table.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
                     return False
                 break
-            if type(me) is not int:
-                claim(me, InFlight)
-            if current.over and (current.leader == me or current.state is not RUNNING):
-                self._abandon_dead(current)  # its leader, perhaps this caller himself, could not take it out
-                continue
-            if current.leader == me:
-                set_apart(mine)
-                break  # a recursion with the same key: run straight through, outside the table
-            # Its leader is about to take it out, without the lock.  A fence may have passed it by, so what it
-            # returns is not for this call; but to wait it must, or two would run at the same time.
-            leaving = not hasattr(current, "current") and not current.fenced
-            if not leaving and self._is_stuck(current):
-                self.expire(current)
-                continue
-            inherited = False
-            while (joined := self._wait(current, me, inherited)) is not None:
-                if leaving and current.state is RETURNED:
-                    break
-                if current.state is RETURNED or (joined and current.state is not ABANDONED):
-                    self._count_joined(refresh or background)
-                    if current.state is not RETURNED:
-                        self._raise_shared(current)
-                    mine.value = self.hand_out(current.value)
-                    return False
-                if current.state is not ABANDONED:
-                    break  # it failed before this call could join it
-                current = self._succeed(current, mine, joined)
-                if current is mine:
-                    break
-                inherited = joined
-                leaving = False
-            if joined is None:
-                set_apart(mine)
-                break  # this call must not wait: run straight through, outside the table
-            if current is mine:
-                break  # lead as the successor
+            after = self._meet(mine, current, role)
+            if after is _Next.ANSWERED:
+                return False
+            if after is _Next.LEAD:
+                break
+        # beside saying that it leads, with no call in between
         mine.led = True
-        self.counters.started += 1
-        if refresh or background:
-            self.counters.refreshes += 1
+        if purpose is CALL:
+            self._counters.led += 1
+        elif purpose is LATE_CALL:
+            self._counters.led_late += 1
+        else:
+            self._counters.refreshes += 1
         return True
+
+    def _meet(self, mine: InFlight, current: InFlight, role: Role | None) -> _Next:
+        """Join *current*, if that may be; *mine* gets its value, or leads after it, or beside it."""
+        me = mine.leader
+        if type(me) is not int:
+            claim(me, InFlight)
+        if current.over and (current.leader == me or current.state is not RUNNING):
+            self.abandon(current)  # its leader, perhaps this caller himself, could not take it out
+            return _Next.LOOK
+        if current.leader == me:
+            set_apart(mine)
+            return _Next.LEAD  # a recursion with the same key: run straight through, outside the table
+        # Its leader is about to take it out, without the lock.  A fence may have passed it by, so what it
+        # returns is not for this call; but to wait it must, or two would run at the same time.
+        leaving = not hasattr(current, "current") and not current.fenced
+        if not leaving and self.is_stuck(current):
+            self.expire(current)
+            return _Next.LOOK
+        inherited = False
+        while (joined := self._wait(current, me, inherited)) is not None:
+            if leaving and current.state is RETURNED:
+                return _Next.LOOK
+            if current.state is RETURNED or (joined and current.state is not ABANDONED):
+                mine.value = self._share(current, mine.purpose, role)
+                return _Next.ANSWERED
+            if current.state is not ABANDONED:
+                return _Next.LOOK  # it failed before this call could join it
+            current = self.table.succeed(current, mine, joined)
+            if current is mine:
+                return _Next.LEAD  # as the successor
+            inherited = joined
+            leaving = False
+        set_apart(mine)
+        return _Next.LEAD  # this call must not wait: run straight through, outside the table
 
     def finish(self, mine: InFlight, value: Any) -> Any:
         """End the flight that the caller led; returns what it is to get of *value*."""
-        if type(value) not in PLAIN:
-            self.refuse(self.name, value)
-        with self.lock:
-            self._take_out(mine)
-            # from here on nothing strikes: it has ended, or it has not and ``failed()`` counts it
-            self.counters.completed += 1
-            if mine.state is RUNNING:
-                mine.value = value
-                mine.state = RETURNED
-        if mine.waiters is not None:
-            wake_all(mine, self.lock)
-        return value
+        keeper = self.keeper
+        value = keeper.accept(value)
+        keeper.landed(mine, value)
+        return keeper.hand_out(value)
 
     def lead(
         self,
         key: Hashable,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        refresh: bool = False,
-        background: bool = False,
-        mine: InFlight | None = None,
+        purpose: Purpose = CALL,
+        role: Role | None = None,
     ) -> Any:
         """Answer one call of a plain function, as a generated wrapper does inline.
 
@@ -134,48 +150,46 @@ class ThreadFlights(FlightTable):
             key: What to load.
             args: The call's arguments.
             kwargs: Likewise.
-            refresh: It supersedes a running load.
-            background: It is no call, and does not count as one.
-            mine: A new flight, for who asks afterwards whether it led.
+            purpose: What for.
+            role: Learns what the caller turned out to be.
         """
-        mine = InFlight() if mine is None else mine
-        mine.background = background
+        mine = born(InFlight(), purpose)
         try:
-            if not self.enter(mine, key, self.clock.read(), refresh, background):
+            if not self.enter(mine, key, self.clock.read(), role):
                 return mine.value
-            if self.tags_of is not None:
-                mine.tags = self.tags_of(*args, **kwargs)
+            if self._tags_of is not None:
+                mine.tags = self._tags_of(*args, **kwargs)
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
             try:
                 mine.over = True
                 self.failed(mine, error)
             except BaseException:  # as in FAILED
-                try:
-                    if mine.state is RUNNING:
-                        mine.was_current = False
-                        try:
-                            del mine.current
-                            if self.table.get(mine.key) is mine:
-                                del self.table[mine.key]
-                                mine.was_current = True
-                        except BaseException:
-                            pass
-                        mine.heir = None
-                        mine.state = ABANDONED
-                        self.counters.cancelled += mine.led
-                except AttributeError:  # it was struck before it entered
-                    pass
+                if mine.state is RUNNING:
+                    mine.was_current = False
+                    try:
+                        del mine.current
+                        if self._by_key.get(mine.key) is mine:
+                            del self._by_key[mine.key]
+                            mine.was_current = True
+                    except BaseException:
+                        pass
+                    mine.heir = None
+                    mine.state = ABANDONED
+                    self._counters.cancelled += mine.led
                 raise
             raise
+        finally:
+            if role is not None:
+                role.led = mine.led
 
     def failed_names(self) -> dict[str, Any]:
         """What the words in FAILED mean."""
         return {
             "failed": self.failed,
             "AttributeError": AttributeError,
-            "table": self.table,
-            "counters": self.counters,
+            "table": self._by_key,
+            "counters": self._counters,
             "RUNNING": RUNNING,
             "ABANDONED": ABANDONED,
             "BaseException": BaseException,
@@ -186,26 +200,30 @@ class ThreadFlights(FlightTable):
 
         Cut short, it has ended the flight, or it is to be ended as FAILED does.
         """
-        if not hasattr(mine, "key"):
-            return  # interrupted before it entered
         if not mine.led:
-            self.settle(mine, ABANDONED)  # a caller who was interrupted, or got another's error, before it led
+            self.table.settle(mine, ABANDONED)  # interrupted, or told another's error, before it led
             return
         if mine.state is not RUNNING and mine.state is not TIMED_OUT:
             if mine.waiters:  # interrupted after the end of the flight and before they were woken
-                wake_all(mine, self.lock)
+                wake_all(mine, self._lock)
             return
-        counters = self.counters
+        counters = self._counters
         if isinstance(error, Exception):
             ended = True
             try:
-                self.load_failed(mine, error)
+                self.keeper.failed(mine, error)
             finally:
-                ended = self.settle(mine, RAISED, error=error, count=True)
+                ended = self.table.settle(mine, RAISED, error=error, count=True)
             counters.failed += not ended and mine.state is TIMED_OUT
         else:
-            ended = self.settle(mine, ABANDONED, count=True)
+            ended = self.table.settle(mine, ABANDONED, count=True)
             counters.cancelled += not ended and mine.state is TIMED_OUT
+
+    def is_dead(self, flight: Any, loop: Any = None) -> bool:
+        """Whether nobody can finish *flight* any more."""
+        return flight.over or not caller_lives(flight.leader)
+
+    # -- waiting
 
     def _wait(self, flight: InFlight, me: Caller, inherited: bool) -> bool | None:
         """Wait until *flight* is no longer running.
@@ -220,11 +238,10 @@ class ThreadFlights(FlightTable):
             event loop that runs in this thread, or the thread itself.
         """
         gate = gate_for(flight.leader)
-        if gate is None and flight.state is RUNNING and self._is_dead(flight, None):
-            self._abandon_dead(flight)
+        if gate is None and flight.state is RUNNING and self.is_dead(flight):
+            self.abandon(flight)
         if gate is None and flight.state is not RUNNING:
             return inherited
-        alarm = None
         present = inherited
         try:
             if gate is not None:
@@ -235,10 +252,10 @@ class ThreadFlights(FlightTable):
                         waiting[me] = flight
             if gate is None:
                 if inherited:
-                    with self.lock:
-                        self._withdraw(flight)
+                    with self._lock:
+                        self.table.withdraw(flight)
                 return None
-            with self.lock:
+            with self._lock:
                 if flight.state is not RUNNING:
                     return inherited
                 add_waiter(flight, gate.open)
@@ -246,8 +263,24 @@ class ThreadFlights(FlightTable):
                     flight.present += 1
                     flight.joined += 1
                     present = True
-            ends = None
-            looks = 0
+            self._stand(flight, gate)
+        except BaseException:
+            waiting.pop(me, None)
+            with self._lock:
+                if flight.state is RUNNING and gate is not None:
+                    remove_waiter(flight, gate.open)
+                if present:
+                    self.table.withdraw(flight)
+            raise
+        finally:
+            waiting.pop(me, None)
+        return True
+
+    def _stand(self, flight: InFlight, gate: Any) -> None:
+        """Stand at *gate* until *flight* has ended: that is told there; it may be too old, or lose its leader."""
+        ends = alarm = None
+        looks = 0
+        try:
             if self.timeout_s is not None:
                 ends = real.monotonic() + flight.started + self.timeout_s - self.clock.read()
                 alarm = call_when(self.clock.read, flight.started + self.timeout_s, gate.open)
@@ -258,22 +291,12 @@ class ThreadFlights(FlightTable):
                 if flight.state is not RUNNING:
                     break
                 looks += flight.over
-                if (ends is not None and real.monotonic() >= ends) or self._is_stuck(flight):
+                if (ends is not None and real.monotonic() >= ends) or self.is_stuck(flight):
                     if self.expire(flight):
                         break
                     ends = None  # its leader is at the end
                 if looks > _PATIENCE or not caller_lives(flight.leader):
-                    self._abandon_dead(flight)
-        except BaseException:
-            waiting.pop(me, None)
-            with self.lock:
-                if flight.state is RUNNING and gate is not None:
-                    remove_waiter(flight, gate.open)
-                if present:
-                    self._withdraw(flight)
-            raise
+                    self.abandon(flight)
         finally:
-            waiting.pop(me, None)
             if alarm is not None:
                 alarm()
-        return True

@@ -57,11 +57,11 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         bounds = {"max": stats.max, "max_bytes": stats.max_bytes}
         return StoreReport(name, "bounded", entries=0, bytes=0, never_hit=0, expired=0, **bounds)
     handle = part.handle()
-    loads, shape = handle._loads, handle._generated.shape
-    store = loads.store
+    cache, shape = handle._cache, handle._generated.shape
+    store = cache.store
     with store.lock:  # two copies of pointers: pairs would take a hundred times as long
         keys, entries = list(store.index), list(store.index.values())
-    now = oldest = loads.clock.read()
+    now = oldest = cache.clock.read()
     search = _Search(name, shape.qualname, shape.module)
     expired = never_hit = 0
     for key, entry in search.unhurried(keys, entries):

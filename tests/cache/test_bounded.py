@@ -1739,7 +1739,7 @@ def test_max_is_never_exceeded_seen_from_another_thread(policy: str) -> None:
     def fetch(x: int) -> int:
         return x
 
-    index, store = fetch.cache._loads.store.index, fetch.cache.store
+    index, store = fetch.cache._cache.store.index, fetch.cache.store
 
     def watch() -> int:
         most = 0

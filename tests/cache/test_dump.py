@@ -45,12 +45,12 @@ def make(function: Callable[..., Any] = work, **options: Any) -> Any:
 
 def dump(function: Any, path: Any, wall: float = 0.0, encode: Any = None) -> int:
     handle = function.cache
-    return save(handle._loads, handle._generated, handle._name(), path, encode, lambda: wall)
+    return save(handle._cache, handle._generated, handle._name(), path, encode, lambda: wall)
 
 
 def load(function: Any, path: Any, wall: float = 0.0, decode: Any = None) -> int:
     handle = function.cache
-    return restore(handle._loads, handle._generated, handle._name(), path, decode, lambda: wall)
+    return restore(handle._cache, handle._generated, handle._name(), path, decode, lambda: wall)
 
 
 @pytest.fixture

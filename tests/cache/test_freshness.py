@@ -109,8 +109,8 @@ class Scene:
 
     def settle(self) -> None:
         """Let all background loads end."""
-        loads, pool = self.cache._loads, self.registry.pool
-        self.until(lambda: not (loads._jobs or loads.table or pool.busy or pool.queued))
+        results, pool = self.cache._cache, self.registry.pool
+        self.until(lambda: not (results.jobs or results.table or pool.busy or pool.queued))
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -423,7 +423,7 @@ def test_a_background_load_past_timeout_is_given_up_and_another_begins(make: Mak
     s.until(gate.entered.is_set)
     s.clock.advance(3)
     assert s() == "a1"
-    s.until(lambda: not s.cache._loads.table)
+    s.until(lambda: not s.cache._cache.table)
     s.body.gate = None
     s.clock.advance(0.5)
     assert s() == "a1"

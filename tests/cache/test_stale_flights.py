@@ -56,8 +56,8 @@ class Fetch:
         return self.gate
 
     def settle(self) -> None:
-        pool, loads = self.registry.pool, self.cache._loads
-        until(lambda: not (loads._jobs or loads.table or pool.busy or pool.queued))
+        pool, results = self.registry.pool, self.cache._cache
+        until(lambda: not (results.jobs or results.table or pool.busy or pool.queued))
 
 
 class AsyncFetch:
@@ -91,11 +91,11 @@ class AsyncFetch:
 
     async def settle(self) -> None:
         self.held = False
-        await until_async(lambda: not (self.cache._loads._jobs or self.cache._loads.table))
+        await until_async(lambda: not (self.cache._cache.jobs or self.cache._cache.table))
 
     @property
     def idle(self) -> bool:
-        return not (self.cache._loads._jobs or self.cache._loads.table)
+        return not (self.cache._cache.jobs or self.cache._cache.table)
 
 
 # -- one background load, whoever asks
@@ -607,7 +607,7 @@ def test_a_background_load_of_coroutines_may_call_itself(kind: str) -> None:
         assert await fetch("a") == 0
         clock.advance(TTL)
         assert await fetch("a") == 0
-        await until_async(lambda: len(seen) == 1 and not fetch.cache._loads._jobs)
+        await until_async(lambda: len(seen) == 1 and not fetch.cache._cache.jobs)
         assert await fetch("a") == 1
 
     play(main, kind)
@@ -636,7 +636,7 @@ def test_the_background_load_of_a_nested_call_outlives_the_outer_one(kind: str) 
         assert await outer("b") == "outer x"
         await some_turns()
         held[0] = None  # type: ignore[call-overload]
-        await until_async(lambda: not inner.cache._loads._jobs)
+        await until_async(lambda: not inner.cache._cache.jobs)
         assert await outer("other") == "outer x"
 
     play(main, kind)
@@ -668,7 +668,7 @@ def test_a_background_load_may_wait_for_the_call_that_began_it(kind: str) -> Non
         await until_async(lambda: [flight.waiters for flight in outer.inflight.pending()] == [1])
         held.set()
         assert await call == "outer x"
-        await until_async(lambda: not inner.cache._loads._jobs)
+        await until_async(lambda: not inner.cache._cache.jobs)
         assert await inner("x") == "outer x"
         assert (outers, inners) == (["a", "b"], ["x", "x"])
 
@@ -694,7 +694,7 @@ def test_a_child_begins_its_own_background_loads() -> None:
     def act() -> bool:
         fetch.gate = None
         pool = fetch.registry.pool
-        fresh = (pool.threads, pool.busy, pool.queued, fetch.cache._loads._jobs) == (0, 0, 0, {})
+        fresh = (pool.threads, pool.busy, pool.queued, fetch.cache._cache.jobs.by_loop) == (0, 0, 0, {})
         stale = fetch("a") == "a1"
         fetch.clock.advance(1)
         stale = stale and fetch("a") == "a1"
@@ -1006,13 +1006,13 @@ def test_threads_with_everything_on(seed: int) -> None:
         over.set()
         for thread in threads:
             thread.result()
-    until(lambda: not (here.pool.busy or here.pool.queued or fetch.cache._loads._jobs))
+    until(lambda: not (here.pool.busy or here.pool.queued or fetch.cache._cache.jobs))
     stats = fetch.cache.stats()
     assert stats.requests == sum(counted)
     assert all(number > 0 for number in (stats.hits, stats.misses, stats.stale_hits, stats.error_hits))
     assert stats.size <= 4
     fetch.cache._check()
-    assert not fetch.cache._loads.table
+    assert not fetch.cache._cache.table
 
 
 @every_loop
@@ -1061,7 +1061,7 @@ def test_coroutines_with_everything_on(kind: str, seed: int) -> None:
                 await asyncio.sleep(0)
             clock.advance(rng.choice([0, 0, 0.1, 0.5, 1, 3]))
             calls += sum(await asyncio.gather(*tasks))
-        await until_async(lambda: not (fetch.cache._loads._jobs or fetch.cache._loads.table))
+        await until_async(lambda: not (fetch.cache._cache.jobs or fetch.cache._cache.table))
         await some_turns()
         stats = fetch.cache.stats()
         assert stats.requests == calls

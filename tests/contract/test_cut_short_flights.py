@@ -60,7 +60,7 @@ class Stage:
         self.locks = locks_of(f, layer, self.registry)
 
     def joined(self) -> int:
-        return sum(flight.joined for flight in list(self.flights.table.values()))
+        return sum(flight.joined for flight in list(self.flights.table.by_key.values()))
 
     def answer(self, x: int) -> Any:
         try:
@@ -78,7 +78,7 @@ class Stage:
         assert not held_locks(self.locks), where
         assert not self.flights.table, where
         assert not waiting, where
-        c = self.flights.counters
+        c = self.flights.table.counters
         assert not counted or c.started == c.completed + c.failed + c.cancelled, where
         assert len(self.f.inflight) == 0, where
         assert self.f(7) == 7, where
@@ -166,7 +166,7 @@ def test_a_clean_up_that_is_cut_short_frees_all_who_wait(kind: str) -> None:
         stage = Stage(kind)
         leader = Running(functools.partial(stage.answer, 1))
         until(lambda stage=stage: stage.executions)  # type: ignore[misc]
-        (flight,) = stage.flights.table.values()
+        (flight,) = stage.flights.table.by_key.values()
         joiner = Running(lambda stage=stage: stage.f(1))  # type: ignore[misc]
         until(lambda stage=stage: stage.joined() == 1)  # type: ignore[misc]
         flight.started -= 2000
@@ -174,7 +174,7 @@ def test_a_clean_up_that_is_cut_short_frees_all_who_wait(kind: str) -> None:
         del raised
         with pytest.raises(TimeoutError):
             joiner.result()
-        assert stage.flights.counters.timeouts == 1, where
+        assert stage.flights.table.counters.timeouts == 1, where
         stage.opened.set()
         assert leader.result() == 1
         stage.check(where)

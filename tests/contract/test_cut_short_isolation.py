@@ -71,8 +71,8 @@ class World:
         assert not held_locks(locks_of(self.here, self.clock, *self.layers)), where
         for layer in self.layers:
             if layer.kind == "cache":
-                layer.loads.store._check()  # type: ignore[attr-defined]
-                assert layer.loads.index is layer.loads.store.index, where  # type: ignore[attr-defined]
+                layer.cache.store._check()  # type: ignore[attr-defined]
+                assert layer.generated.read("index") is layer.cache.store.index, where  # type: ignore[attr-defined]
             if layer.kind == "window":
                 layer.recorder._check()  # type: ignore[attr-defined]
             else:

@@ -430,7 +430,7 @@ def test_work_that_begins_work_holds_no_chain(run: Any) -> None:
     @dedupe_inflight(timeout=HOUR, registry=Registry())
     async def f(x: int) -> None:
         await asyncio.sleep(0)
-        works.append(weakref.ref(memo._flight.tasks._inside.get()))
+        works.append(weakref.ref(memo._flight.task_work.current_work.get()))
         if x < 50:
             tasks.append(asyncio.create_task(f(x + 1)))
 

@@ -212,7 +212,7 @@ class Subject:
         layers = [table.stats() for table in tables(self.call)]
         outer, inner = layers[0], layers[-1]
         stats = None if self.cache is None else self.cache.stats()
-        if stats is not None and self.cache._loads is self.call.inflight._flights:  # the cache sees all calls
+        if stats is not None and self.cache._cache.flights is self.call.inflight._flights:  # the cache sees all calls
             calls = stats.requests
         else:
             calls = outer.started + outer.joined

@@ -965,7 +965,7 @@ def test_a_later_instance_at_the_same_address_sees_nothing_of_an_earlier_one() -
     assert len(addresses) < 300, "no address was used again, so nothing was shown"
     gc.collect()
     assert len(Service.fetch.cache) == 0
-    assert not Service.fetch.cache._loads.store.index
+    assert not Service.fetch.cache._cache.store.index
 
 
 def test_instances_in_a_reference_cycle_are_collected_with_their_entries() -> None:

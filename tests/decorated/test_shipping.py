@@ -53,7 +53,7 @@ def test_they_arrive_decorated(received: dict[str, Any]) -> None:
     assert fib.cache_info().misses >= 21
     assert len(fib.cache) == fib.cache_parameters()["maxsize"] == 7
     assert fib.__globals__["fib"] is fib
-    assert fib.__globals__["fib"].cache._loads is fib.cache._loads
+    assert fib.__globals__["fib"].cache._cache is fib.cache._cache
     assert registry[fib].name.startswith("Fibonacci")
 
     stacked = received["stacked"]

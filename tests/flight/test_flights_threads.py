@@ -1214,16 +1214,16 @@ def changes() -> list[Any]:
         leader.thread.join(0.001)
 
     def detach_all(fetch: Any, clock: FakeClock) -> None:
-        fetch.inflight._flights.detach_all()
+        fetch.inflight._flights.table.detach_all()
 
     def set_aside_and_back(fetch: Any, clock: FakeClock) -> None:
-        flights = fetch.inflight._flights
+        flights = fetch.inflight._flights.table
         aside = Aside()
         flights.set_aside(aside)
         flights.put_back(aside)
 
     def set_aside_and_back_later(fetch: Any, clock: FakeClock) -> None:
-        flights = fetch.inflight._flights
+        flights = fetch.inflight._flights.table
         aside = Aside()
         flights.set_aside(aside)
         leader = Running(lambda: fetch("a"))
@@ -1357,7 +1357,7 @@ def waits_for_the_lock(call: Running) -> bool:
     finally:
         if collects:
             gc.enable()
-    return frame is not None and frame.f_code.co_name in ("finish", "wake_all")
+    return frame is not None and frame.f_code.co_name in ("settle", "wake_all")
 
 
 @pytest.mark.usefixtures("without_looks")

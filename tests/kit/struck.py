@@ -118,7 +118,7 @@ class Subject:
         """The values in the store."""
         return [
             entry.value for layer in self.layers if layer.kind == "cache"
-            for entry in list(layer.loads.store.index.values()) if isinstance(entry.value, Value)
+            for entry in list(layer.cache.store.index.values()) if isinstance(entry.value, Value)
         ]  # fmt: skip
 
     def check_locks(self) -> None:
@@ -140,11 +140,11 @@ class Subject:
                 layer.recorder._check()
                 continue
             if layer.kind == "cache":
-                layer.loads.store._check()
-                assert not layer.loads._jobs, f"background loads are thought to run: {layer.loads._jobs}"
+                layer.cache.store._check()
+                assert not layer.cache.jobs, f"background loads are thought to run: {layer.cache.jobs}"
             flights = layer.flights
             assert not flights.table, f"flights are left in the table: {flights.table}"
-            c = flights.counters
+            c = flights.table.counters
             assert abs(c.started - c.completed - c.failed - c.cancelled) <= self.uncounted, (
                 f"flights do not add up: {[(n, getattr(c, n)) for n in type(c).__slots__]}"
             )
@@ -160,7 +160,7 @@ class Subject:
         assert not lost, f"left untold: {lost}"
         for layer in self.layers:
             if layer.kind == "cache":
-                left = sum(layer.loads.store.evictions().values())
+                left = sum(layer.cache.store.evictions().values())
                 missing = left - len(self.told)
                 assert 0 <= missing <= self.missed, f"{left} values left, {len(self.told)} were told"
 

@@ -56,7 +56,7 @@ class Value:
 
 
 def store_of(function: Any) -> Store:
-    return function.cache._loads.store  # type: ignore[no-any-return]
+    return function.cache._cache.store  # type: ignore[no-any-return]
 
 
 def make_entry(deadline: float) -> Any:
@@ -413,7 +413,7 @@ def test_values_die_slice_by_slice_and_outside_the_lock(policy: Any) -> None:
     owned.clear()
     clock.advance(TTL)
     gone = 0
-    for count in fetch.cache._loads.expire_entries():
+    for count in fetch.cache._cache.expire_entries():
         gone += count
         alive.append(len(values))
         assert alive[-1] == held - gone, "a slice's values outlive it"

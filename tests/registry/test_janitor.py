@@ -87,7 +87,7 @@ def test_it_cleans_up_at_its_interval(own: Registry, clock: FakeClock) -> None:
         assert isinstance(janitor, Janitor)
         assert (janitor.every, janitor.alive, janitor.last_run, janitor.last_report) == (3600.0, True, None, None)
         clock.advance("59min")
-        assert (janitor.last_run, len(own["f"].cache._loads.store.index)) == (None, 3)  # type: ignore[union-attr]
+        assert (janitor.last_run, len(own["f"].cache._cache.store.index)) == (None, 3)  # type: ignore[union-attr]
         before = datetime.now(UTC)
         clock.advance("1min")
         report = janitor.last_report
@@ -141,7 +141,7 @@ def test_two_registries_have_two_janitors(own: Registry, clock: FakeClock) -> No
     with own.janitor(every="1h"), other.janitor(every="2h"):
         assert len(threads()) == 2
         clock.advance("1h")
-        stores = [function.cache._loads.store for function in (mine, others)]
+        stores = [function.cache._cache.store for function in (mine, others)]
         assert [len(store.index) for store in stores] == [0, 1]
     assert threads() == []
 

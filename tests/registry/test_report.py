@@ -540,7 +540,7 @@ def test_the_lock_is_held_to_list_entries_and_no_longer(own: Registry) -> None:
     fetch = bounded(max=5000, registry=own)(lambda x: x)
     for x in range(5000):
         fetch(x)
-    store = fetch.cache._loads.store
+    store = fetch.cache._cache.store
     taken: list[bool] = []
 
     class Watched:

@@ -188,7 +188,7 @@ def test_tags_follow_entries_that_are_replaced_evicted_and_invalidated(own: Regi
     def load(x: int) -> int:
         return x
 
-    store = load.cache._loads.store
+    store = load.cache._cache.store
     load(1), load(2), load(3)
     store._check()
     assert [entry.value for entry in store.bearers("a")] == [2, 3]

@@ -83,7 +83,7 @@ def test_a_dropped_function_takes_its_store_and_values_along(policy: Any, option
         return watch.make()
 
     exercise(fetch, fetch.cache)
-    store = fetch.cache._loads.store
+    store = fetch.cache._cache.store
     gone = [weakref.ref(store), weakref.ref(store.cache)]
     entries = sum(type(one).__name__.endswith("Entry") for one in gc.get_objects())
     del store, fetch
@@ -105,7 +105,7 @@ def test_so_does_a_coroutine_function(policy: Any, options: str) -> None:
     loop = asyncio.new_event_loop()
     exercise(lambda x: loop.run_until_complete(fetch(x)), fetch.cache)  # noqa: F821  # it is there still
     loop.close()
-    store = weakref.ref(fetch.cache._loads.store)
+    store = weakref.ref(fetch.cache._cache.store)
     del fetch
     assert store() is None
     assert not watch.alive

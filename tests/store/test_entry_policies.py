@@ -436,7 +436,7 @@ def test_a_comparison_may_use_the_cache(policy: str, what: str) -> None:
         Sly.asked = None
         fetch.cache._check()
         assert fetch(Sly(9)) == 9
-        assert not fetch.cache._loads.store.lock._is_owned()  # type: ignore[attr-defined]
+        assert not fetch.cache._cache.store.lock._is_owned()  # type: ignore[attr-defined]
         fetch.cache._check()
         if countdown[0] > 0:
             break  # there were fewer comparisons than that
@@ -475,7 +475,7 @@ def test_a_comparison_that_raises_loses_nothing(policy: str) -> None:
         except ZeroDivisionError:
             pass
         Sly.asked = None
-        store = fetch.cache._loads.store
+        store = fetch.cache._cache.store
         store._check()
         held = [entry.value for entry in store.index.values()]
         assert sorted(held + gone) in ([1, 2, 3], [1, 2, 3, 9])
@@ -498,11 +498,11 @@ def test_equal_keys_are_compared_outside_the_lock(policy: str) -> None:
             self.name = name
 
         def __hash__(self) -> int:
-            held.append(fetch.cache._loads.store.lock._is_owned())  # type: ignore[attr-defined]
+            held.append(fetch.cache._cache.store.lock._is_owned())  # type: ignore[attr-defined]
             return hash(self.name)
 
         def __eq__(self, other: object) -> bool:
-            held.append(fetch.cache._loads.store.lock._is_owned())  # type: ignore[attr-defined]
+            held.append(fetch.cache._cache.store.lock._is_owned())  # type: ignore[attr-defined]
             return isinstance(other, Watched) and other.name == self.name
 
     @bounded(max=3, policy=policy, ttl=60, registry=Registry())
@@ -531,7 +531,7 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
 
     for x in (1, 2, 3, 2):
         fetch(x)
-    store = fetch.cache._loads.store
+    store = fetch.cache._cache.store
     entries = list(store.index.values())
     let_go = store._changes._let_go
 

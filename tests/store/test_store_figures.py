@@ -131,7 +131,7 @@ def test_stats_look_at_no_more_than_a_part() -> None:
     for x in range(count):
         fetch(x)
         fetch(x)
-    entries = list(fetch.cache._loads.store.index.values())
+    entries = list(fetch.cache._cache.store.index.values())
     for round_ in range(1, 4):
         fetch.cache.stats()
         len(fetch.cache)

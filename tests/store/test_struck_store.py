@@ -240,7 +240,7 @@ def test_a_function_that_recurses_too_deep_stores_and_tells_what_it_can() -> Non
 
     with pytest.raises(RecursionError):
         depth(sys.getrecursionlimit())
-    store = depth.cache._loads.store
+    store = depth.cache._cache.store
     store._check()
     assert len(told) == sum(store.evictions().values())
     for n in range(100):

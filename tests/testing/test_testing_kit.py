@@ -14,7 +14,6 @@ from kit.coroutines import until_async
 from kit.threads import Gate, Running, until
 
 import memo._base.clock
-import memo._cache.loads
 import memo._window.intake
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight, registry, sliding_window
 from memo._decorated.layer import Layer
@@ -442,8 +441,8 @@ def check(*functions: Any) -> None:
     for function in functions:
         for part in layers_of(function):
             if part.kind == "cache":
-                part.loads.store._check()  # type: ignore[attr-defined]
-                assert part.generated.read("index") is part.loads.index is part.loads.store.index  # type: ignore[attr-defined]
+                part.cache.store._check()  # type: ignore[attr-defined]
+                assert part.generated.read("index") is part.cache.store.index  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != "random"], ids=str)
@@ -948,10 +947,20 @@ FIXED = {
         "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_standing", "_put_off",
     },
     "figures": {"_rich"},
+    "results": {
+        "clock", "flights", "jobs", "loads", "maker", "name", "options", "told", "upwards",
+        "counts", "store", "table",  # which are exchanged, or emptied at both ends, by methods
+    },
     "loads": {
-        "call", "clock", "copy", "explain", "is_off", "lean", "lock", "name", "options", "pool", "refuse", "reveal",
-        "share", "show_index", "show_ring", "tags_of", "timeout_s", "_simple", "_ttl_s", "_timed",
-        "_jobs", "counters", "index", "store", "table",  # which are exchanged, or emptied at both ends, by methods
+        "clock", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters", "_counts",
+        "_has_tags", "_life_s", "_lock", "_options", "_tells",
+    },
+    "told": {"counts", "name", "on_evict", "revealer", "store"},
+    "table": {"by_key", "clock", "lock", "share", "_asked", "counters", "earlier"},
+    "jobs": {"by_loop", "_store"},
+    "flights": {
+        "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_kept", "_lock",
+        "_tags_of",
     },
     "recorder": {
         "where", "__weakref__", "_busy", "_clock", "_everything", "_lock", "_only", "_pending", "_plan", "_span_s",
@@ -965,14 +974,16 @@ def test_nothing_new_is_forgotten() -> None:
     """Each attribute of a store, of loads and of a recorder is exchanged by isolated(), or listed as needing none."""
     f, _ = counted(bounded(max=10), sliding_window("1h"))
     window, cache = layers_of(f)
-    loads = cache.loads  # type: ignore[attr-defined]
+    results = cache.cache  # type: ignore[attr-defined]
     recorder = window.recorder  # type: ignore[attr-defined]
     slots = {name for kind in type(recorder).__mro__ for name in getattr(kind, "__slots__", ())}
-    store = loads.store
+    store = results.store
     assert set(vars(store)) - FIXED["store"] == set()
     assert set(vars(store._changes)) - FIXED["changes"] == set()
     assert set(vars(store._shelf)) - FIXED["shelf"] == set(store._shelf.HELD)
     assert set(store._shelf.figures.__slots__) - FIXED["figures"] == set(store._shelf.figures.HELD)
     assert set(store._shelf.tags.__slots__) == set(store._shelf.tags.HELD)
-    assert set(vars(loads)) - FIXED["loads"] == set(memo._cache.loads._COUNTED)
+    assert set(vars(results)) == FIXED["results"]
+    for part in ("loads", "told", "table", "jobs", "flights"):
+        assert set(vars(getattr(results, part))) == FIXED[part]
     assert slots - FIXED["recorder"] == set(memo._window.intake._HELD)

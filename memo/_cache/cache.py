@@ -1,0 +1,292 @@
+"""The remembered results of one function, as a whole: the store, and the loads that fill it.
+
+Whoever takes an entry out also fences the load that would bring it back, in one step.  The *scope* of an operation is
+the token of the instance that the handle was reached through; None: all.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, NamedTuple
+
+from memo._base import Aside, Clock, Pace, Pair
+from memo._cache.entry_maker import EntryMaker
+from memo._cache.figures import CallCounts, figures
+from memo._cache.jobs import Jobs
+from memo._cache.loads import Loads
+from memo._cache.options import CacheOptions
+from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
+from memo._cache.told_store import ToldStore
+from memo._call import InstanceRef, belongs_to
+from memo._flight import FlightTable, TaskFlights, ThreadFlights
+from memo._store import SLICE, Departures, EvictionReason, Failure, Gone, Standing, Store
+
+__all__ = ("Cache", "Upwards")
+
+_INVALIDATED = EvictionReason.INVALIDATED
+
+
+class Upwards(NamedTuple):
+    """What the results of a function ask of whoever holds them; none of it keeps its object alive."""
+
+    explain: Callable[[Hashable], TypeError | None]
+    """Says why a key cannot be hashed, in terms of the function's parameters."""
+    revealer: Callable[[], Callable[[Any], Any]]
+    """Gives what makes of a key what users see."""
+    tags_of: Callable[..., tuple[str, ...] | None] | None
+    """Computes the tags of a call; None if they are fixed."""
+    is_off: Callable[[], bool]
+    """Whether calls go straight to the function now."""
+    show: Callable[[dict[Hashable, Any], Any], object]
+    """Told of another index to read, and of another ring to move entries in, under the lock."""
+
+
+class Cache:
+    """The results of one function.
+
+    Args:
+        where: The decorator, for messages.
+        name: The function's qualified name, for messages.
+        call: The function.
+        is_async: It is a coroutine function.
+        clock: Tells the time.
+        options: What ``bounded`` was told.
+        upwards: What is asked of whoever holds this.
+    """
+
+    flights: ThreadFlights | TaskFlights
+
+    def __init__(
+        self,
+        where: str,
+        name: str,
+        call: Callable[..., Any],
+        is_async: bool,
+        clock: Clock,
+        options: CacheOptions,
+        upwards: Upwards,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.options = options
+        self.upwards = upwards
+        self.store = store = Store(
+            where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
+        )
+        self.counts = CallCounts()
+        self.told = ToldStore(name, store, self.counts, options.on_evict, upwards.revealer)
+        self.jobs = Jobs(store)
+        self.table = FlightTable(clock, store.lock, options.dedupe, self.jobs)
+        self.maker = EntryMaker(name, options)
+        self.loads = Loads(self.told, self.table, self.maker, upwards.tags_of is not None)
+        kind = TaskFlights if is_async else ThreadFlights
+        self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
+
+    def handed(self, value: Any) -> Any:
+        """*value* as a caller gets it."""
+        return self.loads.hand_out(value)
+
+    # -- changes
+
+    def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
+        """Store *value*; whether it was, and not rejected."""
+        value = self.handed(value)  # whoever put it cannot alter what is stored
+        now = self.clock.read()
+        key = self.table.at_hand(key)
+        entry = self.maker.make(key, value, now, tags)
+        if entry is None:
+            self.counts.rejected += 1
+            self.invalidate(key)
+            return False
+        self.told.alter(self._put, key, entry, now)
+        return self.told.fits(entry)
+
+    def invalidate(self, key: Hashable) -> bool:
+        """Drop the entry of *key*; whether there was one, or a failure that is remembered."""
+        gone = self.told.alter(self._invalidate, self.table.at_hand(key), self.clock.read())
+        return any(reason is _INVALIDATED for _, _, reason in gone)
+
+    def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
+        """Drop the entries for whose keys and values *predicate* is true; how many."""
+        self.table.detach_within(scope)
+        now = self.clock.read()
+        reveal = self.upwards.revealer()
+        chosen = []
+        for entry in self._entries(scope):
+            standing = self.store.standing(entry, now)
+            # a predicate is about values; to load anew after a failure does no harm
+            if standing is Standing.FAILURE or (
+                standing is not Standing.OVER and predicate(reveal(entry.key), entry.value)
+            ):
+                chosen.append(entry)
+        return _count(self.told.alter(self.store.drop_all, chosen, _INVALIDATED, now), _INVALIDATED)
+
+    def invalidate_all(self) -> int:
+        """Drop every entry and fence every load; how many entries."""
+        return _count(self.told.alter(self._clear, None, _INVALIDATED, self.clock.read()), _INVALIDATED)
+
+    def invalidate_tag(self, tag: str) -> int:
+        """Drop the entries that bear *tag*, in slices between which others get their turn, and fence their loads."""
+        self.table.detach_tagged(tag)
+        bearers = self.store.bearers(tag)
+        bearers.reverse()
+        count = 0
+        pace = Pace()
+        while bearers:
+            part = bearers[-SLICE:]
+            del bearers[-SLICE:]
+            gone = self.told.alter(self.store.drop_all, part, _INVALIDATED, self.clock.read())
+            count += _count(gone, _INVALIDATED)
+            del part, gone  # the values die before the next slice takes the lock
+            pace.rest()
+        return count
+
+    def clear(self, scope: Hashable | None) -> int:
+        """Drop every entry and fence every load; how many entries."""
+        cleared = EvictionReason.CLEARED
+        return _count(self.told.alter(self._clear, scope, cleared, self.clock.read()), cleared)
+
+    def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
+        """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
+        for gone in self.store.expire(self.clock.read(), scope, self.told.report):
+            count = _count(gone, EvictionReason.EXPIRED)
+            gone.clear()  # the values with it, before the next slice takes the lock
+            yield count
+
+    def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
+        """Change the bounds, and evict what no longer fits."""
+        self.told.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
+
+    def collected(self, owner: InstanceRef) -> None:
+        """Drop the entries of an instance that died."""
+        self.told.collected(owner, self.clock.read())
+
+    # -- steps of changes, with the lock held
+
+    def _put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
+        self.table.detach(key)
+        self.told.keep(gone, key, entry, now)
+
+    def _invalidate(self, gone: list[Gone], key: Hashable, now: float) -> None:
+        self.table.detach(key)
+        self.store.drop(gone, key, _INVALIDATED, now)
+
+    def _clear(self, gone: list[Gone], scope: Hashable | None, reason: EvictionReason, now: float) -> None:
+        if scope is None:
+            self.table.detach_all()
+            self.store.clear(gone, reason, now)
+            return
+        self.table.detach_within(scope)
+        self.store.drop_all(gone, self._entries(scope), reason, now)
+
+    # -- another clock, another life
+
+    def follow(self, read: Callable[[], float]) -> None:
+        """Go by another clock, which may have been put back."""
+        self.flights.follow(read)
+        self.store.rewind(read(), self.options.pause_s)
+
+    def set_aside(self, aside: Aside) -> None:
+        """Hold nothing and have counted nothing, until *aside* is put back."""
+        gone = Departures()
+        try:
+            with self.store.lock:
+                self._exchange(aside, gone)
+            self.told.report(gone)
+        except BaseException:
+            self.told.report(gone)
+            raise
+
+    def put_back(self, aside: Aside) -> None:
+        """Drop what is held now, and hold what was set aside; cut short, it can be done again."""
+        now = self.clock.read()
+        gone = Departures()
+        try:
+            with self.store.lock:
+                if aside.is_out:
+                    self.table.detach_all()
+                    self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
+                    self._exchange(aside, gone)
+                self.store.rewind(now, self.options.pause_s)
+                self._show()
+                self.table.resume(aside)
+            self.told.report(gone)
+        except BaseException:
+            self.told.report(gone)
+            raise
+
+    def _exchange(self, aside: Aside, gone: Departures) -> None:
+        """Exchange all that is held and counted with *aside*, in one step."""
+        if not aside.is_out:
+            self.table.fence_for(aside)
+        self.store.exchange(aside, gone, [*self.table.held(aside), *self._counted(aside)])
+        self._show()
+
+    def _counted(self, aside: Aside) -> list[Pair]:
+        return [aside.pair(self.counts, CallCounts.__slots__, CallCounts)]
+
+    def _show(self) -> None:
+        self.upwards.show(self.store.index, self.store.ring)
+
+    # -- what is seen
+
+    def _entries(self, scope: Hashable | None) -> list[Any]:
+        """The entries within *scope*, at one moment."""
+        if isinstance(scope, InstanceRef):
+            with self.store.lock:
+                return list(scope.table.values())
+        entries = self.store.snapshot()
+        return entries if scope is None else [entry for entry in entries if belongs_to(entry.key, scope)]
+
+    def size(self, scope: Hashable | None) -> int:
+        """How many entries are within *scope*, those past their life that nothing has removed included."""
+        if scope is None:
+            return len(self.store.index)
+        if isinstance(scope, InstanceRef):
+            return len(scope.table)
+        return len(self._entries(scope))  # an instance that is part of its keys, itself
+
+    def items(self, scope: Hashable | None) -> list[tuple[Any, Any]]:
+        """Keys and values of what may still serve, as users see them, at one moment."""
+        reveal, handed = self.upwards.revealer(), self.handed
+        entries = self.store.live(self._entries(scope), self.clock.read())
+        if self.options.copy is None:
+            return [(reveal(e.key), e.value) for e in entries]
+        return [(reveal(e.key), handed(e.value)) for e in entries]
+
+    def info(self, key: Hashable) -> EntryInfo[Any] | None:
+        """What is known of one entry, without counting a hit."""
+        now = self.clock.read()
+        entry = self.store.index.get(key)
+        standing = Standing.OVER if entry is None else self.store.standing(entry, now)
+        if entry is None or standing in (Standing.OVER, Standing.FAILURE):
+            return None
+        return EntryInfo(
+            value=self.handed(entry.value),
+            age=now - entry.stored,
+            expires_in=None if math.isinf(entry.deadline) else entry.deadline - now,
+            hits=entry.hits,
+            bytes=entry.size if self.store.weighed else None,
+            stale=standing is Standing.STALE,
+        )
+
+    def cache_stats(self, name: str) -> CacheStats:
+        """The figures now."""
+        with self.store.lock:
+            return figures(name, self.store, self.table.counters, self.counts)
+
+    def cache_info(self) -> CacheInfo:
+        """What ``functools.lru_cache`` tells."""
+        stats = self.cache_stats("")
+        return CacheInfo(stats.requests - stats.misses, stats.misses, stats.max, stats.size)
+
+    def forget_counts(self) -> None:
+        """Begin counting anew, as ``functools.lru_cache`` does in ``cache_clear()``."""
+        with self.store.lock:
+            self.store.forget_counts()
+            self.counts.forget()
+            self.table.forget_counts()
+
+
+def _count(gone: list[Gone], reason: EvictionReason) -> int:
+    """How many values left for *reason*; what is remembered of failed loads is none."""
+    return sum(why is reason and type(value) is not Failure for _, value, why in gone)

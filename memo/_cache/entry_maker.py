@@ -1,0 +1,131 @@
+"""What is stored of a value or of a failure: an entry with its times, its size and its tags."""
+
+import logging
+import math
+import random
+from collections.abc import Hashable
+from typing import Any
+
+from memo._base import frameless_copy, real_number, seconds, short_text, sizeof
+from memo._cache.options import CacheOptions
+from memo._call import plain_key
+from memo._store import Entry, Failure, IdleEntry, RichEntry, WeighedEntry, weight
+
+__all__ = ("EntryMaker",)
+
+log = logging.getLogger("memo")
+
+
+class EntryMaker:
+    """Makes the entries of one function.  Asks the user's ``ttl``, ``cache_if`` and ``sizeof``, so under no lock.
+
+    Args:
+        name: The function's qualified name, for messages.
+        options: What ``bounded`` was told.
+    """
+
+    def __init__(self, name: str, options: CacheOptions) -> None:
+        self.name = name
+        self.options = options
+        self.life_s = math.inf if options.ttl_s is None else options.ttl_s
+        """Seconds for which a value is fresh, where ``ttl`` is the same for all."""
+        self.simple = (
+            not options.jitter
+            and not options.rich
+            and all(option is None for option in (options.cache_if, options.max_bytes, options.idle_s, options.ttl_of))
+        )  # whether a function is true is its own affair
+        """An entry needs nothing but a value and a deadline."""
+
+    def make(self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
+        """A new entry; None if the value is to be returned but not stored."""
+        if self.simple:
+            plain = Entry()
+            plain.value = value
+            plain.hits = plain.counted = 0
+            plain.stored = now
+            plain.deadline = now + self.life_s
+            return plain
+        options = self.options
+        life_s = self._life_of(value)
+        if life_s is None or tags is None or not self._is_wanted(value):
+            return None
+        deadline = now + life_s
+        entry: Any
+        if options.rich:
+            entry = RichEntry()
+            entry.used = now
+            entry.ends = deadline + options.stale_s
+            entry.retry = entry.paused = -math.inf
+            entry.stale_hits = entry.counted_stale = 0
+            entry.failure = False
+            entry.tags = tags
+        elif options.idle_s is not None:
+            entry = IdleEntry()
+            entry.used = now
+        else:
+            entry = Entry() if options.max_bytes is None else WeighedEntry()
+        if options.max_bytes is not None:
+            entry.size = self._measured(plain_key(key), value, tags)
+        entry.value = value
+        entry.hits = entry.counted = 0
+        entry.stored = now
+        entry.deadline = deadline
+        return entry
+
+    def _is_wanted(self, value: Any) -> bool:
+        """Whether ``cache_if`` lets *value* be stored."""
+        try:
+            return self.options.cache_if is None or bool(self.options.cache_if(value))
+        except Exception:
+            log.exception("%s: cache_if raised; the value is returned but not stored", self.name)
+            return False
+
+    def _life_of(self, value: Any) -> float | None:
+        """Seconds for which *value* is fresh, infinite if there is no limit; None if it is not to be stored."""
+        options = self.options
+        life_s = self.life_s
+        if options.ttl_of is not None:
+            try:
+                ttl = options.ttl_of(value)
+                if ttl is not None:
+                    life_s = seconds(ttl, where=self.name, option="ttl(value)", zero_ok=True, negative_ok=True)
+            except Exception:
+                log.exception("%s: ttl(value) failed; the value is returned but not stored", self.name)
+                return None
+            if life_s == 0:
+                return None
+        return life_s * (1.0 - options.jitter * random.random()) if options.jitter else life_s
+
+    def _measured(self, key: Hashable, value: Any, tags: tuple[str, ...]) -> int | None:
+        """Bytes of an entry; None if ``sizeof`` cannot tell.  It prices the value, and never the key or the entry."""
+        try:
+            if self.options.sizeof is sizeof:
+                return weight(key, tags, value)
+            answer = self.options.sizeof(value)
+            size = real_number(answer)
+            if size is not None and 0 <= size < math.inf:
+                return math.ceil(size) + weight(key, tags)
+        except Exception:
+            log.exception("%s: sizeof raised; the value is returned but not stored", self.name)
+            return None
+        shown = short_text(answer)
+        log.error("%s: sizeof returned %s, not a number of bytes; the value is not stored", self.name, shown)
+        return None
+
+    def failure(self, key: Hashable, error: Exception, tags: tuple[str, ...] | None) -> RichEntry | None:
+        """What to remember of a failure, but for its times; None: nothing."""
+        if tags is None:
+            return None
+        remembered = frameless_copy(error)
+        if remembered is None:
+            log.warning("%s: %s cannot be copied, and so is not remembered", self.name, short_text(error))
+            return None
+        entry = RichEntry()
+        entry.value = Failure(remembered)
+        entry.failure = True
+        entry.hits = entry.counted = entry.stale_hits = entry.counted_stale = 0
+        entry.deadline = entry.retry = entry.paused = -math.inf
+        entry.tags = tags
+        if self.options.max_bytes is not None:
+            entry.size = weight(key, tags, remembered)
+        return entry

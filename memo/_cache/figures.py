@@ -1,0 +1,63 @@
+"""What the calls of a ``bounded`` function turned out to be, and the figures of its store."""
+
+from memo._cache.stats import CacheStats
+from memo._flight import Counters
+from memo._store import Store
+
+__all__ = ("CallCounts", "figures")
+
+
+class CallCounts:
+    """What neither entries nor flights count.
+
+    Plain additions to attributes: with the interpreter's global lock no other thread runs between reading and writing
+    one, since no call stands in between.
+    """
+
+    __slots__ = ("joins", "load_seconds", "misses", "rejected")
+
+    def __init__(self) -> None:
+        self.misses = 0
+        """Calls that led a load, of those that a stale value might have answered, or that a background load answered
+        that they began: counted at their end, when it is known what they were.  Flights count the others."""
+        self.joins = 0
+        """Calls that waited for a load which another began, of those."""
+        self.rejected = 0
+        """Values returned but not stored."""
+        self.load_seconds = 0.0
+        """Those that the loads which returned took together."""
+
+    def count(self, led: bool) -> None:
+        """Count a call that is answered by a load, or gets its error."""
+        if led:
+            self.misses += 1
+        else:
+            self.joins += 1
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.misses = self.joins = self.rejected = 0
+        self.load_seconds = 0.0
+
+
+def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> CacheStats:
+    """The figures of one function, each a sum of what was counted; called with the store's lock held."""
+    hits, stale_hits, error_hits = store.answers()
+    return CacheStats(
+        name=name,
+        hits=hits,
+        misses=counters.led + counts.misses,
+        joins=counters.joins + counts.joins,
+        stale_hits=stale_hits,
+        error_hits=error_hits,
+        loads=counters.completed,
+        load_errors=counters.failed + counters.cancelled - counters.called_off,
+        load_seconds=counts.load_seconds,
+        refreshes=counters.refreshes,
+        rejected=counts.rejected,
+        size=len(store.index),
+        max=store.max_entries,
+        bytes=int(store.cache.currsize) if store.weighed else None,
+        max_bytes=store.max_bytes,
+        evictions=store.evictions(),
+    )

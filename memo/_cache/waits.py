@@ -1,0 +1,146 @@
+"""Callers who wait for a background load so long and no longer."""
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+from memo._base import real, shared_copy
+from memo._cache.background import Background, Call
+from memo._cache.cache import Cache
+from memo._cache.jobs import ThreadJob
+from memo._cache.stale_values import StaleValues
+from memo.errors import InflightTimeout
+
+__all__ = ("Answer", "Waits")
+
+
+class Answer(NamedTuple):
+    """What a wait came to."""
+
+    found: bool
+    """There is an answer; without one the call is counted nowhere yet."""
+    value: Any = None
+    began: bool = False
+    """This call began the load."""
+
+
+class Waits:
+    """Waits for background loads of one function.
+
+    Args:
+        cache: Its results.
+        background: Begins the loads.
+        stale: What stale values may do.
+    """
+
+    def __init__(self, cache: Cache, background: Background, stale: StaleValues) -> None:
+        self._cache = cache
+        self._background = background
+        self._stale = stale
+        self._clock = cache.clock
+        self._counts = cache.counts
+        self._lock = cache.store.lock
+        self._timeout_s = cache.options.timeout_s
+
+    def wait(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Answer:
+        """Wait for a background load of *key*, as a call of a plain function.
+
+        Args:
+            key: What to load.
+            call: Its arguments.
+            seconds: How long to wait at most.
+            stale: Whether a stale value will do, if the load fails or takes longer.
+
+        Raises:
+            Exception: What the load raised, if nothing stale answers for it.
+        """
+        ends = real.monotonic() + seconds
+        while True:
+            job, began = self._background.job_for(key, call, watched=True)
+            if job is not None:
+                try:
+                    left_s = ends - real.monotonic()
+                    if self._timeout_s is not None:
+                        left_s = min(left_s, job.began + self._timeout_s - self._clock.read())
+                    job.wait(left_s, self._clock.read)
+                except BaseException:
+                    self._leave(job, began)
+                    raise
+                self._background.unwatch(job)
+                if self._is_overdue(key, job):
+                    error = self._cache.flights.timed_out(key)
+                    return Answer(True, self._failed_or_stale(key, job, error, began, stale), began)
+            if job is None or not _is_another_s(job, began):
+                return self._outcome(key, job, began, stale)
+
+    async def wait_awaited(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Answer:
+        """Wait for a background load of *key*, as a call of a coroutine function; else as ``wait()`` does."""
+        ends = real.monotonic() + seconds
+        while True:
+            job, began = self._background.job_for(key, call, watched=True)
+            try:
+                await job.wait(ends - real.monotonic(), self._clock.read)
+            except BaseException:
+                self._leave(job, began)
+                raise
+            self._background.unwatch(job)
+            if not _is_another_s(job, began):
+                return self._outcome(key, job, began, stale)
+
+    def too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
+        """The error of a call that got no answer in time, which this counts."""
+        self._counts.count(led=began)
+        return InflightTimeout(
+            f"{self._cache.name}(): no result within the {seconds:g} s that this caller allows; a load that has begun "
+            f"goes on for others. Give more time, or allow a stale value with stale_if_error=.",
+            key,
+            seconds,
+        )
+
+    def _leave(self, job: Any, began: bool) -> None:
+        """Let a caller go who was cancelled or interrupted."""
+        self._background.unwatch(job)
+        self._counts.count(led=began)
+        self._background.tell(job)
+
+    def _is_overdue(self, key: Hashable, job: ThreadJob) -> bool:
+        """Whether *job* is past the timeout; detaches what hangs."""
+        if job.done or self._timeout_s is None or self._clock.read() < job.began + self._timeout_s:
+            return False
+        flights = self._cache.flights
+        flight = flights.table.by_key.get(key)
+        if flight is not None and flights.is_stuck(flight):
+            flights.expire(flight)
+        return True
+
+    def _outcome(self, key: Hashable, job: Any, began: bool, stale: bool) -> Answer:
+        if job is not None and job.done:
+            if job.error is not None:
+                return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, stale), began)
+            self._counts.count(led=began and job.led)
+            return Answer(True, self._cache.handed(job.value), began)
+        now = self._clock.read()
+        fresh = self._cache.store.use(key, now)  # put meanwhile
+        if fresh is not None:
+            return Answer(True, self._cache.handed(fresh.value), began)
+        entry = self._stale.still(key, now) if stale else None
+        if entry is None:
+            return Answer(False, None, began)
+        return Answer(True, self._stale.serve(entry, now), began)
+
+    def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, stale: bool) -> Any:
+        entry = self._stale.instead(key, error) if stale else None
+        if entry is None:
+            with self._lock:
+                job.told = True
+            self._counts.count(led)
+            try:
+                raise shared_copy(error, error.__traceback__)
+            finally:
+                del error, job  # the traceback holds this frame
+        self._background.tell(job)
+        return self._stale.serve(entry, self._clock.read())
+
+
+def _is_another_s(job: Any, began: bool) -> bool:
+    """Whether *job* ended by what is no failure and strikes only the caller who began it: the others go on."""
+    return job.done and job.error is not None and not isinstance(job.error, Exception) and not began

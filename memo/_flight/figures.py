@@ -1,0 +1,137 @@
+"""What running calls count, and how it is shown."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from memo._base import greenlet_of
+from memo._flight.flight import BACKGROUND, CALL, REFRESH, InFlight, Purpose, TaskFlight
+from memo._flight.stats import Flight, InflightStats
+
+__all__ = ("Counters", "figures", "shown")
+
+
+class Counters:
+    """What happened to the running calls of one function.
+
+    Each execution raises one of the first three counters as it begins, each caller who was answered by another's one of
+    the next three, and each execution that ends one of ``completed``, ``failed`` and ``cancelled``.  Plain additions to
+    attributes: with the interpreter's global lock no other thread runs between reading and writing one, since no call
+    stands in between.
+    """
+
+    __slots__ = (
+        "called_off", "cancelled", "completed", "failed", "joins", "joins_late", "joins_refresh", "led", "led_late",
+        "refreshes", "timeouts",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.led = 0
+        """Executions that calls began."""
+        self.led_late = 0
+        """Those of calls that a stale value may answer in the end: whoever answers them counts them as calls."""
+        self.refreshes = 0
+        """Those that no call began."""
+        self.joins = self.joins_late = self.joins_refresh = 0
+        """Callers who were answered by another's execution, told apart likewise."""
+        self.completed = self.failed = self.cancelled = self.timeouts = 0
+        self.called_off = 0
+        """Of the cancelled ones, those whose task was cancelled before it was too old: nobody wanted it any more."""
+
+    @property
+    def started(self) -> int:
+        """All executions."""
+        return self.led + self.led_late + self.refreshes
+
+    @property
+    def joined(self) -> int:
+        """All callers who were answered by another's execution."""
+        return self.joins + self.joins_late + self.joins_refresh
+
+    def begin(self, purpose: Purpose) -> None:
+        """Count an execution that begins."""
+        if purpose is CALL:
+            self.led += 1
+        elif purpose is REFRESH or purpose is BACKGROUND:
+            self.refreshes += 1
+        else:
+            self.led_late += 1
+
+    def join(self, purpose: Purpose) -> None:
+        """Count a caller who was answered by another's execution."""
+        if purpose is CALL:
+            self.joins += 1
+        elif purpose is REFRESH or purpose is BACKGROUND:
+            self.joins_refresh += 1
+        else:
+            self.joins_late += 1
+
+    def move_to(self, other: "Counters") -> None:
+        """Add all of it to *other*, and begin anew; nothing that is counted meanwhile is lost."""
+        # no call stands between the two lines of each
+        other.led += self.led
+        self.led = 0
+        other.led_late += self.led_late
+        self.led_late = 0
+        other.refreshes += self.refreshes
+        self.refreshes = 0
+        other.joins += self.joins
+        self.joins = 0
+        other.joins_late += self.joins_late
+        self.joins_late = 0
+        other.joins_refresh += self.joins_refresh
+        self.joins_refresh = 0
+        other.completed += self.completed
+        self.completed = 0
+        other.failed += self.failed
+        self.failed = 0
+        other.cancelled += self.cancelled
+        self.cancelled = 0
+        other.timeouts += self.timeouts
+        self.timeouts = 0
+        other.called_off += self.called_off
+        self.called_off = 0
+
+
+def figures(name: str, parts: tuple[Counters, ...], flights: list[InFlight], now: float) -> InflightStats:
+    """The figures of one function.
+
+    Args:
+        name: Its name.
+        parts: What was counted, to be added up.
+        flights: What runs now, or waits for a thread.
+        now: The time.
+    """
+    return InflightStats(
+        name=name,
+        active=len(flights),
+        waiting=sum(flight.joined for flight in flights),
+        started=sum(c.started for c in parts),
+        joined=sum(c.joined for c in parts),
+        completed=sum(c.completed for c in parts),
+        failed=sum(c.failed for c in parts),
+        cancelled=sum(c.cancelled for c in parts),
+        timeouts=sum(c.timeouts for c in parts),
+        oldest=max((max(0.0, now - flight.started) for flight in flights), default=None),
+    )
+
+
+def shown(flights: list[InFlight], reveal: Callable[[Any], Any], now: float) -> list[Flight]:
+    """Snapshots of *flights*, longest running first."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    rows = [
+        Flight(reveal(flight.key), max(0.0, now - flight.started), flight.joined, _leader_name(flight, names))
+        for flight in flights
+    ]
+    return sorted(rows, key=lambda row: -row.age)
+
+
+def _leader_name(flight: InFlight, names: dict[int | None, str]) -> str:
+    if isinstance(flight, TaskFlight) and flight.task is not None:
+        return flight.task.get_name()
+    if flight.leader is None:
+        return "waits for a thread"
+    if isinstance(flight.leader, int):
+        return names.get(flight.leader, f"thread {flight.leader}")
+    greenlet = greenlet_of(flight.leader)
+    return str(getattr(greenlet, "name", None) or "greenlet" if greenlet is not None else "dead greenlet")

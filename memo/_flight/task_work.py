@@ -1,0 +1,188 @@
+"""The work of a coroutine function's flights: each in a task, in the context of its first caller."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from memo._base import call_elsewhere, one_step
+from memo._flight.circles import still_running
+from memo._flight.deadlines import Deadlines
+from memo._flight.flight import ABANDONED, BACKGROUND, RAISED, RUNNING, TIMED_OUT, TaskFlight, Work
+from memo._flight.keeper import Keeper
+from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
+from memo._flight.role import Role
+from memo._flight.table import FlightTable
+
+__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "outside_work")
+
+current_work: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
+"""The work of a flight that the present context belongs to."""
+
+
+def outside_work() -> None:
+    """Have the present context belong to no flight's work: what it waits for, nobody waits for with it."""
+    current_work.set(None)
+
+
+class TaskWork:
+    """Begins the work of flights of one function, and ends them as it ends.
+
+    Args:
+        table: The flights.
+        keeper: Decides what becomes of results.
+        deadlines: When they are too old.
+        timed: They have deadlines.
+        tags_of: Computes the tags of a call; None if they are fixed.
+    """
+
+    def __init__(
+        self,
+        table: FlightTable,
+        keeper: Keeper,
+        deadlines: Deadlines,
+        timed: bool,
+        tags_of: Callable[..., tuple[str, ...] | None] | None,
+    ) -> None:
+        self._table = table
+        self._keeper = keeper
+        self._counters = table.counters
+        self._deadlines = deadlines
+        self._timed = timed
+        self._tags_of = tags_of
+
+    def launch(
+        self,
+        flight: TaskFlight,
+        role: Role | None,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inside: Work | None,
+    ) -> None:
+        """Begin the work of *flight* in a task, in the context of its first caller."""
+        if role is not None:
+            role.led = True
+        loop = flight.loop
+        before = current_work.get()
+        work = None
+        self._counters.begin(flight.purpose)
+        try:
+            flight.work.within = still_running(inside)
+            try:
+                current_work.set(flight.work)
+                work = self._run(flight, call, args, kwargs)
+                task = loop.create_task(work)
+            finally:
+                current_work.set(before)
+            flight.task = task
+            if flight.purpose is BACKGROUND:
+                keep_quiet(task)
+            if task.done():  # an eager task factory was at work
+                return
+            flight.when_done = lambda task: self._task_done(flight, task)
+            task.add_done_callback(flight.when_done)
+            if flight.state is not RUNNING:  # another thread found it too old before it had a task to cancel
+                task.cancel()
+            elif self._timed:
+                self._deadlines.watch(flight)
+        except BaseException:  # the loop is closed, or it was cut short
+            if work is not None and flight.state is RUNNING:
+                call_off(work, loop)
+            self._deadlines.disarm(flight)
+            self._table.settle(flight, ABANDONED, count=not flight.over)
+            flight.over = True
+            raise
+
+    async def _run(
+        self, flight: TaskFlight, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run the function, and end *flight* in the same step in which it ends.
+
+        Returns what nobody asks the task for, unless the flight was given up before.
+        """
+        flight.led = True
+        try:
+            try:
+                if self._tags_of is not None:
+                    flight.tags = self._tags_of(*args, **kwargs)
+                value = await call(*args, **kwargs)
+                value = self._keeper.accept(value)
+            except Exception as error:
+                flight.work.over = True
+                self._deadlines.disarm(flight)
+                given_up = flight.state is ABANDONED
+                self._keeper.failed(flight, error)
+                if not self._table.settle(flight, RAISED, error=error, count=True):
+                    self._counters.failed += 1
+                if given_up:
+                    raise
+                return None
+            except BaseException as reason:
+                flight.work.over = True
+                self._deadlines.disarm(flight)
+                counts = not flight.over
+                called_off = counts and isinstance(reason, asyncio.CancelledError) and flight.state is not TIMED_OUT
+                if not self._table.settle(flight, ABANDONED, count=counts):
+                    self._counters.cancelled += counts
+                self._counters.called_off += called_off
+                raise
+            flight.work.over = True
+            if self._timed:
+                self._deadlines.disarm(flight)
+            task = flight.task
+            if task is not None:  # all is told, and the loop is spared a callback
+                task.remove_done_callback(flight.when_done)
+                flight.when_done = None
+            given_up = flight.state is ABANDONED
+            self._keeper.landed(flight, value)
+            return value if given_up else None
+        except BaseException:
+            if flight.state is RUNNING or flight.waiters:  # it was cut short as it told its end
+                self._table.settle(flight, ABANDONED, count=not flight.over)
+            raise
+
+    def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
+        flight.when_done = None
+        flight.work.over = True
+        try:
+            self._deadlines.disarm(flight)
+        finally:
+            if not flight.led:  # cancelled before its first step
+                counts = not flight.over
+                called_off = counts and flight.state is not TIMED_OUT
+                if not self._table.settle(flight, ABANDONED, count=counts):
+                    self._counters.cancelled += counts
+                self._counters.called_off += called_off
+        try:
+            task.exception()  # its callers have it; the loop need not report it
+        except asyncio.CancelledError:  # the task lets go of it now, and so of the flight in its traceback's frames
+            pass
+
+
+async def first_step() -> None:
+    """Let the work take its first step, which is the last of work that waits for nothing."""
+    try:
+        await one_step()
+    except asyncio.CancelledError:
+        with contextlib.suppress(asyncio.CancelledError):
+            await one_step()  # those who call in that step have joined before this caller leaves
+        raise
+
+
+async def cancel_work(flight: TaskFlight, loop: asyncio.AbstractEventLoop, may_wait: bool) -> None:
+    """End the work of *flight*, which nobody waits for any more, and wait for its end where that may be."""
+    task, home = flight.task, flight.loop
+    assert task is not None
+    if home is not loop:
+        call_elsewhere(home, task.cancel)
+        return
+    if loop.is_closed():
+        lay_to_rest(task)
+    else:
+        task.cancel()
+        if may_wait:
+            await asyncio.wait((task,))
