@@ -88,7 +88,6 @@ class Store:
         self.put: Operation = shelf.put
         self.drop: Operation = shelf.drop
         self.drop_all: Operation = shelf.drop_all
-        self.drop_owned: Operation = shelf.drop_owned
         self.clear: Operation = shelf.clear
         self.resize: Operation = shelf.resize
         self.keep_apart: Callable[..., None] = shelf.owners.follow
