@@ -5,7 +5,7 @@ that has them as a newly made one would: ``aside.exchange([aside.pair(self, _HEL
 done once more it puts back.
 
 An exchange of many attributes happens in one call of C, between whose steps no exception strikes, and which also notes
-that it has happened.  What is to be put back is in the hands of whoever puts it back before it is set aside.
+that it has happened.  An ``Aside`` is in the hands of its owner, who puts it back, before anything is set aside in it.
 """
 
 from collections import deque

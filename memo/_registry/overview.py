@@ -21,7 +21,7 @@ class Row(NamedTuple):
 def overview(records: Iterable[Record], *, sparks: int = 0) -> list[Row]:
     """A row for each of *records*, in their order: the one way by which figures leave a registry.
 
-    Whoever shows them (``stats()``, tables, JSON, an exporter that asks each second) takes this list and asks no record
+    What shows them (``stats()``, tables, JSON, an exporter that asks each second) takes this list and asks no record
     again.  Each store, table of running calls and window is asked once for its figures, and once for its sparkline if
     that is wanted.  No handle is made, and no layer that was never called makes what it would work with.
 
