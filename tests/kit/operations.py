@@ -111,7 +111,7 @@ OPERATIONS: dict[str, tuple[Callable[[Subject], object], Callable[[Subject], Any
     "cache.len": (full, lambda s: len(s.function.cache)),
     "cache.repr": (full, lambda s: repr(s.function.cache)),
     "cache_info": (full, lambda s: s.function.cache_info()),
-    "cache_clear": (full, lambda s: s.function.cache_clear()),
+    "cache_clear": (full, lambda s: s.cache_clear()),
     "inflight.pending": (full, lambda s: s.function.inflight.pending()),
     "inflight.forget": (full, lambda s: s.function.inflight.forget(1)),
     "inflight.cleanup": (full, lambda s: s.function.inflight.cleanup()),
