@@ -1,0 +1,105 @@
+"""The page on the life of a call tells the rooms that a call passes through."""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kit.places import ROOT
+from kit.threads import Gate, Running, until
+
+import memo
+from memo import Registry, bounded, dedupe_inflight, sliding_window
+
+PAGE = (ROOT / "docs" / "life_of_a_call.md").read_text(encoding="utf-8")
+HOUSE = memo.__path__[0]
+
+
+def told(heading: str) -> set[str]:
+    """The rooms that the page names under one of its headings."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert section, f"the page has no section {heading!r}"
+    return set(re.findall(r"`(_\w+(?:/\w+)?\.py)`", section))
+
+
+def entered(call: Callable[[], Any]) -> set[str]:
+    """The files of the package that a call enters in this thread."""
+    rooms: set[str] = set()
+
+    def note(frame: Any, event: str, arg: object) -> None:
+        name = frame.f_code.co_filename
+        if event == "call" and name.startswith(HOUSE):
+            rooms.add(name.removeprefix(HOUSE).lstrip("/\\").replace("\\", "/"))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return rooms
+
+
+def test_every_room_is_there() -> None:
+    """The page names no file that is not there."""
+    named = set(re.findall(r"`(_\w+(?:/\w+)?\.py)`", PAGE))
+    assert len(named) > 20
+    assert [room for room in sorted(named) if not (ROOT / "memo" / room).is_file()] == []
+
+
+def test_a_hit(own: Registry) -> None:
+    """A hit stays in its wrapper."""
+    f = bounded(max=2, ttl=60, registry=own)(lambda x: x)
+    f(1)
+    assert entered(lambda: f(1)) == told("A hit") == set()
+
+
+def test_a_miss(own: Registry) -> None:
+    """A miss that evicts passes the rooms that the page tells, other than those of coroutines."""
+    f = bounded(max=2, registry=own)(lambda x: x)
+    for x in range(3):
+        f(x)
+    assert entered(lambda: f(9)) == told("A miss") - {"_flight/tasks.py"}
+
+
+def test_a_joined_call(own: Registry) -> None:
+    """A call that waits for another's execution passes the rooms that the page tells."""
+    gate = Gate()
+
+    @dedupe_inflight(timeout=30, registry=own)
+    def fetch(x: int) -> int:
+        gate.wait()
+        return x
+
+    leading = Running(lambda: fetch(1))
+    gate.reached()
+
+    def open_then() -> None:
+        until(lambda: fetch.inflight.stats().waiting == 1)
+        gate.open()
+
+    opening = Running(open_then)
+    assert entered(lambda: fetch(1)) == told("A joined call")
+    opening.result()
+    leading.result()
+
+
+def test_a_recorded_event(own: Registry) -> None:
+    """A recorded call stays in its wrapper."""
+    f = sliding_window("1h", registry=own)(lambda x: x)
+    f(1)
+    assert entered(lambda: f(2)) == told("A recorded event") == set()
+
+
+def test_a_figure(own: Registry) -> None:
+    """A snapshot of all functions passes the rooms that the page tells."""
+    f = bounded(max=2, registry=own)(lambda x: x)
+    f(1)
+    assert entered(own.stats) == told("A figure")
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
+def test_every_way_is_walked(heading: str) -> None:
+    """Each section has a test of its name."""
+    assert f"test_{heading.lower().replace(' ', '_')}" in globals()
