@@ -1,13 +1,12 @@
-"""Whatever a caller does later wins over a load begun earlier, alone and in stacks, sync and async."""
+"""What happens to a value while it loads wins over the load."""
 
 import asyncio
 import itertools
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kit.coroutines import calls_of, play, some_turns, until_async
+from kit.fencing import Later, cache_clear, clear, invalidate, invalidate_where, put
 from kit.flights import assert_idle, lead_and_join, waiters
 from kit.threads import Gate, Running, until
 
@@ -15,7 +14,6 @@ from memo import EvictionReason, Registry, bounded, dedupe_inflight
 from memo._store.weights import weight
 from memo.testing import FakeClock
 
-Later = Callable[[Any], object]
 Gone = list[tuple[Any, Any, EvictionReason]]
 
 
@@ -32,31 +30,12 @@ def cache_below(function: Any, gone: Gone, registry: Registry) -> Any:
 
 
 STACKS = [cache_alone, cache_above, cache_below]
+
 every_stack = pytest.mark.parametrize("stack", STACKS, ids=lambda stack: stack.__name__)
-
-
-def invalidate(function: Any) -> None:
-    assert function.cache.invalidate("a") is False
-
-
-def invalidate_where(function: Any) -> None:
-    assert function.cache.invalidate_where(lambda key, value: True) == 0
 
 
 def invalidate_where_nothing(function: Any) -> None:
     assert function.cache.invalidate_where(lambda key, value: False) == 0
-
-
-def clear(function: Any) -> None:
-    assert function.cache.clear() == 0
-
-
-def cache_clear(function: Any) -> None:
-    function.cache_clear()
-
-
-def put(function: Any) -> None:
-    function.cache.put("put", "a")
 
 
 def forget(function: Any) -> None:
@@ -64,6 +43,7 @@ def forget(function: Any) -> None:
 
 
 DROPPING = [invalidate, invalidate_where, invalidate_where_nothing, clear, cache_clear, forget]
+
 every_dropping = pytest.mark.parametrize("later", DROPPING, ids=lambda later: later.__name__)
 
 
@@ -468,97 +448,4 @@ def test_in_a_stack_a_late_result_is_fenced_whichever_layer_timed_out(above: boo
     loads.gates[0].open()
     assert call.result() == 0
     assert fetch.cache.items() == [("a", 1)]
-    assert_idle(fetch)
-
-
-# -- who comes between the parts of such an operation
-
-
-def register_clear(function: Any) -> None:
-    function.__memo_record__.clear()
-
-
-def put_new(function: Any) -> None:
-    function.cache.put(99, "a")
-
-
-def refresh(function: Any) -> None:
-    result = function.cache.refresh("a")
-    if asyncio.iscoroutine(result):
-        result = asyncio.run(awaited(result))
-    assert result > 0
-
-
-async def awaited(coroutine: Any) -> Any:
-    return await coroutine
-
-
-@pytest.mark.parametrize("is_async", [False, True], ids=["function", "coroutine"])
-@pytest.mark.parametrize(
-    "later",
-    [
-        lambda function: function.cache.invalidate("a"),
-        lambda function: function.cache.invalidate_where(lambda key, value: True),
-        lambda function: function.cache.clear(),
-        lambda function: function.cache_clear(),
-        register_clear,
-        put_new,
-        refresh,
-    ],
-    ids=["invalidate", "invalidate_where", "clear", "cache_clear", "registry", "put", "refresh"],
-)
-def test_who_got_the_old_value_during_it_hands_it_to_nobody_who_comes_after_it(later: Later, is_async: bool) -> None:
-    """A flight above the cache that was begun while the cache was being changed serves no call that follows."""
-    registry = Registry()
-    numbers = itertools.count()
-    gate = Gate()
-    between: list[Callable[[], object]] = []
-    slow: set[int] = set()
-
-    def clock() -> float:
-        if between:
-            between.pop()()
-        return 1000.0
-
-    def copy(value: int) -> int:
-        if threading.get_ident() in slow:
-            gate.wait()
-        return value
-
-    def cached(function: Any) -> Any:
-        return dedupe_inflight(registry=registry)(bounded(max=8, registry=registry, clock=clock, copy=copy)(function))
-
-    if is_async:
-
-        @cached
-        async def fetch(name: str) -> int:
-            return next(numbers)
-
-    else:
-
-        @cached
-        def fetch(name: str) -> int:
-            return next(numbers)
-
-    def call() -> Any:
-        return asyncio.run(awaited(fetch("a"))) if is_async else fetch("a")
-
-    def call_slowly() -> Any:
-        slow.add(threading.get_ident())
-        return call()
-
-    early: list[Running] = []
-
-    def begin_a_flight() -> None:
-        early.append(Running(call_slowly))
-        gate.reached()
-
-    assert call() == 0
-    between.append(begin_a_flight)
-    later(fetch)
-    late = Running(call)
-    until(lambda: not late.thread.is_alive() or waiters(fetch) == [1])
-    gate.open()
-    assert early[0].result() == 0
-    assert late.result() > 0
     assert_idle(fetch)

@@ -1,0 +1,110 @@
+"""Results that can be used only once are refused."""
+
+import asyncio
+import functools
+import io
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from memo import bounded
+
+
+class Once:
+    def __iter__(self) -> "Once":
+        return self
+
+    def __next__(self) -> int:
+        raise StopIteration
+
+
+async def _coroutine() -> int:
+    return 1
+
+
+async def _agenerator() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (x for x in "ab"),
+        lambda: iter([1]),
+        lambda: map(str, [1]),
+        lambda: zip([1], strict=True),
+        Once,
+        _coroutine,
+        _agenerator,
+        itertools.count,
+    ],
+)
+def test_a_result_that_can_be_used_once_is_refused(make: Callable[[], Any]) -> None:
+    @bounded(max=8)
+    def fetch() -> Any:
+        return make()
+
+    @bounded(max=8)
+    async def fetch_later() -> Any:
+        return make()
+
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"fetch\(\) returned .*(return a list|async def)"):
+            fetch()
+        with pytest.raises(TypeError, match=r"fetch_later\(\) returned .*(return a list|async def)"):
+            asyncio.run(fetch_later())
+    assert len(fetch.cache) == len(fetch.inflight) == 0
+    assert fetch.cache.stats().load_errors == 2
+    assert fetch_later.cache.stats().load_errors == 2
+    with pytest.raises(TypeError, match="returned"):
+        fetch.cache.refresh()
+
+
+def test_iterables_and_open_files_may_pass() -> None:
+    with open(__file__, encoding="utf-8") as file:
+        for value in (file, io.BytesIO(b"x"), range(3), {"a": 1}.items(), [1], "text", Awaitable()):
+
+            @bounded(max=8)
+            def fetch() -> Any:
+                return value  # noqa: B023  # called in this round
+
+            assert fetch() is fetch() is value
+
+
+class Awaitable:
+    def __await__(self) -> Any:
+        yield
+
+
+def _generator() -> Any:
+    yield 1
+
+
+class GeneratorMethod:
+    @staticmethod
+    def static() -> Any:
+        yield 1
+
+    @classmethod
+    def of_class(cls) -> Any:
+        yield 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _generator,
+        _agenerator,
+        staticmethod(_generator),
+        classmethod(_generator),
+        property(_generator),
+        functools.partial(_generator),
+        GeneratorMethod.static,
+        GeneratorMethod.of_class,
+    ],
+)
+def test_a_generator_function_is_refused_at_decoration(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"bounded: .*generator function.*return a list"):
+        bounded(max=8)(function)

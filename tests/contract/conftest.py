@@ -1,0 +1,31 @@
+"""Fixtures that several tests of contract share."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from kit.held import run_uvloop
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Only reference counts free anything."""
+    gc.collect()
+    gc.disable()
+    log = logging.getLogger("memo")
+    log.disabled = True  # pytest keeps what is logged, with the frames of logged exceptions
+    yield
+    log.disabled = False
+    gc.enable()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine in a loop of each kind."""
+    if request.param == "asyncio":
+        return asyncio.run
+    pytest.importorskip("uvloop")
+    return run_uvloop

@@ -1,0 +1,16 @@
+"""What the tests of ``bounded`` share."""
+
+from typing import Any
+
+from memo import EvictionReason
+
+__all__ = ("POLICIES", "Gone", "check")
+
+POLICIES = ("s3fifo", "lru", "lfu", "fifo", "random")
+
+
+Gone = list[tuple[Any, Any, EvictionReason]]
+
+
+def check(function: Any) -> None:
+    function.cache._check()
