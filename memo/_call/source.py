@@ -19,7 +19,7 @@ import keyword
 import linecache
 import re
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from inspect import Parameter
 from types import CodeType
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ def code_of(
 ) -> CodeType:
     """The code of a function with these parameters, whose body names internals ``$word`` for *prefix* + word."""
     head = f"{'async ' if is_async else ''}def $wrapper({_declaration(parameters)}):"
-    source = re.sub(r"\$(\w)", rf"{prefix}\1", "\n".join(_written([head, body], "")))
+    source = re.sub(r"\$(\w)", rf"{prefix}\1", _written([head, body], ""))
     code = _compiled(source)
     listing = _listed(titles.file, source)
     return code.replace(
@@ -60,12 +60,9 @@ def code_of(
     )
 
 
-def _written(block: Block, indent: str) -> Iterator[str]:
-    for line in block:
-        if isinstance(line, str):
-            yield indent + line
-        else:
-            yield from _written(line, indent + "    ")
+def _written(block: Block, indent: str) -> str:
+    deeper = indent + "    "
+    return "\n".join([indent + part if part.__class__ is str else _written(part, deeper) for part in block])  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=512)  # functions of one shape share what is compiled
