@@ -33,7 +33,8 @@ class Deadlines:
     def watch(self, flight: TaskFlight) -> None:
         """Have *flight*, which begins, expire by a clock that is advanced by hand."""
         self._timed[flight] = None
-        self._set_alarm(flight)
+        if is_advanced_by_hand(self._clock.read):
+            self._set_alarm(flight)
 
     def set_timer(self, flight: TaskFlight) -> None:
         """Have *flight* expire at its deadline in real time.

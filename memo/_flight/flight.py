@@ -127,8 +127,15 @@ def born(flight: F, purpose: Purpose) -> F:
 
 def task_flight(key: Hashable, loop: asyncio.AbstractEventLoop, clock: Clock, purpose: Purpose) -> TaskFlight:
     """A new flight of *key* that the present thread begins in *loop*."""
-    flight = born(TaskFlight(), purpose)
+    flight = TaskFlight()
+    flight.over = flight.led = flight.fenced = False  # as in born(), without a call of it
+    flight.current = True
+    flight.purpose = purpose
+    flight.tags = ()
+    flight.waiters = None
     flight.present = 1  # the leader
+    flight.joined = 0
+    flight.state = RUNNING
     flight.task = flight.timer = flight.alarm = flight.when_done = None
     flight.work = Work(None)
     flight.key = key

@@ -15,7 +15,7 @@ from typing import Any
 
 from memo._base import shared_copy
 from memo._call import stored_key
-from memo._flight.flight import ABANDONED, RETURNED, RUNNING, TIMED_OUT, InFlight, Purpose
+from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, TIMED_OUT, InFlight, Purpose
 from memo._flight.keeper import Keeper
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
@@ -85,7 +85,10 @@ class Flights:
         """What a joiner gets of *flight*, which has ended; raises what ended it without a value."""
         if role is not None:
             role.joined = True
-        self._counters.join(purpose)
+        if purpose is CALL:
+            self._counters.joins += 1
+        else:
+            self._counters.join(purpose)
         if flight.state is RETURNED:
             return self._taken(flight)
         if flight.state is TIMED_OUT:

@@ -27,6 +27,11 @@ class Keeper(Protocol):
         """Where a second look may find a result."""
         ...
 
+    @property
+    def copies(self) -> bool:
+        """``accept()`` has something to do for plain values, too: for those that nobody can alter."""
+        ...
+
     def look_again(self, flight: InFlight) -> bool:
         """Whether another leader finished just before *flight* began; if so, sets ``flight.value``."""
         ...
@@ -66,6 +71,7 @@ class KeepsNothing:
 
     def __init__(self, name: str, table: FlightTable, refuse: Callable[[str, Any], None]) -> None:
         self.kept: Kept = _NOTHING
+        self.copies = False
         self._name = name
         self._table = table
         self._refuse = refuse

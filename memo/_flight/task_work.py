@@ -8,10 +8,10 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from memo._base import call_elsewhere, one_step
+from memo._base import PLAIN, call_elsewhere, one_step
 from memo._flight.circles import still_running
 from memo._flight.deadlines import Deadlines
-from memo._flight.flight import ABANDONED, BACKGROUND, RAISED, RUNNING, TIMED_OUT, TaskFlight, Work
+from memo._flight.flight import ABANDONED, BACKGROUND, CALL, RAISED, RUNNING, TIMED_OUT, TaskFlight, Work
 from memo._flight.keeper import Keeper
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
@@ -49,6 +49,7 @@ class TaskWork:
     ) -> None:
         self._table = table
         self._keeper = keeper
+        self._copies = keeper.copies
         self._counters = table.counters
         self._deadlines = deadlines
         self._timed = timed
@@ -69,7 +70,10 @@ class TaskWork:
         loop = flight.loop
         before = current_work.get()
         work = None
-        self._counters.begin(flight.purpose)
+        if flight.purpose is CALL:
+            self._counters.led += 1
+        else:
+            self._counters.begin(flight.purpose)
         try:
             flight.work.within = still_running(inside)
             try:
@@ -110,7 +114,8 @@ class TaskWork:
                 if self._tags_of is not None:
                     flight.tags = self._tags_of(*args, **kwargs)
                 value = await call(*args, **kwargs)
-                value = self._keeper.accept(value)
+                if type(value) not in PLAIN or self._copies:
+                    value = self._keeper.accept(value)
             except Exception as error:
                 flight.work.over = True
                 self._deadlines.disarm(flight)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import Weakly, call_elsewhere, caller_lives, need_depth, thread_ident, until
+from memo._call import PLAIN_KEYS
 from memo._flight.circles import depend, no_longer_depend
 from memo._flight.deadlines import Deadlines
 from memo._flight.flight import (
@@ -85,8 +86,8 @@ class TaskFlights(Flights):
         """
         loop = own_loop(self.name)
         inside = current_work.get()
-        key = self.hashed(key)
-        current: Any = self._joinable(key, loop) if self.table.share and purpose is not REFRESH else None
+        key = key if type(key) in PLAIN_KEYS else self.hashed(key)
+        current: Any = self._joinable(key, loop, purpose) if key in self._by_key else None
         mine: TaskFlight | None = None
         lost: Any = None
         inherited = joined = False
@@ -118,8 +119,8 @@ class TaskFlights(Flights):
                     return self._taken(current) if current.state is RETURNED else await self._own_end(current)
                 if joined and current.state is not ABANDONED:
                     return self._share(current, purpose, role)
-                # it was abandoned, or had ended otherwise before this call could join it
-                lost, current = (current if current.state is ABANDONED else None), None
+                lost = current if current.state is ABANDONED else None  # else it had ended before this could join it
+                current = None
         except BaseException:
             if mine is not None and mine.task is not None:
                 self._leave_work(mine)
@@ -136,12 +137,13 @@ class TaskFlights(Flights):
                     pass
             raise
 
-    def _joinable(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> Any:
+    def _joinable(self, key: Hashable, loop: asyncio.AbstractEventLoop, purpose: Purpose) -> Any:
         """The flight of *key* that can be joined without more ado; None if there is none."""
         current: Any = self._by_key.get(key)
-        if current is not None and (current.loop is not loop or self.is_stuck(current)):
+        if current is None or current.loop is not loop or purpose is REFRESH or not self.table.share:
             return None
-        return current
+        timeout_s = self.timeout_s
+        return current if timeout_s is None or self.clock.read() < current.started + timeout_s else None
 
     def _apart(self, mine: TaskFlight, inside: Work, inherited: TaskFlight | None) -> TaskFlight:
         """Have *mine*, a recursion, run straight through, outside the table.

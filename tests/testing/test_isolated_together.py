@@ -278,8 +278,8 @@ FIXED = {
         "counts", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "loads": {
-        "clock", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters", "_counts",
-        "_has_tags", "_life_s", "_lock", "_options", "_tells",
+        "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
+        "_counts", "_has_tags", "_life_s", "_lock", "_options", "_tells",
     },
     "told": {"counts", "name", "on_evict", "revealer", "store"},
     "table": {"by_key", "clock", "lock", "share", "_asked", "counters", "earlier", "known"},
