@@ -1,4 +1,4 @@
-"""How long does one `Recorder.record()` ever take, and how much memory does the window hold?
+"""How long does one `Intake.note()` ever take, and how much memory does the window hold?
 
     python benchmarks/window_pause.py [--records 1000000] [--max 10000] [--span 86400] [--runs 3]
 
@@ -23,6 +23,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 from memo._window.events import BATCH
+from memo._window.intake import Intake
 from memo._window.recorder import Recorder
 
 __all__ = ("main",)
@@ -58,8 +59,8 @@ def run(
 ) -> tuple[Recorder, Clock, float, float]:
     """Returns the recorder, its clock, the mean and the longest time of one record."""
     clock = Clock()
-    recorder = Recorder(span_s=span_s, max_events=max_events, only=None, clock=clock)
-    record = recorder.record
+    intake = Intake(span_s=span_s, max_events=max_events, only=None, clock=clock)
+    recorder, note = Recorder(intake), intake.note
     longest = total = 0.0
     number = 0
     for step in steps:
@@ -67,7 +68,7 @@ def run(
         clock.now = ended = clock.now + step
         started = ended - (number % 1000) / 1000
         before = timer()
-        record(started, ended, "ok", "key", None)
+        note(started, ended, "ok", "key")
         took = timer() - before
         total += took
         if took > longest:
@@ -93,7 +94,7 @@ def stats_after_burst(recorder: Recorder, clock: Clock) -> float:
     for _ in range(200):
         clock.now += 1.0
         for i in range(BATCH - 1):
-            recorder.record(clock.now - i / 1000, clock.now, "ok", "key", None)
+            recorder.intake.note(clock.now - i / 1000, clock.now, "ok", "key")
         before = time.thread_time()
         recorder.stats("f")
         worst = max(worst, time.thread_time() - before)

@@ -22,7 +22,7 @@ from memo._base import (
 from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
-from memo._window import Recorder, WindowHandle, WindowStats, recorded_call, sparks
+from memo._window import Intake, Recorder, WindowHandle, WindowStats, recorded_call, sparks
 
 __all__ = ("sliding_window",)
 
@@ -51,12 +51,17 @@ class _WindowLayer(Layer):
         super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
 
     @property
-    def recorder(self) -> Recorder:
-        """Its window."""
+    def intake(self) -> Intake:
+        """What takes its calls in."""
         return self.works.engine  # type: ignore[no-any-return]
 
-    def make_engine(self, clock: Clock) -> Recorder:
-        return Recorder(
+    @property
+    def recorder(self) -> Recorder:
+        """What answers about them."""
+        return Recorder(self.intake)
+
+    def make_engine(self, clock: Clock) -> Intake:
+        return Intake(
             span_s=self.span_s,
             max_events=self.max_events,
             only=self.only,
@@ -66,7 +71,7 @@ class _WindowLayer(Layer):
 
     def internals(self) -> dict[str, Any]:
         return {
-            **self.recorder.note_names(),
+            **self.intake.note_names(),
             "fail": self._fail,
             "unkeyed": self._unkeyed,
             "untimed": self._untimed,
@@ -83,7 +88,7 @@ class _WindowLayer(Layer):
         try:
             ended = self.clock.read()
             detail = failure_text(error) if isinstance(error, Exception) else "cancelled"
-            self.recorder.note(started, ended, detail, key)
+            self.intake.note(started, ended, detail, key)
         except Exception as reason:
             self._dropped(reason)
 
@@ -109,12 +114,12 @@ class _WindowLayer(Layer):
 
     def sweep(self) -> Iterator[Swept]:
         if self.is_made:
-            for events in self.recorder.expire_events():
+            for events in self.intake.expire_events():
                 yield Swept(events=events)
 
     def empty(self) -> None:
         if self.is_made:
-            self.recorder.clear()
+            self.intake.clear()
 
 
 @knows_its_options

@@ -143,6 +143,12 @@ class EventCache(cachetools.Cache[int, Raw]):
     def clear(self) -> None:
         self.ring, self._columns, self.dropped_at = deque(maxlen=self.ring.maxlen), _of_nothing(), None
 
+    def emptied(self) -> EventCache:
+        """Another that keeps nothing, and goes on with the numbers and with counting what was dropped."""
+        empty = type(self)(int(self.maxsize), self.span_s)
+        empty._end, empty.dropped = self._end, self.dropped
+        return empty
+
     def __copy__(self) -> EventCache:
         copy = type(self)(int(self.maxsize), self.span_s)
         if self.ring:

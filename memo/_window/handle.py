@@ -169,15 +169,15 @@ class WindowHandle(Generic[P, R_co]):
             shown = short_text(error)
             raise TypeError(f"{self._where('record_error')}: error={shown} is no exception; give the one you caught.")
         name = failure_text(error)[0]
-        self._recorder.record_now(error, KeyText(name) if key is None else stored_key(key))
+        self._recorder.intake.record_now(error, KeyText(name) if key is None else stored_key(key))
 
     def cleanup(self) -> int:
         """Let go of kept calls that are out of the window by their age; how many.  (No figure shows them anyway.)"""
-        return self._recorder.cleanup()
+        return self._recorder.intake.cleanup()
 
     def clear(self) -> None:
         """Forget every call.  ``dropped``, a counter, stays."""
-        self._recorder.clear()
+        self._recorder.intake.clear()
 
     def stats(self) -> WindowStats:
         """The figures of the whole window now."""

@@ -1,139 +1,68 @@
-"""The engine of a sliding window: what happened during the last so many seconds, in bounded memory.
-
-`Intake` takes the events in; here they are asked about. An answer is exact to the clock where the kept events reach
-back to the edge it asks for: whole buckets come from the totals, the one that the edge cuts from the kept events. Past
-that, the cut bucket counts as a whole.
-"""
+"""What is asked of a sliding window: counts, rates, percentiles, series, and the kept events."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from operator import sub
 
 from memo._base import label, real, stored_key
 from memo._window.events import Raw
 from memo._window.intake import Intake
 from memo._window.stats import Bucket, Event, WindowStats
-from memo._window.totals import CELLS, PER_SLICE, cells_of, percentiles
+from memo._window.totals import percentiles
 
 __all__ = ("Recorder", "sparks")
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
-class Recorder(Intake):
-    """Events of the last `span_s` seconds: the latest in full, all of them in totals.
+class Recorder:
+    """Answers about the last so many seconds of a window: the latest events in full, all of them in totals.
 
-    Every method may be called from any thread, also from a finaliser or signal handler that interrupts another
-    method of the same recorder; such a call reads what was folded before, and `clear()` and `cleanup()` then do
-    nothing. Reads that take `last` look at the last so many seconds; None, or more than the span, means the span. An
-    event that ended exactly that long ago is out.
+    What may be called when is told at `Intake`. Reads that take `last` look at the last so many seconds; None, or more
+    than the span, means the span. An event that ended exactly that long ago is out. Arguments are those that
+    `WindowHandle` has checked.
 
     `count()`, `rate()`, `error_ratio()` and `stats()` are about all events. While none of those asked for was dropped
-    for `max_events` they are exact to the clock; after that an event counts until its bucket (1/120 of the span) is
+    for want of room they are exact to the clock; after that an event counts until its bucket (1/120 of the span) is
     out. `percentile()` errs by at most 5 percent, and after such a drop follows slices of five buckets. `len()`,
     `events()`, `errors()` and `by_key()` are about the kept events.
 
-    A clock that goes back is taken to have lost the time in between: the window's own time stands still at that
-    moment and runs on from there. `clock` and `wall` are called under the recorder's lock and must not call it.
-
-    Args:
-        span_s: Length of the window in seconds.
-        max_events: Most events kept in full.
-        only: Exception types to record; successes, cancellations and other failures are then not recorded at all.
-            None records everything.
-        clock: Monotonic time in seconds, the one that `record()` is given.
-        wall: Seconds since the epoch. Read once, now, to date all events; again only when a read finds nothing kept.
-        where: Whose window it is, for the log. A clock that raises or shows no finite number is logged to logger
-            "memo"; the window then stands still, and an event with such a time is dropped.
-
-    Raises:
-        ValueError: span_s is not positive and finite, max_events is below 1, or only is empty.
+    Attributes:
+        intake: Whose events they are.
     """
 
-    __slots__ = ()
+    __slots__ = ("intake",)
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake: Intake = intake
 
     def _span_of(self, last: float | None) -> float:
-        if last is None:
-            return self._span_s
-        if not last > 0.0:
-            raise ValueError(f"window: last={last!r} is not a positive time; give seconds above 0, or None for all.")
-        return min(float(last), self._span_s)
+        return self.span_s if last is None else min(float(last), self.span_s)
 
     @property
     def span_s(self) -> float:
         """Length of the window in seconds."""
-        return self._span_s
+        return self.intake.span_s
 
     # Totals
 
-    def _tally(self, now: float, last_s: float) -> tuple[int, int, int, float]:
-        """Calls, errors, cancelled calls and seconds of the last last_s seconds. Lock held."""
-        totals, kept = self._totals, self._kept
-        if not kept.covers(now, last_s):
-            return totals.since(totals.index(now - last_s))
-        begin = kept.first_within(now, last_s)
-        if begin == len(kept.ring):
-            return 0, 0, 0, 0.0
-        edge = totals.index(kept.ring[begin][0])
-        end = self._end_of(begin, edge + 1)
-        if end - begin == totals.bucket(edge)[0]:
-            return totals.since(edge)
-        count, errors, cancelled, seconds = totals.since(edge + 1)
-        cut = kept.columns(begin, end).tally()
-        return count + cut[0], errors + cut[1], cancelled + cut[2], seconds + cut[3]
-
-    def _end_of(self, begin: int, bucket: int) -> int:
-        """Position in the ring of the first event in or after that bucket."""
-        index = self._totals.index
-        return bisect_left(self._kept.ring, bucket, begin, key=lambda raw: index(raw[0]))
-
-    def _histogram(self, now: float, last_s: float) -> list[int]:
-        """Calls of the last last_s seconds by cell of duration. Lock held."""
-        self._forget(now)
-        totals, kept = self._totals, self._kept
-        if not kept.covers(now, last_s):
-            return totals.histogram(totals.index(now - last_s) // PER_SLICE)
-        begin = kept.first_within(now, last_s)
-        if begin == len(kept.ring):
-            return [0] * CELLS
-        section = totals.index(kept.ring[begin][0]) // PER_SLICE
-        end = self._end_of(begin, (section + 1) * PER_SLICE)
-        cells = totals.histogram(section)
-        whole = totals.slice_cells(section)
-        in_slice = 0 if whole is None else sum(whole)
-        if whole is None or in_slice == end - begin:
-            return cells
-        begin_of_slice = self._end_of(0, section * PER_SLICE)
-        if end - begin_of_slice == in_slice and begin - begin_of_slice < end - begin:
-            # All of the slice is kept, and less of it is out than in: take that away.
-            for cell, times in cells_of(kept.columns(begin_of_slice, begin).codes):
-                cells[cell] -= times
-            return cells
-        cells = list(map(sub, cells, whole))
-        for cell, times in cells_of(kept.columns(begin, end).codes):
-            cells[cell] += times
-        return cells
+    def _tally(self, last: float | None) -> tuple[int, int, int, float]:
+        intake, last_s = self.intake, self._span_of(last)
+        return intake.folded(lambda: intake.contents.tally(intake.now(), last_s))
 
     def count(self, last: float | None = None) -> int:
         """How many calls ended in the last so many seconds."""
-        last_s = self._span_of(last)
-        return self._folded(lambda: self._tally(self._now(), last_s)[0])
+        return self._tally(last)[0]
 
     def rate(self, per_s: float = 1.0, last: float | None = None) -> float:
         """Calls per per_s seconds: the count over the length asked for, also while the recorder is younger."""
-        if not 0.0 < per_s < math.inf:
-            raise ValueError(f"window: per={per_s!r} is not a positive, finite time; give seconds above 0.")
         return self.count(last) * per_s / self._span_of(last)
 
     def error_ratio(self, last: float | None = None) -> float:
         """Share of the calls that ended in an error, from 0.0 (also if there was no call) to 1.0."""
-        last_s = self._span_of(last)
-        count, errors, _, _ = self._folded(lambda: self._tally(self._now(), last_s))
+        count, errors, _, _ = self._tally(last)
         return errors / count if count else 0.0
 
     def percentile(self, q: float, last: float | None = None) -> float | None:
@@ -147,26 +76,21 @@ class Recorder(Intake):
 
         Returns:
             Seconds, or None where nothing was recorded.
-
-        Raises:
-            ValueError: q is outside 0 to 100, or last is not positive.
         """
-        if not 0 <= q <= 100:
-            raise ValueError(f"window: percentile q={q!r} is out of range; give a number from 0 to 100.")
-        last_s = self._span_of(last)
-        return percentiles(self._folded(lambda: self._histogram(self._now(), last_s)), q)[0]
+        intake, last_s = self.intake, self._span_of(last)
+        return percentiles(intake.folded(lambda: self._histogram(intake.now(), last_s)), q)[0]
+
+    def _histogram(self, now: float, last_s: float) -> list[int]:
+        """Calls of the last last_s seconds by cell of duration. Lock held."""
+        self.intake.forget(now)
+        return self.intake.contents.histogram(now, last_s)
 
     def series(self, buckets: int = 24) -> list[Bucket]:
         """The window in equal parts, oldest first.
 
         Exact while no event of the window was dropped; after that each bucket of 1/120 span counts in the part that
         holds its middle.
-
-        Raises:
-            ValueError: buckets is below 1.
         """
-        if buckets < 1:
-            raise ValueError(f"window: buckets={buckets!r} divides nothing; give 1 or more.")
         begin, part_s, anchor, counts = self._parts(buckets)
         return [
             Bucket(real.utc(anchor + begin + i * part_s), part_s, count, errors, seconds / count if count else None)
@@ -174,27 +98,22 @@ class Recorder(Intake):
         ]
 
     def _parts(self, parts: int) -> tuple[float, float, float, list[tuple[int, int, float]]]:
+        """When they begin, in the window's own time; seconds in each; the anchor; calls, errors, seconds of each."""
+        intake, span_s = self.intake, self.span_s
+        part_s = span_s / parts
+
+        def read() -> tuple[float, float, list[Raw] | None, list[tuple[int, int, float]]]:
+            now, contents = intake.now(), intake.contents
+            kept = contents.kept
+            if kept.covers(now, span_s):
+                raws = list(islice(kept.ring, kept.first_within(now, span_s), None))
+                return now - span_s, intake.time.anchor, raws, []
+            return now - span_s, intake.time.anchor, None, contents.spread(now, parts)
+
+        begin, anchor, raws, spread = intake.folded(read)
+        if raws is None:
+            return begin, part_s, anchor, spread
         counts, errors, seconds = [0] * parts, [0] * parts, [0.0] * parts
-        part_s = self._span_s / parts
-
-        def read() -> tuple[float, float, list[Raw]]:
-            now = self._now()
-            begin = now - self._span_s
-            if self._kept.covers(now, self._span_s):
-                raws = list(islice(self._kept.ring, self._kept.first_within(now, self._span_s), None))
-                return begin, self._anchor, raws
-            if self._totals.head is not None:
-                for index in range(self._totals.index(begin), self._totals.head + 1):
-                    calls, failed, _, took = self._totals.bucket(index)
-                    if calls:
-                        part = int(((index + 0.5) * self._totals.width - begin) // part_s)
-                        part = min(max(part, 0), parts - 1)
-                        counts[part] += calls
-                        errors[part] += failed
-                        seconds[part] += took
-            return begin, self._anchor, []
-
-        begin, anchor, raws = self._folded(read)
         for ended, took, detail, _ in raws:
             part = min(max(int((ended - begin) // part_s), 0), parts - 1)
             counts[part] += 1
@@ -203,27 +122,21 @@ class Recorder(Intake):
         return begin, part_s, anchor, list(zip(counts, errors, seconds, strict=True))
 
     def sparkline(self, width: int = 24) -> str:
-        """The calls over the window as one line of width characters, oldest first; the tallest part is a full block.
-
-        Raises:
-            ValueError: width is below 1.
-        """
-        if width < 1:
-            raise ValueError(f"window: width={width!r} draws nothing; give 1 or more.")
+        """The calls over the window as one line of width characters, oldest first; the tallest part is a full block."""
         return sparks([part[0] for part in self._parts(width)[3]])
 
     def stats(self, name: str) -> WindowStats:
         """All figures of the whole window, taken at one moment."""
-        (count, errors, cancelled, _), cells, kept, dropped = self._folded(self._figures)
+        (count, errors, cancelled, _), cells, kept, dropped = self.intake.folded(self._figures)
         p50, p95, p99 = percentiles(cells, 50, 95, 99)
         return WindowStats(
             name=name,
-            span=self._span_s,
+            span=self.span_s,
             count=count,
             errors=errors,
             cancelled=cancelled,
             error_ratio=errors / count if count else 0.0,
-            rate=count / self._span_s,
+            rate=count / self.span_s,
             p50=p50,
             p95=p95,
             p99=p99,
@@ -232,20 +145,21 @@ class Recorder(Intake):
         )
 
     def _figures(self) -> tuple[tuple[int, int, int, float], list[int], int, int]:
-        now = self._now()
-        kept = len(self._kept.ring) - self._kept.first_within(now, self._span_s)
-        return self._tally(now, self._span_s), self._histogram(now, self._span_s), kept, self._kept.dropped
+        intake, span_s = self.intake, self.span_s
+        now, contents = intake.now(), intake.contents
+        kept = len(contents.kept.ring) - contents.kept.first_within(now, span_s)
+        return contents.tally(now, span_s), self._histogram(now, span_s), kept, contents.kept.dropped
 
     # Kept events
 
     def _raws(self, last: float | None) -> tuple[float, list[Raw]]:
-        last_s = self._span_of(last)
+        intake, last_s = self.intake, self._span_of(last)
 
         def read() -> tuple[float, list[Raw]]:
-            begin = self._kept.first_within(self._now(), last_s)
-            return self._anchor, list(islice(self._kept.ring, begin, None))
+            begin = intake.contents.kept.first_within(intake.now(), last_s)
+            return intake.time.anchor, list(islice(intake.contents.kept.ring, begin, None))
 
-        return self._folded(read)
+        return intake.folded(read)
 
     def events(self, last: float | None = None) -> list[Event]:
         """The kept events, newest (by their end) first."""
@@ -261,38 +175,34 @@ class Recorder(Intake):
         """The n keys, as text, with the most calls, heaviest first; of equals the one seen last comes first.
 
         Counted over the kept events: exact while none of the window was dropped, after that exact for the latest
-        `max_events` calls, which are then the only ones it knows. Keys that share their text count as one.
-
-        Raises:
-            ValueError: n is below 1.
+        calls that are kept, which are then the only ones it knows. Keys that share their text count as one.
         """
-        if n < 1:
-            raise ValueError(f"window: n={n!r} asks for no key; give 1 or more.")
         _, raws = self._raws(None)
         return Counter([label(raw[3]) for raw in reversed(raws)]).most_common(n)
 
     def __len__(self) -> int:
-        return self._folded(lambda: len(self._kept.ring) - self._kept.first_within(self._now(), self._span_s))
+        intake = self.intake
+
+        def read() -> int:
+            kept, now = intake.contents.kept, intake.now()
+            return len(kept.ring) - kept.first_within(now, self.span_s)
+
+        return intake.folded(read)
 
     def __bool__(self) -> bool:
         return True
 
     def _check(self) -> None:
         """Raise AssertionError if an invariant does not hold; for tests."""
-        self._folded(self._check_held)
+        self.intake.folded(self._check_held)
 
     def _check_held(self) -> None:
-        kept, totals = self._kept, self._totals
-        kept.check()
-        for _, _, detail, key in kept.ring:
+        contents, now = self.intake.contents, self.intake.now()
+        for _, _, detail, key in contents.kept.ring:
             assert type(detail) is tuple or detail in ("ok", "cancelled")
             assert stored_key(key) is key
-        totals.check()
-        now = self._now()
-        within = len(kept) - kept.first_within(now, self._span_s)
-        count = self._tally(now, self._span_s)[0]
-        assert count == within if kept.covers(now, self._span_s) else count >= within
-        assert sum(self._histogram(now, self._span_s)) >= count
+        self.intake.forget(now)
+        contents.check(now)
 
 
 def _event(anchor: float, raw: Raw) -> Event:

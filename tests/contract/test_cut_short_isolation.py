@@ -99,7 +99,7 @@ def entered_in_part(policy: str, error: type[BaseException], everywhere: bool, e
         before, told = world.look(), list(world.told)
         context = isolated(world.here)
         where, raised = strike(context.__enter__, at, error, everywhere)
-        if where is not None and "Intake._folded at" in where:  # in its ``finally``: nothing strikes or fails there
+        if where is not None and "Intake.folded at" in where:  # in its ``finally``: nothing strikes or fails there
             at += each
             continue
         if where is None:
@@ -128,7 +128,7 @@ def left_in_part(policy: str, error: type[BaseException], everywhere: bool, each
         context.__enter__()
         world.use()
         where, raised = strike(lambda c=context: c.__exit__(None, None, None), at, error, everywhere)  # type: ignore[misc]
-        if where is not None and "Intake._folded at" in where:
+        if where is not None and "Intake.folded at" in where:
             at += each
             continue
         assert raised is None or isinstance(raised, error), where  # None: a finalizer was struck

@@ -10,6 +10,7 @@ from kit.struck import Boom, Subject, strike_everywhere
 
 from memo import sliding_window
 from memo._window.events import BATCH
+from memo._window.intake import Intake
 from memo._window.recorder import Recorder
 from memo.testing import FakeClock
 
@@ -118,16 +119,17 @@ def test_a_fold_that_is_cut_short_is_ended_by_the_next(max_events: int, late: fl
     at = 0
     while True:
         clock = FakeClock()
-        recorder = Recorder(span_s=3600.0, max_events=max_events, only=None, clock=clock)
+        intake = Intake(span_s=3600.0, max_events=max_events, only=None, clock=clock)
+        recorder = Recorder(intake)
         locks = locks_of(recorder)
         for number in range(BATCH - 1):
             clock.advance(1.0)
-            recorder.record(clock(), clock(), "ok", number, None)
+            intake.note(clock(), clock(), "ok", number)
         assert recorder.count() == BATCH - 1
         for number in range(BATCH - 1):
             clock.advance(1.0)
-            recorder.note(clock() - late, clock() - late * (number % 7), "ok", number)
-        where, raised = strike(functools.partial(recorder.note, clock(), clock(), "ok", "last"), at)
+            intake.note(clock() - late, clock() - late * (number % 7), "ok", number)
+        where, raised = strike(functools.partial(intake.note, clock(), clock(), "ok", "last"), at)
         assert not held_locks(locks), where
         del raised
         recorder._check()

@@ -288,22 +288,18 @@ FIXED = {
         "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_kept", "_lock",
         "_tags_of",
     },
-    "recorder": {
-        "where", "__weakref__", "_busy", "_clock", "_everything", "_lock", "_only", "_pending", "_plan", "_span_s",
-        "_wall",
-    },
+    "intake": {"__weakref__", "_busy", "_lock", "_only", "_pending", "_plan", "_where", "span_s"},
 }  # fmt: skip
 """What needs no exchange: options, locks, what is empty between two operations, and boxes of keys, which live
 as long as what they are in."""
 
 
 def test_nothing_new_is_forgotten() -> None:
-    """Each attribute of a store, of loads and of a recorder is exchanged by isolated(), or listed as needing none."""
+    """Each attribute of a store, of loads and of an intake is exchanged by isolated(), or listed as needing none."""
     f, _ = counted(bounded(max=10), sliding_window("1h"))
     window, cache = layers_of(f)
     results = cache.cache  # type: ignore[attr-defined]
-    recorder = window.recorder  # type: ignore[attr-defined]
-    slots = {name for kind in type(recorder).__mro__ for name in getattr(kind, "__slots__", ())}
+    slots = set(window.intake.__slots__)  # type: ignore[attr-defined]
     store = results.store
     assert set(vars(store)) - FIXED["store"] == set()
     assert set(vars(store._changes)) - FIXED["changes"] == set()
@@ -313,4 +309,4 @@ def test_nothing_new_is_forgotten() -> None:
     assert set(vars(results)) == FIXED["results"]
     for part in ("loads", "told", "table", "jobs", "flights"):
         assert set(vars(getattr(results, part))) == FIXED[part]
-    assert slots - FIXED["recorder"] == set(memo._window.intake._HELD)
+    assert slots - FIXED["intake"] == set(memo._window.intake._HELD)

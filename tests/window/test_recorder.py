@@ -10,8 +10,9 @@ import tracemalloc
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import cachetools
 import pytest
@@ -19,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from memo import sliding_window
+from memo._base import failure_text, stored_key
 from memo._base.shortened import short_text
 from memo._window.events import BATCH, Columns, EventCache, Raw
-from memo._window.intake import LIMIT
+from memo._window.intake import LIMIT, Intake
 from memo._window.recorder import Recorder
 from memo._window.stats import Bucket, Event, Outcome, WindowStats
 from memo._window.totals import BUCKETS, PER_SLICE, cells_of
@@ -40,13 +43,12 @@ class Clock:
 def make(
     span_s: float = 60.0,
     max_events: int = 1000,
-    only: tuple[type[BaseException], ...] | None = None,
     clock: Clock | None = None,
     wall: Clock | None = None,
 ) -> tuple[Recorder, Clock]:
     clock = clock or Clock()
-    recorder = Recorder(span_s=span_s, max_events=max_events, only=only, clock=clock, wall=wall or Clock(1e9))
-    return recorder, clock
+    intake = Intake(span_s=span_s, max_events=max_events, only=None, clock=clock, wall=wall or Clock(1e9))
+    return Recorder(intake), clock
 
 
 def note(
@@ -57,8 +59,9 @@ def note(
     key: object = "k",
     error: BaseException | None = None,
 ) -> None:
-    """Record a call that ends now."""
-    recorder.record(clock.now - duration, clock.now, outcome, key, error)
+    """Record a call that ends now, as a generated wrapper and what it calls do."""
+    detail = failure_text(error) if outcome == "error" else outcome
+    recorder.intake.note(clock.now - duration, clock.now, detail, stored_key(key))
 
 
 def nearest_rank(durations: list[float], q: float) -> float | None:
@@ -123,13 +126,13 @@ class AgainstList(RuleBasedStateMachine):
 
     @rule()
     def cleanup(self) -> None:
-        self.recorder.cleanup()
+        self.recorder.intake.cleanup()
         self.own_now()
 
     @rule()
     def clear(self) -> None:
         self.dropped = self.recorder.stats("f").dropped
-        self.recorder.clear()
+        self.recorder.intake.clear()
         self.own_now()
         self.all.clear()
 
@@ -347,9 +350,9 @@ def test_a_step_back_that_only_a_read_saw() -> None:
 def test_a_thread_that_comes_late_is_no_step_back() -> None:
     """An event recorded after a later one keeps its own end, and takes its place in the order."""
     recorder, clock = make(60.0, clock=Clock(100.0))
-    recorder.record(99.0, 100.0, "ok", "newer", None)
-    recorder.record(70.0, 80.0, "ok", "late", None)
-    recorder.record(89.0, 90.0, "ok", "later", None)
+    recorder.intake.note(99.0, 100.0, "ok", "newer")
+    recorder.intake.note(70.0, 80.0, "ok", "late")
+    recorder.intake.note(89.0, 90.0, "ok", "later")
     assert [event.key for event in recorder.events()] == ["'newer'", "'later'", "'late'"]
     clock.now = 140.0
     assert recorder.count() == 2
@@ -360,7 +363,7 @@ def test_late_events_when_the_store_is_full() -> None:
     """A late event that is older than all kept ones counts, and does not push a newer one out."""
     recorder, _ = make(60.0, max_events=2, clock=Clock(100.0))
     for ended in (98.0, 99.0, 60.0, 97.0, 98.5):
-        recorder.record(ended, ended, "ok", ended, None)
+        recorder.intake.note(ended, ended, "ok", ended)
     assert [event.key for event in recorder.events()] == ["99.0", "98.5"]
     assert (recorder.count(), recorder.stats("f").dropped) == (5, 3)
     recorder._check()
@@ -369,7 +372,7 @@ def test_late_events_when_the_store_is_full() -> None:
 def test_durations_are_never_negative() -> None:
     """A clock that went back during a call gives that call a duration of zero."""
     recorder, clock = make(60.0, clock=Clock(10.0))
-    recorder.record(50.0, 10.0, "ok", None, None)
+    recorder.intake.note(50.0, 10.0, "ok", None)
     assert recorder.events()[0].duration == 0.0
     assert recorder.percentile(100) == 0.0
     assert recorder.series(1)[0].mean == 0.0
@@ -542,16 +545,17 @@ def in_threads(*works: Callable[[], object]) -> None:
 @pytest.mark.parametrize("max_events", [7, 100_000])
 def test_eight_threads_lose_no_count(max_events: int) -> None:
     """Every event of eight writers is counted, with its outcome and duration, while two readers look on."""
-    recorder = Recorder(span_s=86_400.0, max_events=max_events, only=None, clock=Ticking())
+    clock = Ticking()
+    recorder = Recorder(Intake(span_s=86_400.0, max_events=max_events, only=None, clock=clock))
+    details = ("ok", failure_text(None), "cancelled")
     finished: list[None] = []
     each = 3_000
 
     def write() -> None:
-        clock = recorder._clock
         try:
             for i in range(each):
                 ended = clock()
-                recorder.record(ended - 1.0, ended, OUTCOMES[i % 3], i % 10, None)
+                recorder.intake.note(ended - 1.0, ended, details[i % 3], i % 10)
         finally:
             finished.append(None)
 
@@ -562,7 +566,7 @@ def test_eight_threads_lose_no_count(max_events: int) -> None:
             assert count >= seen
             seen = count
             recorder.stats("f")
-            recorder.cleanup()
+            recorder.intake.cleanup()
 
     in_threads(*[write] * 8, read, read)
     stats = recorder.stats("f")
@@ -595,7 +599,7 @@ def test_recording_needs_no_lock_until_the_queue_is_full() -> None:
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with recorder._lock:
+        with recorder.intake._lock:
             held.set()
             release.wait(30)
 
@@ -604,12 +608,12 @@ def test_recording_needs_no_lock_until_the_queue_is_full() -> None:
     assert held.wait(30)
     for _ in range(LIMIT - 1):
         note(recorder, clock)
-    assert len(recorder._pending) == LIMIT - 1
+    assert len(recorder.intake._pending) == LIMIT - 1
     release.set()
     holder.join(30)
     for _ in range(2 * LIMIT):
         note(recorder, clock)
-        assert len(recorder._pending) <= LIMIT
+        assert len(recorder.intake._pending) <= LIMIT
     assert recorder.count() == 3 * LIMIT - 1
 
 
@@ -625,8 +629,8 @@ def test_a_call_that_interrupts_another_neither_hangs_nor_harms() -> None:
                 for _ in range(2 * BATCH):
                     note(recorder, self, key="inner")
                 self.counted = recorder.count()
-                self.cleaned = recorder.cleanup()
-                recorder.clear()
+                self.cleaned = recorder.intake.cleanup()
+                recorder.intake.clear()
             return self.now
 
     clock = Interrupting()
@@ -646,16 +650,16 @@ def test_after_a_fork_the_child_does_not_wait_for_a_lock_of_the_parent() -> None
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with recorder._lock:
+        with recorder.intake._lock:
             held.set()
             release.wait(30)
 
     holder = threading.Thread(target=hold)
-    lock = recorder._lock
+    lock = recorder.intake._lock
     holder.start()
     assert held.wait(30)
-    recorder.renew()
-    assert recorder._lock is not lock
+    recorder.intake.renew()
+    assert recorder.intake._lock is not lock
     note(recorder, clock)
     assert recorder.count() == 2
     recorder._check()
@@ -667,12 +671,12 @@ def test_after_a_fork_in_the_middle_of_a_fold_the_child_ends_it() -> None:
     """What a thread of the parent had begun to enter is entered whole, once."""
     recorder, clock = make()
     note(recorder, clock)
-    carry_out = recorder._carry_out
+    carry_out = recorder.intake._carry_out
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(recorder), "_carry_out", lambda self: None)  # it goes no further
+        patch.setattr(Intake, "_carry_out", lambda self: None)  # it goes no further
         recorder.count()
-    assert recorder._plan is not None
-    recorder.renew()
+    assert recorder.intake._plan is not None
+    recorder.intake.renew()
     assert recorder.count() == 1
     note(recorder, clock)
     assert recorder.count() == 2
@@ -686,7 +690,7 @@ def test_after_a_fork_in_the_middle_of_a_fold_the_child_ends_it() -> None:
 def fill(recorder: Recorder, clock: Clock, number: int, span_s: float) -> None:
     for i in range(number):
         clock.now += span_s / number
-        recorder.record(clock.now - (i % 1000) / 100, clock.now, "ok", "key", None)
+        recorder.intake.note(clock.now - (i % 1000) / 100, clock.now, "ok", "key")
     recorder.count()
 
 
@@ -714,11 +718,11 @@ def test_an_idle_window_is_small_and_gives_back_its_memory() -> None:
     """Histograms exist only for slices with events, and go with cleanup()."""
     recorder, clock = make(60.0)
     fill(recorder, clock, 5_000, 60.0)
-    assert len(recorder._totals._slices) >= BUCKETS // PER_SLICE
+    assert len(recorder.intake.contents.totals._slices) >= BUCKETS // PER_SLICE
     clock.now += 70.0
-    assert recorder.cleanup() == 1000
-    assert recorder._totals._slices == {}
-    assert len(recorder._kept) == 0
+    assert recorder.intake.cleanup() == 1000
+    assert recorder.intake.contents.totals._slices == {}
+    assert len(recorder.intake.contents.kept) == 0
     recorder._check()
 
 
@@ -729,10 +733,10 @@ def test_cleanup_tells_how_many_events_were_out() -> None:
         note(recorder, clock)
     clock.now = 30.0
     note(recorder, clock)
-    assert recorder.cleanup() == 0
+    assert recorder.intake.cleanup() == 0
     clock.now = 60.0
-    assert recorder.cleanup() == 5_000
-    assert (recorder.cleanup(), recorder.count()) == (0, 1)
+    assert recorder.intake.cleanup() == 5_000
+    assert (recorder.intake.cleanup(), recorder.count()) == (0, 1)
 
 
 def test_keeps_nothing_alive() -> None:
@@ -881,7 +885,7 @@ def test_kept_events_are_a_bounded_cachetools_cache() -> None:
     for clock.now in (0.0, 1.0, 2.0, 3.0, 4.0):
         note(recorder, clock, key=clock.now)
     assert len(recorder) == 3
-    store = recorder._kept
+    store = recorder.intake.contents.kept
     assert isinstance(store, cachetools.Cache)
     assert (len(store), store.maxsize, store.currsize) == (3, 3, 3)
     assert list(store) == [2, 3, 4]
@@ -932,7 +936,7 @@ def test_dates_follow_the_wall_clock_again_once_nothing_is_kept() -> None:
     recorder, clock = make(60.0, wall=wall)
     note(recorder, clock)
     clock.now, wall.now = 100.0, 2e9
-    recorder.cleanup()
+    recorder.intake.cleanup()
     assert recorder.count() == 0
     note(recorder, clock)
     assert recorder.events()[0].at == datetime.fromtimestamp(2e9, UTC)
@@ -943,19 +947,25 @@ def test_dates_follow_the_wall_clock_again_once_nothing_is_kept() -> None:
 
 def test_only_records_nothing_but_those_failures() -> None:
     """Successes, cancellations and other failures leave no trace."""
-    recorder, clock = make(only=(OSError, KeyError))
-    for error in (OSError("a"), KeyError("b"), FileNotFoundError("c"), ValueError("d"), None):
-        note(recorder, clock, 0.0, "error", None, error)
-    note(recorder, clock)
-    note(recorder, clock, 0.0, "cancelled")
-    assert [event.error for event in recorder.errors()] == ["FileNotFoundError", "KeyError", "OSError"]
-    assert recorder.count() == 3
+    clock = Clock()
+
+    @sliding_window("1m", only=(OSError, KeyError), clock=clock)
+    def work(error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+
+    for error in (OSError("a"), KeyError("b"), FileNotFoundError("c"), ValueError("d"), None, KeyboardInterrupt()):
+        with suppress(OSError, KeyError, ValueError, KeyboardInterrupt):
+            work(error)
+    work.window.record_error(ValueError("e"))
+    assert [event.error for event in work.window.errors()] == ["FileNotFoundError", "KeyError", "OSError"]
+    assert work.window.count() == 3
 
 
 def test_nothing_recorded() -> None:
     """Every read of an empty window has an answer."""
     recorder, _ = make()
-    assert recorder.count() == len(recorder) == recorder.cleanup() == 0
+    assert recorder.count() == len(recorder) == recorder.intake.cleanup() == 0
     assert recorder.rate() == recorder.error_ratio() == 0.0
     assert recorder.percentile(50) is None
     assert recorder.events() == recorder.errors() == []
@@ -1031,7 +1041,7 @@ def test_clear_forgets_the_events_but_not_the_counter() -> None:
     for _ in range(5):
         note(recorder, clock)
     assert recorder.stats("f").dropped == 3
-    recorder.clear()
+    recorder.intake.clear()
     assert (recorder.count(), len(recorder), recorder.percentile(50), recorder.stats("f").dropped) == (0, 0, None, 3)
     note(recorder, clock)
     assert recorder.count() == 1
@@ -1057,28 +1067,34 @@ def test_records_are_frozen() -> None:
 @pytest.mark.parametrize("q", [-0.1, 100.1, math.nan, math.inf])
 def test_percentiles_outside_the_scale_are_refused(q: float) -> None:
     """q goes from 0 to 100."""
-    recorder, _ = make()
     with pytest.raises(ValueError, match="from 0 to 100"):
-        recorder.percentile(q)
+        watched().window.percentile(q)
 
 
 def test_bad_arguments_are_refused() -> None:
     """Each with the value and the remedy."""
-    recorder, _ = make()
+    window = watched().window
     for last in (0.0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="not a positive time"):
-            recorder.count(last)
-    for call in (lambda: recorder.series(0), lambda: recorder.sparkline(0), lambda: recorder.by_key(0)):
-        with pytest.raises(ValueError, match="give 1 or more"):
+        with pytest.raises(ValueError, match=f"last={last} is .*positive"):
+            window.count(last)
+    for call in (lambda: window.series(0), lambda: window.sparkline(0), lambda: window.by_key(0)):
+        with pytest.raises(ValueError, match=r"=0 .*1"):
             call()
     with pytest.raises(ValueError, match="per=0"):
-        recorder.rate(0)
-    with pytest.raises(ValueError, match="outcome='failed' is unknown"):
-        recorder.record(0.0, 0.0, "failed", None, None)  # type: ignore[arg-type]
+        window.rate(0)
     for span_s in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="not a positive, finite time"):
-            make(span_s)
+        with pytest.raises(ValueError, match=f"window={span_s} is .*positive"):
+            sliding_window(span_s)
     with pytest.raises(ValueError, match="max=0"):
-        make(max_events=0)
+        sliding_window("1m", max=0)
     with pytest.raises(ValueError, match="only="):
-        make(only=())
+        sliding_window("1m", only=())
+
+
+def watched() -> Any:
+    """A function with a window."""
+
+    @sliding_window("1m")
+    def work() -> None: ...
+
+    return work

@@ -322,7 +322,7 @@ def test_wrapper_keeps_what_stored_key_tells(
     wanted = stored_key(make_key(value))
     for work in (decorated, chosen):
         call(work, value)
-        ((_, _, _, kept),) = work.window._recorder._pending
+        ((_, _, _, kept),) = work.window._recorder.intake._pending
         assert type(kept) is type(wanted)
         assert repr(kept) == repr(wanted)
         if type(kept) is tuple:
@@ -951,10 +951,10 @@ def test_fork_while_another_thread_holds_the_lock() -> None:
     assert work.window.count() == 1
     work()  # still waits to be entered
     held, release = threading.Event(), threading.Event()
-    recorder = work.window._recorder
+    intake = work.window._recorder.intake
 
     def hold() -> None:
-        with recorder._lock:
+        with intake._lock:
             held.set()
             release.wait(30)
 
