@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
+from memo._base import Clock
 from memo._cache.jobs import Jobs, TaskJob, ThreadJob
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool, is_ending
@@ -47,7 +48,7 @@ class Background:
         self.flights = flights
         self.jobs = jobs
         self.pool = pool
-        self.clock = flights.clock
+        self.clock: Clock = flights.clock
         self._lock = flights.table.lock
 
     def job_for(self, key: Hashable, call: Call, watched: bool) -> Begun:

@@ -69,15 +69,15 @@ class Cache:
         self.clock = clock
         self.options = options
         self.upwards = upwards
-        self.store = store = Store(
+        self.store: Store = Store(
             where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
         )
-        self.counts = CallCounts()
-        self.told = ToldStore(name, store, self.counts, options.on_evict, upwards.revealer)
-        self.jobs = Jobs(store)
-        self.table = FlightTable(clock, store.lock, options.dedupe, self.jobs)
-        self.maker = EntryMaker(name, options)
-        self.loads = Loads(self.told, self.table, self.maker, upwards.tags_of is not None)
+        self.counts: CallCounts = CallCounts()
+        self.told: ToldStore = ToldStore(name, self.store, self.counts, options.on_evict, upwards.revealer)
+        self.jobs: Jobs = Jobs(self.store)
+        self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
+        self.maker: EntryMaker = EntryMaker(name, options)
+        self.loads: Loads = Loads(self.told, self.table, self.maker, upwards.tags_of is not None)
         kind = TaskFlights if is_async else ThreadFlights
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
 

@@ -27,9 +27,9 @@ class EntryMaker:
     def __init__(self, name: str, options: CacheOptions) -> None:
         self.name = name
         self.options = options
-        self.life_s = math.inf if options.ttl_s is None else options.ttl_s
+        self.life_s: float = math.inf if options.ttl_s is None else options.ttl_s
         """Seconds for which a value is fresh, where ``ttl`` is the same for all."""
-        self.simple = (
+        self.simple: bool = (
             not options.jitter
             and not options.rich
             and all(option is None for option in (options.cache_if, options.max_bytes, options.idle_s, options.ttl_of))

@@ -17,14 +17,14 @@ class CallCounts:
     __slots__ = ("joins", "load_seconds", "misses", "rejected")
 
     def __init__(self) -> None:
-        self.misses = 0
+        self.misses: int = 0
         """Calls that led a load, of those that a stale value might have answered, or that a background load answered
         that they began: counted at their end, when it is known what they were.  Flights count the others."""
-        self.joins = 0
+        self.joins: int = 0
         """Calls that waited for a load which another began, of those."""
-        self.rejected = 0
+        self.rejected: int = 0
         """Values returned but not stored."""
-        self.load_seconds = 0.0
+        self.load_seconds: float = 0.0
         """Those that the loads which returned took together."""
 
     def count(self, led: bool) -> None:

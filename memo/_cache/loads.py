@@ -10,12 +10,12 @@ import logging
 import math
 from typing import Any
 
-from memo._base import PLAIN, need_depth
+from memo._base import PLAIN, Clock, need_depth
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore, nothing
 from memo._flight import BACKGROUND, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
-from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing
+from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store
 
 __all__ = ("Loads", "log_failure")
 
@@ -35,12 +35,13 @@ class Loads:
     """
 
     def __init__(self, told: ToldStore, table: FlightTable, maker: EntryMaker, has_tags: bool) -> None:
-        self.kept = self.store = told.store
+        self.store: Store = told.store
+        self.kept: Store = told.store
         self.told = told
         self.table = table
         self.maker = maker
-        self.clock = table.clock
-        self.lean = maker.simple and told.store.lean
+        self.clock: Clock = table.clock
+        self.lean: bool = maker.simple and told.store.lean
         """Both entries and the store need no more than the common case does, which is kept short."""
         options = maker.options
         self._options = options

@@ -30,8 +30,8 @@ class Stale:
 
     def __init__(self, cache: Cache, pool: Callable[[], RefreshPool] | None) -> None:
         self.cache = cache
-        self.name = cache.name
-        self.background = Background(cache.flights, cache.jobs, pool)
+        self.name: str = cache.name
+        self.background: Background = Background(cache.flights, cache.jobs, pool)
         self._flights: Any = cache.flights
         self._clock = cache.clock
         self._counts = cache.counts

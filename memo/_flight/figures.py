@@ -26,16 +26,21 @@ class Counters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.led = 0
+        self.led: int = 0
         """Executions that calls began."""
-        self.led_late = 0
+        self.led_late: int = 0
         """Those of calls that a stale value may answer in the end: whoever answers them counts them as calls."""
-        self.refreshes = 0
+        self.refreshes: int = 0
         """Those that no call began."""
-        self.joins = self.joins_late = self.joins_refresh = 0
+        self.joins: int = 0
         """Callers who were answered by another's execution, told apart likewise."""
-        self.completed = self.failed = self.cancelled = self.timeouts = 0
-        self.called_off = 0
+        self.joins_late: int = 0
+        self.joins_refresh: int = 0
+        self.completed: int = 0
+        self.failed: int = 0
+        self.cancelled: int = 0
+        self.timeouts: int = 0
+        self.called_off: int = 0
         """Of the cancelled ones, those whose task was cancelled before it was too old: nobody wanted it any more."""
 
     @property

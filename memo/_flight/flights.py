@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._base import shared_copy
+from memo._base import Clock, shared_copy
 from memo._call import stored_key
 from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, TIMED_OUT, InFlight, Purpose
 from memo._flight.keeper import Keeper
@@ -49,11 +49,11 @@ class Flights:
         tags_of: Callable[..., tuple[str, ...] | None] | None,
     ) -> None:
         self.name = name
-        self.call = call
+        self.call: Callable[..., Any] = call
         self.table = table
         self.keeper = keeper
         self.timeout_s = timeout_s
-        self.clock = table.clock
+        self.clock: Clock = table.clock
         self._kept = keeper.kept
         self._by_key = table.by_key
         self._counters = table.counters

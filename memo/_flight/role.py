@@ -9,9 +9,9 @@ class Role:
     __slots__ = ("joined", "led", "stale")
 
     def __init__(self) -> None:
-        self.led = False
+        self.led: bool = False
         """It began an execution, at least."""
-        self.joined = False
+        self.joined: bool = False
         """It was answered by another's, be it with an error."""
-        self.stale = False
+        self.stale: bool = False
         """It is answered with a stale value instead, and counts as that."""

@@ -79,8 +79,8 @@ class FlightTable:
         self.by_key: dict[Hashable, InFlight] = {}
         self.known: Known = {}
         """The boxes in keys, of flights and of what a store keeps."""
-        self.counters = Counters()
-        self.earlier = Counters()
+        self.counters: Counters = Counters()
+        self.earlier: Counters = Counters()
         """What was counted before the counts of a store were last set to zero."""
         self._asked = Asked() if asked is None else asked
         caller()  # looks for greenlets

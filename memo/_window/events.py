@@ -85,8 +85,8 @@ class EventCache(cachetools.Cache[int, Raw]):
     def __init__(self, maxsize: int, span_s: float) -> None:
         super().__init__(maxsize)
         self.ring: deque[Raw] = deque(maxlen=maxsize)  # ordered by end
-        self.span_s = span_s
-        self.dropped = 0  # events that left for want of room
+        self.span_s: float = span_s
+        self.dropped: int = 0  # events that left for want of room
         self.dropped_at: float | None = None  # end of the latest such event; every event after it is here
         self._end = 0  # key of the event that comes next
         self._columns = _of_nothing()  # of the same events, after some that have left

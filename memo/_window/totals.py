@@ -90,7 +90,7 @@ class Totals:
     )
 
     def __init__(self, span_s: float) -> None:
-        self.width = span_s / BUCKETS
+        self.width: float = span_s / BUCKETS
         self.head: int | None = None  # index of the newest bucket
         self._indices: list[int | None] = [None] * _RING  # the bucket that holds each slot, of unbounded index
         self._counts = array("q", bytes(8 * _RING))
