@@ -18,6 +18,7 @@ from memo._store.weights import weight
 @settings(max_examples=25, deadline=None)
 @given(bound=st.integers(1, 12), trace=st.lists(st.integers(0, 25), max_size=150))
 def test_never_more_than_max(policy: str, bound: int, trace: list[int]) -> None:
+    """After every call the cache holds at most `max` results, and each result that made room was told of as SIZE."""
     gone: Gone = []
 
     @bounded(max=bound, policy=policy, registry=Registry(), on_evict=lambda *what: gone.append(what))
@@ -65,6 +66,7 @@ def test_max_bytes_bounds_the_sum_of_what_sizeof_says() -> None:
 
 
 def test_a_value_larger_than_everything_is_returned_and_rejected() -> None:
+    """A value over the whole byte bound reaches its caller, counts as rejected, and pushes nothing else out."""
     gone: Gone = []
 
     @bounded(max_bytes=10 + weight(3, ()), sizeof=len, on_evict=lambda *what: gone.append(what))
@@ -91,6 +93,7 @@ def test_a_value_larger_than_everything_is_returned_and_rejected() -> None:
     trace=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12), st.booleans()), max_size=80),
 )
 def test_bytes_and_number_hold_together(policy: str, bound: int, most: int | None, trace: Any) -> None:
+    """With `max` and `max_bytes` given, neither is exceeded after any call or put, and what was stored adds up."""
     gone: Gone = []
 
     @bounded(
@@ -129,6 +132,8 @@ def test_bytes_and_number_hold_together(policy: str, bound: int, most: int | Non
 def test_a_sizeof_that_cannot_tell_is_logged_and_the_value_not_stored(
     size: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """When `sizeof` answers with no usable size, that answer is logged and the result is rejected."""
+
     @bounded(max_bytes=10_000, sizeof=lambda value: size)
     def fetch(name: str) -> str:
         return name
@@ -142,6 +147,8 @@ def test_a_sizeof_that_cannot_tell_is_logged_and_the_value_not_stored(
 
 
 def test_a_raising_sizeof_is_logged_and_the_value_not_stored(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of `sizeof` is logged, the caller gets the result, and the result counts as rejected."""
+
     def weigh(value: str) -> int:
         raise LookupError("no scales")
 
@@ -156,6 +163,8 @@ def test_a_raising_sizeof_is_logged_and_the_value_not_stored(caplog: pytest.LogC
 
 
 def test_default_sizeof_is_the_deep_size() -> None:
+    """Without `sizeof=` an entry weighs what memo.sizeof() says of the value, plus its own overhead."""
+
     @bounded(max_bytes="10kB")
     def fetch(count: int) -> list[str]:
         return [f"{i:100}" for i in range(count)]
@@ -171,6 +180,7 @@ def test_default_sizeof_is_the_deep_size() -> None:
 
 
 def test_resize_evicts_at_once_what_no_longer_fits() -> None:
+    """A smaller `max` evicts the surplus before resize() returns, a larger one is filled again, under every policy."""
     for policy in POLICIES:
         gone: Gone = []
 
@@ -198,6 +208,8 @@ def test_resize_evicts_at_once_what_no_longer_fits() -> None:
 
 
 def test_resize_of_bytes() -> None:
+    """resize() changes one bound at a time, of bytes or of number, and the other stays."""
+
     @bounded(max=10, max_bytes=4_000, sizeof=lambda value: len(value) * 20)
     def fetch(size: int) -> str:
         return "x" * size
@@ -215,6 +227,8 @@ def test_resize_of_bytes() -> None:
 
 
 def test_resize_refuses_nonsense() -> None:
+    """A resize() with no bound, a bound that was never given, or no number raises and leaves `max` as it was."""
+
     @bounded(max=10)
     def fetch(x: int) -> int:
         return x

@@ -21,6 +21,8 @@ def calls_of(stats: Any) -> int:
 
 
 def test_concurrent_coroutines_share_one_load() -> None:
+    """Coroutines that call for one key together get one object of one load, and all but one count as joins."""
+
     async def use() -> None:
         loads = 0
 
@@ -44,6 +46,7 @@ def test_concurrent_coroutines_share_one_load() -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("options", [{}, {"ttl": 0.0005}, {"dedupe": False}], ids=["plain", "ttl", "undeduped"])
 def test_every_call_of_eight_threads_raises_exactly_one_counter(policy: str, options: dict[str, Any]) -> None:
+    """Under threads the counters add up to the calls made, and agree with flights, loads and evictions."""
     calls, threads = 1200, 8
     gone = collections.Counter[str]()
     lock = threading.Lock()
@@ -95,6 +98,7 @@ def test_every_call_of_eight_threads_raises_exactly_one_counter(policy: str, opt
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_max_is_never_exceeded_seen_from_another_thread(policy: str) -> None:
+    """A thread that looks on while others load, put and invalidate never sees more than `max` entries."""
     bound, finished = 5, threading.Event()
 
     @bounded(max=bound, policy=policy)
@@ -129,6 +133,8 @@ def test_max_is_never_exceeded_seen_from_another_thread(policy: str) -> None:
 
 
 def test_stats_are_frozen_and_subtract() -> None:
+    """Stats cannot be changed, and the difference of two is what happened between them, of one function alone."""
+
     @bounded(max=3, max_bytes="1kB", name="statistics")
     def fetch(x: int) -> int:
         return x

@@ -9,6 +9,8 @@ from memo import bounded
 
 
 def test_cache_if_decides_what_is_stored() -> None:
+    """A result that `cache_if` turns down is returned, counted as rejected, and loaded again by the next call."""
+
     @bounded(max=8, cache_if=lambda value: value is not None)
     def fetch(name: str) -> str | None:
         return name or None
@@ -21,6 +23,8 @@ def test_cache_if_decides_what_is_stored() -> None:
 
 
 def test_a_raising_cache_if_is_logged_and_the_value_not_stored(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of `cache_if` is logged under "memo", and the caller still gets the result."""
+
     def judge(value: str) -> bool:
         raise LookupError("no opinion")
 
@@ -35,6 +39,7 @@ def test_a_raising_cache_if_is_logged_and_the_value_not_stored(caplog: pytest.Lo
 
 
 def test_none_is_remembered_like_any_value() -> None:
+    """A function that returned None is not run again for the same arguments."""
     calls = []
 
     @bounded(max=8)
@@ -48,6 +53,8 @@ def test_none_is_remembered_like_any_value() -> None:
 
 @pytest.mark.parametrize("how", ["shallow", "deep", lambda value: [list(part) for part in value]])
 def test_a_copy_protects_the_stored_value(how: Any) -> None:
+    """With `copy=`, what calls, entry(), items() and refresh() give can be changed without changing the entry."""
+
     @bounded(max=8, copy=how)
     def fetch(name: str) -> list[list[str]]:
         return [[name]]

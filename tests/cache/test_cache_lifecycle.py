@@ -15,6 +15,8 @@ from memo import Registry, bounded
 
 
 def test_a_decorated_closure_that_dies_takes_all_with_it() -> None:
+    """A dropped function is freed with its results, and its registry forgets it."""
+
     class Value:
         pass
 
@@ -44,6 +46,8 @@ def test_a_decorated_closure_that_dies_takes_all_with_it() -> None:
 
 
 def test_a_result_is_let_go_when_it_leaves() -> None:
+    """Under every policy an evicted or cleared result is freed at once, when nobody else holds it."""
+
     class Value:
         pass
 
@@ -63,6 +67,8 @@ def test_a_result_is_let_go_when_it_leaves() -> None:
 
 
 def test_an_error_and_its_frames_are_let_go() -> None:
+    """The locals of a failed load are freed without the collector once its caller dropped the error."""
+
     class Value:
         pass
 
@@ -85,6 +91,7 @@ def test_an_error_and_its_frames_are_let_go() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_finalizer_may_call_the_function_while_its_value_is_evicted(policy: str) -> None:
+    """A `__del__` that loads, puts and invalidates in the same cache leaves it whole and within `max`."""
     finalized = []
 
     class Value:
@@ -113,6 +120,8 @@ def test_a_finalizer_may_call_the_function_while_its_value_is_evicted(policy: st
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_collector_may_strike_anywhere(policy: str) -> None:
+    """Instances whose finalizers use a cache may be collected at any allocation, and the caches stay whole."""
+
     class Service:
         me: "Service"
 
@@ -153,6 +162,8 @@ def test_the_collector_may_strike_anywhere(policy: str) -> None:
 
 
 def test_a_raising_eq_of_a_key_leaves_the_store_whole() -> None:
+    """An error of a key's `__eq__` reaches the caller, and the cache works again when keys compare again."""
+
     class Key:
         broken = False
 
@@ -186,6 +197,8 @@ def test_a_raising_eq_of_a_key_leaves_the_store_whole() -> None:
 
 
 def test_a_handle_is_true_and_shows_itself() -> None:
+    """The handles of an empty cache are true, and their reprs name the function and the size."""
+
     @bounded(max=4, name="shown")
     def fetch(x: int) -> int:
         return x
@@ -201,6 +214,8 @@ def test_a_handle_is_true_and_shows_itself() -> None:
 
 
 def test_items_are_a_snapshot() -> None:
+    """items() and an iterator already taken do not see what is stored afterwards."""
+
     @bounded(max=4)
     def fetch(x: int) -> int:
         return -x
@@ -214,6 +229,7 @@ def test_items_are_a_snapshot() -> None:
 
 
 def test_one_operation_reads_the_clock_once() -> None:
+    """A hit and a look by entry() read the clock one time each, even with `ttl` and `idle`."""
     reads = 0
 
     def clock() -> float:

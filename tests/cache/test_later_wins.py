@@ -43,6 +43,7 @@ LATER = [_invalidate, _invalidate_where, _clear, _cache_clear, _put, _forget]
 @pytest.mark.parametrize("policy", ["s3fifo", "lru"])
 @pytest.mark.parametrize("later", LATER)
 def test_a_load_begun_earlier_does_not_store(policy: str, later: Callable[[Any], None]) -> None:
+    """What was put or removed during a load stands, while leader and joiner share the load's result."""
     gate = Gate()
     gone: Gone = []
 
@@ -68,6 +69,8 @@ def test_a_load_begun_earlier_does_not_store(policy: str, later: Callable[[Any],
 
 @pytest.mark.parametrize("later", LATER)
 def test_a_load_begun_earlier_does_not_store_with_coroutines(later: Callable[[Any], None]) -> None:
+    """What was put or removed while tasks wait for a load stands, and the tasks share its result."""
+
     async def use() -> None:
         opened = asyncio.Event()
 
@@ -90,6 +93,7 @@ def test_a_load_begun_earlier_does_not_store_with_coroutines(later: Callable[[An
 
 
 def test_a_call_after_an_invalidation_starts_anew() -> None:
+    """A call made after invalidate() runs the function itself, and its result outlives the older load's."""
     gates = [Gate(), Gate()]
     numbers = itertools.count()
 
@@ -113,6 +117,7 @@ def test_a_call_after_an_invalidation_starts_anew() -> None:
 
 
 def test_a_refresh_supersedes_a_running_load() -> None:
+    """Calls made during a refresh join the refresh, and the older load's end does not replace its result."""
     gates = [Gate(), Gate()]
     numbers = itertools.count()
 
@@ -139,6 +144,7 @@ def test_a_refresh_supersedes_a_running_load() -> None:
 
 
 def test_eviction_during_a_load_does_not_fence_it() -> None:
+    """Entries leaving for want of room do not keep a running load of another key from storing."""
     gate = Gate()
 
     @bounded(max=1)
@@ -157,6 +163,8 @@ def test_eviction_during_a_load_does_not_fence_it() -> None:
 
 
 def test_the_function_may_change_its_own_entry() -> None:
+    """A value put by the function for its own key wins over what the function then returns."""
+
     @bounded(max=8)
     def fetch(name: str) -> str:
         fetch.cache.put("put", name)

@@ -13,6 +13,7 @@ from memo.testing import FakeClock
 
 
 def test_on_evict_is_told_each_reason_once_after_the_value_left() -> None:
+    """Each removal is reported once, with its reason, when items() no longer shows the value."""
     clock = FakeClock()
     gone: list[tuple[Any, Any, str]] = []
 
@@ -54,6 +55,7 @@ def test_on_evict_is_told_each_reason_once_after_the_value_left() -> None:
 
 
 def test_the_identical_object_put_again_has_not_left() -> None:
+    """Putting or loading the object already stored reports nothing; an equal other object replaces it."""
     gone: Gone = []
     value = ["the one"]
 
@@ -71,6 +73,7 @@ def test_the_identical_object_put_again_has_not_left() -> None:
 
 
 def test_on_evict_runs_before_the_operation_returns_in_its_thread() -> None:
+    """The thread whose call evicts has run `on_evict` when it gets its result."""
     threads: list[threading.Thread] = []
 
     @bounded(max=1, on_evict=lambda *what: threads.append(threading.current_thread()))
@@ -84,6 +87,7 @@ def test_on_evict_runs_before_the_operation_returns_in_its_thread() -> None:
 
 
 def test_a_raising_on_evict_is_logged_and_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of `on_evict` is logged under "memo", and call, put and clear go on."""
     seen = []
 
     def fail(key: Any, value: Any, reason: EvictionReason) -> None:
@@ -106,6 +110,7 @@ def test_a_raising_on_evict_is_logged_and_dropped(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_on_evict_may_use_the_cache(policy: str) -> None:
+    """An `on_evict` that loads, puts, invalidates and resizes in its own cache neither hangs nor breaks it."""
     seen: list[Any] = []
 
     def note(key: Any, value: Any, reason: EvictionReason) -> None:
@@ -128,6 +133,7 @@ def test_on_evict_may_use_the_cache(policy: str) -> None:
 
 
 def test_on_evict_runs_outside_the_lock() -> None:
+    """While `on_evict` waits for it, another thread can call, invalidate and count."""
     answers = []
 
     def note(key: Any, value: Any, reason: EvictionReason) -> None:
@@ -146,6 +152,8 @@ def test_on_evict_runs_outside_the_lock() -> None:
 
 
 def test_user_functions_run_outside_the_lock() -> None:
+    """Sizeof, condition, copy, key, predicate and the function itself may wait for a thread that uses the cache."""
+
     def elsewhere(*args: Any) -> Any:
         """Needs the cache's lock, in another thread."""
         Running(lambda: (fetch.cache.put("x", "other"), fetch.cache.stats())).result()
@@ -168,6 +176,7 @@ def test_user_functions_run_outside_the_lock() -> None:
 
 
 def test_a_value_never_stored_never_reaches_on_evict() -> None:
+    """Values that were turned down, too large or fenced off are not reported as having left."""
     gone: Gone = []
 
     @bounded(

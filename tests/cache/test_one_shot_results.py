@@ -42,6 +42,8 @@ async def _agenerator() -> Any:
     ],
 )
 def test_a_result_that_can_be_used_once_is_refused(make: Callable[[], Any]) -> None:
+    """A result that would be spent after its first use raises TypeError with advice, and counts as a load error."""
+
     @bounded(max=8)
     def fetch() -> Any:
         return make()
@@ -63,6 +65,7 @@ def test_a_result_that_can_be_used_once_is_refused(make: Callable[[], Any]) -> N
 
 
 def test_iterables_and_open_files_may_pass() -> None:
+    """Open files, collections, views and awaitables that can be awaited again are stored as they are."""
     with open(__file__, encoding="utf-8") as file:
         for value in (file, io.BytesIO(b"x"), range(3), {"a": 1}.items(), [1], "text", Awaitable()):
 
@@ -106,5 +109,6 @@ class GeneratorMethod:
     ],
 )
 def test_a_generator_function_is_refused_at_decoration(function: Any) -> None:
+    """Decorating a generator function raises TypeError, which says to return a list."""
     with pytest.raises(TypeError, match=r"bounded: .*generator function.*return a list"):
         bounded(max=8)(function)

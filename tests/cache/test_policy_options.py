@@ -21,6 +21,7 @@ from memo import EvictionReason, Registry, bounded
     ),
 )
 def test_lru_evicts_and_counts_exactly_as_functools(bound: int, trace: list[Any]) -> None:
+    """For any trace, policy "lru" runs the function for the same calls as functools.lru_cache and counts alike."""
     ours: list[int] = []
     theirs: list[int] = []
 
@@ -50,6 +51,8 @@ def test_lru_evicts_and_counts_exactly_as_functools(bound: int, trace: list[Any]
 @settings(max_examples=40, deadline=None)
 @given(trace=st.lists(st.sampled_from([0, 0.0, False, 1, 1.0, True, 2, "clear", "fail"]), max_size=60))
 def test_without_evictions_every_policy_counts_as_functools(typed: bool, trace: list[Any]) -> None:
+    """While nothing is evicted, every policy answers and counts as functools.lru_cache, typed or not."""
+
     def function(x: Any) -> list[Any]:
         if x == "fail":
             raise LookupError("no")
@@ -76,6 +79,8 @@ def test_without_evictions_every_policy_counts_as_functools(typed: bool, trace: 
 
 
 def test_cache_info_reads_like_that_of_functools() -> None:
+    """cache_info() has the fields and repr of functools, and None for `maxsize` when only bytes are bounded."""
+
     @bounded(max=3)
     def fetch(x: int) -> int:
         return x
@@ -95,6 +100,7 @@ def test_cache_info_reads_like_that_of_functools() -> None:
 
 
 def test_cache_clear_resets_the_counters_and_clear_does_not() -> None:
+    """Both report CLEARED for each entry, and only cache_clear() puts the counters to zero."""
     gone: Gone = []
 
     @bounded(max=3, on_evict=lambda *what: gone.append(what))
@@ -117,6 +123,8 @@ def test_cache_clear_resets_the_counters_and_clear_does_not() -> None:
 
 
 def test_fifo_evicts_the_oldest_whatever_its_use() -> None:
+    """Under "fifo" the entry stored first goes, though it was hit last."""
+
     @bounded(max=2, policy="fifo")
     def fetch(x: int) -> int:
         return x
@@ -129,6 +137,8 @@ def test_fifo_evicts_the_oldest_whatever_its_use() -> None:
 
 
 def test_lfu_evicts_the_least_used() -> None:
+    """Under "lfu" the entry with the fewest uses makes room."""
+
     @bounded(max=3, policy="lfu")
     def fetch(x: int) -> int:
         return x
@@ -140,6 +150,8 @@ def test_lfu_evicts_the_least_used() -> None:
 
 
 def test_s3fifo_keeps_what_is_used_through_a_scan() -> None:
+    """By default nine in ten of the results in use survive a scan of twenty times `max`."""
+
     @bounded(max=100)
     def fetch(x: int) -> int:
         return x
@@ -156,6 +168,7 @@ def test_s3fifo_keeps_what_is_used_through_a_scan() -> None:
 
 
 def test_the_store_is_the_policy_s_cache() -> None:
+    """`store` is a cachetools cache of the policy's kind, which shows size, bound and keys."""
     kinds = {"lru": cachetools.LRUCache, "lfu": cachetools.LFUCache, "fifo": cachetools.FIFOCache}
     for policy in POLICIES:
         function = bounded(max=3, policy=policy)(abs)
@@ -215,6 +228,8 @@ class Forgetful(cachetools.LRUCache[Any, Any]):
 
 
 def test_a_policy_of_the_user_decides_what_goes() -> None:
+    """A cachetools class given as policy becomes the store, and its popitem() chooses what makes room."""
+
     @bounded(max=2, policy=Newest)
     def fetch(x: int) -> int:
         return x
@@ -226,6 +241,8 @@ def test_a_policy_of_the_user_decides_what_goes() -> None:
 
 
 def test_a_policy_of_the_user_sees_every_hit() -> None:
+    """Each hit of a key reaches the methods of a policy class that watches them."""
+
     @bounded(max=3, policy=Watching)
     def fetch(x: int) -> int:
         return x
@@ -243,6 +260,7 @@ def test_a_policy_of_the_user_sees_every_hit() -> None:
 @settings(max_examples=25, deadline=None)
 @given(trace=st.lists(st.integers(0, 20), max_size=100))
 def test_whatever_a_policy_of_the_user_does_values_are_right_and_bounds_hold(policy: Any, trace: list[int]) -> None:
+    """Under any policy class, callers get their own results, and calls and evictions add up."""
     gone: Gone = []
 
     @bounded(max=6, policy=policy, registry=Registry(), on_evict=lambda *what: gone.append(what))
@@ -262,6 +280,8 @@ def test_whatever_a_policy_of_the_user_does_values_are_right_and_bounds_hold(pol
 
 
 def test_a_policy_that_fails_leaves_nothing_half_done() -> None:
+    """An error of popitem() reaches the caller, and the cache works again when the policy does."""
+
     class Failing(cachetools.LRUCache[Any, Any]):
         broken = False
 
@@ -291,5 +311,6 @@ def test_a_policy_that_fails_leaves_nothing_half_done() -> None:
 
 
 def test_a_policy_that_wants_more_than_a_size_is_refused_at_decoration() -> None:
+    """A policy class that needs more than a size raises TypeError, which points to `ttl=`."""
     with pytest.raises(TypeError, match=r"policy=.*TTLCache.*ttl="):
         bounded(max=3, policy=cachetools.TTLCache)(abs)

@@ -15,6 +15,7 @@ from memo.testing import FakeClock
 
 
 def test_recursion_with_other_keys() -> None:
+    """A function that calls itself with other arguments loads each of them once, sync and async."""
     for policy in POLICIES:
 
         @bounded(max=200, policy=policy)
@@ -33,6 +34,7 @@ def test_recursion_with_other_keys() -> None:
 
 
 def test_recursion_with_the_same_key_runs_straight_through() -> None:
+    """A load that calls for its own key runs the function again instead of waiting for itself."""
     depth = 0
 
     @bounded(max=8)
@@ -63,6 +65,8 @@ def test_recursion_with_the_same_key_runs_straight_through() -> None:
 
 
 def test_a_recursion_too_deep_leaves_nothing_behind() -> None:
+    """After a RecursionError no load runs and nothing is stored; a recursion of a hundred works."""
+
     @bounded(max=8)
     def fetch(n: int) -> int:
         return fetch(n + 1)
@@ -81,6 +85,7 @@ def test_a_recursion_too_deep_leaves_nothing_behind() -> None:
 
 
 def test_a_failure_is_not_remembered() -> None:
+    """Each call runs a failing function anew, and counts as a miss and a load error."""
     calls = []
 
     @bounded(max=8)
@@ -97,6 +102,7 @@ def test_a_failure_is_not_remembered() -> None:
 
 
 def test_joiners_see_the_failure_of_the_load() -> None:
+    """Callers waiting on a load that raises get its error, and the function ran once."""
     gate = Gate()
 
     @bounded(max=8)
@@ -118,6 +124,7 @@ def test_joiners_see_the_failure_of_the_load() -> None:
 
 
 def test_a_call_that_finds_a_load_just_before_it_fails_gets_its_error_or_loads_anew() -> None:
+    """A caller that meets the end of a failing load gets an error, and each run is one miss."""
     gate = Gate()
     calls, reads = [], []
     threads: list[threading.Thread] = []
@@ -152,6 +159,7 @@ def test_a_call_that_finds_a_load_just_before_it_fails_gets_its_error_or_loads_a
 
 
 def test_a_call_that_comes_while_a_load_is_failing_takes_nothing_from_those_who_wait() -> None:
+    """Joiners get a failing load's error though another call comes before it has ended."""
     gate = Gate()
     calls = []
 
@@ -197,6 +205,7 @@ def test_a_call_that_comes_while_a_load_is_failing_takes_nothing_from_those_who_
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_an_interrupted_load_leaves_nothing_stuck(error: type[BaseException]) -> None:
+    """After an interrupting error of a load or refresh, the next call runs the function."""
     failing = True
 
     @bounded(max=8)
@@ -216,6 +225,7 @@ def test_an_interrupted_load_leaves_nothing_stuck(error: type[BaseException]) ->
 
 
 def test_ctrl_c_during_a_load_leaves_nothing_stuck() -> None:
+    """KeyboardInterrupt by a signal reaches the caller, and the next call runs the function."""
     failing = True
 
     @bounded(max=8)
@@ -233,6 +243,7 @@ def test_ctrl_c_during_a_load_leaves_nothing_stuck() -> None:
 
 
 def test_a_joiner_takes_over_from_an_interrupted_leader() -> None:
+    """When the leader is interrupted, a waiting thread runs the function, and counts as a miss."""
     gate = Gate()
     leaders: list[threading.Thread] = []
 
@@ -258,6 +269,8 @@ def test_a_joiner_takes_over_from_an_interrupted_leader() -> None:
 
 
 def test_a_cancelled_load_is_not_stored_and_leaves_no_task() -> None:
+    """Cancelling the only caller cancels the load, which counts as cancelled and not as an error."""
+
     async def use() -> None:
         started = asyncio.Event()
 
@@ -281,6 +294,7 @@ def test_a_cancelled_load_is_not_stored_and_leaves_no_task() -> None:
 
 
 def test_a_load_older_than_timeout_is_given_up() -> None:
+    """At `timeout` joiners get InflightTimeout, and the leader gets its result, which is not stored."""
     clock = FakeClock()
     gate = Gate()
 
@@ -304,6 +318,7 @@ def test_a_load_older_than_timeout_is_given_up() -> None:
 
 
 def test_without_dedupe_every_call_leads_and_the_last_begun_is_stored() -> None:
+    """With `dedupe=False` calls of one key run side by side, and an older one replaces nothing."""
     gates = [Gate(), Gate()]
     numbers = itertools.count()
 

@@ -12,6 +12,7 @@ from memo.testing import FakeClock
 
 
 def test_a_refresh_loads_stores_and_is_no_call() -> None:
+    """refresh() returns a new result, which later calls hit, and counts as a refresh alone."""
     numbers = itertools.count()
 
     @bounded(max=8)
@@ -27,6 +28,7 @@ def test_a_refresh_loads_stores_and_is_no_call() -> None:
 
 
 def test_a_failing_refresh_raises_and_keeps_the_old_value() -> None:
+    """A refresh that raises leaves the entry as it was, sync and async."""
     failing = False
 
     @bounded(max=8)
@@ -61,6 +63,8 @@ def test_a_failing_refresh_raises_and_keeps_the_old_value() -> None:
 
 
 def test_put_stores_for_a_call_and_is_none() -> None:
+    """A value put for some arguments is hit by the call however it spells them, and put() counts as no call."""
+
     @bounded(max=8, ttl=60)
     async def fetch(name: str, lang: str = "en") -> str:
         raise AssertionError("nobody has to load")
@@ -77,6 +81,7 @@ def test_put_stores_for_a_call_and_is_none() -> None:
 
 
 def test_invalidate_where_sees_live_keys_and_values() -> None:
+    """Its predicate sees no expired entry, and when it raises nothing is removed."""
     clock = FakeClock()
     seen: list[Any] = []
 

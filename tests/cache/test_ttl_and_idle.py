@@ -18,6 +18,7 @@ from memo.testing import FakeClock
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("ttl", [90, 90.0, "1m30s", timedelta(seconds=90), "90s", "1.5 minutes"])
 def test_fresh_until_ttl_and_stale_at_exactly_ttl(policy: str, ttl: Any) -> None:
+    """A result is hit for less than `ttl` after its load, and loaded anew at exactly that age."""
     clock = FakeClock()
 
     @bounded(max=8, ttl=ttl, policy=policy, clock=clock)
@@ -35,6 +36,7 @@ def test_fresh_until_ttl_and_stale_at_exactly_ttl(policy: str, ttl: Any) -> None
 
 
 def test_ttl_counts_from_the_end_of_the_load() -> None:
+    """The time a load takes is no part of its result's life, and adds to `load_seconds`."""
     clock = FakeClock()
 
     @bounded(max=8, ttl=10, clock=clock)
@@ -52,6 +54,7 @@ def test_ttl_counts_from_the_end_of_the_load() -> None:
 
 
 def test_ttl_of_coroutines() -> None:
+    """A coroutine's result is fresh for `ttl` from the end of its load."""
     clock = FakeClock()
 
     @bounded(max=8, ttl="10s", clock=clock)
@@ -71,6 +74,7 @@ def test_ttl_of_coroutines() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_idle_is_counted_from_the_last_use(policy: str) -> None:
+    """Each hit starts `idle` anew, while entry() and items() do not."""
     clock = FakeClock()
 
     @bounded(max=8, idle="10s", policy=policy, clock=clock)
@@ -90,6 +94,7 @@ def test_idle_is_counted_from_the_last_use(policy: str) -> None:
 
 
 def test_idle_and_ttl_whichever_comes_first() -> None:
+    """A result in use goes when `ttl` is over, and one unused when `idle` is over."""
     clock = FakeClock()
 
     @bounded(max=8, ttl=20, idle=10, clock=clock)
@@ -110,6 +115,7 @@ def test_idle_and_ttl_whichever_comes_first() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_expired_entry_is_never_shown(policy: str) -> None:
+    """What is past `ttl` is counted in the size until cleanup() removes it, but shown by no look."""
     clock = FakeClock()
     gone: Gone = []
 
@@ -135,6 +141,7 @@ def test_an_expired_entry_is_never_shown(policy: str) -> None:
 
 
 def test_what_is_past_its_life_leaves_as_expired_whoever_removes_it() -> None:
+    """A call, invalidation, clear, put, eviction or resize reports an expired entry as EXPIRED."""
     clock = FakeClock()
     gone: Gone = []
 
@@ -173,6 +180,7 @@ def test_what_is_past_its_life_leaves_as_expired_whoever_removes_it() -> None:
 
 
 def test_entry_tells_about_one_call_without_being_one() -> None:
+    """entry() gives value, age, rest of life, hits and bytes, or None, and changes no counter."""
     clock = FakeClock()
 
     @bounded(max=8, max_bytes="1kB", sizeof=len, ttl="1m", clock=clock)
