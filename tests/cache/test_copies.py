@@ -80,7 +80,7 @@ def test_whoever_made_it_cannot_alter_it(kind: str, options: dict[str, Any]) -> 
     made.values[-1].append("altered by the function")
     refreshed.append("altered by the leader")
     assert call("a") == ["a"]
-    cache._cache.store._check()
+    cache._check()
 
 
 @pytest.mark.parametrize("kind", ["function", "coroutine function", "method"])
