@@ -71,15 +71,15 @@ def test_a_method_is_the_same_however_it_is_reached(own: Registry, reach: Callab
     """A cached method seen through class, instance or another's decorator is one record, and is found again."""
     service = Service()
     record = own.adopt(reach(service))
-    assert record.name == f"{__name__}.Service.c_method"
+    assert record.name == f"{Service.__module__}.Service.c_method"
     assert own[Service.c_method] is own[service.c_method] is own.adopt(Service.c_method) is record
     assert len(own) == 1
 
 
 def test_properties_and_static_methods_are_taken_in(own: Registry) -> None:
     """A cache below ``@property`` or ``@staticmethod`` is adopted."""
-    assert own.adopt(Service.c_property).name == f"{__name__}.Service.c_property"
-    assert own.adopt(Service.__dict__["c_static"]).name == f"{__name__}.Service.c_static"
+    assert own.adopt(Service.c_property).name == f"{Service.__module__}.Service.c_property"
+    assert own.adopt(Service.__dict__["c_static"]).name == f"{Service.__module__}.Service.c_static"
     assert Service().c_static in own
 
 
@@ -97,7 +97,7 @@ def test_a_duck_of_async_lru_is_taken_in(own: Registry) -> None:
     record = own.adopt(fetch)
     assert record.name.endswith(".<locals>.fetch")
     assert stats_of(record) == AdoptedStats(
-        record.name, __name__.partition(".")[0], hits=1, misses=2, size=2, max=128, bounded=True
+        record.name, AsyncDuck.__module__.partition(".")[0], hits=1, misses=2, size=2, max=128, bounded=True
     )
     record.clear()
     assert fetch.cache_info() == (0, 0, 128, 0)
@@ -200,7 +200,7 @@ def test_a_cachedmethod_is_adopted_for_each_instance(own: Registry) -> None:
     one, two = Service(), Service()
     one.of_instance(1)
     records = [own.adopt(one.of_instance), own.adopt(two.of_instance)]
-    base = f"{__name__}.Service.of_instance"
+    base = f"{Service.__module__}.Service.of_instance"
     assert [record.name for record in records] == [base, f"{base}#2"]
     assert [stats_of(record).size for record in records] == [1, 0]
     del one

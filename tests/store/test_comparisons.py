@@ -282,7 +282,7 @@ def test_what_is_known_of_keys_goes_with_them(options: Any) -> None:
             raise ZeroDivisionError
         return 1
 
-    known = fetch.cache._cache.known
+    known = fetch.cache._cache.table.known
     for name in range(30):
         fetch(Watched(name, name % 3), more=Watched(-name))
     with pytest.raises(ZeroDivisionError):
