@@ -79,7 +79,7 @@ class EventCache(cachetools.Cache[int, Raw]):
     Keys number the kept events from the oldest on, without a gap. It is appended to at the new end and loses at
     the old end, to `expire()` by age and to a full `extend()` by number: that is all a window needs, and lets a
     ring (`collections.deque`) take the place of the dictionary, at a tenth of the cost for each event. Not
-    thread-safe; the recorder's lock guards it.
+    thread-safe; the intake's lock guards it.
     """
 
     def __init__(self, maxsize: int, span_s: float) -> None:

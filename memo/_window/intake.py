@@ -46,7 +46,7 @@ class Intake:
     """Takes in the events of a window, from any thread, and keeps them within bounds.
 
     Every method may be called from any thread, also from a finaliser or signal handler that interrupts another method
-    of the same intake, or of who asks it; such a call reads what was folded before, and `clear()` and `cleanup()` then
+    of the same intake or its recorder; such a call reads what was folded before, and `clear()` and `cleanup()` then
     do nothing.
 
     A clock that goes back is taken to have lost the time in between: the window's own time stands still at that
