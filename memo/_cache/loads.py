@@ -47,7 +47,7 @@ class Loads:
         self._options = options
         self._counts = told.counts
         self._copy = options.copy
-        self.copies = options.copy is not None
+        self.copies: bool = options.copy is not None
         self._has_tags = has_tags
         self._by_key = table.by_key
         self._counters = table.counters
