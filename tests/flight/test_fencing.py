@@ -81,6 +81,7 @@ class TaskLoads:
 @every_dropping
 @pytest.mark.parametrize("first", ["old", "new"])
 def test_a_call_after_it_starts_anew_and_only_its_result_is_stored(stack: Any, later: Later, first: str) -> None:
+    """After a removal calls start a new load, which alone is stored, whichever load ends first."""
     loads, gone = Loads(), []
     fetch = stack(loads.work, gone, Registry())
     old = lead_and_join(fetch, loads.gates[0], 2, "a")
@@ -104,6 +105,8 @@ def test_a_call_after_it_starts_anew_and_only_its_result_is_stored(stack: Any, l
 @every_dropping
 @pytest.mark.parametrize("first", ["old", "new"])
 def test_a_coroutine_s_call_after_it_starts_anew(stack: Any, later: Later, first: str) -> None:
+    """After a removal awaiting calls start a new load, which alone is stored, whichever load ends first."""
+
     async def main() -> None:
         loads, gone = TaskLoads(), []
         fetch = stack(loads.work, gone, Registry())
@@ -128,6 +131,7 @@ def test_a_coroutine_s_call_after_it_starts_anew(stack: Any, later: Later, first
 @every_stack
 @every_dropping
 def test_what_waited_gets_the_result_and_nothing_is_stored(stack: Any, later: Later) -> None:
+    """A load whose key was removed while it ran answers leader and joiners, and stores nothing."""
     loads, gone = Loads(), []
     fetch = stack(loads.work, gone, Registry())
     calls = lead_and_join(fetch, loads.gates[0], 3, "a")
@@ -142,6 +146,8 @@ def test_what_waited_gets_the_result_and_nothing_is_stored(stack: Any, later: La
 @every_stack
 @every_dropping
 def test_what_waited_for_a_coroutine_gets_the_result_and_nothing_is_stored(stack: Any, later: Later) -> None:
+    """Tasks get the result of a coroutine whose key was removed meanwhile, and nothing is stored."""
+
     async def main() -> None:
         loads, gone = TaskLoads(), []
         fetch = stack(loads.work, gone, Registry())
@@ -158,6 +164,7 @@ def test_what_waited_for_a_coroutine_gets_the_result_and_nothing_is_stored(stack
 
 @every_stack
 def test_a_failure_of_a_fenced_load_still_reaches_those_who_waited(stack: Any) -> None:
+    """Leader and joiners get the error of a load that was invalidated while it ran."""
     gate = Gate()
 
     def work(name: str) -> int:
@@ -174,6 +181,7 @@ def test_a_failure_of_a_fenced_load_still_reaches_those_who_waited(stack: Any) -
 
 @every_stack
 def test_another_key_is_not_fenced(stack: Any) -> None:
+    """Invalidating, putting or forgetting other keys leaves a load its joiners, and it is stored."""
     loads = Loads()
     fetch = stack(loads.work, [], Registry())
     calls = lead_and_join(fetch, loads.gates[0], 1, "a")
@@ -188,6 +196,7 @@ def test_another_key_is_not_fenced(stack: Any) -> None:
 
 @every_stack
 def test_clearing_a_registry_fences_every_layer(stack: Any) -> None:
+    """After clear() of a registry or a record, a new load is stored and the older one is not."""
     for whole in (True, False):
         loads, registry = Loads(), Registry()
         fetch = stack(loads.work, [], registry)
@@ -208,6 +217,7 @@ def test_clearing_a_registry_fences_every_layer(stack: Any) -> None:
 @every_stack
 @pytest.mark.parametrize("what", ["cleanup", "resize", "evict"])
 def test_cleaning_up_resizing_and_evicting_fence_nothing(stack: Any, what: str) -> None:
+    """A load during cleanup(), resize() or evictions keeps its joiner and is stored."""
     loads = Loads()
     fetch = stack(loads.work, [], Registry())
     calls = lead_and_join(fetch, loads.gates[0], 1, "a")
@@ -226,6 +236,7 @@ def test_cleaning_up_resizing_and_evicting_fence_nothing(stack: Any, what: str) 
 
 
 def test_through_an_instance_only_its_loads_are_fenced() -> None:
+    """Clearing through one instance detaches that instance's load, and another's is stored."""
     gate = Gate()
     count = itertools.count()
 
@@ -251,6 +262,7 @@ def test_through_an_instance_only_its_loads_are_fenced() -> None:
 
 @every_stack
 def test_the_function_may_invalidate_its_own_call(stack: Any) -> None:
+    """A function that invalidates its own key while it runs stores nothing, and runs again at the next call."""
     numbers = itertools.count()
 
     def work(name: str) -> int:
@@ -267,6 +279,7 @@ def test_the_function_may_invalidate_its_own_call(stack: Any) -> None:
 
 @every_stack
 def test_what_was_put_during_a_load_stays_and_serves_the_next_call(stack: Any) -> None:
+    """A value put while a load runs answers new calls at once, and stays when the load ends."""
     loads, gone = Loads(), []
     fetch = stack(loads.work, gone, Registry())
     calls = lead_and_join(fetch, loads.gates[0], 2, "a")
@@ -282,6 +295,8 @@ def test_what_was_put_during_a_load_stays_and_serves_the_next_call(stack: Any) -
 
 @every_stack
 def test_what_was_put_during_a_coroutine_s_load_stays_and_serves_the_next_call(stack: Any) -> None:
+    """A value put while a coroutine loads answers new tasks at once, and stays when it ends."""
+
     async def main() -> None:
         loads, gone = TaskLoads(), []
         fetch = stack(loads.work, gone, Registry())
@@ -301,6 +316,8 @@ def test_what_was_put_during_a_coroutine_s_load_stays_and_serves_the_next_call(s
 
 @every_stack
 def test_the_function_may_put_for_its_own_call(stack: Any) -> None:
+    """What a function puts for its own key answers the next call in place of what it returned."""
+
     def work(name: str) -> str:
         fetch.cache.put("put", name)
         return "returned"
@@ -310,6 +327,7 @@ def test_the_function_may_put_for_its_own_call(stack: Any) -> None:
 
 
 def test_a_put_too_large_to_store_fences_all_the_same() -> None:
+    """A load is not stored when a put, itself rejected for its size, came after it began."""
     gate = Gate()
 
     @bounded(max_bytes=10 + weight("a", ()), sizeof=lambda value: len(value))
@@ -331,6 +349,7 @@ def test_a_put_too_large_to_store_fences_all_the_same() -> None:
 @every_stack
 @pytest.mark.parametrize("first", ["load", "refresh"])
 def test_a_refresh_supersedes_a_running_load(stack: Any, first: str) -> None:
+    """A refresh beside a load is joined by further refreshes and stored, whichever of the two ends first."""
     loads, gone = Loads(), []
     fetch = stack(loads.work, gone, Registry())
     load = Running(lambda: fetch("a"))
@@ -353,6 +372,8 @@ def test_a_refresh_supersedes_a_running_load(stack: Any, first: str) -> None:
 @every_stack
 @pytest.mark.parametrize("first", ["load", "refresh"])
 def test_a_coroutine_s_refresh_supersedes_a_running_load(stack: Any, first: str) -> None:
+    """An awaited refresh beside a load is joined and stored, whichever of the two ends first."""
+
     async def main() -> None:
         loads, gone = TaskLoads(), []
         fetch = stack(loads.work, gone, Registry())
@@ -375,6 +396,7 @@ def test_a_coroutine_s_refresh_supersedes_a_running_load(stack: Any, first: str)
 
 @every_stack
 def test_an_invalidation_during_a_refresh_fences_it(stack: Any) -> None:
+    """A refresh whose key is invalidated meanwhile returns its result and stores nothing."""
     loads = Loads()
     fetch = stack(loads.work, [], Registry())
     refresh = Running(lambda: fetch.cache.refresh("a"))
@@ -387,6 +409,7 @@ def test_an_invalidation_during_a_refresh_fences_it(stack: Any) -> None:
 
 @every_stack
 def test_a_refresh_after_an_invalidation_does_not_join_what_was_invalidated(stack: Any) -> None:
+    """A refresh begun after invalidate() loads anew, and its result is the one kept."""
     loads = Loads()
     fetch = stack(loads.work, [], Registry())
     old = Running(lambda: fetch.cache.refresh("a"))
@@ -402,6 +425,7 @@ def test_a_refresh_after_an_invalidation_does_not_join_what_was_invalidated(stac
 
 @every_stack
 def test_a_failing_refresh_keeps_the_old_value_and_the_superseded_load_is_not_stored(stack: Any) -> None:
+    """A load superseded by a refresh is not stored even when that refresh fails."""
     gates = [Gate(), Gate()]
     numbers = itertools.count()
 
@@ -430,6 +454,7 @@ def test_a_failing_refresh_keeps_the_old_value_and_the_superseded_load_is_not_st
 
 @pytest.mark.parametrize("above", [True, False])
 def test_in_a_stack_a_late_result_is_fenced_whichever_layer_timed_out(above: bool) -> None:
+    """A result that comes after the timeout of both layers does not replace a newer call's."""
     clock, loads, registry = FakeClock(), Loads(), Registry()
     if above:
         inner = dedupe_inflight(timeout=30, clock=clock, registry=registry)(loads.work)

@@ -27,6 +27,7 @@ pytestmark = [
 
 @every_make
 def test_a_child_answers_a_key_that_another_thread_leads(make: Make) -> None:
+    """A forked child sees no running calls and loads by itself, while the parent's joiners still wait."""
     gate = Gate()
     parent = os.getpid()
 
@@ -51,6 +52,7 @@ def test_a_child_answers_a_key_that_another_thread_leads(make: Make) -> None:
 
 @every_make
 def test_a_child_has_threads_and_flights_of_its_own(make: Make) -> None:
+    """Threads of a forked child share one execution of the child's."""
     gate = Gate()
     parent = os.getpid()
     executions: list[int] = []
@@ -79,6 +81,7 @@ def test_a_child_has_threads_and_flights_of_its_own(make: Make) -> None:
 
 @every_make
 def test_a_grandchild_too(make: Make) -> None:
+    """A child of a forked child answers a key that a thread of the first process leads."""
     gate = Gate()
     parent = os.getpid()
 
@@ -102,6 +105,7 @@ def test_a_grandchild_too(make: Make) -> None:
 
 @every_make
 def test_the_function_itself_may_fork(make: Make) -> None:
+    """When a function forks while it runs, parent and child each get the result made in their own process."""
     results: list[int] = []
 
     def work(name: str) -> int:
@@ -131,6 +135,7 @@ def test_the_function_itself_may_fork(make: Make) -> None:
 
 @every_make
 def test_a_thread_may_fork_while_the_main_thread_leads(make: Make) -> None:
+    """A child forked by another thread during a call of the main thread answers for itself."""
     parent = os.getpid()
     statuses: list[int] = []
 
@@ -146,6 +151,7 @@ def test_a_thread_may_fork_while_the_main_thread_leads(make: Make) -> None:
 
 @every_make
 def test_a_child_of_a_thread_answers_beside_a_loop_that_leads(make: Make) -> None:
+    """Tasks of a forked child get the child's result, while an event loop of the parent leads that key."""
     gate = Gate()
     parent = os.getpid()
 
@@ -172,6 +178,7 @@ def test_a_child_of_a_thread_answers_beside_a_loop_that_leads(make: Make) -> Non
 
 @every_make
 def test_forks_while_other_threads_hold_whatever_they_hold(make: Make) -> None:
+    """A child answers and clears whatever the parent's threads were doing at the fork."""
     stop = threading.Event()
 
     def work(number: int) -> int:
@@ -212,6 +219,7 @@ def test_forks_while_other_threads_hold_whatever_they_hold(make: Make) -> None:
 
 
 def test_forks_while_other_threads_decorate_and_clean_up() -> None:
+    """A child decorates, cleans up and clears though threads of the parent were at the same when it forked."""
     stop = threading.Event()
     mine = Registry()
 
@@ -308,6 +316,7 @@ def square_of_the_held(number: int) -> int:
 
 
 def test_multiprocessing_in_fork_mode() -> None:
+    """Workers and processes of the fork method answer while a thread of the parent leads a key."""
     leader = Running(lambda: bounded_square(-3))
     assert held.wait(60)
     context = multiprocessing.get_context("fork")
@@ -327,6 +336,7 @@ def test_multiprocessing_in_fork_mode() -> None:
 
 
 def test_four_workers_forked_from_a_warm_server() -> None:
+    """Forked workers keep what the server had stored and load the rest once each."""
     gate = Gate()
     parent = os.getpid()
     loads: list[str] = []

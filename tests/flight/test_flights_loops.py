@@ -21,6 +21,7 @@ from memo.testing import FakeClock
 
 @every_make
 def test_loops_in_threads_share_one_execution_and_every_loop_wakes(make: Make) -> None:
+    """Forty callers in eight loops get one object of one execution."""
     stage = Stage(make)
 
     async def five() -> list[Any]:
@@ -42,6 +43,7 @@ def test_loops_in_threads_share_one_execution_and_every_loop_wakes(make: Make) -
 
 @every_make
 def test_loops_of_several_kinds_share_one_execution(make: Make) -> None:
+    """Callers in loops of asyncio, uvloop and asyncio's debug mode get one object."""
     a_loop("uvloop").close()  # or skip
     stage = Stage(make)
     with quietly():
@@ -56,6 +58,7 @@ def test_loops_of_several_kinds_share_one_execution(make: Make) -> None:
 
 @every_make
 def test_a_failure_reaches_every_loop_with_a_short_traceback(make: Make) -> None:
+    """Callers in eight loops get the error of one execution, none with a long traceback."""
     gate = Gate()
     executions: list[int] = []
 
@@ -98,6 +101,7 @@ def test_what_only_a_blocking_caller_needs_is_the_same_key_of_another_function()
 
 @every_make
 def test_recursion_with_the_same_key_through_a_thread_and_a_loop_of_its_own(make: Make) -> None:
+    """Work that calls its own key in a loop of another thread runs it straight through."""
     depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
 
     async def work(name: str) -> int:
@@ -114,6 +118,7 @@ def test_recursion_with_the_same_key_through_a_thread_and_a_loop_of_its_own(make
 
 @every_make
 def test_loops_that_would_wait_for_each_other_in_a_circle(make: Make) -> None:
+    """Of two loops whose work asks for the other's key, one runs straight through and both end."""
     entered = threading.Barrier(2)
     inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
 
@@ -139,6 +144,7 @@ def test_loops_that_would_wait_for_each_other_in_a_circle(make: Make) -> None:
 @every_make
 @pytest.mark.parametrize("who", ["leader", "joiner"])
 def test_a_caller_cancelled_in_one_loop_leaves_alone(make: Make, who: str) -> None:
+    """Cancelling the leader or a joiner in one loop leaves work and callers elsewhere as they were."""
     stage = Stage(make)
     leave = Gate()
 
@@ -173,6 +179,7 @@ def test_a_caller_cancelled_in_one_loop_leaves_alone(make: Make, who: str) -> No
 
 @single_make
 def test_when_the_last_caller_leaves_in_another_loop_the_work_is_cancelled(make: Make) -> None:
+    """The work is cancelled in its own loop once callers of every loop have left."""
     stage = Stage(make)
     leave = Gate()
 
@@ -204,6 +211,7 @@ def test_when_the_last_caller_leaves_in_another_loop_the_work_is_cancelled(make:
 
 @every_make
 def test_at_the_deadline_every_loop_is_released(make: Make) -> None:
+    """At the timeout the callers of every loop get InflightTimeout, and the work is cancelled."""
     clock = FakeClock()
     stage = Stage(make, clock=clock)
 
@@ -229,6 +237,7 @@ def test_at_the_deadline_every_loop_is_released(make: Make) -> None:
 
 @every_make
 def test_many_runs_in_a_row(make: Make) -> None:
+    """Fifty runs of asyncio.run() with one function each load their own key once, though each abandons a task."""
     numbers = itertools.count()
     executions: list[int] = []
 
@@ -255,6 +264,7 @@ def test_many_runs_in_a_row(make: Make) -> None:
 
 @every_make
 def test_many_runs_in_a_row_each_leaving_a_call_behind(make: Make) -> None:
+    """A run that ends with calls pending leaves no flight for the next one to join."""
     begun: list[str] = []
 
     async def work(name: str) -> str:
@@ -281,6 +291,8 @@ def test_many_runs_in_a_row_each_leaving_a_call_behind(make: Make) -> None:
 
 @every_make
 def test_loops_that_come_and_go_in_eight_threads(make: Make) -> None:
+    """Callers in short-lived loops get their own key's result or error, and only the cancelled are cancelled."""
+
     async def work(name: int) -> int:
         for _ in range(name % 4):
             await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from kit.threads import Gate, Running, until
 
 @every_make
 def test_a_loop_closed_in_the_middle_is_taken_over(make: Make) -> None:
+    """When the loop of the work is closed, a joiner of another loop runs it, and asyncio complains of nothing."""
     stage = Stage(make)
     close = Gate()
     callers: list[asyncio.Task[Any]] = []
@@ -44,6 +45,7 @@ def test_a_loop_closed_in_the_middle_is_taken_over(make: Make) -> None:
 
 @every_make
 def test_a_thread_that_ends_without_closing_its_loop_is_taken_over(make: Make) -> None:
+    """When the thread of the work ends, joiners elsewhere share one new execution."""
     stage = Stage(make)
     end = Gate()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -76,6 +78,7 @@ def test_a_thread_that_ends_without_closing_its_loop_is_taken_over(make: Make) -
 @every_make
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
 def test_a_loop_that_the_work_ends_is_taken_over(make: Make, stop: type[BaseException]) -> None:
+    """When the work stops its loop with an error of its own, the joiners of other loops get a result."""
     gate = Gate()
     executions: list[int] = []
 
@@ -125,6 +128,7 @@ def test_a_main_that_ends_before_its_work_is_taken_over(make: Make) -> None:
 
 @every_make
 def test_a_loop_that_pauses_may_go_on(make: Make) -> None:
+    """A loop that stands still while its work is ready goes on later, and its result serves another loop's joiner."""
     stage = Stage(make)
     pause, go_on = Gate(), Gate()
 
@@ -152,6 +156,7 @@ def test_a_loop_that_pauses_may_go_on(make: Make) -> None:
 
 @every_make
 def test_who_takes_over_serves_all_who_waited_however_fast_it_is(make: Make) -> None:
+    """After a loop died, work that never waits runs once for all five joiners."""
     stage = Stage(make)
     close = Gate()
     callers: list[asyncio.Task[Any]] = []
@@ -180,6 +185,7 @@ def test_who_takes_over_serves_all_who_waited_however_fast_it_is(make: Make) -> 
 
 @every_make
 def test_a_newcomer_finds_the_flight_of_a_dead_loop_and_starts_anew(make: Make) -> None:
+    """A call for a key led by a closed loop runs the function itself."""
     stage = Stage(make)
     callers: list[asyncio.Task[Any]] = []
 
@@ -201,6 +207,7 @@ def test_a_newcomer_finds_the_flight_of_a_dead_loop_and_starts_anew(make: Make) 
 
 @every_make
 def test_cleanup_reaps_the_flight_of_a_dead_loop(make: Make) -> None:
+    """cleanup() counts and removes a flight whose loop was closed."""
     stage = Stage(make)
     callers: list[asyncio.Task[Any]] = []
 
@@ -221,6 +228,7 @@ def test_cleanup_reaps_the_flight_of_a_dead_loop(make: Make) -> None:
 
 @every_make
 def test_a_joiner_s_loop_that_dies_hurts_no_other(make: Make) -> None:
+    """When a joiner's loop is closed, leader and other joiners still share the one result."""
     stage = Stage(make)
     close = Gate()
     callers: list[asyncio.Task[Any]] = []
@@ -249,6 +257,7 @@ def test_a_joiner_s_loop_that_dies_hurts_no_other(make: Make) -> None:
 
 @every_make
 def test_a_second_loop_of_the_same_thread_takes_over_from_one_that_stands_still(make: Make) -> None:
+    """A call runs the work anew when its own thread holds the leading loop."""
     stage = Stage(make)
 
     def use() -> Any:

@@ -31,6 +31,8 @@ def raising(error: BaseException) -> Callable[[], Any]:
 @every_loop
 @every_make
 def test_equal_calls_share_one_execution(make: Make, kind: str) -> None:
+    """Tasks with equal calls get one object of one execution, which runs in a task of its own."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -52,6 +54,8 @@ def test_equal_calls_share_one_execution(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_other_keys_run_beside(make: Make, kind: str) -> None:
+    """Calls of five keys run five executions side by side, none of them joined."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -67,6 +71,7 @@ def test_other_keys_run_beside(make: Make, kind: str) -> None:
 
 @every_loop
 def test_nothing_is_remembered(kind: str) -> None:
+    """An await after another runs the function anew, and awaits at one time share a run."""
     numbers = itertools.count()
 
     @dedupe_inflight
@@ -84,6 +89,8 @@ def test_nothing_is_remembered(kind: str) -> None:
 @every_loop
 @every_make
 def test_work_that_never_waits(make: Make, kind: str) -> None:
+    """Work that ends without waiting answers or fails for every caller, in the caller's loop."""
+
     async def main() -> None:
         loop_of: list[Any] = []
 
@@ -109,6 +116,8 @@ def test_work_that_never_waits(make: Make, kind: str) -> None:
 @every_loop
 @single_make
 def test_pending_names_the_task_of_the_work(make: Make, kind: str) -> None:
+    """A row of pending() has the key, the number of joiners, and the name of the task that runs the work."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -124,6 +133,8 @@ def test_pending_names_the_task_of_the_work(make: Make, kind: str) -> None:
 
 @single_make
 def test_ten_thousand_join_one_flight(make: Make) -> None:
+    """Ten thousand tasks get the same object."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -136,6 +147,8 @@ def test_ten_thousand_join_one_flight(make: Make) -> None:
 
 
 def test_methods_of_two_instances_do_not_share() -> None:
+    """Equal calls of one instance's method share a result, and another instance gets its own."""
+
     async def main() -> None:
         class Client:
             @dedupe_inflight
@@ -152,6 +165,8 @@ def test_methods_of_two_instances_do_not_share() -> None:
 
 
 def test_an_unhashable_argument_is_refused() -> None:
+    """Awaiting a call with a list raises TypeError, which names function, parameter and type, and advises `key=`."""
+
     @dedupe_inflight
     async def fetch(names: list[str]) -> None:
         raise NotImplementedError
@@ -166,6 +181,8 @@ def test_an_unhashable_argument_is_refused() -> None:
 
 @every_make
 def test_a_call_with_wrong_arguments_leaves_nothing(make: Make) -> None:
+    """A missing or superfluous argument raises TypeError, and no flight is left."""
+
     async def work(name: str) -> str:
         return name
 
@@ -188,6 +205,8 @@ def test_a_call_with_wrong_arguments_leaves_nothing(make: Make) -> None:
 @every_loop
 @every_make
 def test_all_see_the_failure_of_one_execution(make: Make, kind: str) -> None:
+    """The first caller gets the error object, the others an equal one with its notes, of one execution."""
+
     async def main() -> None:
         error = LookupError("a", 7)
         error.add_note("a note")
@@ -212,6 +231,8 @@ def test_all_see_the_failure_of_one_execution(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_a_traceback_is_as_deep_with_fifty_waiters_as_with_one(make: Make, kind: str) -> None:
+    """Neither leader's nor joiners' tracebacks grow with the number of callers."""
+
     async def depths(callers: int) -> list[int]:
         work = Work(lambda: raising(LookupError())())
         fetch = make(function_of(work))
@@ -237,6 +258,8 @@ def test_a_traceback_is_as_deep_with_fifty_waiters_as_with_one(make: Make, kind:
 @every_loop
 @every_make
 def test_a_failure_that_nobody_waits_for_is_not_complained_of(make: Make, kind: str) -> None:
+    """Work that fails after all its callers were cancelled leaves them cancelled and is not reported."""
+
     async def main() -> None:
         async def work(name: str) -> None:
             try:
@@ -256,6 +279,8 @@ def test_a_failure_that_nobody_waits_for_is_not_complained_of(make: Make, kind: 
 
 @every_make
 def test_a_failure_is_let_go_once_all_have_it(make: Make) -> None:
+    """The locals of failed work are freed once its callers dropped the error."""
+
     class Big:
         pass
 
@@ -283,6 +308,8 @@ def test_a_failure_is_let_go_once_all_have_it(make: Make) -> None:
 
 
 def test_a_result_is_let_go_though_a_task_of_the_work_lives_on() -> None:
+    """A result is freed while a background task that its work started still runs."""
+
     class Big:
         pass
 
@@ -315,6 +342,7 @@ def test_a_result_is_let_go_though_a_task_of_the_work_lives_on() -> None:
 @every_loop
 @every_make
 def test_context_variables_are_those_of_the_first_caller(make: Make, kind: str) -> None:
+    """The work sees the first caller's context, and changes no caller's."""
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
     async def main() -> None:
@@ -348,6 +376,8 @@ def test_context_variables_are_those_of_the_first_caller(make: Make, kind: str) 
 @every_loop
 @single_make
 def test_forget_detaches_and_fences(make: Make, kind: str) -> None:
+    """After forget() new callers start a new execution, whose result is the one stored."""
+
     async def main() -> None:
         numbers = itertools.count()
         work = Work(lambda: [next(numbers)])
@@ -369,6 +399,8 @@ def test_forget_detaches_and_fences(make: Make, kind: str) -> None:
 
 @every_loop
 def test_a_stack_has_one_flight(kind: str) -> None:
+    """A cache above single flight runs the work once for five tasks and remembers it."""
+
     async def main() -> None:
         work = Work()
         fetch = remembered_deduped(function_of(work))
@@ -386,6 +418,8 @@ def test_a_stack_has_one_flight(kind: str) -> None:
 
 @pytest.mark.parametrize("option", [{"max": 8}, {"max": 8, "ttl": 60}, {"max": 8, "policy": "lru"}])
 def test_runs_one_after_the_other_use_one_function(option: dict[str, Any]) -> None:
+    """A cache filled in one event loop answers in the next ones without loading."""
+
     @bounded(**option)
     async def fetch(name: str) -> str:
         await asyncio.sleep(0)
@@ -400,6 +434,7 @@ def test_runs_one_after_the_other_use_one_function(option: dict[str, Any]) -> No
 
 
 def test_threads_and_tasks_of_two_functions_do_not_disturb_each_other() -> None:
+    """A deduplicated coroutine may run a deduplicated function in a thread, which runs once for ten tasks."""
     numbers = itertools.count()
     seen: list[str] = []
 

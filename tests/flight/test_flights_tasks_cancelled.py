@@ -16,6 +16,8 @@ from memo import InflightTimeout
 @every_make
 @pytest.mark.parametrize("who", [0, 1, 4])
 def test_a_cancelled_caller_leaves_alone(make: Make, kind: str, who: int) -> None:
+    """Whichever caller is cancelled, the others share the one result, which is stored."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -45,6 +47,8 @@ def test_a_cancelled_caller_leaves_alone(make: Make, kind: str, who: int) -> Non
 def test_when_the_last_caller_leaves_the_work_is_cancelled_and_awaited(
     make: Make, kind: str, number: int, order: str
 ) -> None:
+    """The work is cancelled with its last caller, and has ended before that caller has."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -78,6 +82,8 @@ def test_when_the_last_caller_leaves_the_work_is_cancelled_and_awaited(
 @every_loop
 @single_make
 def test_whoever_comes_while_the_abandoned_work_ends_starts_anew(make: Make, kind: str) -> None:
+    """A call made while cancelled work still ends gets a new execution."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -100,6 +106,8 @@ def test_whoever_comes_while_the_abandoned_work_ends_starts_anew(make: Make, kin
 @every_loop
 @every_make
 def test_abandoned_work_may_raise_or_return_what_it_likes(make: Make, kind: str) -> None:
+    """Callers that were cancelled stay so whatever the work then does, and nothing is stored."""
+
     async def main() -> None:
         for name in ("raises", "returns"):
 
@@ -128,6 +136,8 @@ def test_abandoned_work_may_raise_or_return_what_it_likes(make: Make, kind: str)
 @every_loop
 @single_make
 def test_a_caller_cancelled_twice_ends_at_once(make: Make, kind: str) -> None:
+    """A second cancellation ends a caller that waits for the end of stubborn work."""
+
     async def main() -> None:
         stubborn = asyncio.Event()
 
@@ -156,6 +166,8 @@ def test_a_caller_cancelled_twice_ends_at_once(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_a_caller_cancelled_before_it_began_starts_nothing(make: Make, kind: str) -> None:
+    """A task cancelled before its first step runs no work, but for an eager one, which ends."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -173,6 +185,8 @@ def test_a_caller_cancelled_before_it_began_starts_nothing(make: Make, kind: str
 @every_loop
 @every_make
 def test_cancelled_in_the_very_turn_of_the_result(make: Make, kind: str) -> None:
+    """Callers cancelled around the end of the work get the result or CancelledError, of one execution."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -232,6 +246,8 @@ def test_cancelled_at_every_turn(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_a_timeout_around_one_caller_hurts_no_other(make: Make, kind: str) -> None:
+    """asyncio.timeout() around one caller raises there, and the others get the result."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -267,6 +283,8 @@ def test_a_timeout_around_one_caller_hurts_no_other(make: Make, kind: str) -> No
 @every_loop
 @every_make
 def test_a_task_group_that_fails_takes_its_callers_along(make: Make, kind: str) -> None:
+    """When a task group cancels all callers, the work is cancelled and has ended at its end."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -293,6 +311,8 @@ def test_a_task_group_that_fails_takes_its_callers_along(make: Make, kind: str) 
 def test_a_cancellation_of_the_work_strikes_its_first_caller_and_a_joiner_takes_over(
     make: Make, kind: str, how: str
 ) -> None:
+    """Work that cancels itself cancels its leader, and one joiner's second run serves the rest."""
+
     async def main() -> None:
         executions = 0
         opened = asyncio.Event()
@@ -329,6 +349,8 @@ def test_a_cancellation_of_the_work_strikes_its_first_caller_and_a_joiner_takes_
 @every_loop
 @every_make
 def test_generator_exit_stays_with_the_first_caller(make: Make, kind: str) -> None:
+    """GeneratorExit of the work reaches its leader, and a second execution serves the joiners."""
+
     async def main() -> None:
         executions = 0
         opened = asyncio.Event()
@@ -357,6 +379,7 @@ def test_generator_exit_stays_with_the_first_caller(make: Make, kind: str) -> No
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
 @every_make
 def test_what_ends_the_loop_ends_it_and_the_next_loop_starts_anew(make: Make, stop: type[BaseException]) -> None:
+    """An error of the work that stops the loop leaves no flight, and the next loop gets a result."""
     executions = 0
 
     async def work(name: str) -> str:
@@ -384,6 +407,8 @@ def test_what_ends_the_loop_ends_it_and_the_next_loop_starts_anew(make: Make, st
 @every_loop
 @single_make
 def test_a_caller_that_is_closed_leaves_like_a_cancelled_one(make: Make, kind: str) -> None:
+    """close() of one caller's coroutine hurts no other, and close() of the only one cancels the work."""
+
     async def main() -> None:
         work = Work()
         fetch = make(function_of(work))
@@ -413,6 +438,7 @@ def test_a_caller_that_is_closed_leaves_like_a_cancelled_one(make: Make, kind: s
 
 @every_make
 def test_a_loop_that_ends_with_calls_pending_says_nothing(make: Make) -> None:
+    """Running work ends with its loop, leaves no flight, and asyncio complains of nothing."""
     work_ends: list[str] = []
 
     async def work(name: str) -> str:

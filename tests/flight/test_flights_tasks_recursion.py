@@ -15,6 +15,8 @@ from kit.threads import Running
 @every_make
 @pytest.mark.parametrize("through", ["await", "gather", "task", "group"])
 def test_recursion_with_the_same_key_runs_straight_through(make: Make, kind: str, through: str) -> None:
+    """Work that awaits its own key, in whatever task, runs the function again instead of waiting."""
+
     async def main() -> None:
         opened = asyncio.Event()
         depth = 0
@@ -52,6 +54,8 @@ def test_recursion_with_the_same_key_runs_straight_through(make: Make, kind: str
 @every_loop
 @every_make
 def test_recursion_that_gathers_the_same_key_several_times(make: Make, kind: str) -> None:
+    """Work that gathers three calls of its own key ends with their results."""
+
     async def main() -> None:
         executions = 0
 
@@ -73,6 +77,8 @@ def test_recursion_that_gathers_the_same_key_several_times(make: Make, kind: str
 @every_loop
 @every_make
 def test_two_functions_that_call_each_other(make: Make, kind: str) -> None:
+    """Coroutines that call each other with falling numbers end with the right answers for thirty tasks."""
+
     async def even_work(n: int) -> bool:
         return n == 0 or bool(await odd(n - 1))
 
@@ -94,6 +100,7 @@ def test_two_functions_that_call_each_other(make: Make, kind: str) -> None:
 @every_make
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_tasks_that_would_wait_for_each_other_in_a_circle(make: Make, kind: str, size: int) -> None:
+    """In a circle of tasks that each ask for the next one's key, all of them end."""
     inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
 
     async def main() -> None:
@@ -148,6 +155,8 @@ def test_circles_through_gather(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_a_chain_of_240_nested_decorated_calls(make: Make, kind: str) -> None:
+    """A chain of 240 awaits, each layer counted, fits the default recursion limit, and half of it in eager tasks."""
+
     async def work(n: int) -> int:
         return 0 if n == 0 else int(await fetch(n - 1)) + 1
 
@@ -169,6 +178,8 @@ def test_a_chain_of_240_nested_decorated_calls(make: Make, kind: str) -> None:
 @every_loop
 @every_make
 def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make, kind: str) -> None:
+    """RecursionError of the work reaches its three callers and leaves no flight."""
+
     def deep(n: int) -> int:
         return deep(n + 1)
 
@@ -192,6 +203,8 @@ def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make, kind: str) ->
 @every_loop
 @every_make
 def test_the_recursion_limit_at_any_depth_leaves_nothing_stuck(make: Make, kind: str) -> None:
+    """Wherever in a call the recursion limit strikes, the next calls get their result."""
+
     async def main() -> None:
         async def work(name: str) -> str:
             await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from memo.testing import FakeClock
 @every_loop
 @every_make
 def test_at_the_deadline_all_callers_are_released_and_the_work_is_cancelled(make: Make, kind: str) -> None:
+    """At exactly `timeout` callers get InflightTimeout, and a newcomer a new run."""
     clock = FakeClock()
 
     async def main() -> None:
@@ -47,6 +48,7 @@ def test_at_the_deadline_all_callers_are_released_and_the_work_is_cancelled(make
 @every_loop
 @every_make
 def test_work_that_will_not_be_cancelled_is_fenced_off(make: Make, kind: str) -> None:
+    """Work that outlives its timeout neither answers newcomers nor is stored."""
     clock = FakeClock()
 
     async def main() -> None:
@@ -85,6 +87,7 @@ def test_work_that_will_not_be_cancelled_is_fenced_off(make: Make, kind: str) ->
 @every_loop
 @single_make
 def test_cleanup_reaps_what_no_caller_touches(make: Make, kind: str) -> None:
+    """cleanup() removes and cancels a flight past its timeout, and its callers get InflightTimeout."""
     now = [1000.0]
 
     async def main() -> None:
@@ -106,6 +109,7 @@ def test_cleanup_reaps_what_no_caller_touches(make: Make, kind: str) -> None:
 
 
 def test_cleanup_of_a_registry_from_another_thread_wakes_the_loop() -> None:
+    """Callers in a loop get InflightTimeout when a thread cleans up their registry."""
     now = [1000.0]
     registry = Registry()
 
@@ -135,6 +139,7 @@ def test_cleanup_of_a_registry_from_another_thread_wakes_the_loop() -> None:
 @every_loop
 @single_make
 def test_a_newcomer_detaches_what_is_stuck_by_the_clock_alone(make: Make, kind: str) -> None:
+    """A call at the timeout starts anew and releases the callers that waited."""
     now = [1000.0]
 
     async def main() -> None:
@@ -157,6 +162,7 @@ def test_a_newcomer_detaches_what_is_stuck_by_the_clock_alone(make: Make, kind: 
 @every_loop
 @every_make
 def test_a_wait_follows_real_time(make: Make, kind: str) -> None:
+    """With a clock that stands still, tasks are released after the timeout in real time."""
     clock = FakeClock()  # stands still
 
     async def main() -> None:
@@ -177,6 +183,7 @@ def test_a_wait_follows_real_time(make: Make, kind: str) -> None:
 @every_loop
 @single_make
 def test_what_a_flight_no_longer_needs_is_taken_back_from_clock_and_loop(make: Make, kind: str) -> None:
+    """A flight that ended or was cancelled leaves no timer with the clock."""
     clock = FakeClock()
 
     async def main() -> None:
@@ -199,6 +206,8 @@ def test_what_a_flight_no_longer_needs_is_taken_back_from_clock_and_loop(make: M
 @every_loop
 @every_make
 def test_a_timeout_inside_the_work_is_a_failure_like_any(make: Make, kind: str) -> None:
+    """TimeoutError of the work reaches its callers, and counts as failed and not as a timeout."""
+
     async def main() -> None:
         async def work(name: str) -> None:
             async with asyncio.timeout(0):

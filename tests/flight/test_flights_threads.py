@@ -27,6 +27,7 @@ from memo.testing import FakeClock
 
 @every_make
 def test_equal_calls_at_the_same_time_share_one_execution(make: Make) -> None:
+    """Threads with equal calls, however spelled, get one object of the leader's execution."""
     gate = Gate()
     executions = []
 
@@ -52,6 +53,7 @@ def test_equal_calls_at_the_same_time_share_one_execution(make: Make) -> None:
 
 @every_make
 def test_threads_that_start_together_share_executions_and_get_what_they_asked_for(make: Make) -> None:
+    """No key runs twice at a time, and each thread gets its own key's result."""
     rounds, threads = 60, 8
     running_now: dict[tuple[int, int], int] = {}
     most: list[int] = []
@@ -83,6 +85,7 @@ def test_threads_that_start_together_share_executions_and_get_what_they_asked_fo
 
 @every_make
 def test_other_keys_do_not_wait(make: Make) -> None:
+    """A call of another key returns while a slow one runs."""
     gate = Gate()
 
     def work(name: str) -> str:
@@ -100,6 +103,7 @@ def test_other_keys_do_not_wait(make: Make) -> None:
 
 
 def test_nothing_is_remembered() -> None:
+    """Each call after the end of another runs the function anew."""
     numbers = itertools.count()
 
     @dedupe_inflight
@@ -112,6 +116,8 @@ def test_nothing_is_remembered() -> None:
 
 
 def test_an_ended_flight_keeps_nothing_alive() -> None:
+    """Argument and result of a finished call are freed."""
+
     class Value:
         pass
 
@@ -127,6 +133,7 @@ def test_an_ended_flight_keeps_nothing_alive() -> None:
 
 
 def test_instances_do_not_share_and_a_handle_shows_its_own() -> None:
+    """Equal calls share within one instance, and its handle shows that one's flights alone."""
     gate = Gate()
 
     class Client:
@@ -160,6 +167,7 @@ def test_instances_do_not_share_and_a_handle_shows_its_own() -> None:
 
 @single_make
 def test_pending_tells_key_age_waiters_and_the_leading_thread(make: Make) -> None:
+    """pending() has a row for each running call, the oldest first, and stats() their sums."""
     clock = FakeClock()
     gates = {"a": Gate(), "b": Gate()}
 
@@ -188,6 +196,8 @@ def test_pending_tells_key_age_waiters_and_the_leading_thread(make: Make) -> Non
 
 @every_make
 def test_no_lock_is_held_while_the_function_runs(make: Make) -> None:
+    """The function may wait for a thread that forgets, cleans up, invalidates and counts."""
+
     def look() -> list[int]:
         fetch.inflight.forget("other")
         fetch.inflight.cleanup()
@@ -203,6 +213,8 @@ def test_no_lock_is_held_while_the_function_runs(make: Make) -> None:
 
 
 def test_the_key_function_runs_outside_the_lock() -> None:
+    """The key function may wait for a thread that uses the handle."""
+
     def key(name: str) -> str:
         assert Running(lambda: len(fetch.inflight)).result() == 0
         return name.lower()
@@ -215,6 +227,8 @@ def test_the_key_function_runs_outside_the_lock() -> None:
 
 
 def test_an_unhashable_argument_is_refused_and_leaves_nothing() -> None:
+    """A list as argument of a call or forget() raises TypeError with advice, and starts nothing."""
+
     @dedupe_inflight
     def fetch(names: list[str]) -> None:
         raise NotImplementedError
@@ -230,6 +244,7 @@ def test_an_unhashable_argument_is_refused_and_leaves_nothing() -> None:
 
 @every_make
 def test_a_result_that_can_be_used_once_is_refused_for_all(make: Make) -> None:
+    """An iterator as result raises TypeError for leader and joiners."""
     gate = Gate()
 
     def work(name: str) -> Iterator[str]:
@@ -260,6 +275,8 @@ def test_a_result_that_can_be_used_once_is_refused_for_all(make: Make) -> None:
     ],
 )
 def test_bad_options_fail_at_decoration(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """A bad option raises its error when decorating, with the decorator's name in front."""
+
     def fetch(name: str) -> None:
         raise NotImplementedError
 
@@ -268,6 +285,7 @@ def test_bad_options_fail_at_decoration(options: dict[str, Any], error: type[Exc
 
 
 def test_bare_means_half_a_minute() -> None:
+    """Without parentheses the timeout is thirty seconds."""
     clock = FakeClock()
     gate = Gate()
 
@@ -292,6 +310,7 @@ def test_bare_means_half_a_minute() -> None:
 
 @every_make
 def test_all_see_the_failure_of_one_execution(make: Make) -> None:
+    """The leader gets the error object, the joiners an equal one with its notes, of one execution."""
     gate = Gate()
     raised: list[LookupError] = []
 
@@ -319,6 +338,8 @@ def test_all_see_the_failure_of_one_execution(make: Make) -> None:
 
 @every_make
 def test_a_traceback_is_as_deep_with_fifty_waiters_as_with_one(make: Make) -> None:
+    """Neither leader's nor joiners' tracebacks grow with the number of joiners."""
+
     def depths(joiners: int) -> tuple[set[int], set[int]]:
         gate = Gate()
 
@@ -339,6 +360,7 @@ def test_a_traceback_is_as_deep_with_fifty_waiters_as_with_one(make: Make) -> No
 
 @every_make
 def test_a_failure_is_let_go_once_all_have_it(make: Make) -> None:
+    """The locals of failed work are freed once its callers dropped the error."""
     gate = Gate()
 
     class Big:

@@ -21,6 +21,7 @@ from kit.threads import LIMIT_S, Gate, Running
 
 @single_make
 def test_recursion_with_the_same_key_runs_straight_through(make: Make) -> None:
+    """Work that calls its own key runs the function again, and joiners get the outermost result."""
     gate = Gate()
     depth = 0
 
@@ -43,6 +44,8 @@ def test_recursion_with_the_same_key_runs_straight_through(make: Make) -> None:
 
 @every_make
 def test_two_functions_that_call_each_other(make: Make) -> None:
+    """Functions that call each other with falling numbers end with the right answers in forty threads."""
+
     def even_work(n: int) -> bool:
         return n == 0 or bool(odd(n - 1))
 
@@ -59,6 +62,7 @@ def test_two_functions_that_call_each_other(make: Make) -> None:
 @every_make
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_threads_that_would_wait_for_each_other_in_a_circle(make: Make, size: int) -> None:
+    """In a circle of threads that each ask for the next one's key, all of them end."""
     entered = threading.Barrier(size)
     inside = threading.local()
 
@@ -77,6 +81,7 @@ def test_threads_that_would_wait_for_each_other_in_a_circle(make: Make, size: in
 
 @every_make
 def test_two_functions_whose_threads_would_wait_for_each_other(make: Make) -> None:
+    """Of two threads that lead one function and call the other's, one runs straight through."""
     entered = threading.Barrier(2)
     inside = threading.local()
 
@@ -98,6 +103,8 @@ def test_two_functions_whose_threads_would_wait_for_each_other(make: Make) -> No
 
 @every_make
 def test_a_chain_of_240_nested_decorated_calls(make: Make) -> None:
+    """A chain of 240 nested calls, each layer counted, fits the default recursion limit."""
+
     def work(n: int) -> int:
         return 0 if n == 0 else int(fetch(n - 1)) + 1
 
@@ -110,6 +117,7 @@ def test_a_chain_of_240_nested_decorated_calls(make: Make) -> None:
 
 @every_make
 def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make) -> None:
+    """Work that recurses over ever new keys raises RecursionError and leaves no flight."""
     numbers = itertools.count()
 
     def work(n: int) -> int:
@@ -123,6 +131,8 @@ def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make) -> None:
 
 @every_make
 def test_the_recursion_limit_at_any_depth_leaves_nothing_stuck(make: Make) -> None:
+    """Wherever in a call the recursion limit strikes, the next thread gets its result."""
+
     def work(name: str) -> str:
         return name
 

@@ -31,6 +31,7 @@ from memo import dedupe_inflight
 @every_make
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_an_interruption_stays_with_the_leader_and_a_joiner_takes_over(make: Make, kind: type[BaseException]) -> None:
+    """The leader alone gets the interruption, and one joiner runs the work for the rest."""
     gates = [Gate(), Gate()]
     executions: list[threading.Thread] = []
 
@@ -59,6 +60,7 @@ def test_an_interruption_stays_with_the_leader_and_a_joiner_takes_over(make: Mak
 
 
 def test_interruptions_strike_one_after_the_other() -> None:
+    """Of eight callers the four that led an interrupted run get it, and the others the result."""
     gate = Gate()
     executions = itertools.count()
 
@@ -86,6 +88,7 @@ def test_interruptions_strike_one_after_the_other() -> None:
 
 @every_make
 def test_a_leader_whose_thread_is_ended_is_taken_over(make: Make) -> None:
+    """When the leading thread ends itself, a joiner runs the work."""
     gate = Gate()
     leaders: list[int] = []
 
@@ -110,6 +113,7 @@ def test_a_leader_whose_thread_is_ended_is_taken_over(make: Make) -> None:
 
 @pytest.mark.parametrize("decorator", ["dedupe_inflight", "bounded(max=8)", "bounded(max=8, timeout=30)"])
 def test_a_daemon_that_vanishes_at_shutdown_is_taken_over(decorator: str) -> None:
+    """A call during the interpreter's shutdown does not wait for a daemon thread that is gone."""
     program = f"""
         import os, sys, threading, types
         from memo import bounded, dedupe_inflight
@@ -147,6 +151,7 @@ def test_a_daemon_that_vanishes_at_shutdown_is_taken_over(decorator: str) -> Non
 
 @every_make
 def test_ctrl_c_in_a_waiter_stays_with_it(make: Make) -> None:
+    """KeyboardInterrupt in a waiting main thread leaves leader and other joiners their result."""
     gate = Gate()
 
     def work(name: str) -> str:
@@ -172,6 +177,7 @@ def test_ctrl_c_in_a_waiter_stays_with_it(make: Make) -> None:
 
 @every_make
 def test_ctrl_c_in_the_leader_lets_a_waiter_take_over(make: Make) -> None:
+    """KeyboardInterrupt in the leading main thread makes a waiting thread run the work."""
     gate = Gate()
     executions: list[bool] = []
 
@@ -212,6 +218,8 @@ def ignoring_struck_finalizers() -> Iterator[None]:
 
 @every_make
 def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) -> None:
+    """After three hundred strikes at random instructions all other threads got their results."""
+
     def work(name: int) -> int:
         return name
 

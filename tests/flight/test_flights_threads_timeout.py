@@ -26,6 +26,7 @@ from memo.testing import FakeClock
 
 @every_make
 def test_at_the_deadline_waiters_are_released_and_newcomers_start_anew(make: Make) -> None:
+    """At exactly `timeout` joiners get InflightTimeout, and newcomers a flight of their own."""
     clock = FakeClock()
     gates = [Gate(), Gate()]
     numbers = itertools.count()
@@ -70,6 +71,7 @@ def test_at_the_deadline_waiters_are_released_and_newcomers_start_anew(make: Mak
 
 @every_make
 def test_a_late_result_is_not_stored_and_a_late_failure_is_the_leader_s_own(make: Make) -> None:
+    """What ends after cleanup() removed its flight goes to its leader alone."""
     clock = FakeClock()
     gates = {"good": Gate(), "bad": Gate()}
 
@@ -98,6 +100,7 @@ def test_a_late_result_is_not_stored_and_a_late_failure_is_the_leader_s_own(make
 
 @single_make
 def test_a_newcomer_detaches_what_is_stuck_by_the_clock_alone(make: Make) -> None:
+    """A call at exactly the timeout starts a flight of its own, and the stuck one counts as a timeout."""
     now = [1000.0]
     gates = [Gate(), Gate()]
     numbers = itertools.count()
@@ -121,6 +124,7 @@ def test_a_newcomer_detaches_what_is_stuck_by_the_clock_alone(make: Make) -> Non
 
 
 def test_a_call_before_the_deadline_joins() -> None:
+    """A call a moment before the timeout joins the running one."""
     now = [1000.0]
     gate = Gate()
 
@@ -141,6 +145,7 @@ def test_a_call_before_the_deadline_joins() -> None:
 
 @every_make
 def test_a_wait_follows_real_time(make: Make) -> None:
+    """With a clock that stands still, a joiner is released after the timeout in real time."""
     clock = FakeClock()  # stands still: only real time can release the waiter
     gate = Gate()
 
@@ -158,6 +163,7 @@ def test_a_wait_follows_real_time(make: Make) -> None:
 
 
 def test_a_late_joiner_waits_for_what_is_left() -> None:
+    """The timeout counts from the start of the flight, whenever a caller joined."""
     clock = FakeClock()
     gate = Gate()
 
@@ -180,6 +186,7 @@ def test_a_late_joiner_waits_for_what_is_left() -> None:
 
 
 def test_what_a_waiter_no_longer_needs_is_taken_back_from_the_clock() -> None:
+    """Joiners that got their result leave no timer with the clock."""
     clock = FakeClock()
     gate = Gate()
 
@@ -196,6 +203,7 @@ def test_what_a_waiter_no_longer_needs_is_taken_back_from_the_clock() -> None:
 
 
 def test_cleanup_of_a_registry_reaps_what_no_caller_touches() -> None:
+    """Each cleanup() removes the flights past their function's own timeout, and reports them by function."""
     clock = FakeClock()
     registry = Registry()
     gates = {"first": Gate(), "second": Gate(), "third": Gate()}
@@ -229,6 +237,7 @@ def test_cleanup_of_a_registry_reaps_what_no_caller_touches() -> None:
 
 
 def test_without_a_timeout_a_load_of_a_cache_may_take_for_ever() -> None:
+    """A thousand days into a load without `timeout`, its joiner waits and gets the result."""
     clock = FakeClock()
     gate = Gate()
 
@@ -250,6 +259,7 @@ def test_without_a_timeout_a_load_of_a_cache_may_take_for_ever() -> None:
 
 @single_make
 def test_forget_detaches_and_fences(make: Make) -> None:
+    """forget() says whether the key was running, and new callers start an execution that is the one stored."""
     gates = [Gate(), Gate()]
     numbers = itertools.count()
 
@@ -281,6 +291,7 @@ def test_forget_detaches_and_fences(make: Make) -> None:
 
 @pytest.mark.parametrize("make", [remembered_deduped, deduped_remembered], ids=lambda make: make.__name__)
 def test_a_stack_shows_the_outermost_table_and_runs_the_function_once(make: Make) -> None:
+    """Ten threads through two layers are one flight, one run and one miss."""
     gate = Gate()
     executions = []
 
@@ -303,6 +314,7 @@ def test_a_stack_shows_the_outermost_table_and_runs_the_function_once(make: Make
 
 
 def test_a_window_in_the_stack_changes_nothing() -> None:
+    """In any order with a cache and single flight, a window lets four threads share one run."""
     sliding_window = getattr(memo, "sliding_window", None)
     if sliding_window is None:
         pytest.skip("sliding_window does not exist yet")
