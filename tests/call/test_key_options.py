@@ -12,6 +12,7 @@ from memo import bounded
 
 
 def test_key_gets_the_call_with_its_defaults_and_without_the_instance() -> None:
+    """The key function sees what the function would, defaults filled in, but neither instance nor class."""
     seen: list[Any] = []
 
     def key(*args: Any, **kwargs: Any) -> str:
@@ -49,6 +50,7 @@ def test_key_gets_the_call_with_its_defaults_and_without_the_instance() -> None:
 
 
 def test_key_is_asked_once_a_call() -> None:
+    """The key function runs once for each call, and its answer is the key that items() shows."""
     asked = []
 
     def key(name: str) -> str:
@@ -77,6 +79,8 @@ def test_key_is_asked_once_a_call() -> None:
 
 
 def test_what_key_raises_reaches_the_caller_and_leaves_nothing() -> None:
+    """An error of the key function reaches the caller of any operation, and nothing is counted."""
+
     def key(name: str) -> str:
         raise LookupError("no key")
 
@@ -93,6 +97,8 @@ def test_what_key_raises_reaches_the_caller_and_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("error", [KeyError, TypeError])
 def test_an_error_of_key_is_not_taken_for_a_missing_entry(error: type[Exception]) -> None:
+    """An error of the key function reaches the caller whatever its type, and counts as no miss."""
+
     def key(name: str) -> str:
         raise error("no key")
 
@@ -106,6 +112,8 @@ def test_an_error_of_key_is_not_taken_for_a_missing_entry(error: type[Exception]
 
 
 def test_key_may_be_a_builtin_or_any_callable() -> None:
+    """A method of a builtin type and a partial serve as key functions, also for keywords."""
+
     @bounded(max=8, key=str.lower)
     def fetch(name: str) -> list[str]:
         return [name]
@@ -120,6 +128,8 @@ def test_key_may_be_a_builtin_or_any_callable() -> None:
 
 
 def test_a_tuple_from_key_is_one_key() -> None:
+    """A tuple that the key function returns is the key as it stands."""
+
     class Service:
         @bounded(max=8, key=lambda a, b: (b, a))
         def fetch(self, a: int, b: int) -> list[int]:
@@ -134,6 +144,7 @@ def test_a_tuple_from_key_is_one_key() -> None:
 
 
 def test_ignored_parameters_are_passed_but_do_not_count() -> None:
+    """Calls that differ in ignored parameters alone share a result, and the first one's values were passed."""
     seen = []
 
     @bounded(max=8, ignore=("session", "trace"))
@@ -148,6 +159,8 @@ def test_ignored_parameters_are_passed_but_do_not_count() -> None:
 
 
 def test_ignored_keywords_among_others() -> None:
+    """An ignored name among `**` arguments does not count, and the other names do."""
+
     @bounded(max=8, ignore={"trace"})
     def fetch(**named: Any) -> list[Any]:
         return [named]
@@ -158,6 +171,8 @@ def test_ignored_keywords_among_others() -> None:
 
 
 def test_ignored_star_parameters() -> None:
+    """Ignoring `*` and `**` parameters leaves the key to the others, and their values may be unhashable."""
+
     @bounded(max=8, ignore=("rest", "named"))
     def fetch(a: int, *rest: Any, **named: Any) -> list[int]:
         return [a]
@@ -167,6 +182,8 @@ def test_ignored_star_parameters() -> None:
 
 
 def test_everything_ignored_is_one_key() -> None:
+    """When each parameter is ignored, all calls share the key ()."""
+
     @bounded(max=8, ignore=("a",))
     def fetch(a: int) -> list[int]:
         return [a]
@@ -176,6 +193,8 @@ def test_everything_ignored_is_one_key() -> None:
 
 
 def test_ignored_parameters_of_a_typed_key_have_no_type_in_it() -> None:
+    """With `typed=True` the type of an ignored argument does not count, and that of another does."""
+
     @bounded(max=8, ignore=("a",), typed=True)
     def fetch(a: Any, b: Any) -> list[Any]:
         return [a, b]

@@ -166,6 +166,7 @@ def check_against_inspect(plain: Any, args: Any, kwargs: Any, received: dict[str
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_two_calls_share_a_key_exactly_if_they_bind_alike(data: st.DataObject) -> None:
+    """For any signature, calls share a result exactly when the function would receive the same."""
     signature = data.draw(signatures())
     function, calls = signature.function()
     plain, _ = signature.function()
@@ -193,6 +194,7 @@ def test_two_calls_share_a_key_exactly_if_they_bind_alike(data: st.DataObject) -
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_coroutine_functions_have_the_same_keys(data: st.DataObject) -> None:
+    """For any signature, awaited calls share a result exactly when the function would receive the same."""
     signature = data.draw(signatures())
     function, calls = signature.function("async ")
     plain, _ = signature.function()
@@ -220,6 +222,7 @@ ALIKE = st.sampled_from([1, 1.0, True, 0, False, 0.0])
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.lists(ALIKE, min_size=1, max_size=3), st.dictionaries(st.sampled_from("xy"), ALIKE))))
 def test_typed_keys_tell_equal_values_of_different_types_apart(made: list[tuple[list[Any], dict[str, Any]]]) -> None:
+    """With `typed=True` the function runs once for each distinct reading of values and types."""
     signature = Signature(
         [
             ("a", Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty),
@@ -236,6 +239,8 @@ def test_typed_keys_tell_equal_values_of_different_types_apart(made: list[tuple[
 
 
 def test_typed_and_untyped() -> None:
+    """Without `typed` 1, 1.0 and True are one key; with it they are three, shown as they were passed."""
+
     def same(x: Any) -> str:
         return type(x).__name__
 
@@ -249,6 +254,8 @@ def test_typed_and_untyped() -> None:
 
 
 def test_typed_default_is_typed_too() -> None:
+    """With `typed=True` a default counts with its type, as if it had been passed."""
+
     @bounded(max=8, typed=True)
     def same(x: Any, y: Any = 1) -> list[Any]:
         return [x, y]
@@ -261,6 +268,8 @@ def test_typed_default_is_typed_too() -> None:
 
 
 def test_shape_of_keys() -> None:
+    """A lone parameter's key is its value; others make a tuple, with `*` and `**` nested, or flat when alone."""
+
     def keys(function: Callable[..., Any], *calls: Callable[[Any], Any]) -> list[Any]:
         decorated = bounded(max=8)(function)
         for call in calls:
@@ -277,6 +286,7 @@ def test_shape_of_keys() -> None:
 
 
 def test_keyword_arguments_count_without_their_order() -> None:
+    """`**` arguments in another order are the same call, and with swapped values another one."""
     calls = []
 
     @bounded(max=8)
@@ -290,6 +300,8 @@ def test_keyword_arguments_count_without_their_order() -> None:
 
 
 def test_keyword_values_that_cannot_be_ordered() -> None:
+    """Values of `**` arguments need no order among themselves."""
+
     @bounded(max=8)
     def fetch(**filters: Any) -> int:
         return len(filters)
@@ -302,6 +314,7 @@ def test_keyword_values_that_cannot_be_ordered() -> None:
 
 
 def test_defaults_reach_the_function_as_the_same_objects() -> None:
+    """A default is passed by identity, equals its being spelled out, and stays where the function has it."""
     sentinel, nan = object(), math.nan
     seen = []
 
@@ -322,6 +335,8 @@ def test_defaults_reach_the_function_as_the_same_objects() -> None:
 
 
 def test_a_nan_is_found_by_identity_as_in_any_dictionary() -> None:
+    """The same NaN is a hit and another NaN is not, while equal infinities are."""
+
     @bounded(max=8)
     def fetch(x: float) -> list[float]:
         return [x]
@@ -333,6 +348,8 @@ def test_a_nan_is_found_by_identity_as_in_any_dictionary() -> None:
 
 
 def test_a_mutable_default_is_refused_at_the_call_and_may_be_ignored() -> None:
+    """A call that uses a list as default raises TypeError with advice; ignored, it is passed."""
+
     @bounded(max=8)
     def fetch(x: int, acc: list[int] = []) -> int:  # noqa: B006  # that is the case
         return x
@@ -354,6 +371,8 @@ def test_a_mutable_default_is_refused_at_the_call_and_may_be_ignored() -> None:
 
 
 def test_a_default_that_cannot_be_compared_or_shown_is_no_obstacle() -> None:
+    """A default without working comparison or repr can be ignored, and reaches the function."""
+
     @bounded(max=8, ignore=["options"])
     def fetch(x: int, options: Any = Awkward()) -> list[Any]:  # noqa: B008  # that is the case
         return [x, type(options)]
@@ -366,6 +385,8 @@ def test_a_default_that_cannot_be_compared_or_shown_is_no_obstacle() -> None:
 
 
 def test_parameters_named_like_internals() -> None:
+    """Parameters with the names that the generated wrapper might use keep their values."""
+
     @bounded(max=8, ttl=60, idle=60, copy="shallow")
     def fetch(
         _memo_now: int, entry: int, key: int, clock: int, function: int, *, index: int = 5, copy: int = 6
@@ -378,6 +399,8 @@ def test_parameters_named_like_internals() -> None:
 
 
 def test_self_may_stand_anywhere() -> None:
+    """In a plain function `self` is a parameter like any other, first or last."""
+
     @bounded(max=8)
     def fetch(name: str, self: str = "me") -> list[str]:
         return [name, self]
@@ -393,6 +416,8 @@ def test_self_may_stand_anywhere() -> None:
 
 
 def test_mangled_names() -> None:
+    """A parameter with two leading underscores goes by its mangled name as keyword, as Python has it."""
+
     class Service:
         @bounded(max=8)
         def fetch(self, __name: str, *, __lang: str = "en") -> list[str]:
@@ -404,6 +429,7 @@ def test_mangled_names() -> None:
 
 
 def test_a_function_sees_its_own_globals_and_closure() -> None:
+    """A decorated function still sees variables of its closure and its module, and builtins."""
     here = 41
 
     @bounded(max=8)
@@ -414,6 +440,7 @@ def test_a_function_sees_its_own_globals_and_closure() -> None:
 
 
 def test_many_parameters() -> None:
+    """Three hundred parameters make the same key by position and by keyword."""
     names = [f"p{i}" for i in range(300)]
     namespace: dict[str, Any] = {}
     exec(f"def wide({', '.join(names)}):\n    return [p0, p299]", namespace)

@@ -16,6 +16,7 @@ from memo import bounded, freeze
 
 
 def test_a_wrapper_that_takes_anything_has_the_keys_of_what_it_documents() -> None:
+    """A wrapper of `*args, **kwargs` is keyed by the signature it shows, and called as the user spelled it."""
     calls = []
 
     def passing(function: Any) -> Any:
@@ -44,6 +45,8 @@ def test_a_wrapper_that_takes_anything_has_the_keys_of_what_it_documents() -> No
 
 
 def test_a_wrapper_may_take_what_it_does_not_document() -> None:
+    """An argument that a wrapper takes beyond the signature it shows is passed, and counts."""
+
     def with_retries(function: Any) -> Any:
         @functools.wraps(function)
         def wrapper(*args: Any, retries: int = 3, **kwargs: Any) -> Any:
@@ -76,6 +79,8 @@ def test_a_wrapper_may_take_what_it_does_not_document() -> None:
 
 
 def test_a_coroutine_wrapper_has_the_keys_of_what_it_documents() -> None:
+    """Methods behind a coroutine wrapper share by the signature shown, for each instance."""
+
     def passing(function: Any) -> Any:
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -101,6 +106,8 @@ def test_a_coroutine_wrapper_has_the_keys_of_what_it_documents() -> None:
 
 
 def test_an_unhashable_argument_is_named_with_the_remedies() -> None:
+    """A TypeError names parameter and type in any depth, lists three remedies, and leaves nothing behind."""
+
     @bounded(max=8)
     def fetch(name: str, tags: Any, *rest: Any, **named: Any) -> str:
         return name
@@ -129,6 +136,8 @@ def test_an_unhashable_argument_is_named_with_the_remedies() -> None:
 
 
 def test_an_unhashable_argument_of_a_coroutine_or_method_is_named() -> None:
+    """Methods, typed coroutines and other policies name the method, parameter and type too."""
+
     class Service:
         @bounded(max=8)
         def fetch(self, tags: Any) -> int:
@@ -153,6 +162,8 @@ def test_an_unhashable_argument_of_a_coroutine_or_method_is_named() -> None:
 
 
 def test_an_unhashable_key_is_named() -> None:
+    """An unhashable answer of the key function raises TypeError with that answer and advice."""
+
     @bounded(max=8, key=lambda name: [name])  # type: ignore[arg-type, return-value]
     def fetch(name: str) -> str:
         return name
@@ -162,6 +173,8 @@ def test_an_unhashable_key_is_named() -> None:
 
 
 def test_a_type_error_of_the_function_itself_is_not_taken_for_a_key_error() -> None:
+    """A TypeError of the function about hashing passes with its own message."""
+
     @bounded(max=8)
     def fetch(name: str) -> str:
         raise TypeError("unhashable type: 'list'")
@@ -173,6 +186,8 @@ def test_a_type_error_of_the_function_itself_is_not_taken_for_a_key_error() -> N
 @pytest.mark.parametrize("policy", ["s3fifo", "lru"])
 @pytest.mark.parametrize("error", [ValueError, KeyError, TypeError])
 def test_an_argument_whose_hash_fails_leaves_nothing_behind(policy: str, error: type[Exception]) -> None:
+    """An error of an argument's `__hash__` reaches the caller, and later calls are stored."""
+
     class Bad:
         def __hash__(self) -> int:
             raise error("no hash")
@@ -192,6 +207,7 @@ def test_an_argument_whose_hash_fails_leaves_nothing_behind(policy: str, error: 
 
 
 def test_freeze_makes_nested_arguments_one_key() -> None:
+    """With memo.freeze as key equal structures share a result, and lists and tuples, or other limits, do not."""
     calls = []
 
     @bounded(max=8, key=freeze)
@@ -214,6 +230,7 @@ class Query:
 
 
 def test_freeze_of_one_value_is_hashable_and_true_to_structure() -> None:
+    """Frozen values of different structures differ, and those of equal ones are equal and hash alike."""
     values: list[Any] = [
         [1, [2]],
         (1, [2]),
@@ -243,6 +260,7 @@ def test_freeze_of_one_value_is_hashable_and_true_to_structure() -> None:
 
 
 def test_freeze_refuses_what_has_no_key() -> None:
+    """A list within itself raises ValueError, an unhashable object TypeError; a list met twice is none of it."""
     loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(ValueError, match=r"'list' contains itself"):
