@@ -107,6 +107,7 @@ def reload(function: Any, source: Any) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(old, new), (old_async, new_async)])
 def test_new_code_is_what_runs(decorate: Decorate, before: Any, after: Any) -> None:
+    """After `f.__code__ = ...` the new code answers the arguments that the old code had answered."""
     f = decorate(copied(before))
     assert finished(f(1)) == ("old", 1, 1)
     f.__code__ = after.__code__
@@ -116,6 +117,7 @@ def test_new_code_is_what_runs(decorate: Decorate, before: Any, after: Any) -> N
 
 @pytest.mark.parametrize("after", [wider, none, prefixed])
 def test_parameters_are_read_anew(decorate: Decorate, after: Any) -> None:
+    """After a reload with other parameters, calls bind, fail and share as the new signature says."""
     f = decorate(copied(old))
     assert f(1) == ("old", 1, 1)
     reload(f, decorate(copied(after)))
@@ -136,6 +138,7 @@ def test_parameters_are_read_anew(decorate: Decorate, after: Any) -> None:
 
 
 def test_new_defaults_are_those_of_calls(decorate: Decorate) -> None:
+    """Assigned or deleted `__defaults__` hold from the next call on, and for its key."""
     f = decorate(copied(old))
     assert f(1) == ("old", 1, 1)
     f.__defaults__ = (2,)
@@ -151,6 +154,7 @@ def test_new_defaults_are_those_of_calls(decorate: Decorate) -> None:
 
 
 def test_new_keyword_defaults_are_those_of_calls(decorate: Decorate) -> None:
+    """Assigned `__kwdefaults__` hold from the next call on, and None takes them away."""
     f = decorate(copied(wider))
     assert f(1) == ("wider", 1, (), 5, {})
     f.__kwdefaults__ = {"y": 6}
@@ -161,6 +165,7 @@ def test_new_keyword_defaults_are_those_of_calls(decorate: Decorate) -> None:
 
 
 def test_patched_defaults_are_put_back(decorate: Decorate) -> None:
+    """mock.patch.object() replaces defaults or docstring for its block and restores them after it."""
     f = decorate(copied(old))
     with unittest.mock.patch.object(f, "__defaults__", (7,)):
         assert f(1) == ("old", 1, 7)
@@ -171,6 +176,7 @@ def test_patched_defaults_are_put_back(decorate: Decorate) -> None:
 
 
 def test_entries_of_old_code_leave_as_invalidated() -> None:
+    """New code drops each entry as INVALIDATED, while a new name, docstring or attribute drops none."""
     gone: list[Any] = []
     f = bounded(max=8, on_evict=lambda *what: gone.append(what))(copied(old))
     f(1)
@@ -189,6 +195,7 @@ def test_entries_of_old_code_leave_as_invalidated() -> None:
 
 
 def test_a_call_that_runs_meanwhile_stores_nothing() -> None:
+    """A call of the old code that ends after the assignment returns its result, which is not stored."""
     begun, go_on = threading.Event(), threading.Event()
     results: list[Any] = []
 
@@ -211,6 +218,7 @@ def test_a_call_that_runs_meanwhile_stores_nothing() -> None:
 
 @pytest.mark.filterwarnings("ignore:Assigning a code object:DeprecationWarning")
 def test_what_can_not_be_followed_changes_nothing() -> None:
+    """A refused assignment raises with its reason, and code and entries stay."""
     f = bounded(max=8, ignore=("y",))(copied(old))
     first = f(1)
     for wrong, error, told in [
@@ -236,6 +244,7 @@ def test_what_can_not_be_followed_changes_nothing() -> None:
 
 @pytest.mark.filterwarnings("ignore:Assigning a code object:DeprecationWarning")
 def test_a_coroutine_function_stays_one() -> None:
+    """Code of a plain function is refused for a coroutine function, which works as before."""
     f = bounded(max=8)(copied(old_async))
     with pytest.raises(ValueError, match="was a coroutine function when it was decorated and would now be a plain"):
         f.__code__ = new.__code__
@@ -243,6 +252,8 @@ def test_a_coroutine_function_stays_one() -> None:
 
 
 def test_methods_follow(decorate: Decorate) -> None:
+    """Code and defaults assigned through a class hold in every placement, for bound methods already taken too."""
+
     class C:
         @decorate
         def m(self, x: int, y: int = 1) -> tuple[Any, ...]:
@@ -285,6 +296,7 @@ def test_methods_follow(decorate: Decorate) -> None:
 
 
 def test_what_merely_refers_to_a_function_follows(decorate: Decorate) -> None:
+    """A method that is a function decorated outside its class takes over new code and defaults."""
     f = decorate(copied(old))
 
     class C:
@@ -302,6 +314,7 @@ def test_what_merely_refers_to_a_function_follows(decorate: Decorate) -> None:
 
 
 def test_every_attribute_reaches_the_original(decorate: Decorate) -> None:
+    """What is set or deleted on a decorated function is set or deleted on the original, and is shown by tools."""
     original = copied(old)
     f = decorate(original)
     values = {
@@ -337,6 +350,7 @@ def test_every_attribute_reaches_the_original(decorate: Decorate) -> None:
 
 
 def test_the_handles_stay() -> None:
+    """Assigning to a handle raises AttributeError; a method in the style of functools can be patched for a while."""
     f = bounded(max=8)(copied(old))
     for name in ("cache", "inflight"):
         with pytest.raises(AttributeError):
@@ -347,6 +361,7 @@ def test_the_handles_stay() -> None:
 
 
 def test_update_wrapper_of_others_leaves_the_decorator_in_place(decorate: Decorate) -> None:
+    """After functools.wraps() a decorated function has the name, unwraps to the original, and stays decorated."""
     original = copied(old)
     calls: list[int] = []
 
@@ -377,10 +392,12 @@ other_name.__qualname__ = other_name.__name__ = "other_name"
 
 
 def test_pickles_go_by_the_new_name() -> None:
+    """A function whose name was assigned is pickled under that name."""
     assert pickle.loads(pickle.dumps(other_name)) is other_name
 
 
 def test_what_is_no_function_takes_what_it_took() -> None:
+    """Attributes set on a decorated partial are the partial's, and a builtin refuses code."""
     partial = functools.partial(old, y=3)
     f = bounded(max=8)(partial)
     f.attribute = 1

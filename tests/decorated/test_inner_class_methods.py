@@ -63,6 +63,7 @@ def kinds(request: pytest.FixtureRequest, decorate: Decorate) -> Kinds:
 
 
 def test_each_class_has_its_own_entries(kinds: Kinds) -> None:
+    """Each class runs the method once for its own result, called through class or instance."""
     for kind in (*kinds.all, *kinds.all):
         assert finished(kind.load(1)) == [kind, 1, 1]
         assert finished(kind().load(x=1, y=1)) == [kind, 1, 1]
@@ -71,6 +72,7 @@ def test_each_class_has_its_own_entries(kinds: Kinds) -> None:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_what_is_invalidated_is_loaded_anew_for_the_class_that_was_named(kinds: Kinds, which: int) -> None:
+    """The class named loads anew; others keep theirs, unless Python hides which one it was."""
     named = kinds.all[which]
     assert not named.load.cache.invalidate(1)
     before = {kind: finished(kind.load(1)) for kind in kinds.all}
@@ -84,6 +86,7 @@ def test_what_is_invalidated_is_loaded_anew_for_the_class_that_was_named(kinds: 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_every_entry_of_the_class_leaves(kinds: Kinds, which: int) -> None:
+    """clear(), invalidate_where() and cache_clear() reach the class named, or all where Python hides which."""
     named = kinds.all[which]
     shared = 3 if BINDS_BY_ITSELF else 1
     for act in (
@@ -100,6 +103,7 @@ def test_every_entry_of_the_class_leaves(kinds: Kinds, which: int) -> None:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_what_is_about_one_class_is_that_class_s_or_refused(kinds: Kinds, which: int) -> None:
+    """What reads or stores acts for the class named, or raises TypeError with advice, and leaves others alone."""
     named = kinds.all[which]
     before = {kind: finished(kind.load(1)) for kind in kinds.all}
     cache = named.load.cache
@@ -125,6 +129,7 @@ def test_what_is_about_one_class_is_that_class_s_or_refused(kinds: Kinds, which:
 
 
 def test_running_calls_of_every_class_are_forgotten() -> None:
+    """forget() through a class detaches its running call, whose callers get its result."""
     begun = {"Base": threading.Event(), "One": threading.Event()}
     go_on = threading.Event()
     again = threading.Event()
@@ -171,6 +176,7 @@ class HeirOfOddlyNamed(OddlyNamed):
 
 
 def test_the_first_parameter_may_be_called_otherwise() -> None:
+    """A class method whose first parameter is not `cls` is invalidated for the class named."""
     before = OddlyNamed.load(1), HeirOfOddlyNamed.load(1)
     assert HeirOfOddlyNamed.load.cache.invalidate(1)
     assert HeirOfOddlyNamed.load(1) is not before[1]
@@ -187,6 +193,7 @@ class Alone:
 
 
 def test_a_class_without_subclasses_is_the_one_that_is_meant() -> None:
+    """Looks, puts, refreshes and invalidations through a class without heirs act on its entries."""
     first = Alone.load(1)
     entry = Alone.load.cache.entry(1)
     assert entry is not None
@@ -199,6 +206,8 @@ def test_a_class_without_subclasses_is_the_one_that_is_meant() -> None:
 
 
 def test_a_method_of_a_metaclass_is_one() -> None:
+    """A metaclass's method has entries for each class, which go one by one."""
+
     class Meta(type):
         @bounded(max=8)
         def load(cls, x: int) -> list[Any]:
@@ -220,6 +229,7 @@ def test_a_method_of_a_metaclass_is_one() -> None:
 
 
 def test_class_methods_without_a_decorator_of_their_own_are_class_methods() -> None:
+    """`__class_getitem__` and `__new__` have entries for each class."""
     made: list[Any] = []
 
     class Generic:

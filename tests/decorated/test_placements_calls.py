@@ -36,6 +36,7 @@ LIKE_FUNCTIONS = FUNCTIONS + CLASS_METHODS + METHODS + STACKS
 
 @over(*ALL, *STACKS)
 def test_every_spelling_of_a_call_is_one_key(build: Build) -> None:
+    """In every placement, positions, keywords and defaults spelled out make one call."""
     fetch = placed(build)
     first = fetch("a")
     assert fetch(name="a") is first
@@ -51,6 +52,7 @@ def test_every_spelling_of_a_call_is_one_key(build: Build) -> None:
 
 @over(*ALL, *STACKS)
 def test_results_are_those_of_the_plain_callable(build: Build) -> None:
+    """In every placement, first and repeated calls give what the undecorated callable gives."""
     decorated, undecorated = placed(build), build(plain)
     for _ in range(2):
         result, expected = decorated("a", lang="de"), undecorated("a", lang="de")
@@ -71,6 +73,7 @@ BAD_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
 @over(*LIKE_FUNCTIONS)
 @pytest.mark.parametrize(("args", "kwargs"), BAD_CALLS)
 def test_errors_in_a_call_read_as_if_not_decorated(build: Build, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Wrong arguments raise the TypeError that Python would write, and leave no entry or flight."""
     decorated, undecorated = placed(build), build(plain)
     with pytest.raises(TypeError) as expected:
         undecorated(*args, **kwargs)
@@ -86,6 +89,7 @@ def test_errors_in_a_call_read_as_if_not_decorated(build: Build, args: tuple[Any
 def test_errors_in_a_call_of_a_callable_name_the_same_arguments(
     build: Build, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
+    """Wrong arguments of other callables raise a TypeError that quotes the names Python would."""
     decorated, undecorated = placed(build), build(plain)
     with pytest.raises(TypeError) as expected:
         undecorated(*args, **kwargs)
@@ -102,6 +106,7 @@ def quoted(error: BaseException) -> list[str]:
 
 @over(*ALL)
 def test_what_the_function_raises_passes_and_is_not_remembered(build: Build) -> None:
+    """In every placement an error reaches the caller, counts, and the function runs again."""
     fetch = placed(build)
     fetch.calls.error = LookupError("no such profile")
     for _ in range(2):
@@ -118,6 +123,7 @@ def test_what_the_function_raises_passes_and_is_not_remembered(build: Build) -> 
 
 @over(*LIKE_FUNCTIONS, on_bound_method)
 def test_looks_like_the_plain_callable(build: Build) -> None:
+    """Names, docstring, annotations, signature and kind are those of the undecorated."""
     decorated, undecorated = placed(build).get(), build(plain).get()
     assert inspect.signature(decorated) == inspect.signature(undecorated)
     assert inspect.iscoroutinefunction(decorated) is inspect.iscoroutinefunction(undecorated)
@@ -133,6 +139,7 @@ def test_looks_like_the_plain_callable(build: Build) -> None:
 
 @over(*OTHERS)
 def test_signature_of_any_callable_stays(build: Build) -> None:
+    """Partials, objects and other callables keep signature and whether they are awaited."""
     decorated, undecorated = placed(build).get(), build(plain).get()
     assert str(inspect.signature(decorated)) == str(inspect.signature(undecorated))
     is_async = build in (on_async_partial, on_async_callable_object)
@@ -141,6 +148,7 @@ def test_signature_of_any_callable_stays(build: Build) -> None:
 
 @over(*(build for build in ALL if build is not on_wrapped), *STACKS)
 def test_the_original_is_called_past_the_store(build: Build) -> None:
+    """What inspect.unwrap() gives runs the function, and leaves the stored result."""
     skip_inner_class_methods_that_python_binds(build)
     fetch = placed(build)
     stored = fetch("a")
@@ -151,6 +159,8 @@ def test_the_original_is_called_past_the_store(build: Build) -> None:
 
 
 def test_unwrap_ends_at_the_original_object() -> None:
+    """inspect.unwrap() leads through any stack, bound methods too, to the very object that was decorated."""
+
     def function(name: str) -> str:
         return name
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("_nothing_left_running")
 
 @over(*ALL)
 def test_the_handle_takes_the_arguments_of_the_call(build: Build) -> None:
+    """In every placement, the handle's operations name an entry by the call's own arguments."""
     skip_inner_class_methods_that_python_binds(build)
     fetch = placed(build)
     first = fetch("a")
@@ -55,6 +56,7 @@ def test_the_handle_takes_the_arguments_of_the_call(build: Build) -> None:
 
 @over(*(build for build in ALL if build is not on_wrapped))
 def test_the_handle_refuses_what_the_call_would(build: Build) -> None:
+    """Too many or no arguments raise TypeError in invalidate(), entry() and forget()."""
     fetch = placed(build)
     for operation in (fetch.get().cache.invalidate, fetch.get().cache.entry, fetch.get().inflight.forget):
         with pytest.raises(TypeError):
@@ -65,6 +67,7 @@ def test_the_handle_refuses_what_the_call_would(build: Build) -> None:
 
 @over(*ALL)
 def test_keys_that_users_see_have_no_instance(build: Build) -> None:
+    """items(), iteration, predicates and `on_evict` show keys without instance or class."""
     gone: list[tuple[Any, Any]] = []
     fetch = placed(build, on_evict=lambda key, value, reason: gone.append((key, reason)))
     fetch("a")
@@ -79,6 +82,7 @@ def test_keys_that_users_see_have_no_instance(build: Build) -> None:
 
 @over(*METHODS, *CLASS_METHODS[:2], on_partialmethod)
 def test_the_handle_of_an_instance_acts_on_its_entries_alone(build: Build) -> None:
+    """Length, items and removals through one instance leave another's, and stats are of all."""
     skip_inner_class_methods_that_python_binds(build)
     fetch = placed(build)
     assert fetch.another is not None
@@ -104,6 +108,7 @@ def test_the_handle_of_an_instance_acts_on_its_entries_alone(build: Build) -> No
 
 @over(*METHODS)
 def test_the_bound_is_that_of_all_instances_together(build: Build) -> None:
+    """The entries of two instances together never exceed `max`."""
     fetch = placed(build, max=3)
     assert fetch.another is not None
     other = Placed(fetch.calls, fetch.another)
@@ -117,6 +122,7 @@ def test_the_bound_is_that_of_all_instances_together(build: Build) -> None:
 
 @over(*(build for build in METHODS if build not in (on_alias_in_class_body, on_function_set_on_class)))
 def test_a_call_through_the_class_has_the_key_of_the_bound_one(build: Build) -> None:
+    """A method called on the class with an instance shares that instance's entry."""
     fetch = placed(build)
     bound = fetch("a")
     assert finished(fetch.owner.fetch(fetch.instance, "a")) is bound

@@ -69,11 +69,13 @@ def by_reference() -> list[Any]:
 @pytest.mark.parametrize("function", by_reference())
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_by_reference(function: Any, protocol: int) -> None:
+    """A function that can be imported unpickles, under every protocol, as itself."""
     assert pickle.loads(pickle.dumps(function, protocol)) is function
 
 
 @pytest.mark.parametrize("function", by_reference())
 def test_copies_are_the_same_object(function: Any) -> None:
+    """copy() and deepcopy() of a decorated function return that function."""
     assert copy.copy(function) is function
     assert copy.deepcopy(function) is function
     assert copy.deepcopy([function])[0] is function
@@ -81,6 +83,7 @@ def test_copies_are_the_same_object(function: Any) -> None:
 
 @pytest.mark.parametrize("function", by_reference())
 def test_equal_to_the_original_and_hashes_like_it(function: Any) -> None:
+    """A decorated function and its original are equal both ways and find each other in a dict."""
     original = inspect.unwrap(function)
     assert function == original
     assert original == function
@@ -92,6 +95,7 @@ def test_equal_to_the_original_and_hashes_like_it(function: Any) -> None:
 
 
 def test_bound_methods_pickle_compare_and_hash_like_bound_methods() -> None:
+    """Bound methods are equal for one instance, and are copied and pickled with it."""
     service = AtTop()
     bound = service.fetch
     assert bound == service.fetch
@@ -113,6 +117,7 @@ def test_bound_methods_pickle_compare_and_hash_like_bound_methods() -> None:
 
 
 def test_a_pickled_instance_has_entries_of_its_own() -> None:
+    """An unpickled instance loads for itself, and no instance carries anything of the cache."""
     service = AtTop()
     first = service.fetch("a")
     thawed = pickle.loads(pickle.dumps(service))
@@ -123,6 +128,8 @@ def test_a_pickled_instance_has_entries_of_its_own() -> None:
 
 
 def test_attributes_set_on_a_decorated_function_are_those_of_the_original() -> None:
+    """Attributes are read from, set on and deleted from the original, and code and globals are its own."""
+
     def fetch(name: str) -> str:
         return name
 
@@ -143,6 +150,7 @@ def test_attributes_set_on_a_decorated_function_are_those_of_the_original() -> N
 
 
 def test_names_the_missing_decorator_of_a_missing_handle() -> None:
+    """Asking a function for a handle that none of its decorators gives raises AttributeError that names it."""
     with pytest.raises(AttributeError, match=r"window"):
         _ = at_top.window  # type: ignore[attr-defined]
 
@@ -151,6 +159,7 @@ def test_names_the_missing_decorator_of_a_missing_handle() -> None:
 
 
 def test_works_below_and_above_other_decorators() -> None:
+    """A method below another's decorator shares its results, and the registry finds it through that decorator."""
     calls = Log()
 
     def passing(function: Any) -> Any:
@@ -174,6 +183,7 @@ def test_works_below_and_above_other_decorators() -> None:
 
 
 def test_decorates_builtins() -> None:
+    """Builtins are stored with or without a signature, and keep signature, name and errors."""
     power = bounded(max=8)(pow)
     assert power(2, 5) == power(2, exp=5) == power(base=2, exp=5, mod=None) == 32
     assert power.cache_info() == (2, 1, 8, 1)
@@ -193,6 +203,7 @@ def test_decorates_builtins() -> None:
 
 
 def test_decorates_builtin_methods_and_types() -> None:
+    """Methods of builtin types, bound or not, and types give their results decorated."""
     upper = bounded(max=8)(str.upper)
     assert upper("a") == "A"
     joined = bounded(max=8)("-".join)
@@ -204,6 +215,8 @@ def test_decorates_builtin_methods_and_types() -> None:
 
 
 def test_a_function_of_variable_arguments_becomes_a_method() -> None:
+    """A method of `*args` alone has entries for each instance, and keeps none alive."""
+
     class Service:
         @bounded(max=8)
         def fetch(*args: Any, **kwargs: Any) -> list[Any]:  # type: ignore[misc]
@@ -221,6 +234,8 @@ def test_a_function_of_variable_arguments_becomes_a_method() -> None:
 
 
 def test_a_method_used_before_its_class_knew_its_name_keeps_no_instance() -> None:
+    """A function bound before it was set on a class shares no results between instances after."""
+
     @bounded(max=8)
     def fetch(owner: Any, name: str) -> list[str]:
         return [name]
@@ -236,6 +251,7 @@ def test_a_method_used_before_its_class_knew_its_name_keeps_no_instance() -> Non
 
 
 def test_errors_in_a_call_of_a_builtin_read_as_if_not_decorated() -> None:
+    """Wrong arguments of a builtin raise the very TypeError that it raises undecorated."""
     for function in (len, pow, int):
         with pytest.raises(TypeError) as expected:
             function(*range(5))  # type: ignore[arg-type, call-overload, operator]

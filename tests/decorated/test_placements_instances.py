@@ -37,6 +37,7 @@ WEAKLY_HELD = tuple(build for build in METHODS if build not in HELD_BY_KEY)
 
 @over(*METHODS)
 def test_nothing_is_written_into_an_instance(build: Build) -> None:
+    """Calls and an invalidation leave the instance's attributes as they were."""
     fetch = placed(build)
     instance = fetch.instance
     before = dict(getattr(instance, "__dict__", {}))
@@ -48,6 +49,7 @@ def test_nothing_is_written_into_an_instance(build: Build) -> None:
 
 @over(*(build for build in METHODS if build not in HELD_BY_KEY))
 def test_copies_of_an_instance_have_entries_of_their_own(build: Build) -> None:
+    """A copy and a deep copy load for themselves, and the instance keeps its entry."""
     fetch = placed(build)
     first = fetch("a")
     for duplicate in (copy.copy(fetch.instance), copy.deepcopy(fetch.instance)):
@@ -60,6 +62,7 @@ def test_copies_of_an_instance_have_entries_of_their_own(build: Build) -> None:
 
 @over(*WEAKLY_HELD, *STACKS)
 def test_an_instance_is_not_kept_alive_and_its_entries_go_with_it(build: Build) -> None:
+    """A dropped instance is freed, and its entries leave as COLLECTED."""
     gone: list[Any] = []
     fetch = placed(build, on_evict=lambda key, value, reason: gone.append((key, value, reason)))
     value = fetch("a")
@@ -82,6 +85,7 @@ def test_an_instance_is_not_kept_alive_and_its_entries_go_with_it(build: Build) 
 
 @over(*HELD_BY_KEY)
 def test_an_instance_without_weak_references_is_part_of_the_key_by_its_equality(build: Build) -> None:
+    """Without `__weakref__`, equal instances share entries and others do not."""
     fetch = placed(build)
     first = fetch("a")
     if build is on_slots_without_weakref:
@@ -95,6 +99,8 @@ def test_an_instance_without_weak_references_is_part_of_the_key_by_its_equality(
 
 
 def test_an_instance_that_dies_at_once_leaves_nothing() -> None:
+    """Calls on instances that nobody holds leave no entries, sync and async."""
+
     class Service:
         @bounded(max=8)
         def fetch(self, name: str) -> list[str]:
@@ -113,6 +119,7 @@ def test_an_instance_that_dies_at_once_leaves_nothing() -> None:
 
 
 def test_an_instance_that_dies_during_its_load_leaves_nothing() -> None:
+    """The result of a load whose instance died meanwhile leaves as COLLECTED."""
     gone: list[EvictionReason] = []
 
     class Service:
@@ -131,6 +138,8 @@ def test_an_instance_that_dies_during_its_load_leaves_nothing() -> None:
 
 
 def test_a_later_instance_at_the_same_address_sees_nothing_of_an_earlier_one() -> None:
+    """An instance whose id was used before gets its own results."""
+
     class Service:
         __slots__ = ("__weakref__", "number")
 
@@ -175,6 +184,7 @@ def test_a_later_instance_at_the_same_address_sees_nothing_of_an_earlier_one() -
 
 
 def test_instances_in_a_reference_cycle_are_collected_with_their_entries() -> None:
+    """The collector frees instances in cycles, and their entries leave as COLLECTED."""
     gone: list[EvictionReason] = []
 
     class Service:
@@ -195,6 +205,8 @@ def test_instances_in_a_reference_cycle_are_collected_with_their_entries() -> No
 
 
 def test_equal_instances_have_entries_of_their_own() -> None:
+    """Instances that compare equal share no results, and their bound methods differ."""
+
     class Service:
         def __eq__(self, other: object) -> bool:
             return isinstance(other, Service)
@@ -214,6 +226,8 @@ def test_equal_instances_have_entries_of_their_own() -> None:
 
 
 def test_an_instance_neither_hashable_nor_weakly_referable_is_refused_with_the_remedy() -> None:
+    """Such an instance raises TypeError with two remedies, of which `ignore=("self",)` works."""
+
     class Service:
         __slots__ = ()
 
@@ -239,6 +253,8 @@ def test_an_instance_neither_hashable_nor_weakly_referable_is_refused_with_the_r
 
 
 def test_instances_may_share_entries() -> None:
+    """With `ignore=("self",)` instances share results, and these outlive an instance."""
+
     class Service:
         @bounded(max=8, ignore=("self",))
         def fetch(self, name: str) -> list[str]:
@@ -257,6 +273,8 @@ def test_instances_may_share_entries() -> None:
 
 
 def test_subclass_and_base_do_not_share_what_super_returns() -> None:
+    """An overriding method and the one it calls by super() each keep their own result."""
+
     class Base:
         @bounded(max=8)
         def fetch(self, name: str) -> list[str]:
@@ -321,6 +339,7 @@ def property_outer(decorate: Decorate, calls: Log) -> Any:
 
 @pytest.mark.parametrize("make", [property_inner, property_outer])
 def test_a_property_is_remembered_by_instance(make: Any) -> None:
+    """A property runs once for each instance, stays a property, and goes with its instance."""
     calls = Log()
     kind = make(bounded(max=8), calls)
     one, two = kind(), kind()
@@ -344,6 +363,7 @@ def test_a_property_is_remembered_by_instance(make: Any) -> None:
 
 
 def test_a_property_carries_the_handle_through_the_class() -> None:
+    """A decorated property has its handle on the class, and none on its values."""
     calls = Log()
     kind = property_outer(bounded(max=8), calls)
     one = kind()
@@ -362,11 +382,14 @@ def test_a_property_carries_the_handle_through_the_class() -> None:
 
 
 def test_a_property_without_getter_is_refused() -> None:
+    """Decorating a property without getter raises TypeError, which says so."""
     with pytest.raises(TypeError, match="no getter"):
         bounded(max=8)(property())
 
 
 def test_a_cached_property_is_refused() -> None:
+    """Decorating functools.cached_property raises TypeError that names it and advises a property."""
+
     def size(self: Any) -> int:
         return 1
 

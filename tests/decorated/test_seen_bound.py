@@ -26,6 +26,7 @@ from memo import bounded, dedupe_inflight
 
 
 def test_a_bound_method_is_one(decorated: Any) -> None:
+    """A bound method compares, hashes, binds and refuses attributes as Python's own does."""
     instance = decorated.C()
     method = instance.m
     assert not isinstance(method, functools.partial)
@@ -48,6 +49,7 @@ def test_a_bound_method_is_one(decorated: Any) -> None:
 
 @pytest.mark.parametrize("calls", [0, 1, 2])
 def test_weak_methods_live_as_long_as_the_instance(decorated: Any, calls: int) -> None:
+    """A WeakMethod gives the method while its instance lives, called before or not."""
     instance = decorated.C()
     weak = weakref.WeakMethod(instance.m)
     for _ in range(calls):
@@ -63,6 +65,7 @@ def test_weak_methods_live_as_long_as_the_instance(decorated: Any, calls: int) -
 
 
 def test_methods_copy_and_pickle_with_their_instance(decorated: Any) -> None:
+    """A copied method equals it, an unpickled one works, and a deep copy has an instance of its own."""
     instance = decorated.C(7)
     for method in (instance.m, decorated.C.c_below, decorated.C.s_below):
         assert copy.copy(method) == method
@@ -74,6 +77,8 @@ def test_methods_copy_and_pickle_with_their_instance(decorated: Any) -> None:
 
 
 def test_handles_of_a_method_taken_before_the_first_call_are_its_instance_s() -> None:
+    """A method held since before any call shares its instance's entries, and invalidates those alone."""
+
     class C:
         @bounded(max=8)
         def m(self, x: int) -> list[int]:
@@ -236,6 +241,7 @@ AWAITED: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("kind", AWAITED)
 @pytest.mark.parametrize("decorator", DECORATORS)
 def test_what_gives_coroutines_is_awaited(kind: str, decorator: str) -> None:
+    """Whatever callable gives coroutines, its decorated calls are awaited, and a cache hits the second."""
     fetch = DECORATORS[decorator](AWAITED[kind]())
     args = () if kind == "bound method of an object" else (1,)
 
@@ -248,6 +254,8 @@ def test_what_gives_coroutines_is_awaited(kind: str, decorator: str) -> None:
 
 
 def test_a_partialmethod_of_a_coroutine_function_is_awaited() -> None:
+    """A decorated partialmethod of a coroutine function is a coroutine function whose second await is a hit."""
+
     class C:
         async def _load(self, b: int, a: int) -> list[int]:
             return [a, b]
@@ -267,6 +275,7 @@ def test_a_partialmethod_of_a_coroutine_function_is_awaited() -> None:
 
 @pytest.mark.parametrize("kind", [int, len, str.upper, functools.partial(int, base=2), print, dict])
 def test_what_gives_no_coroutine_is_not(kind: Any) -> None:
+    """A callable that gives no coroutines is no coroutine function when decorated."""
     assert not inspect.iscoroutinefunction(bounded(max=3)(kind))
 
 
@@ -274,6 +283,8 @@ def test_what_gives_no_coroutine_is_not(kind: Any) -> None:
 
 
 def test_profilers_and_tracebacks_name_the_function() -> None:
+    """The frame that runs a decorated function has that function's name."""
+
     @bounded(max=8)
     def failing(x: int) -> int:
         raise LookupError
@@ -292,6 +303,7 @@ def test_profilers_and_tracebacks_name_the_function() -> None:
 
 
 def test_functools_takes_decorated_functions(decorated: Any) -> None:
+    """singledispatch, partialmethod and cached_property work with decorated functions."""
     dispatch = functools.singledispatch(decorated.f)
     dispatch.register(str)(decorated.inner)
     assert [dispatch(1), dispatch("b")] == ["1a", "b"]
@@ -305,6 +317,8 @@ def test_functools_takes_decorated_functions(decorated: Any) -> None:
 
 
 def test_protocols_are_met_as_ever(decorated: Any) -> None:
+    """Runtime protocols are met by decorated methods and objects, and not by what lacks the method."""
+
     @typing.runtime_checkable
     class Adds(typing.Protocol):
         def m(self, a: int, b: int = 2) -> int: ...
@@ -319,6 +333,7 @@ def test_protocols_are_met_as_ever(decorated: Any) -> None:
 
 
 def test_abstract_classes_stay_abstract(decorated: Any) -> None:
+    """A class with decorated abstract methods cannot be made, and one that defines them can."""
     with pytest.raises(TypeError, match="abstract"):
         decorated.A()
     made: Any = abc.ABCMeta("Made", (decorated.A,), dict.fromkeys(ABSTRACT))

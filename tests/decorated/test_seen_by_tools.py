@@ -204,11 +204,13 @@ def differing(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_question_has_the_answer_of_the_undecorated(plain: Any, decorated: Any) -> None:
+    """Functions, methods and properties answer each question of tools as without decorators."""
     assert differing(plain, decorated, things, QUESTIONS) == {}
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # partials are going to be bound
 def test_questions_about_objects_have_the_answers_of_the_undecorated(plain: Any, decorated: Any) -> None:
+    """Partials, objects, builtins and bound methods answer each question of tools as without decorators."""
     assert differing(plain, decorated, objects, OF_OBJECTS) == {}
 
 
@@ -228,6 +230,7 @@ def _builtin(thing: Any) -> Any:
 
 
 def test_classes_are_seen_alike(plain: Any, decorated: Any) -> None:
+    """Attributes, help, abstract methods and members of a class are those of the undecorated."""
     for subject in (plain, decorated):
         for kind in (subject.C, subject.D, subject.A):
             # What pickle writes into a class that it sees, and what whoever asks for its annotations does: another test
@@ -261,6 +264,8 @@ def test_classes_are_seen_alike(plain: Any, decorated: Any) -> None:
 
 
 def test_doctest_finds_the_examples_of_every_placement(plain: Any, decorated: Any) -> None:
+    """doctest finds and passes the same ten examples as without decorators."""
+
     def run(subject: Any) -> Any:
         found = doctest.DocTestFinder().find(subject)
         results = doctest.testmod(subject)
@@ -273,6 +278,8 @@ def test_doctest_finds_the_examples_of_every_placement(plain: Any, decorated: An
 
 
 def test_autospecs_refuse_what_the_undecorated_refuse(plain: Any, decorated: Any) -> None:
+    """Autospecs of decorated classes and instances answer zero to four arguments as those of plain ones."""
+
     def tried(subject: Any) -> list[Any]:
         spec = unittest.mock.create_autospec(subject.C)
         return [
@@ -289,6 +296,7 @@ def test_autospecs_refuse_what_the_undecorated_refuse(plain: Any, decorated: Any
 
 @pytest.mark.parametrize("name", METHODS)
 def test_attributes_can_be_patched_and_are_put_back(decorated: Any, name: str) -> None:
+    """mock.patch.object() replaces a decorated attribute of a class and restores the very object."""
     before = vars(decorated.C)[name]
     with unittest.mock.patch.object(decorated.C, name, autospec=True) as double:
         assert vars(decorated.C)[name] is not before
@@ -297,6 +305,7 @@ def test_attributes_can_be_patched_and_are_put_back(decorated: Any, name: str) -
 
 
 def test_what_is_no_function_can_what_it_could(decorated: Any) -> None:
+    """A decorated object keeps length, items and `with`, and functions get none of these."""
     caller = decorated.caller
     assert len(caller) == 4
     assert caller[7] == 7
@@ -329,6 +338,7 @@ def test_pydoc_describes_objects_as_ever(plain: Any, decorated: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_what_does_not_bind_is_not_bound(decorated: Any) -> None:
+    """Partials, objects, builtins and bound methods in a class get no instance."""
     holder = decorated.Holder()
     assert holder.partial() == 3
     assert holder.caller(1) == 3
@@ -337,6 +347,8 @@ def test_what_does_not_bind_is_not_bound(decorated: Any) -> None:
 
 
 def test_the_directory_shows_the_handles() -> None:
+    """dir() lists the handles that the decorators give, and none but those."""
+
     @bounded(max=8)
     def f() -> None: ...
 

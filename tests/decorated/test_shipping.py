@@ -47,6 +47,7 @@ def received(library: str, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_they_arrive_decorated(received: dict[str, Any]) -> None:
+    """Functions from another process arrive with options, an empty store, and themselves as their own global."""
     fib = received["fib"]
     assert [len(fib.cache), fib.cache_info().hits] == [0, 0]
     assert fib(20) == 6765
@@ -78,6 +79,7 @@ def test_they_arrive_decorated(received: dict[str, Any]) -> None:
 
 
 def test_methods_arrive_decorated_in_every_placement(received: dict[str, Any]) -> None:
+    """Classes and instances from another process share results as their placements say."""
     kind, instance = received["C"], received["instance"]
     assert type(instance) is kind
     assert [len(kind.m.cache), len(kind.s_below.cache), len(kind.c_below.cache)] == [0, 0, 0]
@@ -119,6 +121,7 @@ class OfAModule:
 
 
 def test_what_can_be_imported_goes_by_its_name(library: str) -> None:
+    """Functions and methods of a module that can be imported are the same object again."""
     sender = importlib.import_module(library)
     for function in (of_a_module, OfAModule.m, OfAModule.s):
         assert sender.loads(sender.dumps(function)) is function
@@ -127,6 +130,7 @@ def test_what_can_be_imported_goes_by_its_name(library: str) -> None:
 
 
 def test_modules_that_are_sent_by_value_are() -> None:
+    """A function of a module registered for sending by value arrives as another, and shares results."""
     cloudpickle = pytest.importorskip("cloudpickle")
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)
@@ -140,6 +144,7 @@ def test_modules_that_are_sent_by_value_are() -> None:
 
 
 def test_functions_of_functions_are_sent(library: str) -> None:
+    """A local function arrives decorated with its own store and closure, and can be sent on."""
     sender = importlib.import_module(library)
     known: list[int] = []
 
@@ -165,6 +170,7 @@ def test_functions_of_functions_are_sent(library: str) -> None:
 
 
 def test_options_that_are_about_the_process_are_those_of_the_receiver(library: str) -> None:
+    """A function with a registry or clock of its own arrives in the default registry, and works."""
     sender = importlib.import_module(library)
     clock = FakeClock(5.0)
 
@@ -185,6 +191,7 @@ def test_options_that_are_about_the_process_are_those_of_the_receiver(library: s
 
 
 def test_pickle_goes_by_name_but_for_what_has_none() -> None:
+    """pickle refuses a decorated lambda, takes a partial with its options, and a decorator."""
     assert pickle.loads(pickle.dumps(of_a_module)) is of_a_module
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(bounded(max=3)(lambda x: x))
@@ -198,6 +205,7 @@ def test_pickle_goes_by_name_but_for_what_has_none() -> None:
 
 
 def test_functions_share_what_their_decorator_was_told() -> None:
+    """Functions of one decorator hold one object with its options."""
     decorator = bounded(max=3, ttl="1h")
     one, two = decorator(lambda x: x), decorator(lambda x: x)
     assert one._self_recipe is two._self_recipe
@@ -206,6 +214,7 @@ def test_functions_share_what_their_decorator_was_told() -> None:
 
 @pytest.mark.parametrize("first", ["memo", "library"])
 def test_the_order_of_imports_does_not_matter(library: str, first: str) -> None:
+    """A fresh process sends decorated functions whichever of memo and the library it imported first."""
     script = f"""
 import sys
 {"from memo import bounded" if first == "memo" else ""}
@@ -231,6 +240,7 @@ assert library.loads(library.dumps(lambda x: x + 1))(1) == 2
 
 @pytest.mark.parametrize("vendor", ["joblib.externals", "pyspark", "ray", "apache_beam.internal"])
 def test_copies_that_others_bring_along_are_taught(vendor: str, tmp_path: Path) -> None:
+    """A vendored copy of cloudpickle sends decorated functions too."""
     cloudpickle = pytest.importorskip("cloudpickle")
     place = tmp_path.joinpath(*vendor.split("."))
     shutil.copytree(Path(cloudpickle.__file__).parent, place / "cloudpickle")
@@ -253,6 +263,7 @@ assert arrived(1) is arrived(1)
 
 
 def test_a_library_that_has_another_shape_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Importing a module named cloudpickle that lacks its parts works in silence."""
     (tmp_path / "cloudpickle").mkdir()
     (tmp_path / "cloudpickle" / "__init__.py").write_text("")
     (tmp_path / "cloudpickle" / "cloudpickle.py").write_text("Pickler = None\nclass CloudPickler: pass\n")
@@ -271,6 +282,7 @@ def test_a_library_that_has_another_shape_is_left_alone(monkeypatch: pytest.Monk
 
 
 def test_joblib_s_workers_get_decorated_functions() -> None:
+    """A local function sent to joblib's workers arrives decorated and answers its second call from the store."""
     joblib = pytest.importorskip("joblib")
 
     def make() -> Any:
@@ -288,6 +300,7 @@ def test_joblib_s_workers_get_decorated_functions() -> None:
 
 
 def test_plain_functions_are_sent_as_ever(library: str) -> None:
+    """Plain functions, classes and data are sent by both libraries as without decorators."""
     sender = importlib.import_module(library)
     made = types.FunctionType((lambda x: x + 1).__code__, {})
     assert sender.loads(sender.dumps(made))(1) == 2
