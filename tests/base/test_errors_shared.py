@@ -179,6 +179,7 @@ def check_alike(copy: BaseException, error: BaseException, attributes: tuple[str
 def test_a_copy_is_another_object_alike_in_all_that_counts(
     make: Callable[[], Exception], attributes: tuple[str, ...]
 ) -> None:
+    """A copy has the error's type, attributes, cause and notes, and the error stays as it was."""
     error = make()
     error.__cause__ = ValueError("the cause")
     error.add_note("first")
@@ -193,6 +194,7 @@ def test_a_copy_is_another_object_alike_in_all_that_counts(
 
 @every_error
 def test_every_joiner_sees_it_as_the_leader_did(make: Callable[[], Exception], attributes: tuple[str, ...]) -> None:
+    """Each joiner gets a copy of its own with type, text, attributes, notes, cause and the frames of the work."""
     gate = Gate()
     raised: list[Exception] = []
 
@@ -223,6 +225,7 @@ def test_every_joiner_sees_it_as_the_leader_did(make: Callable[[], Exception], a
 
 
 def test_neither_init_nor_reduce_runs() -> None:
+    """A copy is made without the error's constructor running again, or its `__reduce__`."""
     error = Counting("once")
     copy = shared_copy(error, None)
     assert Counting.made == 1
@@ -230,6 +233,7 @@ def test_neither_init_nor_reduce_runs() -> None:
 
 
 def test_what_cannot_be_copied_is_shared_itself() -> None:
+    """An error whose class refuses to be made again is handed on itself."""
     error = Refusing("a")
     Refusing.made = True
     try:
@@ -239,6 +243,7 @@ def test_what_cannot_be_copied_is_shared_itself() -> None:
 
 
 def test_a_note_added_to_one_copy_is_not_seen_by_another() -> None:
+    """Notes added to a copy are in neither the error nor another copy."""
     error = Plain("a")
     error.add_note("shared")
     one, other = shared_copy(error, None), shared_copy(error, None)
@@ -249,6 +254,7 @@ def test_a_note_added_to_one_copy_is_not_seen_by_another() -> None:
 
 
 def test_an_attribute_set_on_one_copy_is_not_seen_by_another() -> None:
+    """Attributes set on a copy are on neither the error nor another copy."""
     error = Plain("a")
     one, other = shared_copy(error, None), shared_copy(error, None)
     one.seen = True  # type: ignore[attr-defined]
@@ -257,6 +263,8 @@ def test_an_attribute_set_on_one_copy_is_not_seen_by_another() -> None:
 
 
 def test_a_suppressed_context_stays_suppressed() -> None:
+    """A copy of an error raised `from None` does not show what it arose from."""
+
     def act() -> None:
         try:
             raise KeyError("inner")
@@ -271,6 +279,8 @@ def test_a_suppressed_context_stays_suppressed() -> None:
 
 
 def test_a_context_is_shown_by_a_copy_too() -> None:
+    """A copy of an error raised while another was handled shows that other one."""
+
     def act() -> None:
         try:
             raise KeyError("inner")
@@ -285,6 +295,7 @@ def test_a_context_is_shown_by_a_copy_too() -> None:
 
 
 def test_the_traceback_is_the_one_given() -> None:
+    """Each of a hundred raised copies is one frame deeper than the error, which does not grow."""
     error = _caught(lambda: [][1])
     before = depth_of(error)
     copies = [shared_copy(error, error.__traceback__) for _ in range(100)]
@@ -297,6 +308,7 @@ def test_the_traceback_is_the_one_given() -> None:
 
 
 def test_a_group_of_a_joiner_splits_and_is_caught_like_any() -> None:
+    """A joiner's ExceptionGroup splits by type into its parts."""
     gate = Gate()
 
     @dedupe_inflight
@@ -316,6 +328,8 @@ def test_a_group_of_a_joiner_splits_and_is_caught_like_any() -> None:
 
 
 def test_fifty_waiters_each_raise_a_traceback_as_deep_as_one() -> None:
+    """Tracebacks of threads are as deep with fifty joiners as with one."""
+
     def deep(n: int) -> None:
         if n:
             deep(n - 1)
@@ -340,6 +354,8 @@ def test_fifty_waiters_each_raise_a_traceback_as_deep_as_one() -> None:
 
 
 def test_fifty_waiting_tasks_each_raise_a_traceback_as_deep_as_one() -> None:
+    """Each task raises an object of its own, as deep with fifty-one callers as with two."""
+
     async def depths(callers: int) -> list[int]:
         opened = asyncio.Event()
 
@@ -364,6 +380,7 @@ def test_fifty_waiting_tasks_each_raise_a_traceback_as_deep_as_one() -> None:
 
 
 def test_the_same_error_object_raised_by_every_execution_does_not_grow() -> None:
+    """One error object raised fifty times keeps its depth."""
     error = Plain("one object for ever")
 
     @dedupe_inflight

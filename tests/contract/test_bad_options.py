@@ -143,6 +143,7 @@ def described(case: Any) -> str:
 def test_a_bad_option_fails_at_decoration(
     options: dict[str, Any], error: type[Exception], parts: tuple[str, ...]
 ) -> None:
+    """A bad option of bounded() raises its error with value and remedy, and registers nothing."""
     bound = {} if not options or "max_bytes" in options or "max" in options or options == {"ttl": "24h"} else {"max": 8}
 
     def decorate() -> None:
@@ -163,6 +164,7 @@ def test_a_bad_option_fails_at_decoration(
 
 
 def test_there_are_enough_of_them() -> None:
+    """The cases of bad options cover each option of bounded(), in at least 45 ways."""
     assert len(BAD) >= 45
     assert {option for options, _, _ in BAD for option in options} == {
         "max",
@@ -202,23 +204,27 @@ class Service:
     [plain, coroutine_function, Service.method, property(plain), staticmethod(plain), classmethod(plain), len],
 )
 def test_bare_bounded_says_what_to_write(function: Any) -> None:
+    """@bounded without parentheses raises TypeError, which says to give a bound."""
     with pytest.raises(TypeError, match=r"^bounded: .*without a bound; write @bounded\(max=500\)\.$"):
         bounded(function)
 
 
 @pytest.mark.parametrize("value", [500, "500", None.__class__, 1.5])
 def test_a_bound_without_its_name_says_what_to_write(value: Any) -> None:
+    """A positional argument of bounded() raises TypeError, which says what to write."""
     with pytest.raises(TypeError, match=r"^bounded: .*write"):
         bounded(value)
 
 
 def test_options_of_later_versions_and_typing_errors_are_refused() -> None:
+    """An unknown option of bounded() raises TypeError that names it."""
     with pytest.raises(TypeError, match="maxsize"):
         bounded(maxsize=5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("thing", [3, "text", None, ODD, [plain]])
 def test_what_cannot_be_called_cannot_be_decorated(thing: Any) -> None:
+    """Decorating what is not callable raises TypeError with advice."""
     decorate: Callable[[Any], Any] = bounded(max=8)
     with pytest.raises(TypeError, match=r"^bounded: .*cannot be called; decorate"):
         decorate(thing)
@@ -226,11 +232,14 @@ def test_what_cannot_be_called_cannot_be_decorated(thing: Any) -> None:
 
 @pytest.mark.parametrize("thing", [generator, staticmethod(generator), classmethod(generator), property(generator)])
 def test_generator_functions_cannot_be_decorated(thing: Any) -> None:
+    """Decorating a generator function raises TypeError, which says to return a list."""
     with pytest.raises(TypeError, match=r"^bounded: .*generator is a generator function.*return a list"):
         bounded(max=8)(thing)
 
 
 def test_every_good_option_together() -> None:
+    """A coroutine function decorated with good values of nearly all options shares calls by its key."""
+
     @bounded(
         max=8,
         ttl="1h30m",

@@ -82,6 +82,7 @@ def passing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_the_default_registry_has_every_function_under_module_and_qualified_name() -> None:
+    """memo.registry gives one Record for a function and for its name, made of module and qualified name."""
     assert memo.registry is registry
     assert registry[at_top].name == f"{__name__}.at_top"
     assert registry[f"{__name__}.at_top"] is registry[at_top]
@@ -108,6 +109,7 @@ def test_the_default_registry_has_every_function_under_module_and_qualified_name
     ],
 )
 def test_a_function_is_found_however_it_is_reached(find: Callable[[], Any], name: str | None) -> None:
+    """A method is found in every placement through class and instance, and a partial of a function is not."""
     function = find()
     if name is None:
         assert function not in registry
@@ -118,6 +120,7 @@ def test_a_function_is_found_however_it_is_reached(find: Callable[[], Any], name
 
 
 def test_a_function_is_found_below_a_decorator_of_somebody_else() -> None:
+    """A function is found through two wrappers made with functools.wraps(), in its own registry alone."""
     own = Registry()
 
     @passing
@@ -132,6 +135,7 @@ def test_a_function_is_found_below_a_decorator_of_somebody_else() -> None:
 
 
 def test_what_was_never_decorated_is_not_found() -> None:
+    """What a registry does not have is not `in` it and raises KeyError, which says so."""
     for thing in (len, at_top.__wrapped__, "no.such.name", 3, None, object(), property(len), Service):
         assert thing not in registry
         with pytest.raises(KeyError, match="is not in this registry"):
@@ -142,6 +146,7 @@ def test_what_was_never_decorated_is_not_found() -> None:
 
 
 def test_a_second_function_of_one_name_gets_a_number() -> None:
+    """Functions of one name get the lowest free number, also where the name was given."""
     own = Registry()
 
     def make() -> Any:
@@ -166,6 +171,7 @@ def test_a_second_function_of_one_name_gets_a_number() -> None:
 
 
 def test_iteration_length_and_truth() -> None:
+    """A registry iterates over its records, has as many as functions, and is true when empty."""
     own = Registry()
     assert len(own) == 0
     assert own
@@ -179,6 +185,7 @@ def test_iteration_length_and_truth() -> None:
 
 
 def test_a_separate_registry_has_only_its_own() -> None:
+    """A function is in the registry it was given and no other, and only that one's clear() reaches it."""
     one, two = Registry(), Registry()
 
     @bounded(max=8, registry=one)
@@ -199,6 +206,7 @@ def test_a_separate_registry_has_only_its_own() -> None:
 
 
 def test_a_record_has_the_handles() -> None:
+    """A Record has the handles of its function's decorators, None for others, and a clear() of its own."""
     own = Registry()
 
     @bounded(max=8, registry=own)
@@ -225,6 +233,7 @@ def test_a_record_has_the_handles() -> None:
 
 
 def test_a_stack_has_one_record() -> None:
+    """The layers of a stack, another's decorator between them, are one Record."""
     own = Registry()
 
     @bounded(max=8, registry=own)
@@ -244,6 +253,7 @@ def test_a_stack_has_one_record() -> None:
 
 
 def test_the_outermost_explicit_name_wins() -> None:
+    """Of the names given in a stack the outermost holds, wherever it stands."""
     own = Registry()
     both = bounded(max=8, name="outer")(bounded(max=4, name="inner", registry=own)(abs))
     assert own[both].name == "outer"
@@ -255,6 +265,7 @@ def test_the_outermost_explicit_name_wins() -> None:
 
 
 def test_two_registries_in_one_stack_are_refused() -> None:
+    """Two explicit registries in a stack raise TypeError, and one given anywhere holds for the stack."""
     one, two = Registry(), Registry()
     inner = bounded(max=4, registry=one)(abs)
     with pytest.raises(TypeError, match=r"^bounded: registry=.*abs; give one registry"):
@@ -271,6 +282,7 @@ def test_two_registries_in_one_stack_are_refused() -> None:
 
 
 def test_one_function_decorated_twice_apart_has_two_records() -> None:
+    """Two decorations of one function have records and stores of their own."""
     own = Registry()
 
     def fetch(name: str) -> list[str]:
@@ -289,6 +301,7 @@ def test_one_function_decorated_twice_apart_has_two_records() -> None:
 
 
 def test_a_function_that_dies_leaves() -> None:
+    """A dropped function is freed and leaves its registry, and others stay."""
     own = Registry()
     kept = bounded(max=8, registry=own, name="kept")(abs)
 
@@ -309,6 +322,7 @@ def test_a_function_that_dies_leaves() -> None:
 
 
 def test_a_registry_and_its_records_may_go_before_the_function() -> None:
+    """A function works under its name when nobody else holds its registry, which is freed with it."""
     own = Registry()
     gone = weakref.ref(own)
     function = bounded(max=8, registry=own, name="orphan")(abs)
@@ -322,6 +336,7 @@ def test_a_registry_and_its_records_may_go_before_the_function() -> None:
 
 
 def test_functions_may_come_and_go_while_others_look_on() -> None:
+    """Printing, counting, cleaning up and iterating raise nothing while functions come and go."""
     own = Registry()
     errors: list[BaseException] = []
     finished = threading.Event()

@@ -20,6 +20,7 @@ from memo.testing import FakeClock
 
 
 def test_stats_are_of_every_function_and_subtract() -> None:
+    """stats() has a frozen FunctionStats by name, whose difference is what happened to one function."""
     own = Registry()
 
     @bounded(max=8, registry=own, name="one")
@@ -54,6 +55,7 @@ def test_stats_are_of_every_function_and_subtract() -> None:
 
 
 def test_cleanup_reports_what_went_by_function() -> None:
+    """cleanup() removes what expired and reports it by kind and by function."""
     own, clock = Registry(), FakeClock()
     gone: list[EvictionReason] = []
 
@@ -86,6 +88,7 @@ def test_cleanup_reports_what_went_by_function() -> None:
 
 
 def test_cleanup_cares_for_every_layer_of_a_stack() -> None:
+    """cleanup() removes expired entries of both layers of a stack, and reports their sum."""
     own, clock = Registry(), FakeClock()
 
     @bounded(max=8, ttl=5, registry=own, clock=clock, name="stack")
@@ -99,6 +102,7 @@ def test_cleanup_cares_for_every_layer_of_a_stack() -> None:
 
 
 def test_clear_drops_entries_and_keeps_counters() -> None:
+    """A registry's clear() empties each layer of a stack and leaves the counters."""
     own = Registry()
 
     @bounded(max=8, registry=own)
@@ -121,6 +125,7 @@ def table_of(own: Registry) -> list[str]:
 
 
 def test_the_printed_table_is_aligned() -> None:
+    """In the printed table the columns stand apart, the figures flush right, with their bounds beside them."""
     own = Registry()
     short = bounded(max=8, registry=own, name="f")(abs)
     long = bounded(max=12345, max_bytes="64MB", registry=own, name="package.module.a_rather_long_name")(abs)
@@ -150,6 +155,7 @@ def test_the_printed_table_is_aligned() -> None:
 
 
 def test_an_empty_registry_prints_something() -> None:
+    """Text, HTML and repr of an empty registry are not empty."""
     assert str(Registry()).strip()
     assert "<table" in Registry()._repr_html_()
     assert "0" in repr(Registry())
@@ -181,6 +187,7 @@ class Cells(html.parser.HTMLParser):
 
 
 def test_the_html_table_escapes_and_shows_the_same() -> None:
+    """The HTML table shows a name with markup as text, with well-nested tags and a cell for each title."""
     own = Registry()
     name = "<script>alert('&amp;')</script>"
     function = bounded(max=8, registry=own, name=name)(abs)
@@ -197,6 +204,7 @@ def test_the_html_table_escapes_and_shows_the_same() -> None:
 
 
 def test_a_qualified_name_with_locals_survives_html() -> None:
+    """`<locals>` in a name is escaped in HTML and left as it is in text."""
     own = Registry()
 
     @bounded(max=8, registry=own)
