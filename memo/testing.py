@@ -31,6 +31,10 @@ def _on_step(now: float) -> float:
     return math.ceil(now * _STEPS) / _STEPS
 
 
+def _installed_beside(one: "FakeClock") -> list["FakeClock"]:
+    return [clock for clock in _installed if clock is not one]
+
+
 class FakeClock:
     """A clock that stands still until it is advanced; give it as ``clock=``, or install it for every function.
 
@@ -105,7 +109,7 @@ class FakeClock:
             if self not in _installed:
                 return
             in_force = _installed[-1] is self
-            others = [clock for clock in _installed if clock is not self]
+            others = _installed_beside(self)
             then = others[-1] if others else None
             try:
                 _installed[:] = others

@@ -51,10 +51,13 @@ class Clock:
         """Read the time from *read* from now on."""
         with _lock:
             self.read = read
-            for told in self._told:
-                tell = told()
-                if tell is not None:
-                    tell(read)
+            self._tell(read)
+
+    def _tell(self, read: ReadClock) -> None:
+        for told in self._told:
+            tell = told()
+            if tell is not None:
+                tell(read)
 
 
 def default_clock() -> ReadClock:

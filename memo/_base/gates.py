@@ -4,6 +4,10 @@ A signal's exception, or one that another thread sets, strikes whenever a functi
 each call of one written in C.  ``threading.Condition``, ``Event`` and ``Thread.start()`` are written in Python: cut
 short, they leave a lock taken, or a thread that waits for ever for its beginning.  A gate is one lock that nobody but
 its waiter waits for, so that whoever is struck here leaves nothing behind for others.
+
+It strikes at jumps backward as well, and the compilers of 3.12 and 3.13 leave that of an ``if`` which ends a loop, or
+stands in a comprehension, out of the ``with`` or ``try`` around it.  So under a lock such a loop is a function of its
+own: what strikes there leaves by the call, which is within.
 """
 
 import _thread

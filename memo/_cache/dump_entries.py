@@ -205,13 +205,18 @@ def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -
         entry.used = now - row.unused - elapsed
 
 
+def _present(index: dict[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
+    """Which of the keys of *entries* the store has, with what it has."""
+    return {key: index[key] for key, _ in entries if key in index}
+
+
 def _what_fits(cache: Cache, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
     """The newest of *entries* for which there is room beside what the store holds, oldest first."""
     store = cache.store
     with cache.store.lock:
         count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
         size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
-        present = {key: store.index[key] for key, _ in entries if key in store.index}
+        present = _present(store.index, entries)
     chosen = []
     for key, entry in reversed(entries):
         old = present.get(key)

@@ -231,16 +231,21 @@ class FlightTable:
         """Fence the flights that bear *tag*, and those of which that is not known."""
         with self.lock:
             self._asked.forget_all()
-            for flight in list(self.by_key.values()):
-                if flight.tags is None or tag in flight.tags:
-                    self.take_out(flight)
+            for flight in self._bearers(tag):
+                self.take_out(flight)
 
     def detach_within(self, scope: Hashable | None) -> None:
         """Fence the flights of one instance, by its token, or (None) all."""
         with self.lock:
             self._asked.forget_all()
-            for key in [key for key in list(self.by_key) if belongs_to(key, scope)]:
+            for key in self._keys_within(scope):
                 self.detach(key)
+
+    def _bearers(self, tag: str) -> list[InFlight]:
+        return [flight for flight in list(self.by_key.values()) if flight.tags is None or tag in flight.tags]
+
+    def _keys_within(self, scope: Hashable | None) -> list[Hashable]:
+        return [key for key in list(self.by_key) if belongs_to(key, scope)]
 
     def detach_all(self) -> int:
         """Fence every flight."""
@@ -311,8 +316,11 @@ class FlightTable:
     def running(self) -> list[InFlight]:
         """The current flights, at this moment."""
         with self.lock:
-            # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
-            return [flight for flight in list(self.by_key.values()) if not flight.over]
+            return self._not_over()
+
+    def _not_over(self) -> list[InFlight]:
+        # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
+        return [flight for flight in list(self.by_key.values()) if not flight.over]
 
     def pending(self) -> list[InFlight]:
         """The current flights, and those that stand for what waits for a thread."""

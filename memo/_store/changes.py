@@ -85,10 +85,7 @@ class Changes:
                         shelf.bury()
                     operation(gone, *args)
                     late = True
-                    while self.put_off:
-                        operation, args = self.put_off[0]
-                        operation(gone, *args)
-                        self.put_off.popleft()
+                    self._catch_up(gone)
                     told = len(gone)
                     away, shelf.away = shelf.away, None
                     self.busy = False
@@ -112,6 +109,13 @@ class Changes:
                 self._let_go(gone, told, away)
             raise
         return gone
+
+    def _catch_up(self, gone: list[Gone]) -> None:
+        """Do what was put off; what is struck stays in the queue, for the one who mends."""
+        while self.put_off:
+            operation, args = self.put_off[0]
+            operation(gone, *args)
+            self.put_off.popleft()
 
     def settle(self, gone: list[Gone]) -> None:
         """Do now, in the middle of a change, what was put off until its end."""

@@ -9,13 +9,18 @@
   passed over.
 - A lock that is a gate, made and taken by the one who will wait at it.
 
+Within, no jump backward lies outside of what the compiler takes for the ``with`` or ``try``: see ``memo._base.gates``.
+
 Conditions, events, semaphores and queues are written in Python, and so is whatever else has an ``__enter__``: cut
 short, they stay taken.
 """
 
 import ast
+import dis
 import re
+import sys
 import textwrap
+import types
 from _thread import LockType, RLock
 from collections.abc import Iterator
 
@@ -207,3 +212,66 @@ def test_locks_are_written_in_c() -> None:
     """Whatever looks like a lock, in the package's modules and what they hold, is one of C."""
     assert {type(lock) for lock in locks_of(registry)} <= {LockType, RLock}
     assert len(LOCKS) > 3
+
+
+def codes_of(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes_of(constant)
+
+
+def gives_back(statement: ast.AST) -> bool:
+    return isinstance(statement, ast.Try) and any(
+        isinstance(one, ast.Attribute) and one.attr == "release" for end in statement.finalbody for one in ast.walk(end)
+    )
+
+
+def left_out(source: str) -> Iterator[str]:
+    """Jumps backward that stand below a lock and would leave it taken, as this interpreter compiles them."""
+    tree = ast.parse(source)
+    # which function each section with a lock stands in, and its lines
+    sections = [
+        (qualified(above), range(node.body[0].lineno, (node.body[-1].end_lineno or 0) + 1))
+        for node, above in walk(tree)
+        if enters_lock(node) or gives_back(node)
+        if isinstance(node, ast.With | ast.Try)
+    ]
+    for code in codes_of(compile(source, "module", "exec")):
+        covered = dis._parse_exception_table(code)  # type: ignore[attr-defined]
+        for step in dis.get_instructions(code):
+            line = step.positions.lineno if step.positions is not None else None
+            if not step.opname.startswith("JUMP_BACKWARD") or step.opname.endswith("NO_INTERRUPT"):
+                continue
+            if any(part.start <= step.offset < part.end for part in covered):
+                continue
+            name = code.co_qualname.replace("<locals>.", "")
+            if any(function == name and line in lines for function, lines in sections):
+                yield f"line {line}, {name}: move the loop into a function of its own"
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_no_jump_leaves_a_lock_taken(module: str) -> None:
+    """Where a lock is taken no jump backward lies outside of what gives it back."""
+    assert not list(left_out((PACKAGE / module).read_text(encoding="utf-8")))
+
+
+LOOPS = """
+def f(lock, many):
+    with lock:
+        for one in many:
+            if one:
+                one()
+    try:
+        for one in many:
+            if one:
+                one()
+    finally:
+        lock.release()
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 compiles no such jump")
+def test_jumps_that_are_left_out_are_found() -> None:
+    """The compilers from 3.12 on do leave such jumps out; whoever finds none need not look."""
+    assert len(list(left_out(LOOPS))) == 2
