@@ -55,6 +55,8 @@ class Flights:
         self.timeout_s = timeout_s
         self.clock: Clock = table.clock
         self._kept = keeper.kept
+        self._hand_out = keeper.hand_out if keeper.copies else None
+        """Makes what a caller gets of a value; None: the value itself."""
         self._by_key = table.by_key
         self._counters = table.counters
         self._lock = table.lock
@@ -103,7 +105,7 @@ class Flights:
 
     def _taken(self, flight: Any) -> Any:
         """What one of those who were present gets of a flight that returned."""
-        return self.keeper.hand_out(flight.value)
+        return flight.value if self._hand_out is None else self._hand_out(flight.value)
 
     def timed_out(self, key: Hashable) -> InflightTimeout:
         """The error of those who waited for a flight of *key* that is too old."""

@@ -29,7 +29,8 @@ class Keeper(Protocol):
 
     @property
     def copies(self) -> bool:
-        """``accept()`` has something to do for plain values, too: for those that nobody can alter."""
+        """``accept()`` has something to do for plain values, too, those that nobody can alter; else ``hand_out()`` has
+        nothing to do."""
         ...
 
     def look_again(self, flight: InFlight) -> bool:

@@ -170,7 +170,7 @@ class TaskFlights(Flights):
 
         The flight itself may live on, in a handle that the loop has not run yet.
         """
-        value = self.keeper.hand_out(flight.value)
+        value = flight.value if self._hand_out is None else self._hand_out(flight.value)
         flight.present -= 1
         if flight.present <= 0:
             flight.value = None

@@ -285,8 +285,8 @@ FIXED = {
     "table": {"by_key", "clock", "lock", "share", "_asked", "counters", "earlier", "known"},
     "jobs": {"by_loop", "_store"},
     "flights": {
-        "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_kept", "_lock",
-        "_tags_of",
+        "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_hand_out",
+        "_kept", "_lock", "_tags_of",
     },
     "intake": {"__weakref__", "_busy", "_lock", "_only", "_pending", "_plan", "_where", "span_s"},
 }  # fmt: skip
