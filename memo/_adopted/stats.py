@@ -7,7 +7,7 @@ from memo._base import Snapshot, counter
 __all__ = ("AdoptedStats",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class AdoptedStats(Snapshot):
     """The figures of a cache that others made.  What it does not know itself is None, never zero.
 

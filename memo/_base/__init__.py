@@ -34,7 +34,7 @@ from memo._base.slips import knows_its_options, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, Tags, TagsOption, check_tag, check_tags
-from memo._base.text_table import MOST, aligned, fitted, html_rows, width
+from memo._base.text_table import MOST, aligned, escaped, fitted, html_rows, width
 from memo._base.units import (
     Duration,
     byte_size,
@@ -96,6 +96,7 @@ __all__ = (
     "counter",
     "default_clock",
     "did_you_mean",
+    "escaped",
     "exchange_default",
     "failure_text",
     "finish",

@@ -1,9 +1,8 @@
 """Tables as aligned text, fitted to a terminal's width, and as HTML."""
 
-import html
 from collections.abc import Mapping
 
-__all__ = ("MOST", "aligned", "fitted", "html_rows", "width")
+__all__ = ("MOST", "aligned", "escaped", "fitted", "html_rows", "width")
 
 _GAP = "  "
 MOST = 80
@@ -57,11 +56,18 @@ def aligned(rows: list[list[str]]) -> str:
     return "\n".join(text)
 
 
+def escaped(text: str) -> str:
+    """*text* as HTML shows it."""
+    from html import escape  # here: it takes a thirtieth of the time in which all else is imported, for few readers
+
+    return escape(text)
+
+
 def html_rows(rows: list[list[str]]) -> str:
     """The first row as a head, and the others, as an HTML table."""
     head, *others = rows
-    parts = ["<table><thead><tr>", *(f"<th>{html.escape(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
+    parts = ["<table><thead><tr>", *(f"<th>{escaped(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
     for row in others:
-        parts += ["<tr>", *(f"<td>{html.escape(cell)}</td>" for cell in row), "</tr>"]
+        parts += ["<tr>", *(f"<td>{escaped(cell)}</td>" for cell in row), "</tr>"]
     parts.append("</tbody></table>")
     return "".join(parts)

@@ -17,7 +17,7 @@ LEASE_S = 1.0
 _COPIERS: dict[str, Callable[[Any], Any]] = {"shallow": copying.copy, "deep": copying.deepcopy}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class CacheOptions:
     """What ``bounded`` was told, checked and in plain units."""
 

@@ -19,7 +19,7 @@ V = TypeVar("V")
 _NO_EVICTIONS: Mapping[EvictionReason, int] = FrozenDict(dict.fromkeys(EvictionReason, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class CacheStats(Snapshot):
     """One function's store.  Every call raises exactly one of the first five counters."""
 
@@ -100,7 +100,7 @@ class CacheInfo(NamedTuple):
 CacheInfo.__module__ = "memo"  # in the body of a named tuple it would be a field to type checkers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class EntryInfo(Frozen, Generic[V]):
     """One entry of a store, as ``cache.entry()`` saw it."""
 

@@ -4,7 +4,6 @@ No library is imported: what was made by one has imported it.
 """
 
 import dataclasses
-import hashlib
 import sys
 from typing import Any, NamedTuple
 
@@ -74,4 +73,8 @@ def _content(array: Any) -> list[Any]:
     if array.dtype.hasobject or array.dtype.fields is not None:  # addresses; gaps between fields
         return [array.tolist()]
     content = array.tobytes()
-    return [content if len(content) < _DIGESTED else hashlib.blake2b(content, digest_size=32).digest()]
+    if len(content) < _DIGESTED:
+        return [content]
+    import hashlib  # here: few freeze large arrays, and it takes long to import
+
+    return [hashlib.blake2b(content, digest_size=32).digest()]

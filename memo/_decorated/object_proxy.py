@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import pickle
 import sys
 import types
 from collections.abc import Callable
@@ -185,6 +184,8 @@ def _can_be_sent(value: Any) -> bool:
     if isinstance(value, types.FunctionType):
         return True
     try:
+        import pickle  # here: few decorated objects are sent anywhere, and it takes long to import
+
         pickle.dumps(value)
     except Exception:
         return False

@@ -13,7 +13,7 @@ from memo._base import Frozen, Snapshot, counter
 __all__ = ("Flight", "InflightStats")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class InflightStats(Snapshot):
     """One function's running calls."""
 
@@ -40,7 +40,7 @@ class InflightStats(Snapshot):
     """Gauge: seconds since the oldest running call began; None if none runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Flight(Frozen):
     """One running call, as ``inflight.pending()`` saw it."""
 

@@ -3,7 +3,6 @@
 It keeps no value and no instance alive.
 """
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +12,7 @@ from memo._base import (
     FrozenDict,
     aligned,
     counted,
+    escaped,
     fitted,
     format_bytes,
     format_seconds,
@@ -33,7 +33,7 @@ _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", 
 _SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Finding(Frozen):
     """Something about one store that deserves a look."""
 
@@ -52,7 +52,7 @@ class Finding(Frozen):
         return f"[{self.severity}] {self.store}: {self.what} {self.advice}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class StoreReport(Frozen):
     """What one store holds.  What could not be learnt is None."""
 
@@ -116,7 +116,7 @@ class StoreReport(Frozen):
         return self.findings[0].severity if self.findings else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class LeakReport(Frozen):
     """What the stores of a registry hold, those to look at first on top: by severity, then by bytes.
 
@@ -160,11 +160,11 @@ class LeakReport(Frozen):
         return "\n".join([*lines, *(f"{i}. {one}" for i, one in enumerate(self.findings, 1))])
 
     def _repr_html_(self) -> str:
-        parts = [f"<p>{html.escape(self._title())}</p>", html_rows([_HEAD, *map(_cells, self.stores)])]
+        parts = [f"<p>{escaped(self._title())}</p>", html_rows([_HEAD, *map(_cells, self.stores)])]
         if note := self._note():
-            parts.append(f"<p>{html.escape(note)}</p>")
+            parts.append(f"<p>{escaped(note)}</p>")
         if self.findings:
-            parts += ["<ol>", *(f"<li>{html.escape(str(one))}</li>" for one in self.findings), "</ol>"]
+            parts += ["<ol>", *(f"<li>{escaped(str(one))}</li>" for one in self.findings), "</ol>"]
         return "".join(parts)
 
 

@@ -13,7 +13,7 @@ from memo._window import WindowStats
 __all__ = ("CleanupReport", "FunctionStats")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class FunctionStats(Frozen):
     """The figures of one decorated function; a part that it does not have is None."""
 
@@ -53,7 +53,7 @@ def _minus(later: Any, earlier: Any) -> Any:
     return later - earlier if later is not None and earlier is not None else later
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class CleanupReport(Frozen):
     """What one clean-up removed."""
 

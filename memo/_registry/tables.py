@@ -1,11 +1,10 @@
 """An overview as an aligned text table and as HTML."""
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 from memo._adopted import AdoptedStats
-from memo._base import MOST, aligned, fitted, format_bytes, format_seconds, html_rows, width
+from memo._base import MOST, aligned, escaped, fitted, format_bytes, format_seconds, html_rows, width
 from memo._registry.overview import Row
 
 __all__ = ("html_table", "text_table")
@@ -111,6 +110,6 @@ def text_table(rows: Sequence[Row], note: str = "") -> str:
 
 def html_table(rows: Sequence[Row], note: str = "") -> str:
     """One table for notebooks, nothing shortened."""
-    notes = [f"<p>{html.escape(line)}</p>" for line in note.splitlines()]
+    notes = [f"<p>{escaped(line)}</p>" for line in note.splitlines()]
     lines = [(row.stats.name, _cells(row)) for row in rows]
     return "".join([html_rows(_table(lines, _COLUMNS)), *notes])

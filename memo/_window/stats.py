@@ -15,7 +15,7 @@ __all__ = ("Bucket", "Event", "Outcome", "WindowStats")
 Outcome = Literal["ok", "error", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Event(Frozen):
     """One call that has ended."""
 
@@ -41,7 +41,7 @@ class Event(Frozen):
     """For an error the exception's message, cut at 200 characters, else None."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Bucket(Frozen):
     """One of the equal parts into which `series()` divides the window."""
 
@@ -63,7 +63,7 @@ class Bucket(Frozen):
     """Mean duration of its calls in seconds; None where there was no call."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class WindowStats(Snapshot):
     """The figures of a window at one moment.
 
