@@ -97,12 +97,14 @@ def _listed(file: str, source: str) -> _Listing:
     for number in itertools.count(1):
         name = f"<{file}>" if number == 1 else f"<{file} #{number}>"
         entry = (len(source), None, lines, name)  # without a time: linecache then looks for no file
+        made = _Listing(name)
+        # before others can see it: struck at the next line, it takes out again what it has put in
+        lines.listing = weakref.ref(made, functools.partial(linecache.cache.pop, name))
         known: Any = linecache.cache.setdefault(name, entry)
         if known is entry:
-            made = _Listing(name)
-            lines.listing = weakref.ref(made, functools.partial(linecache.cache.pop, name))
             return made
-        found = getattr(known[2], "listing", _nothing)()  # another thread may be about to make it
+        del lines.listing  # else its end would take out what is another's
+        found = getattr(known[2], "listing", _nothing)()  # a stranger's lines have none
         if found is not None and known[2] == lines:
             return found  # type: ignore[no-any-return]
     raise AssertionError("unreachable")
