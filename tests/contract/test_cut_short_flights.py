@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import weakref
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -39,18 +40,22 @@ class Stage:
     """A decorated function whose first execution stands until it is let go, and then returns or raises."""
 
     def __init__(self, kind: str, fails: bool = False) -> None:
-        self.opened = threading.Event()
-        self.first: Callable[[], object] = lambda: self.opened.wait(LIMIT_S)
+        self.opened = opened = threading.Event()
+        self.first: Callable[[], object] = lambda: opened.wait(LIMIT_S)
         self.executions = 0
         self.fails = fails
         self.registry = Registry()
 
+        # Held weakly, so that a stage goes when the next one comes: collected at the recursion limit, a store could not
+        # run its destructor, and would say so.
+        stage = weakref.proxy(self)
+
         @KINDS[kind](registry=self.registry)
         def f(x: int) -> int:
-            self.executions += 1
-            if self.executions == 1:
-                unstruck(self.first)
-                if self.fails:
+            stage.executions += 1
+            if stage.executions == 1:
+                unstruck(stage.first)
+                if stage.fails:
                     raise Boom(x)
             return x
 
