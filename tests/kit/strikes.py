@@ -252,7 +252,8 @@ def at_the_limit(operation: Callable[[], object], depth: int) -> BaseException |
         here += 1
         frame = frame.f_back
     raised = None
-    limit = sys.getrecursionlimit()
+    limit, collects = sys.getrecursionlimit(), gc.isenabled()
+    gc.disable()  # what other tests left would be collected there, where no destructor can run
     sys.setrecursionlimit(here + 100)
     try:
         descend(max(0, 97 - depth))
@@ -260,6 +261,8 @@ def at_the_limit(operation: Callable[[], object], depth: int) -> BaseException |
         raised = reason
     finally:
         sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
     try:
         return raised
     finally:
