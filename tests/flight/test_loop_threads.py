@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight
+from memo._flight.flight import CALL, InFlight, born
 from memo.testing import FakeClock
 
 LIMIT_S = 20
@@ -301,7 +302,7 @@ def test_a_dead_leader_is_succeeded_on_the_loops_thread() -> None:
     thread.start()
     thread.join()
 
-    mine: Any = importlib.import_module("memo._flight.flight").InFlight()
+    mine: Any = born(InFlight(), CALL)
     assert flights.enter(mine, 1, flights.clock.read())
     mine.leader = thread.ident
 
