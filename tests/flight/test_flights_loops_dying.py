@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from kit.coroutines import quietly, until_elsewhere
 from kit.flights import Make, assert_idle, every_make, tables, waiters
-from kit.flights_loops import Stage, in_a_loop, passing
+from kit.flights_loops import Doomed, Stage, in_a_loop, passing
 from kit.threads import Gate, Running, until
 
 
@@ -15,20 +15,12 @@ def test_a_loop_closed_in_the_middle_is_taken_over(make: Make) -> None:
     """When the loop of the work is closed, a joiner of another loop runs it, and asyncio complains of nothing."""
     stage = Stage(make)
     close = Gate()
-    callers: list[asyncio.Task[Any]] = []
-
-    def doomed() -> None:
-        loop = asyncio.new_event_loop()
-        callers.append(loop.create_task(stage.fetch("a")))
-        loop.run_until_complete(until_elsewhere(close.opened.is_set))
-        loop.close()
-
     with quietly() as complaints:
-        leader = Running(doomed)
+        doomed = Doomed(stage.fetch, close.opened.is_set)
         stage.gates[0].reached()
         joiners = stage.join(3)
         close.open()
-        leader.result()
+        doomed.running.result()
         stage.gates[1].reached()
         until(lambda: sum(waiters(stage.fetch)) == 2)
         stage.gates[1].open()
@@ -37,8 +29,7 @@ def test_a_loop_closed_in_the_middle_is_taken_over(make: Make) -> None:
         assert len(stage.threads) == 2
         # The caller's own task was destroyed while pending, by whoever closed its loop: asyncio says so.  Of the
         # tasks of the work nothing may be heard.
-        callers[0]._log_destroy_pending = False  # type: ignore[attr-defined]
-        callers.clear()
+        doomed.forget()
         assert complaints.said == []
     assert_idle(stage.fetch)
 
@@ -187,21 +178,13 @@ def test_who_takes_over_serves_all_who_waited_however_fast_it_is(make: Make) -> 
 def test_a_newcomer_finds_the_flight_of_a_dead_loop_and_starts_anew(make: Make) -> None:
     """A call for a key led by a closed loop runs the function itself."""
     stage = Stage(make)
-    callers: list[asyncio.Task[Any]] = []
-
-    def doomed() -> None:
-        loop = asyncio.new_event_loop()
-        callers.append(loop.create_task(stage.fetch("a")))
-        loop.run_until_complete(until_elsewhere(stage.gates[0].entered.is_set))
-        loop.close()
-
     with quietly():
-        Running(doomed).result()
+        doomed = Doomed(stage.fetch, stage.gates[0].entered.is_set)
+        doomed.running.result()
         stage.gates[1].open()
         assert in_a_loop(lambda: stage.fetch("a")).result() == ["a"]
         assert len(stage.threads) == 2
-        callers[0]._log_destroy_pending = False  # type: ignore[attr-defined]
-        callers.clear()
+        doomed.forget()
     assert_idle(stage.fetch)
 
 
@@ -209,21 +192,13 @@ def test_a_newcomer_finds_the_flight_of_a_dead_loop_and_starts_anew(make: Make) 
 def test_cleanup_reaps_the_flight_of_a_dead_loop(make: Make) -> None:
     """cleanup() counts and removes a flight whose loop was closed."""
     stage = Stage(make)
-    callers: list[asyncio.Task[Any]] = []
-
-    def doomed() -> None:
-        loop = asyncio.new_event_loop()
-        callers.append(loop.create_task(stage.fetch("a")))
-        loop.run_until_complete(until_elsewhere(stage.gates[0].entered.is_set))
-        loop.close()
-
     with quietly():
-        Running(doomed).result()
+        doomed = Doomed(stage.fetch, stage.gates[0].entered.is_set)
+        doomed.running.result()
         reaped = [table.cleanup() for table in tables(stage.fetch)]
         assert reaped[0] == 1
         assert_idle(stage.fetch)
-        callers[0]._log_destroy_pending = False  # type: ignore[attr-defined]
-        callers.clear()
+        doomed.forget()
 
 
 @every_make
@@ -231,27 +206,17 @@ def test_a_joiner_s_loop_that_dies_hurts_no_other(make: Make) -> None:
     """When a joiner's loop is closed, leader and other joiners still share the one result."""
     stage = Stage(make)
     close = Gate()
-    callers: list[asyncio.Task[Any]] = []
-
-    def doomed() -> None:
-        loop = asyncio.new_event_loop()
-        callers.append(loop.create_task(stage.fetch("a")))
-        loop.run_until_complete(until_elsewhere(close.opened.is_set))
-        loop.close()
-
     with quietly():
         leader = stage.lead()
-        dying = Running(doomed)
+        doomed = Doomed(stage.fetch, close.opened.is_set)
         until(lambda: waiters(stage.fetch) == [1])
         (joiner,) = stage.join(1)
         close.open()
-        dying.result()
+        doomed.running.result()
         stage.gates[0].open()
         assert leader.result() is joiner.result()
         assert len(stage.threads) == 1
-        for caller in callers:
-            caller._log_destroy_pending = False  # type: ignore[attr-defined]
-        callers.clear()
+        doomed.forget()
     assert_idle(stage.fetch)
 
 

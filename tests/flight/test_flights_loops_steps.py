@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kit.coroutines import quietly, until_elsewhere
 from kit.flights import Make, assert_idle, deduped, every_make, remembered, single_make, waiters
-from kit.flights_loops import Stage, in_a_loop, passing
+from kit.flights_loops import Doomed, Stage, in_a_loop, passing
 from kit.threads import LIMIT_S, Gate, Running, switching_often, until
 
 from memo import InflightTimeout
@@ -171,19 +171,11 @@ def lambda_of(work: Callable[[str], Coroutine[Any, Any, Any]]) -> Callable[[str]
 def test_an_execution_whose_loop_is_closed_in_the_middle_is_counted_once(make: Make) -> None:
     """Given up for dead, and then laid to rest, it is one that was cancelled."""
     stage = Stage(make)
-    callers: list[asyncio.Task[Any]] = []
-
-    def doomed() -> None:
-        loop = asyncio.new_event_loop()
-        callers.append(loop.create_task(stage.fetch("a")))
-        loop.run_until_complete(until_elsewhere(stage.gates[0].entered.is_set))
-        loop.close()
-
     with quietly():
-        Running(doomed).result()
+        doomed = Doomed(stage.fetch, stage.gates[0].entered.is_set)
+        doomed.running.result()
         assert stage.fetch.inflight.cleanup() == 1
-        callers[0]._log_destroy_pending = False  # type: ignore[attr-defined]
-        callers.clear()
+        doomed.forget()
     stats = stage.fetch.inflight.stats()
     assert (stats.started, stats.completed, stats.failed, stats.cancelled) == (1, 0, 0, 1)
 

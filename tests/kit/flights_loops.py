@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from kit.coroutines import a_loop
+from kit.coroutines import a_loop, until_elsewhere
 from kit.flights import Make, waiters
 from kit.threads import LIMIT_S, Gate, Running, until
 
 __all__ = (
+    "Doomed",
     "Stage",
     "in_a_loop",
     "passing",
@@ -64,3 +65,24 @@ class Stage:
         joiners = [in_a_loop(lambda: self.fetch("a")) for _ in range(number)]
         until(lambda: sum(waiters(self.fetch)) == before + number)
         return joiners
+
+
+class Doomed:
+    """A call in a loop of its own that is closed, without a word to its tasks, once *over* is true."""
+
+    def __init__(self, fetch: Any, over: Callable[[], object]) -> None:
+        self._callers: list[asyncio.Task[Any]] = []
+
+        def run() -> None:
+            loop = asyncio.new_event_loop()
+            self._callers.append(loop.create_task(fetch("a")))
+            loop.run_until_complete(until_elsewhere(over))
+            loop.close()
+
+        self.running = Running(run)
+
+    def forget(self) -> None:
+        """Drop the caller's task, of which asyncio would say that it was left pending."""
+        for caller in self._callers:
+            caller._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._callers.clear()
