@@ -10,18 +10,12 @@ from memo._base import Clock
 from memo._cache.jobs import Jobs, TaskJob, ThreadJob
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool, is_ending
+from memo._call import Call
 from memo._flight import BACKGROUND, Role, TaskFlights, ThreadFlights, outside_work, own_loop
 
-__all__ = ("Background", "Begun", "Call")
+__all__ = ("Background", "Begun")
 
 log = logging.getLogger("memo")
-
-
-class Call(NamedTuple):
-    """The arguments of a call."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 class Begun(NamedTuple):
@@ -85,8 +79,8 @@ class Background:
             if self._start(job, key, call, watched, ended):
                 return Begun(job, True)
         except BaseException:
-            if watching is not None:
-                self._stop_watching(watching, watched)
+            if watching is not None and watched:
+                self.unwatch(watching)
             if watching is job:
                 ended()
             raise
@@ -110,10 +104,6 @@ class Background:
     def _is_past(self, job: Any, now: float) -> bool:
         timeout_s = self.flights.timeout_s
         return timeout_s is not None and bool(now >= job.began + timeout_s)
-
-    def _stop_watching(self, job: Any, watched: bool) -> None:
-        with self._lock:
-            job.watchers -= watched
 
     def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
         flights: Any = self.flights

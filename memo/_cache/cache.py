@@ -77,7 +77,7 @@ class Cache:
         self.jobs: Jobs = Jobs(self.store)
         self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
         self.maker: EntryMaker = EntryMaker(name, options)
-        self.loads: Loads = Loads(self.told, self.table, self.maker, upwards.tags_of is not None)
+        self.loads: Loads = Loads(self.told, self.table, self.maker)
         kind = TaskFlights if is_async else ThreadFlights
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
 
@@ -163,11 +163,11 @@ class Cache:
     # -- steps of changes, with the lock held
 
     def _put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
-        self.table.detach(key)
+        self.table.detach_at_hand(key)
         self.told.keep(gone, key, entry, now)
 
     def _invalidate(self, gone: list[Gone], key: Hashable, now: float) -> None:
-        self.table.detach(key)
+        self.table.detach_at_hand(key)
         self.store.drop(gone, key, _INVALIDATED, now)
 
     def _clear(self, gone: list[Gone], scope: Hashable | None, reason: EvictionReason, now: float) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from memo._base import Duration, counted, in_slices, seconds, short_text
-from memo._cache.background import Call
 from memo._cache.options import new_bounds
 from memo._cache.stale import Stale
 from memo._cache.stats import CacheStats, EntryInfo
@@ -29,7 +28,8 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
 
     Reached through an instance or a class (``obj.fetch.cache``), its methods take the arguments without ``self`` and
     act on that instance's entries; ``stats()`` and ``resize()`` are always the whole function's.  Every method may be
-    called from any thread; none waits for a load but ``refresh()``.  A handle is always true.
+    called from any thread; those that load wait for it: ``refresh()``, ``call()``,
+    ``fresh()``, and the calls of ``within()``.  A handle is always true.
 
     ``len()`` is what ``stats().size`` and ``cache_info().currsize`` say: all that is in the store and counts against
     ``max``, with remembered failures and with what is past its life and not removed yet.  ``items()``, iteration,
@@ -63,7 +63,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         key = self._key(args, kwargs)
         answers = self._answers
         answer: Any = answers.call_fresh_awaited if self._generated.shape.is_async else answers.call_fresh
-        return answer(key, Call(*self._with_prefix(args, kwargs)))  # type: ignore[no-any-return]
+        return answer(key, self._with_prefix(args, kwargs))  # type: ignore[no-any-return]
 
     def within(self, span: Duration, /) -> Within[P, R_co]:
         """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
@@ -113,12 +113,12 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             return self._refreshed(key, args, kwargs)  # type: ignore[return-value]
         flights: Any = self._cache.flights
         with self._fencing(args, kwargs):
-            return flights.lead(key, (*self._prefix, *args), kwargs, purpose=REFRESH)  # type: ignore[no-any-return]
+            return flights.lead(key, *self._with_prefix(args, kwargs), purpose=REFRESH)  # type: ignore[no-any-return]
 
     async def _refreshed(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         flights: Any = self._cache.flights
         with self._fencing(args, kwargs):
-            return await flights.run(key, (*self._prefix, *args), kwargs, purpose=REFRESH)
+            return await flights.run(key, *self._with_prefix(args, kwargs), purpose=REFRESH)
 
     def put(self, value: V, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Store *value* as the result of one call; a running load of it will not replace it."""

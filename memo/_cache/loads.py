@@ -13,9 +13,9 @@ from typing import Any
 from memo._base import PLAIN, Clock, need_depth
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.refresh_pool import is_ending
-from memo._cache.told_store import ToldStore, nothing
+from memo._cache.told_store import ToldStore
 from memo._flight import BACKGROUND, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
-from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store
+from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
 
@@ -31,10 +31,9 @@ class Loads:
         told: The store.
         table: The running loads.
         maker: Makes entries.
-        has_tags: The tags of a load are told to its flight.
     """
 
-    def __init__(self, told: ToldStore, table: FlightTable, maker: EntryMaker, has_tags: bool) -> None:
+    def __init__(self, told: ToldStore, table: FlightTable, maker: EntryMaker) -> None:
         self.store: Store = told.store
         self.kept: Store = told.store
         self.told = told
@@ -48,7 +47,6 @@ class Loads:
         self._counts = told.counts
         self._copy = options.copy
         self.copies: bool = options.copy is not None
-        self._has_tags = has_tags
         self._by_key = table.by_key
         self._counters = table.counters
         self._lock = table.lock
@@ -56,7 +54,7 @@ class Loads:
         self._tells = options.on_evict is not None
 
     def finish_lean(self, mine: InFlight, value: Any) -> Any:
-        """What ``Flights.finish`` does, without detours, for a ``lean`` store: on the path of every miss."""
+        """What ``ThreadFlights.finish`` does, without detours, for a ``lean`` store: on the path of every miss."""
         if type(value) not in PLAIN:
             self._options.refuse(self.maker.name, value)
         copy = self._copy
@@ -134,7 +132,7 @@ class Loads:
 
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
-        entry: Any = self.maker.make(flight.key, value, now, flight.tags if self._has_tags else ())
+        entry: Any = self.maker.make(flight.key, value, now, flight.tags)
         if entry is None:
             self._counts.rejected += 1
         if self._tells:
@@ -173,7 +171,7 @@ class Loads:
             log_failure(self.maker.name, error)  # its job cannot tell: it hangs, in a thread
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
-            failure = self.maker.failure(flight.key, error, flight.tags if self._has_tags else ())
+            failure = self.maker.failure(flight.key, error, flight.tags)
         self.told.alter(self._note_failure, flight, failure)
 
     def _note_failure(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:

@@ -8,12 +8,13 @@ counted here, once it is known what it was.
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._cache.background import Background, Call
+from memo._cache.background import Background
 from memo._cache.cache import Cache
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stale_values import StaleValues
 from memo._cache.waits import Answer, Waits
+from memo._call import Call
 from memo._flight import CALL, LATE_CALL, Role
 from memo._store import RichEntry
 
@@ -31,15 +32,15 @@ class Stale:
     def __init__(self, cache: Cache, pool: Callable[[], RefreshPool] | None) -> None:
         self.cache = cache
         self.name: str = cache.name
-        self.background: Background = Background(cache.flights, cache.jobs, pool)
+        background = Background(cache.flights, cache.jobs, pool)
         self._flights: Any = cache.flights
         self._clock = cache.clock
         self._counts = cache.counts
         self._soft_s = cache.options.soft_s
         self._purpose = LATE_CALL if cache.options.if_error_s else CALL
         self._is_off = cache.upwards.is_off
-        self._stale = StaleValues(cache, self.background)
-        self._waits = Waits(cache, self.background, self._stale)
+        self._stale = StaleValues(cache, background)
+        self._waits = Waits(cache, background, self._stale)
 
     # -- calls that found no fresh value
 

@@ -14,9 +14,10 @@ from collections.abc import Hashable
 from typing import Any
 
 from memo._base import renewed
-from memo._cache.background import Background, Call
+from memo._cache.background import Background
 from memo._cache.cache import Cache
 from memo._cache.options import LEASE_S
+from memo._call import Call
 from memo._store import RichEntry, Standing
 
 __all__ = ("StaleValues",)

@@ -9,7 +9,7 @@ from memo._cache.figures import CallCounts
 from memo._call import InstanceRef
 from memo._store import Departures, EvictionReason, Failure, Gone, Store
 
-__all__ = ("ToldStore", "nothing")
+__all__ = ("ToldStore",)
 
 log = logging.getLogger("memo")
 
@@ -94,7 +94,3 @@ class ToldStore:
 
     def _log_listener(self, error: Exception, reason: EvictionReason) -> None:
         log.error("%s: on_evict raised for a value that left (%s)", self.name, reason, exc_info=error)
-
-
-def nothing(gone: list[Gone], *args: Any) -> None:
-    """An operation for who wants done what was put off."""

@@ -4,10 +4,11 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from memo._base import real, shared_copy
-from memo._cache.background import Background, Call
+from memo._cache.background import Background
 from memo._cache.cache import Cache
 from memo._cache.jobs import ThreadJob
 from memo._cache.stale_values import StaleValues
+from memo._call import Call
 from memo.errors import InflightTimeout
 
 __all__ = ("Answer", "Waits")

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._cache.background import Call
 from memo._cache.stale import Stale
-from memo._call import Generated
+from memo._call import Call, Generated
 
 __all__ = ("Within", "missing")
 

@@ -6,7 +6,7 @@ Imports ``_base`` and ``memo.errors``.
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
 from memo._call.call_source import CallSource
 from memo._call.freezing import freeze, freeze_typed
-from memo._call.handles import FenceOthers, Handle
+from memo._call.handles import Call, FenceOthers, Handle
 from memo._call.instances import InstanceRef, Instances, belongs_to, owner_of, rest_of
 from memo._call.key_marks import Through
 from memo._call.key_plan import check_ignored
@@ -20,6 +20,7 @@ __all__ = (
     "LAYER",
     "PLAIN_KEYS",
     "Block",
+    "Call",
     "CallSource",
     "FenceOthers",
     "Generated",

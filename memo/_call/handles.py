@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from memo._call.wrapper import Generated
 
 __all__ = ("Call", "FenceOthers", "Handle")
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""The arguments of a call."""
+
+class Call(NamedTuple):
+    """The arguments of a call."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
 FenceOthers = Callable[[Call | None], AbstractContextManager[None]]
 """Fences the running calls of the other layers of a stack while something is changed: those of one call, or
 all (None)."""
@@ -37,7 +43,7 @@ class Handle:
 
     def _with_prefix(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """A call with all its arguments."""
-        return (*self._prefix, *args), kwargs
+        return Call((*self._prefix, *args), kwargs)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         return self._generated.checked_key_of(*self._prefix, *args, **kwargs)

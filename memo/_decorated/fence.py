@@ -2,8 +2,8 @@
 
 import contextlib
 from contextlib import AbstractContextManager
-from typing import Any
 
+from memo._call import Call
 from memo._registry import Part, Record
 
 __all__ = ("fence_around",)
@@ -19,9 +19,7 @@ class _Fence:
 
     __slots__ = ("_above", "_below", "_call")
 
-    def __init__(
-        self, above: tuple[Part, ...], below: tuple[Part, ...], call: tuple[tuple[Any, ...], dict[str, Any]] | None
-    ) -> None:
+    def __init__(self, above: tuple[Part, ...], below: tuple[Part, ...], call: Call | None) -> None:
         self._above = above
         self._below = below
         self._call = call
@@ -35,9 +33,7 @@ class _Fence:
             part.fence(self._call)
 
 
-def fence_around(
-    part: Part, record: Record | None, call: tuple[tuple[Any, ...], dict[str, Any]] | None
-) -> AbstractContextManager[None]:
+def fence_around(part: Part, record: Record | None, call: Call | None) -> AbstractContextManager[None]:
     """Fence the running calls of the parts of *record* other than *part*: those of one call, or all (None).
 
     Those below before the change, so that it is not undone by what they hand out.  Those above before it,

@@ -9,6 +9,7 @@ from typing import Any
 from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Weakly
 from memo._call import (
     Block,
+    Call,
     CallSource,
     Generated,
     InstanceRef,
@@ -248,10 +249,10 @@ class Layer(OfTheProgram):
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
 
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+    def fence(self, call: Call | None) -> None:
         """Let no running call of this layer serve newcomers any more: those of one call, or all (None)."""
 
-    def fence_others(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> AbstractContextManager[None]:
+    def fence_others(self, call: Call | None) -> AbstractContextManager[None]:
         """Do that in the other layers of the stack, around a change that makes outdated what this layer holds."""
         return fence_around(self, self.record, call)
 
@@ -343,13 +344,13 @@ class FlightLayer(Layer):
         """What computes the tags of a call, for what lies below; None if they are fixed."""
         return None if self.tags.function is None else Weakly(self.tags_of)
 
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+    def fence(self, call: Call | None) -> None:
         if not self.is_made:
             return
         if call is None:
             self.flights.table.detach_all()
         else:
-            self.flights.table.detach(self.generated_for(call[0]).key_of(*call[0], **call[1]))
+            self.flights.table.detach(self.generated_for(call.args).key_of(*call.args, **call.kwargs))
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         self.flights.serve(function)

@@ -74,9 +74,6 @@ class Deadlines:
 
     def _set_alarm(self, flight: TaskFlight) -> None:
         assert self._timeout_s is not None
-        if not is_advanced_by_hand(self._clock.read):
-            flight.alarm = None
-            return
         expire = functools.partial(_expire, self._expire, weakref.ref(flight))
         flight.alarm = call_when(self._clock.read, flight.started + self._timeout_s, expire)
 

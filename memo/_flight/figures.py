@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memo._base import greenlet_of
-from memo._flight.flight import BACKGROUND, CALL, REFRESH, InFlight, Purpose, TaskFlight
+from memo._flight.flight import BACKGROUND, REFRESH, InFlight, Purpose, TaskFlight
 from memo._flight.stats import Flight, InflightStats
 
 __all__ = ("Counters", "figures", "shown")
@@ -54,19 +54,15 @@ class Counters:
         return self.joins + self.joins_late + self.joins_refresh
 
     def begin(self, purpose: Purpose) -> None:
-        """Count an execution that begins."""
-        if purpose is CALL:
-            self.led += 1
-        elif purpose is REFRESH or purpose is BACKGROUND:
+        """Count an execution that begins, other than a call's, which whoever begins it counts in passing."""
+        if purpose is REFRESH or purpose is BACKGROUND:
             self.refreshes += 1
         else:
             self.led_late += 1
 
     def join(self, purpose: Purpose) -> None:
-        """Count a caller who was answered by another's execution."""
-        if purpose is CALL:
-            self.joins += 1
-        elif purpose is REFRESH or purpose is BACKGROUND:
+        """Count a caller who was answered by another's execution, other than a call, likewise."""
+        if purpose is REFRESH or purpose is BACKGROUND:
             self.joins_refresh += 1
         else:
             self.joins_late += 1

@@ -29,7 +29,7 @@ class Keeper(Protocol):
 
     @property
     def copies(self) -> bool:
-        """``accept()`` has something to do for plain values, too, those that nobody can alter; else ``hand_out()`` has
+        """``accept()`` has something to do for plain values, too, which need no look; without that ``hand_out()`` has
         nothing to do."""
         ...
 

@@ -221,7 +221,10 @@ class FlightTable:
 
     def detach(self, key: Hashable) -> bool:
         """Fence the flight of *key*: those who wait still get its result, newcomers start anew."""
-        key = self.at_hand(key)
+        return self.detach_at_hand(self.at_hand(key))
+
+    def detach_at_hand(self, key: Hashable) -> bool:
+        """The same for a key as ``at_hand()`` gives it, or the table holds it; also called with the lock held."""
         with self.lock:
             self._asked.forget(key)
             flight = self.by_key.get(key)
@@ -239,7 +242,7 @@ class FlightTable:
         with self.lock:
             self._asked.forget_all()
             for key in self._keys_within(scope):
-                self.detach(key)
+                self.detach_at_hand(key)
 
     def _bearers(self, tag: str) -> list[InFlight]:
         return [flight for flight in list(self.by_key.values()) if flight.tags is None or tag in flight.tags]

@@ -5,12 +5,13 @@
 
 from memo._base import PLAIN, who
 from memo._call import Block, CallSource, share
-from memo._flight.flight import CALL, RETURNED, RUNNING, InFlight
+from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight
 from memo._flight.waiters import wake_all
 
 __all__ = ("BIRTH", "FAILED", "shared_await", "shared_call")
 
 share(
+    ABANDONED=ABANDONED,
     AttributeError=AttributeError,
     CALL=CALL,
     Flight=InFlight,

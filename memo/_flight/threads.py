@@ -184,15 +184,11 @@ class ThreadFlights(Flights):
                 role.led = mine.led
 
     def failed_names(self) -> dict[str, Any]:
-        """What the words in FAILED mean."""
+        """What those words in FAILED mean that are the function's own."""
         return {
             "failed": self.failed,
-            "AttributeError": AttributeError,
             "table": self._by_key,
             "counters": self._counters,
-            "RUNNING": RUNNING,
-            "ABANDONED": ABANDONED,
-            "BaseException": BaseException,
         }
 
     def failed(self, mine: InFlight, error: BaseException) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from memo._base import Swept, Tags
 from memo._cache import RefreshPool
+from memo._call import Call
 from memo._flight import InflightStats
 from memo._registry.names import Named
 
@@ -52,7 +53,7 @@ class Part(Protocol):
     def empty(self) -> None:
         """Drop everything."""
 
-    def fence(self, call: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+    def fence(self, call: Call | None) -> None:
         """Let no running call of this part serve newcomers any more: those of one call, or all (None)."""
 
     def drop_tagged(self, tag: str | None) -> int:

@@ -3,6 +3,7 @@
 Imports ``policies``, of ``_call`` the instances alone, and ``_base``.
 """
 
+from memo._store.changes import nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
@@ -28,5 +29,6 @@ __all__ = (
     "Store",
     "WeighedEntry",
     "check_policy",
+    "nothing",
     "weight",
 )

@@ -220,5 +220,5 @@ def _would_fail_again(error: BaseException) -> bool:
     return isinstance(error, Exception) and type(error) is not RecursionError
 
 
-def nothing(gone: list[Gone]) -> None:
+def nothing(gone: list[Gone], *args: Any) -> None:
     """An operation for who wants done what was put off."""

@@ -279,7 +279,7 @@ FIXED = {
     },
     "loads": {
         "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
-        "_counts", "_has_tags", "_life_s", "_lock", "_options", "_tells",
+        "_counts", "_life_s", "_lock", "_options", "_tells",
     },
     "told": {"counts", "name", "on_evict", "revealer", "store"},
     "table": {"by_key", "clock", "lock", "share", "_asked", "counters", "earlier", "known"},
