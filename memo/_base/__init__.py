@@ -1,6 +1,6 @@
 """What everything stands on and what knows nothing of memo: time, locks, callers, sizes, text, units, options.
 
-Knows no function, no key and no entry.  Imports ``memo.errors`` alone.
+Knows no function, no key and no entry.  Imports nothing of the package.
 """
 
 from memo._base.asides import Aside, Pair, set_at_once
@@ -23,7 +23,7 @@ from memo._base.exception_copies import frameless_copy, renewed, shared_copy
 from memo._base.forks import Stage, hold, renew
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
-from memo._base.loop_time import Timer, call_in
+from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
@@ -45,7 +45,7 @@ from memo._base.units import (
     real_number,
     seconds,
 )
-from memo._base.waits import call_elsewhere, finish, one_step, until
+from memo._base.waits import finish, one_step, until
 from memo._base.weakly import Weakly
 from memo._base.wrapping import attribute, run_by, wrapped_by
 

@@ -30,7 +30,7 @@ from typing import Any, Protocol
 from memo._base.forks import Stage, hold
 
 __all__ = (
-    "Caller", "Gate", "bounded_gate", "caller", "caller_lives", "claim", "gate_for", "greenlet_of", "looking",
+    "Caller", "Gate", "bounded_gate", "caller", "caller_lives", "claim", "gate_for", "greenlet_of",
     "runs_a_loop", "thread_ident", "thread_lives", "who",
 )  # fmt: skip
 
@@ -111,7 +111,7 @@ def thread_lives(identifier: int) -> bool:
     """Whether the thread of that identifier has not ended (or another has inherited it)."""
     if not _FRAMES_COLLECT:
         return identifier in sys._current_frames()
-    with looking:
+    with _looking:
         collects = gc.isenabled()
         try:
             gc.disable()
@@ -124,9 +124,9 @@ def thread_lives(identifier: int) -> bool:
 _FRAMES_COLLECT = sys.version_info < (3, 12)
 """Listing the frames may collect garbage while it holds a lock of the interpreter: should a finalizer give way then to
 a thread that begins or ends, the whole process hangs (python/cpython#106883)."""
-looking = threading.RLock()
-hold(Stage.CALLERS, sys.modules[__name__], looking)
+_looking = threading.RLock()
 """Held while the collector is off on that account, so that none takes another's off for the user's."""
+hold(Stage.CALLERS, sys.modules[__name__], _looking)
 
 
 # -- who must not wait

@@ -17,7 +17,7 @@ following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
 """The clocks of functions that were given none, so that a test's clock can stand in for all of them.
 Guarded by ``_lock``."""
 
-_default = [real.monotonic]  # what they read, the only item; in a list, see _real_time; guarded by _lock
+_default = [real.monotonic]  # what they read, the only item; in a list, see real_time; guarded by _lock
 # Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
 # Re-entrant, since whoever is told may decorate.
 _lock = threading.RLock()

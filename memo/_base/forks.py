@@ -25,7 +25,10 @@ log = logging.getLogger("memo")
 
 
 class Stage(enum.IntEnum):
-    """Where a lock stands in the order; what is renewed is so in the same order."""
+    """Where a lock stands in the order; what is renewed is so in the same order.
+
+    Also of locks that no fork holds or renews, those of ``memo.testing``: whoever takes them keeps to the order, too.
+    """
 
     TESTS = enum.auto()
     """Which clocks tests have installed."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from memo._base.real_time import real
 
-__all__ = ("Timer", "call_in", "now_of")
+__all__ = ("Timer", "call_elsewhere", "call_in", "now_of")
 
 _EARLY_S = 0.05  # a loop rings early by its clock's resolution, and a thread's timer has no better one
 _APART_S = 1.0  # the loop's time is read a moment after the machine's
@@ -58,7 +58,7 @@ class Timer:
         if not _reads_time(loop) or abs(loop.time() - real.monotonic()) < _APART_S:
             self._handle = loop.call_later(seconds, self._ring, context=Context())
             return
-        self._handle = threading.Timer(seconds, _ring_elsewhere, (loop, self._ring))
+        self._handle = threading.Timer(seconds, call_elsewhere, (loop, self._ring))
         self._handle.daemon = True
         self._handle.start()
 
@@ -79,8 +79,9 @@ def _reads_time(loop: asyncio.AbstractEventLoop) -> bool:
     return getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
 
 
-def _ring_elsewhere(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+def call_elsewhere(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:
+    """Have *loop*, of whichever thread, call *call*, unless that loop is closed or is just being closed."""
     try:
-        loop.call_soon_threadsafe(ring, context=Context())
-    except RuntimeError:  # the loop is closed, and nobody waits any more
+        loop.call_soon_threadsafe(call, *args, context=Context())
+    except RuntimeError:
         pass

@@ -2,8 +2,9 @@
 
 An option is checked once, where a user gives it: by the decorator, before it decorates anything, or by the method of a
 handle or registry.  Checks that several of them make stand in ``_base`` (here, and in ``units``, ``tags``, ``one_shot``
-and ``slips``), those of the key in ``_call.signature``, those of ``bounded`` alone in ``_cache.options``.  What lies
-below takes what was checked, in plain units, and does not look again.
+and ``slips``), those of the key in ``_call.signature`` and ``_call.key_plan``, those of ``bounded`` alone in
+``_cache.options`` and ``_store.policy``.  What lies below takes what was checked, in plain units, and does not look
+again.
 """
 
 from typing import Any

@@ -37,7 +37,7 @@ from typing import Any
 
 from memo._base.real_time import real
 
-__all__ = ("LONGEST", "class_name", "cut", "method_of", "qualified_name", "said", "short_text")
+__all__ = ("LONGEST", "class_name", "cut", "encodable", "method_of", "qualified_name", "said", "short_text")
 
 LONGEST = 200  # longest text, in characters
 _ITEMS = 8  # elements shown of a container
@@ -76,10 +76,12 @@ def cut(text: str) -> str:
 
     That are halves of surrogate pairs, which names of files may have: no output, no JSON and no database takes them.
     """
-    head = _head(text)
-    if not head.isascii():
-        head = head.encode("utf-8", "backslashreplace").decode("utf-8")[:LONGEST]
-    return head
+    return encodable(_head(text))[:LONGEST]
+
+
+def encodable(text: str) -> str:
+    """*text*, with what no encoding can write (halves of surrogate pairs) spelled out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _head(text: str) -> str:
@@ -91,7 +93,7 @@ def short_text(value: object) -> str:
     return cut(_text(value, _DEPTH))
 
 
-def said(value: object, depth: int = _DEPTH) -> str:
+def said(value: object) -> str:
     """What ``str(value)`` is, as far as it is known to be harmless, else its ``short_text()``."""
     kind = type(value)
     if issubclass(kind, str):
@@ -101,7 +103,7 @@ def said(value: object, depth: int = _DEPTH) -> str:
             return cut(str(value))
     except Exception:  # a number too large, and the like
         pass
-    return cut(_text(value, depth))
+    return short_text(value)
 
 
 def qualified_name(kind: type) -> str:

@@ -16,7 +16,7 @@ from dataclasses import field, fields, replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
-from memo._base.shortened import short_text
+from memo._base.shortened import encodable, short_text
 from memo._base.units import format_bytes, format_seconds
 
 __all__ = ("Frozen", "FrozenDict", "Snapshot", "counter", "freeze_fields", "in_lines", "plain")
@@ -179,14 +179,14 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
     try:
         if isinstance(value, list | tuple | set | frozenset | deque | dict):
             if id(value) in around or len(around) >= _DEEPEST:
-                return _text(short_text(value))
+                return short_text(value)
             around = (*around, id(value))
             if isinstance(value, dict):
                 return {_key(key): _plain(item, around) for key, item in value.items()}
             return [_plain(item, around) for item in value]
         return _scalar(value)
     except Exception:  # of a stranger's class: what it is has no plain form
-        return _text(short_text(value))
+        return short_text(value)
 
 
 def _scalar(value: Any) -> Any:
@@ -195,7 +195,7 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if isinstance(value, str):
-        return _text(str.__str__(value))
+        return encodable(str.__str__(value))
     if isinstance(value, Frozen):
         return value.as_dict()
     if isinstance(value, numbers.Integral):
@@ -210,17 +210,12 @@ def _scalar(value: Any) -> Any:
         return value.total_seconds()
     if (type(value).__module__, type(value).__name__) in _WRITTEN:
         return str(value)
-    return _text(short_text(value))
+    return short_text(value)
 
 
 def _key(key: Any) -> str:
     told = None if isinstance(key, bool) else _scalar(key)
-    return str(told) if isinstance(told, str | int) else _text(short_text(key))
-
-
-def _text(text: str) -> str:
-    """*text*, with what no encoding can write (halves of surrogate pairs) spelled out."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return str(told) if isinstance(told, str | int) else short_text(key)
 
 
 # -- as people read it

@@ -7,21 +7,13 @@ as long by weak references alone.
 
 import asyncio
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextvars import Context
 from typing import Any
 
 from memo._base.loop_time import call_in
 
-__all__ = ("call_elsewhere", "finish", "one_step", "until")
-
-
-def call_elsewhere(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: Any) -> None:
-    """Have *loop*, of whichever thread, call *call*, unless that loop is closed or is just being closed."""
-    try:
-        loop.call_soon_threadsafe(call, *args, context=Context())
-    except RuntimeError:
-        pass
+__all__ = ("finish", "one_step", "until")
 
 
 def finish(future: asyncio.Future[None]) -> None:

@@ -1,6 +1,6 @@
 """A call: the signature it is made by, the key it has, and the wrapper that makes it.
 
-Imports ``_base`` and ``memo.errors``.
+Imports ``_base``, and ``_freeze`` for the marks in keys.
 """
 
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance

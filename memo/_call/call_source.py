@@ -3,7 +3,7 @@
 from inspect import Parameter
 from typing import NamedTuple
 
-from memo._call.source import Block, tuple_of
+from memo._call.source import Block, sign_of, tuple_of
 
 __all__ = ("CallSource", "passed_arguments", "spelled_call", "tuple_and_dict")
 
@@ -54,17 +54,9 @@ def spelled_call(*, is_async: bool, through: bool) -> CallSource:
 
 def passed_arguments(parameters: tuple[Parameter, ...]) -> str:
     """The source of a call's arguments as the function takes them."""
-    parts = []
-    for p in parameters:
-        if p.kind is Parameter.VAR_POSITIONAL:
-            parts.append(f"*{p.name}")
-        elif p.kind is Parameter.VAR_KEYWORD:
-            parts.append(f"**{p.name}")
-        elif p.kind is Parameter.KEYWORD_ONLY:
-            parts.append(f"{p.name}={p.name}")
-        else:
-            parts.append(p.name)
-    return ", ".join(parts)
+    return ", ".join(
+        [f"{p.name}={p.name}" if p.kind is Parameter.KEYWORD_ONLY else sign_of(p) + p.name for p in parameters]
+    )
 
 
 def tuple_and_dict(parameters: tuple[Parameter, ...], marked: Parameter | None) -> tuple[str, str]:
@@ -79,5 +71,5 @@ def tuple_and_dict(parameters: tuple[Parameter, ...], marked: Parameter | None) 
             several = p.kind is Parameter.VAR_POSITIONAL
             positional.append(f"$Through({p.name}[0]), *{p.name}[1:]" if several else f"$Through({p.name})")
         else:
-            positional.append(f"*{p.name}" if p.kind is Parameter.VAR_POSITIONAL else p.name)
+            positional.append(sign_of(p) + p.name)
     return tuple_of(positional), f"{{{', '.join(named)}}}" if named else "$nothing"

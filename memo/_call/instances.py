@@ -58,7 +58,7 @@ class Instances:
 
     __slots__ = ("__weakref__", "_died", "_forget", "_name", "_note", "_ring", "dead", "refs")
 
-    def __init__(self, name: str, died: Callable[[InstanceRef], object] | None = None) -> None:
+    def __init__(self, name: str, died: Callable[[InstanceRef], object]) -> None:
         self._ring = Weakly(self.bury)
         self.refs: dict[int, InstanceRef] = {}
         self.dead: list[InstanceRef] = []
@@ -107,8 +107,7 @@ class Instances:
         try:
             while self.dead:
                 taken.extend(map(self.dead.pop, (0,)))  # one step, which knows what it took
-                if self._died is not None:
-                    self._died(taken[0])
+                self._died(taken[0])
                 taken.clear()
         except IndexError:  # another thread took the last one
             if taken:

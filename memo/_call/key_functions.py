@@ -15,10 +15,10 @@ from types import FunctionType
 from typing import Any
 
 from memo._call.signature import INSTANCE_NAMES
+from memo._call.source import POSITIONAL
 
 __all__ = ("asked_arguments", "instance_value")
 
-_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -32,7 +32,7 @@ class _Asked:
             parameters = list(found)
         except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
             parameters = list(_ANYTHING)
-        self.positional = [p for p in parameters if p.kind in _POSITIONAL]
+        self.positional = [p for p in parameters if p.kind in POSITIONAL]
         self.by_name = {p.name for p in parameters if p.kind in _NAMED}
         self.any_position = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
         self.any_name = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
@@ -55,7 +55,7 @@ class _Asked:
         usual = first in INSTANCE_NAMES and all(p.name != first for p in others)
         if first is None or not (first == own_name or usual):
             return False
-        count = sum(p.kind in _POSITIONAL for p in others)
+        count = sum(p.kind in POSITIONAL for p in others)
         home = getattr(self.function, "__qualname__", "").rpartition(".")[0]
         own = isinstance(self.function, FunctionType) and (not home or home.endswith("<locals>") or home == place)
         return own or self.takes(count + 1) or not self.takes(count)
@@ -97,7 +97,7 @@ def asked_arguments(
             named.append(f"**{p.name}")
             continue
         by_name = p.name not in taken and (p.name in asked.by_name or asked.any_name)
-        if (p.kind in _POSITIONAL and (room > 0 or not by_name)) or (not by_name and room > 0):
+        if (p.kind in POSITIONAL and (room > 0 or not by_name)) or (not by_name and room > 0):
             if room > 0 and len(parts) < len(asked.positional):
                 taken.add(asked.positional[len(parts)].name)
             parts.append(p.name)

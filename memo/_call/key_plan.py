@@ -7,7 +7,7 @@ from typing import Any
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
 from memo._call.key_functions import asked_arguments, instance_value
 from memo._call.signature import KeyOptions, Shape
-from memo._call.source import Block, free_prefix, nameable, sign_of, tuple_of
+from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
 __all__ = ("KeyPlan", "check_ignored")
 
@@ -135,8 +135,7 @@ class KeyPlan:
         """Whether more than one argument, or none, can be given by position, the first *skipped* ones apart."""
         if any(p.kind is Parameter.VAR_POSITIONAL for p in self.parameters):
             return True
-        positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-        return sum(p.kind in positional for p in self.parameters) - skipped != 1
+        return sum(p.kind in POSITIONAL for p in self.parameters) - skipped != 1
 
 
 def _parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:

@@ -108,11 +108,7 @@ class Keys:
         Raises:
             TypeError: *error*, if the call does fit: then it was raised by ``key=``, or by an instance.
         """
-        try:
-            inspect.Signature(self.plan.parameters).bind(*args, **kwargs)
-        except TypeError:
-            pass
-        else:
+        if self._fits(args, kwargs):
             raise error
         parts: list[Any] = []
         if self.plan.instance is not None and args:
@@ -131,11 +127,17 @@ class Keys:
         return fitting if self.shape.exact else functools.partial(self._tell, fitting, ask)
 
     def _tell(self, fitting: Callable[..., Any], ask: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if self._fits(args, kwargs):
+            return fitting(*args, **kwargs)
+        return ask(*args[self.plan.instance is not None :], **kwargs)
+
+    def _fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call fits the documented parameters."""
         try:
             inspect.Signature(self.plan.parameters).bind(*args, **kwargs)
         except TypeError:
-            return ask(*args[self.plan.instance is not None :], **kwargs)
-        return fitting(*args, **kwargs)
+            return False
+        return True
 
     # -- code
 

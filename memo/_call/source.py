@@ -25,10 +25,12 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 __all__ = (
-    "PREFIX", "Block", "Titles", "code_of", "free_prefix", "keyword_defaults", "nameable", "positional_defaults",
-    "sign_of", "tuple_of",
+    "POSITIONAL", "PREFIX", "Block", "Titles", "code_of", "free_prefix", "keyword_defaults", "nameable",
+    "positional_defaults", "sign_of", "tuple_of",
 )  # fmt: skip
 
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+"""Kinds of single parameters that can be given by position."""
 PREFIX = "_memo_"
 """What the names of internals begin with, unless a parameter's name does."""
 
@@ -158,8 +160,7 @@ def sign_of(p: Parameter) -> str:
 
 def positional_defaults(parameters: tuple[Parameter, ...]) -> tuple[Any, ...] | None:
     """What ``__defaults__`` of a function with these parameters holds."""
-    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(p.default for p in parameters if p.kind in positional and p.default is not Parameter.empty) or None
+    return tuple(p.default for p in parameters if p.kind in POSITIONAL and p.default is not Parameter.empty) or None
 
 
 def keyword_defaults(parameters: tuple[Parameter, ...]) -> dict[str, Any] | None:

@@ -27,12 +27,10 @@ class Figures:
         rich: Entries are ``RichEntry``.
     """
 
-    __slots__ = (
-        "_rich", "_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits",
-    )  # fmt: skip
-
     HELD = ("_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits")
     """What is exchanged with those of a twin."""
+
+    __slots__ = ("_rich", *HELD)
 
     def __init__(self, rich: bool) -> None:
         self._rich = rich

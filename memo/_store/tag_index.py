@@ -14,10 +14,10 @@ __all__ = ("TagIndex",)
 class TagIndex:
     """The entries that bear each tag, by their keys."""
 
-    __slots__ = ("_bearers",)
-
     HELD = ("_bearers",)
     """What is exchanged with that of a twin."""
+
+    __slots__ = HELD
 
     def __init__(self) -> None:
         self._bearers: dict[str, dict[Hashable, RichEntry]] = {}

@@ -204,7 +204,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
-        self.nodes: dict[K, Any] = self._new_nodes()
+        self.nodes: dict[K, Any] = {}
         """The node of each key; ``Node.hits`` may be raised by anyone at any time."""
         self._small = Queue()
         self._main = Queue()
@@ -224,10 +224,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         """The small queue and the main queue."""
         return self._small, self._main
 
-    def _new_nodes(self) -> dict[K, Any]:
-        return {}
-
-    def _node(self, key: K, value: V) -> Any:
+    def _node(self) -> Any:
         """A node without uses, for a new entry or for a new value of an old one."""
         node = SizedNode() if self._weighs else Node()
         node.hits = 0
@@ -244,9 +241,9 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         remembered = old is None and self._filled and self._ghost.take(key)
         super().__setitem__(key, value)  # evicts by popitem() until there is room
         if old is not None and hasattr(old, "newer"):  # it hangs in a queue, so it was not evicted meanwhile
-            self._replace(old, key, value)
+            self._replace(old, key)
             return
-        node = self._node(key, value)
+        node = self._node()
         small = self._small
         size = self.currsize - small.size - self._main.size
         if remembered or (not self._filled and small.size >= self._small_most):
@@ -262,18 +259,17 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         queue.append(node)
         self.nodes[key] = node
 
-    def _replace(self, old: Any, key: K, value: V) -> None:
+    def _replace(self, old: Any, key: K) -> None:
         """Give a new value of an old key the old one's place and uses."""
-        node = self._node(key, value)
+        node = self._node()
         difference = self.currsize - self._small.size - self._main.size
-        if node is not old:
-            uses = min(MOST_ROUNDS, old.hits - (old.mark >> 1))
-            node.key = key
-            node.mark = (-uses << 1) | (old.mark & 1)
-            node.older, node.newer = old.older, old.newer
-            node.older.newer = node.newer.older = node
-            del old.older, old.newer  # it hangs nowhere any more
-            self.nodes[key] = node
+        uses = min(MOST_ROUNDS, old.hits - (old.mark >> 1))
+        node.key = key
+        node.mark = (-uses << 1) | (old.mark & 1)
+        node.older, node.newer = old.older, old.newer
+        node.older.newer = node.newer.older = node
+        del old.older, old.newer  # it hangs nowhere any more
+        self.nodes[key] = node
         (self._main if old.mark & 1 else self._small).size += difference
         if self._weighs:
             node.size = old.size + difference
@@ -346,10 +342,10 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         return [(n.key, n.hits, n.mark, getattr(n, "size", 1)) for queue in (self._small, self._main) for n in queue]
 
     def _restore(self, order: list[tuple[Any, int, int, float]]) -> None:
-        self.nodes = self._new_nodes()
+        self.nodes = {}
         self._small, self._main = Queue(), Queue()
         for key, hits, mark, size in order:
-            node = self._node(key, cachetools.Cache.__getitem__(self, key))
+            node = self._node()
             node.key, node.hits, node.mark = key, hits, mark
             if self._weighs:
                 node.size = size
