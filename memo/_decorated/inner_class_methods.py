@@ -1,14 +1,13 @@
 """What ``@classmethod`` may be going to wrap, and not to ask which class it is reached through."""
 
 import functools
-import sys
 from typing import Any, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
 from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.layer import layer_of
 from memo._decorated.proxy import Decorated, Transparent
-from memo._decorated.stack import find_handle, layers_of
+from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
 
 __all__ = ("InnerClassMethod", "OfAnyClass")
@@ -72,9 +71,7 @@ def _defining_class(function: OfAnyClass[..., Any]) -> type | None:
     layer = layer_of(function)
     assert layer is not None
     shape = layer.shape
-    found: Any = sys.modules.get(shape.module)
-    for part in shape.qualname.split(".")[:-1]:
-        found = getattr(found, part, None)
+    found = found_at(shape.module, shape.qualname.rpartition(".")[0])
     if isinstance(found, type):
         places.append(found)
     this: Any = function

@@ -23,7 +23,7 @@ from memo._decorated.proxy import (
     set_class,
     special_names,
 )
-from memo._decorated.stack import become_method, original_of, tell_name
+from memo._decorated.stack import become_method, found_at, original_of, tell_name
 
 __all__ = (
     "DecoratedObject", "Recipe", "become", "blank", "by_value", "decorate_blank", "object_class", "remember",
@@ -70,10 +70,7 @@ class DecoratedObject(Transparent[P, R_co]):
 
         def __reduce__(self):
             shape = _layer(self).shape
-            found = sys.modules.get(shape.module)
-            for name in shape.qualname.split("."):
-                found = getattr(found, name, None)
-            return shape.qualname if found is self else by_value(self)
+            return shape.qualname if found_at(shape.module, shape.qualname) is self else by_value(self)
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -9,7 +9,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import wrapt
 
@@ -42,10 +42,7 @@ __all__ = (
 )
 
 P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
 
 
 def _layer(function: Any) -> Layer:
@@ -262,18 +259,6 @@ class Decorated(Transparent[P, R_co]):
         def __wrapped__(self) -> Callable[P, R_co]: ...
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-        @overload
-        def __get__(  # type: ignore[misc]  # a class method: the first parameter is the owner
-            self: Callable[Concatenate[type[T], Q], R], obj: T | None, owner: type[T], /
-        ) -> "Bound[Q, R]": ...
-        @overload
-        def __get__(self, obj: None, owner: type[Any] | None = None, /) -> Self: ...
-        @overload
-        def __get__(  # a method: the first parameter is the instance
-            self: Callable[Concatenate[T, Q], R], obj: T, owner: type[Any] | None = None, /
-        ) -> "Bound[Q, R]": ...
-        @overload
-        def __get__(self, obj: object, owner: type[Any] | None = None, /) -> "Bound[P, R_co]": ...
         def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
 
     else:

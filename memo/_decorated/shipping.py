@@ -7,7 +7,6 @@ be sent, dill by the type alone.  So both are taught when they are imported; nei
 """
 
 import functools
-import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from memo._decorated.holders import Holder, held
 from memo._decorated.layer import layer_of
 from memo._decorated.object_proxy import by_value
 from memo._decorated.proxy import Transparent
+from memo._decorated.stack import found_at
 
 __all__ = ("is_importable", "make_bound", "teach_picklers")
 
@@ -47,10 +47,7 @@ def is_importable(function: Any) -> bool:
     layer = layer_of(function)
     assert layer is not None
     shape = layer.shape
-    found: Any = sys.modules.get(shape.module)
-    for part in shape.qualname.split("."):
-        found = getattr(found, part, None)
-    return found is function and shape.module not in _MAIN
+    return found_at(shape.module, shape.qualname) is function and shape.module not in _MAIN
 
 
 # -- teaching

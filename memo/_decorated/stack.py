@@ -1,12 +1,13 @@
 """The layers of a stack of decorators: how they are found, and which of them adds a handle."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from memo._base import wrapped_by
 from memo._decorated.layer import Layer, layer_of
 
-__all__ = ("HANDLES", "become_method", "find_handle", "layers_of", "original_of", "tell_name")
+__all__ = ("HANDLES", "become_method", "find_handle", "found_at", "layers_of", "original_of", "tell_name")
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
@@ -46,6 +47,14 @@ def original_of(function: Any) -> Any:
     while (layer := layer_of(function)) is not None:
         function = layer.shape.function
     return function
+
+
+def found_at(module: str, qualname: str) -> Any:
+    """What a module that is imported has under a qualified name; None: nothing."""
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def become_method(function: Any, owner: type) -> None:

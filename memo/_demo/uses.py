@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from memo import CacheStats, EvictionReason, InflightTimeout, bounded, dedupe_inflight, sliding_window
-from memo._base import format_bytes, format_seconds
+from memo._base import counted, format_bytes, format_seconds
 from memo._demo.client import AsyncClient, Client, ServiceFailed
 
 __all__ = (
@@ -110,13 +110,13 @@ def profiles(world: World) -> Use:
         stats = profile.cache.stats()
         served = world.blocking.json("/stats")
         text = (
-            f"{stats.requests:,} calls for {_plural(len(asked), 'name')}. {_bound(stats, len(known), 'profile')} "
-            f"Only {_plural(served['profile'], 'request')} reached the service: {_plural(stats.hits, 'call')} found "
-            f"the answer kept, {stats.joins:,} shared the request of another. {_plural(served['failures'], 'request')} "
+            f"{stats.requests:,} calls for {counted(len(asked), 'name')}. {_bound(stats, len(known), 'profile')} "
+            f"Only {counted(served['profile'], 'request')} reached the service: {counted(stats.hits, 'call')} found "
+            f"the answer kept, {stats.joins:,} shared the request of another. {counted(served['failures'], 'request')} "
             f"failed; no failure was remembered."
         )
         if lines.count:
-            text += f" {_plural(lines.count, 'line')} in the log, the last: {lines.last[-1]!r}."
+            text += f" {counted(lines.count, 'line')} in the log, the last: {lines.last[-1]!r}."
         return Outcome(text, stats.size, len(known))
 
     return Use("profiles", profile, 60, step, lambda: _gauge(profile.cache.stats()), conclude)
@@ -145,7 +145,7 @@ def webhooks(world: World) -> Use:
         left = webhook.cache.clear()
         after = world.blocking.json("/webhook/open")
         text = (
-            f"{stats.requests:,} posts to {_plural(len(channels), 'channel')}. "
+            f"{stats.requests:,} posts to {counted(len(channels), 'channel')}. "
             f"{_bound(stats, len(channels), 'webhook')} Each that left was closed by a DELETE: "
             f"the service counts {during['opened']:,} opened, {during['closed']:,} closed, "
             f"never more than {during['most']:,} open at once. "
@@ -175,7 +175,7 @@ def avatars(world: World) -> Use:
         stats = avatar.cache.stats()
         kept = sum(len(image) for _, image in avatar.cache.items())
         text = (
-            f"{stats.requests:,} calls for {_plural(len(sizes), 'image')}. {_bound(stats, len(sizes), 'image')} "
+            f"{stats.requests:,} calls for {counted(len(sizes), 'image')}. {_bound(stats, len(sizes), 'image')} "
             f"That is {format_bytes(kept)} where there would be {format_bytes(sum(sizes.values()))}."
         )
         return Outcome(text, stats.size, len(sizes))
@@ -224,8 +224,8 @@ def ai_requests(world: World) -> Use:
     def conclude() -> Outcome:
         stats = ask_ai.inflight.stats()
         text = (
-            f"{stats.started + stats.joined:,} calls for {_plural(len(asked), 'question')}, and only "
-            f"{_plural(stats.started, 'request')}: {_plural(stats.joined, 'call')} joined one that was running. "
+            f"{stats.started + stats.joined:,} calls for {counted(len(asked), 'question')}, and only "
+            f"{counted(stats.started, 'request')}: {counted(stats.joined, 'call')} joined one that was running. "
         )
         again = _share(len(released & answered), len(released))
         text += _about_stuck(stats.timeouts, format_seconds(timeout_s), waits, again)
@@ -239,8 +239,8 @@ def _about_stuck(timeouts: int, timeout: str, waits: int, again: str) -> str:
     if not timeouts:
         return f"None got stuck this time; timeout={timeout!r} would have given it up."
     return (
-        f"{_plural(timeouts, 'request')} got stuck; timeout={timeout!r} gave up each and released the "
-        f"{_plural(waits, 'caller')} who waited; {again} had an answer by asking again. "
+        f"{counted(timeouts, 'request')} got stuck; timeout={timeout!r} gave up each and released the "
+        f"{counted(waits, 'caller')} who waited; {again} had an answer by asking again. "
         f"Without it they would be waiting still."
     )
 
@@ -273,11 +273,11 @@ def error_tracker(world: World) -> Use:
 
     def conclude() -> Outcome:
         stats = track_error.window.stats()
-        text = f"{_plural(stats.count, 'error')} in the last 24 hours, {stats.kept:,} of them kept in full. "
+        text = f"{counted(stats.count, 'error')} in the last 24 hours, {stats.kept:,} of them kept in full. "
         if errors := track_error.window.errors():
             where, times = track_error.window.by_key(1)[0]
             text += f"The latest: {errors[0].message!r}. Of those kept, {times:,} came from {where}. "
-        text += f"A list that nobody trims would hold {_plural(stats.count, 'exception')}, each with its traceback."
+        text += f"A list that nobody trims would hold {counted(stats.count, 'exception')}, each with its traceback."
         return Outcome(text, stats.kept, stats.count)
 
     return Use("error tracker", track_error, 4, step, gauge, conclude)
@@ -306,7 +306,7 @@ def message_tracker(world: World) -> Use:
         arrived, stats = on_message.window.stats(), on_message.cache.stats()
         again = arrived.count - handled
         text = (
-            f"{_plural(arrived.count, 'message')} came, {handled:,} of them new and handled; "
+            f"{counted(arrived.count, 'message')} came, {handled:,} of them new and handled; "
             f"{again:,} had been seen before. {_bound(stats, handled, 'id')} "
         )
         if authors := on_message.window.by_key(1):
@@ -347,16 +347,12 @@ def _bound(stats: CacheStats, different: int, what: str) -> str:
     """What a store's bound did."""
     evicted = stats.evictions[EvictionReason.SIZE]
     if not evicted:
-        return f"max={stats.max:,} was not reached yet: {_plural(stats.size, what)} kept."
+        return f"max={stats.max:,} was not reached yet: {counted(stats.size, what)} kept."
     return (
-        f"max={stats.max:,} kept {stats.size:,} and evicted {evicted:,}; without it {_plural(different, what)} would "
+        f"max={stats.max:,} kept {stats.size:,} and evicted {evicted:,}; without it {counted(different, what)} would "
         f"be held by now, and one more for each new name."
     )
 
 
 def _share(part: int, whole: int) -> str:
     return "all" if part == whole else f"{part:,} of them"
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

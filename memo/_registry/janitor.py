@@ -30,9 +30,6 @@ __all__ = ("Janitor",)
 
 log = logging.getLogger("memo")
 
-Sweep = Callable[[Callable[[], bool]], CleanupReport]
-"""Cleans up until what it is given says that it is enough; asks that between any two slices."""
-
 _PATIENCE_S = 10.0  # for an advance() of a test's clock to wait for the clean-up that it brought about
 _PARTING_S = 2.0  # for the interpreter at its end, or an event loop, to wait for a callback that does not return
 _LONGEST_WAIT_S = 86400.0  # platforms limit how long a lock can be waited for

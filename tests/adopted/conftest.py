@@ -8,7 +8,7 @@ from kit.adopted import Service
 
 @pytest.fixture
 def empty_methods() -> Iterator[None]:
-    """The functions of the class above begin each test without entries or figures."""
+    """The functions of ``Service`` are left without entries or figures."""
     yield
     for function in (Service.c_method, Service.__dict__["async_method"], Service.c_property.fget, Service.c_static):
         function.cache_clear()

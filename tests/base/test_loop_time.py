@@ -18,15 +18,6 @@ SOON_S = 0.03
 LATER_S = 100.0
 
 
-@pytest.fixture(params=FREEZES)
-def freeze(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[object]]:
-    """Each way to freeze time."""
-    library = request.param.partition(",")[0].replace("-", "_")
-    if library in ("freezegun", "time_machine"):
-        pytest.importorskip(library)
-    return FREEZES[request.param]
-
-
 async def turns() -> None:
     """Let the loop ring whatever it takes to be due."""
     for _ in range(5):

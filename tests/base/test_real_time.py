@@ -16,24 +16,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from kit.freezes import FREEZES, FUTURE, freezegun
+from kit.freezes import FUTURE, freezegun
 from kit.places import ROOT
 
 import memo
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight, sliding_window
 from memo._base.real_time import real
 from memo.testing import FakeClock
-
-DAY = 86400.0
-
-
-@pytest.fixture(params=FREEZES)
-def freeze(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[object]]:
-    """Each way to freeze time."""
-    library = request.param.partition(",")[0].replace("-", "_")
-    if library in ("freezegun", "time_machine"):
-        pytest.importorskip(library)
-    return FREEZES[request.param]
 
 
 def until(condition: Callable[[], object]) -> None:

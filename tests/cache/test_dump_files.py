@@ -140,7 +140,6 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 
 BIG = b"9" * 100_000
 
-ALIKE = b",".join(b"%d" % (number * (2**61 - 1)) for number in range(1, 4))
 
 FORGED = [
     (b"", "cannot be read"),

@@ -325,7 +325,6 @@ def test_background_loads_count_as_loads_and_refreshes_alone(make: Make) -> None
 
 # -- bad options
 
-ODD = object()
 
 BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"stale_while_revalidate": 5}, TypeError, ("stale_while_revalidate=5", "ttl=")),

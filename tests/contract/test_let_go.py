@@ -14,16 +14,13 @@ from typing import Any
 
 import pytest
 from kit.coroutines import finished
+from kit.tools import stacked
 
 from memo import bounded, dedupe_inflight, registry, sliding_window
 from memo._decorated.layer import layer_of
 from memo.testing import FakeClock, isolated
 
 Decorate = Callable[[Any], Any]
-
-
-def stack(function: Any) -> Any:
-    return bounded(max=8)(dedupe_inflight(sliding_window("1h")(function)))
 
 
 DECORATORS: dict[str, Decorate] = {
@@ -40,7 +37,7 @@ DECORATORS: dict[str, Decorate] = {
     "typed": bounded(max=8, typed=True, dedupe=False, timeout=60),
     "dedupe": dedupe_inflight,
     "window": sliding_window("1h"),
-    "stack": stack,
+    "stack": stacked,
 }
 over = pytest.mark.parametrize("decorate", DECORATORS.values(), ids=DECORATORS)
 colours = pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
@@ -325,7 +322,7 @@ def test_decorating_makes_nothing_that_no_call_needs(decorate: Decorate) -> None
     decorated = [decorate(function) for function in functions]
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert held / len(functions) < 3_000 * (3 if decorate is stack else 1)
+    assert held / len(functions) < 3_000 * (3 if decorate is stacked else 1)
     use_looks(decorated[0])
     assert not layer_of(decorated[0]).is_made  # type: ignore[union-attr]
 

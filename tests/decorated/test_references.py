@@ -14,14 +14,11 @@ from typing import Any
 
 import pytest
 from kit.coroutines import finished
+from kit.tools import stacked
 
 from memo import EvictionReason, bounded, dedupe_inflight, registry, sliding_window
 
 Decorate = Callable[[Any], Any]
-
-
-def stacked(function: Any) -> Any:
-    return bounded(max=8)(dedupe_inflight(sliding_window("1h")(function)))
 
 
 DECORATORS: list[Decorate] = [

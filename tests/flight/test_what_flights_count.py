@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kit.threads import LIMIT_S
 
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight
 from memo.testing import FakeClock
-
-LIMIT_S = 20
-"""Turns a hang into a failure."""
 
 
 def cancelled_load(options: dict[str, Any], first_step: bool) -> Any:

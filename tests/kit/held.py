@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kit.threads import LIMIT_S
 from memo import Registry, bounded, dedupe_inflight
 
 __all__ = (
@@ -28,10 +29,6 @@ __all__ = (
     "suspended",
     "who",
 )
-
-LIMIT_S = 20
-"""Turns a hang into a failure."""
-
 
 who: contextvars.ContextVar[Any] = contextvars.ContextVar("who", default=None)
 

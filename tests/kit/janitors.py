@@ -7,13 +7,9 @@ from memo import Registry, bounded
 from memo._store.sweep import SLICE
 
 __all__ = (
-    "PATIENCE_S",
     "cached",
     "threads",
 )
-
-PATIENCE_S = 20
-"""Only turns a hang into a failure."""
 
 
 def threads() -> list[threading.Thread]:

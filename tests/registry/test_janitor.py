@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kit.janitors import PATIENCE_S, cached, threads
+from kit.janitors import cached, threads
+from kit.threads import LIMIT_S
 
 from memo import CleanupReport, Janitor, Registry, dedupe_inflight, registry, sliding_window
 from memo.testing import FakeClock
@@ -34,7 +35,7 @@ def test_it_cleans_up_at_its_interval(own: Registry, clock: FakeClock) -> None:
     @dedupe_inflight(timeout="30min", registry=own, name="d")
     def stuck(x: int) -> int:
         running.set()
-        assert leave.wait(PATIENCE_S)
+        assert leave.wait(LIMIT_S)
         return x
 
     for x in range(3):
@@ -43,7 +44,7 @@ def test_it_cleans_up_at_its_interval(own: Registry, clock: FakeClock) -> None:
     hanging = threading.Thread(target=stuck, args=(1,))
     hanging.start()
     try:
-        assert running.wait(PATIENCE_S)
+        assert running.wait(LIMIT_S)
         janitor = own.janitor(every="1h")
         assert isinstance(janitor, Janitor)
         assert (janitor.every, janitor.alive, janitor.last_run, janitor.last_report) == (3600.0, True, None, None)
@@ -60,7 +61,7 @@ def test_it_cleans_up_at_its_interval(own: Registry, clock: FakeClock) -> None:
         assert before <= janitor.last_run <= datetime.now(UTC)
     finally:
         leave.set()
-        hanging.join(PATIENCE_S)
+        hanging.join(LIMIT_S)
 
 
 def test_advancing_over_several_intervals_runs_it_each_time(own: Registry, clock: FakeClock) -> None:
@@ -176,7 +177,7 @@ def test_it_follows_real_time_by_itself(own: Registry) -> None:
     janitor.start(0.001)
     try:
         for _ in range(3):
-            assert turn.acquire(timeout=PATIENCE_S)
+            assert turn.acquire(timeout=LIMIT_S)
     finally:
         janitor.stop()
     assert not janitor.alive
@@ -213,11 +214,11 @@ def test_an_advance_does_not_wait_for_ever(own: Registry, clock: FakeClock, monk
     """A callback that does not return keeps whoever advances the clock for a bounded time."""
     monkeypatch.setattr("memo._registry.janitor._PATIENCE_S", 0.01)
     entered, leave = threading.Event(), threading.Event()
-    fetch = cached(own, on_evict=lambda key, value, reason: (entered.set(), leave.wait(PATIENCE_S)))
+    fetch = cached(own, on_evict=lambda key, value, reason: (entered.set(), leave.wait(LIMIT_S)))
     fetch(1)
     janitor = own.janitor()
     clock.advance("1h")
-    assert entered.wait(PATIENCE_S)
+    assert entered.wait(LIMIT_S)
     assert janitor.last_run is None
     leave.set()
     janitor.stop()

@@ -9,10 +9,10 @@ import weakref
 from collections.abc import Callable
 
 import pytest
-from kit.janitors import PATIENCE_S, cached, threads
+from kit.janitors import cached, threads
 from kit.places import ROOT
 from kit.processes import in_a_child
-from kit.threads import until
+from kit.threads import LIMIT_S, until
 
 from memo import CleanupReport, EvictionReason, Janitor, Registry
 from memo._store.sweep import SLICE
@@ -76,7 +76,7 @@ def test_a_callback_may_stop_it(own: Registry, clock: FakeClock) -> None:
     janitor = own.janitor()
     thread = threads()[0]
     clock.advance("1h")
-    thread.join(PATIENCE_S)
+    thread.join(LIMIT_S)
     assert not thread.is_alive()
     assert not janitor.alive
     assert janitor.last_report is not None
@@ -130,7 +130,7 @@ def test_stopping_ends_a_clean_up_that_is_under_way(own: Registry, clock: FakeCl
     def on_evict(key: int, value: int, reason: EvictionReason) -> None:
         if not entered.is_set():
             entered.set()
-            assert leave.wait(PATIENCE_S)
+            assert leave.wait(LIMIT_S)
 
     functions = [cached(own, name, on_evict=on_evict) for name in ("a", "b")]
     for function in functions:
@@ -139,14 +139,14 @@ def test_stopping_ends_a_clean_up_that_is_under_way(own: Registry, clock: FakeCl
     janitor = own.janitor()
     advancing = threading.Thread(target=clock.advance, args=("1h",))
     advancing.start()
-    assert entered.wait(PATIENCE_S)
+    assert entered.wait(LIMIT_S)
     stopping = threading.Thread(target=janitor.stop)
     stopping.start()
     until(lambda: not janitor.alive)
     assert stopping.is_alive()
     leave.set()
-    stopping.join(PATIENCE_S)
-    advancing.join(PATIENCE_S)
+    stopping.join(LIMIT_S)
+    advancing.join(LIMIT_S)
     assert not stopping.is_alive()
     assert not advancing.is_alive()
     assert janitor.last_report is not None
@@ -177,7 +177,7 @@ def test_threads_may_start_and_stop_it_at_once(own: Registry, clock: FakeClock) 
     for thread in turns:
         thread.start()
     for thread in turns:
-        thread.join(PATIENCE_S)
+        thread.join(LIMIT_S)
     assert not any(thread.is_alive() for thread in turns)
     assert errors == []
     assert max(most) <= 1
@@ -200,7 +200,7 @@ def test_a_registry_that_dies_takes_its_thread_along(clock: FakeClock) -> None:
     gone = weakref.ref(own)
     del own
     gc.collect()
-    thread.join(PATIENCE_S)
+    thread.join(LIMIT_S)
     assert (gone(), thread.is_alive(), janitor.alive) == (None, False, False)
     janitor.stop()
 
@@ -211,7 +211,7 @@ def test_functions_may_die_while_it_waits_and_while_it_works(own: Registry, cloc
 
     def on_evict(key: int, value: int, reason: EvictionReason) -> None:
         entered.set()
-        assert leave.wait(PATIENCE_S)
+        assert leave.wait(LIMIT_S)
 
     first, second, third = cached(own, "a", on_evict=on_evict), cached(own, "b"), cached(own, "c")
     refs = [weakref.ref(second), weakref.ref(third)]
@@ -223,14 +223,14 @@ def test_functions_may_die_while_it_waits_and_while_it_works(own: Registry, cloc
     advancing = threading.Thread(target=clock.advance, args=("1h",))
     advancing.start()
     try:
-        assert entered.wait(PATIENCE_S)
+        assert entered.wait(LIMIT_S)
         del second
         gc.collect()
         assert refs[0]() is None
         assert [record.name for record in own] == ["a"]
     finally:
         leave.set()
-        advancing.join(PATIENCE_S)
+        advancing.join(LIMIT_S)
     assert janitor.last_report is not None
     assert janitor.last_report.expired == 1
 
@@ -308,7 +308,7 @@ def test_a_fork_in_the_midst_of_a_clean_up(own: Registry, clock: FakeClock) -> N
     def on_evict(key: int, value: int, reason: EvictionReason) -> None:
         if not entered.is_set():
             entered.set()
-            assert leave.wait(PATIENCE_S)
+            assert leave.wait(LIMIT_S)
 
     functions = [cached(own, name, policy=name, on_evict=on_evict) for name in ("lru", "s3fifo")]
     for function in functions:
@@ -318,7 +318,7 @@ def test_a_fork_in_the_midst_of_a_clean_up(own: Registry, clock: FakeClock) -> N
     advancing = threading.Thread(target=clock.advance, args=("1h",))
     advancing.start()
     try:
-        assert entered.wait(PATIENCE_S)
+        assert entered.wait(LIMIT_S)
 
         def act() -> bool:
             clock.advance("1h")
@@ -330,7 +330,7 @@ def test_a_fork_in_the_midst_of_a_clean_up(own: Registry, clock: FakeClock) -> N
         assert in_a_child(act) == 0
     finally:
         leave.set()
-        advancing.join(PATIENCE_S)
+        advancing.join(LIMIT_S)
     assert own.cleanup().total == 0
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from kit.adopted import passing
 
 import memo
 from memo import (
@@ -66,16 +67,6 @@ class Service:
     @property
     def property_outer(self) -> list[str]:
         return []
-
-
-def passing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator of somebody else."""
-
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 # -- look-up

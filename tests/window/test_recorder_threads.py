@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from kit.recorders import Clock, make, note
+from kit.threads import switching_often
 
 from memo._base import failure_text
 from memo._window.events import BATCH
 from memo._window.intake import LIMIT, Intake
 from memo._window.recorder import Recorder
-
-
-@contextmanager
-def eager_switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def in_threads(*works: Callable[[], object]) -> None:
@@ -40,7 +29,7 @@ def in_threads(*works: Callable[[], object]) -> None:
             raise
 
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    with eager_switching():
+    with switching_often():
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from kit.processes import fork, status_of
 
 from memo import Registry, sliding_window
 from memo.testing import FakeClock
@@ -397,15 +398,13 @@ def test_fork_while_another_thread_holds_the_lock() -> None:
     thread = threading.Thread(target=hold)
     thread.start()
     assert held.wait(30)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0 if work.window.count() == 3 else 2
-        finally:
-            os._exit(status)
+
+    def goes_on() -> bool:
+        work()
+        return work.window.count() == 3
+
+    child = fork(goes_on)
     release.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert status_of(child) == 0
     assert work.window.count() == 2
