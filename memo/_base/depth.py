@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 __all__ = ("need_depth",)
 
-_DEPTH = 12
+_DEPTH = 14
 """Calls within each other that a change of a store takes, with telling what left, and a listener's first ones; or the
 launch of a task, the event loop's own among them."""
 

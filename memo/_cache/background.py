@@ -10,7 +10,7 @@ from memo._base import Clock
 from memo._cache.jobs import Jobs, TaskJob, ThreadJob
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool, is_ending
-from memo._call import Call
+from memo._call import Call, comparing_outside
 from memo._flight import BACKGROUND, Role, TaskFlights, ThreadFlights, outside_work, own_loop
 
 __all__ = ("Background", "Begun")
@@ -53,6 +53,9 @@ class Background:
             call: Its arguments.
             watched: The caller waits for it; he must take that back with ``unwatch()``.
         """
+        return comparing_outside(self._lock, self._job_for, key, call, watched)
+
+    def _job_for(self, key: Hashable, call: Call, watched: bool) -> Begun:
         now = self.clock.read()
         loop = own_loop(self.flights.name) if self.pool is None else None
         job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
@@ -60,9 +63,9 @@ class Background:
         ended = functools.partial(self._ended, loop, key, job)
         try:
             with self._lock:
-                lost = self.jobs.take_closed()
                 jobs = self.jobs.by_loop.setdefault(loop, {})
-                running = jobs.get(key)
+                running = jobs.get(key)  # first, since it may begin again
+                lost = self.jobs.take_closed()
                 # one that is done was cut short on its way out of the table
                 if running is not None and (running.done or self._is_past(running, now)):
                     running = None

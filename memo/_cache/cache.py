@@ -16,7 +16,7 @@ from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.told_store import ToldStore
-from memo._call import InstanceRef, belongs_to
+from memo._call import InstanceRef, belongs_to, comparing_outside
 from memo._flight import FlightTable, TaskFlights, ThreadFlights
 from memo._store import SLICE, Departures, EvictionReason, Failure, Gone, Standing, Store
 
@@ -201,18 +201,21 @@ class Cache:
         now = self.clock.read()
         gone = Departures()
         try:
-            with self.store.lock:
-                if aside.is_out:
-                    self.table.detach_all()
-                    self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
-                    self._exchange(aside, gone)
-                self.store.rewind(now, self.options.pause_s)
-                self._show()
-                self.table.resume(aside)
+            comparing_outside(self.store.lock, self._put_back, aside, gone, now)
             self.told.report(gone)
         except BaseException:
             self.told.report(gone)
             raise
+
+    def _put_back(self, aside: Aside, gone: Departures, now: float) -> None:
+        with self.store.lock:
+            if aside.is_out:
+                self.table.detach_all()
+                self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
+                self._exchange(aside, gone)
+            self.store.rewind(now, self.options.pause_s)
+            self._show()
+            self.table.resume(aside)
 
     def _exchange(self, aside: Aside, gone: Departures) -> None:
         """Exchange all that is held and counted with *aside*, in one step."""

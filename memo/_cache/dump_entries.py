@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memo._base import Pace, in_slices, real, short_text
 from memo._cache.dump_files import Path, parsed, read_lines, write_rows
 from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
-from memo._call import plain_key
-from memo._store import Standing
+from memo._call import comparing_outside, plain_key
+from memo._store import Standing, Store
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
@@ -205,18 +205,23 @@ def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -
         entry.used = now - row.unused - elapsed
 
 
+def _room(store: Store, entries: list[tuple[Hashable, Any]]) -> tuple[float, float, dict[Hashable, Any]]:
+    """How many entries, and bytes, the store has room for, and which of the keys of *entries* it has, with what."""
+    with store.lock:
+        count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
+        size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
+        return count, size, _present(store.index, entries)
+
+
 def _present(index: dict[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
-    """Which of the keys of *entries* the store has, with what it has."""
+    # apart, since from 3.12 on the compiler leaves the jumps of a comprehension out of the with
     return {key: index[key] for key, _ in entries if key in index}
 
 
 def _what_fits(cache: Cache, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
     """The newest of *entries* for which there is room beside what the store holds, oldest first."""
     store = cache.store
-    with cache.store.lock:
-        count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
-        size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
-        present = _present(store.index, entries)
+    count, size, present = comparing_outside(store.lock, _room, store, entries)
     chosen = []
     for key, entry in reversed(entries):
         old = present.get(key)

@@ -12,6 +12,7 @@ from typing import Any
 
 from memo._base import bounded_gate, call_elsewhere, call_when, finish, real, until
 from memo._cache.refresh_pool import RefreshPool
+from memo._call import comparing_outside
 from memo._flight import Asked, InFlight, Role, call_off, keep_quiet, lay_to_rest
 from memo._store import Store
 
@@ -197,6 +198,9 @@ class Jobs(Asked):
 
     def remove(self, loop: asyncio.AbstractEventLoop | None, key: Hashable, job: Any) -> None:
         """Take *job* out, if it is there still."""
+        comparing_outside(self._store.lock, self._remove, loop, key, job)
+
+    def _remove(self, loop: asyncio.AbstractEventLoop | None, key: Hashable, job: Any) -> None:
         with self._store.lock:
             jobs = self.by_loop.get(loop, {})
             if jobs.get(key) is job:
@@ -213,6 +217,8 @@ class Jobs(Asked):
 
     def look(self, key: Hashable) -> None:
         self._store.index.get(key)
+        for jobs in list(self.by_loop.values()):
+            jobs.get(key)
 
     def forget(self, key: Hashable) -> None:
         for loop, jobs in list(self.by_loop.items()):

@@ -14,6 +14,7 @@ from memo._base import PLAIN, Clock, need_depth
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore
+from memo._call import Undecided
 from memo._flight import BACKGROUND, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
 from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
@@ -100,10 +101,13 @@ class Loads:
             if tells:
                 gone = _with_victim(gone, victim, now)
                 self.told.report(gone)
-        except BaseException:
+        except BaseException as error:
             if tells:
                 self.told.report(_with_victim(gone, store.take_lost() if victim is None else victim, now))
-            raise
+            if type(error) is not Undecided:
+                raise
+            error.decide(self._lock)
+            self.landed(mine, value)  # which begins again as often as it must
         return value if copy is None else copy(value)
 
     # -- what flights ask

@@ -85,7 +85,7 @@ class StaleValues:
             if now < entry.retry:
                 return
             entry.retry = min(now + LEASE_S, entry.deadline + self._options.revalidate_s)
-            flight = flights.table.by_key.get(key)
+        flight = flights.table.by_key.get(key)
         if flight is not None:
             if flights.is_stuck(flight):
                 flights.expire(flight)

@@ -13,7 +13,7 @@ from memo._call.key_plan import check_ignored
 from memo._call.keys import Keys
 from memo._call.signature import KeyOptions, Shape, check_key_options
 from memo._call.source import Block
-from memo._call.stored_keys import PLAIN_KEYS, Known, plain_key, stored_key
+from memo._call.stored_keys import PLAIN_KEYS, Known, Undecided, comparing_outside, plain_key, stored_key
 from memo._call.wrapper import LAYER, Generated, Maker, share
 
 __all__ = (
@@ -33,6 +33,7 @@ __all__ = (
     "Maker",
     "Shape",
     "Through",
+    "Undecided",
     "belongs_to",
     "called_in_class",
     "called_with_class",
@@ -40,6 +41,7 @@ __all__ = (
     "called_without_instance",
     "check_ignored",
     "check_key_options",
+    "comparing_outside",
     "freeze",
     "freeze_typed",
     "owner_of",

@@ -8,30 +8,32 @@ comparison is anybody's code is held in a box that remembers the hash.
 - The boxes of one function are known to each other: of those that are equal there is only one at a time, which
   ``stored_key()`` finds, without a lock, by comparing.  So tables tell them apart by identity, and no comparison of the
   user's runs under a lock, nor a second time.
-- A box remembers how it compares with a number that hashes alike.  Who is about to take a lock looks up before it.
-- Values of built-in types are held as they are.
+- Values of built-in types are held as they are.  A box remembers how it compares with those that hash alike, and who is
+  about to take a lock looks up before it.
+- Still one may come in between.  So whoever looks up under the lock is prepared that a pair was never compared
+  (``Undecided``): that happens then without the lock, and he begins again (``comparing_outside()``).  It strikes where
+  a key is put in, or is missing: keys that a table holds were compared with each other when the later one came.
 """
 
-from collections.abc import Hashable
+import threading
+from collections.abc import Callable, Hashable
 from datetime import date, datetime, timedelta
 from enum import Enum
 from types import WrapperDescriptorType
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 from weakref import ref
 
 from memo._call.instances import InstanceRef
 
-__all__ = ("PLAIN_KEYS", "HashedValue", "Known", "plain_key", "stored_key")
+__all__ = ("PLAIN_KEYS", "HashedValue", "Known", "Undecided", "comparing_outside", "plain_key", "stored_key")
+
+T = TypeVar("T")
 
 PLAIN_KEYS = frozenset({int, str, bytes, float, bool, complex, type(None), type, InstanceRef})
 """Types that need no box, which are most of those that keys are made of."""
 
 _OWNERS = frozenset({*PLAIN_KEYS, object, date, datetime, timedelta})
 """Whoever has hash and comparison of one of these has none of the user's."""
-
-
-_NUMBERS = frozenset({int, float, bool, complex})
-_NOTHING: tuple[Any, bool] = object(), False
 
 
 class HashedValue:
@@ -43,14 +45,14 @@ class HashedValue:
     code: int
     known: "Known | None"
     """Where it is the only one of those that are equal."""
-    told: tuple[Any, bool]
-    """The number that it was compared with last, and whether they are equal."""
+    told: dict[tuple[type, Any], bool] | None
+    """The values of built-in types that it was compared with, and whether they are equal: few hash like it."""
 
     def __init__(self, value: Any) -> None:
         self.code = hash(value)
         self.value = value
         self.known = None
-        self.told = _NOTHING
+        self.told = None
 
     def __hash__(self) -> int:
         return self.code
@@ -60,12 +62,10 @@ class HashedValue:
         if value is other:
             return True
         if type(other) is not HashedValue:
-            number, equal = self.told
-            if type(other) is not type(number) or other != number:
-                equal = bool(value == other)
-                if type(other) in _NUMBERS:
-                    self.told = other, equal
-            return equal
+            kind = type(other)
+            if (kind is type(value) and kind is not tuple) or not _is_plain(other):
+                return bool(value == other)
+            return self._equals_plain(other)
         if other.value is value:
             return True
         if self.known is other.known is not None:
@@ -75,6 +75,18 @@ class HashedValue:
         other.value = value  # the one that is looked for takes what is held, and is known to be equal from now on
         return True
 
+    def _equals_plain(self, other: Any) -> bool:
+        pair = type(other), other
+        equal = None if self.told is None else self.told.get(pair)
+        if equal is None:
+            if self.known is not None and self.known.lock._is_owned():  # type: ignore[attr-defined]
+                raise Undecided(self, other)
+            equal = bool(self.value == other)
+            if self.told is None:
+                self.told = {}
+            self.told[pair] = equal
+        return equal
+
     def __reduce__(self) -> tuple[Any, ...]:
         return HashedValue, (self.value,)  # the hash may be another in another process
 
@@ -82,8 +94,48 @@ class HashedValue:
         return repr(self.value)
 
 
-Known: TypeAlias = dict[ref[HashedValue], ref[HashedValue]]
-"""The boxes of one function that are alive."""
+class Known(dict[ref[HashedValue], ref[HashedValue]]):
+    """The boxes of one function that are alive.
+
+    Args:
+        lock: Nothing of the user's is compared while it is held.
+    """
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self.lock = lock
+
+
+class Undecided(BaseException):
+    """Two keys that hash alike met under the lock and were never compared.
+
+    No ``Exception``: it is no failure, and whoever handles those must not take it for one.
+    """
+
+    def __init__(self, box: HashedValue, other: object) -> None:
+        super().__init__(box, other)
+        self._pair = box, other
+
+    def decide(self, lock: threading.RLock) -> None:
+        """Compare the two; where this thread holds *lock* still, raise again, for whoever took it."""
+        if lock._is_owned():  # type: ignore[attr-defined]
+            raise self
+        box, other = self._pair
+        box.__eq__(other)
+
+
+def comparing_outside(lock: threading.RLock, look: Callable[..., T], *args: Any) -> T:
+    """What *look* returns, which takes *lock* and looks keys up there; it begins again after each ``Undecided``.
+
+    Raises:
+        BaseException: What *look*, or a comparison, raises.
+    """
+    while True:
+        try:
+            return look(*args)
+        except Undecided as met:
+            met.decide(lock)
 
 
 def stored_key(key: Any, known: Known | None = None) -> Hashable:

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Hashable
 
 from memo._base import Aside, Clock, Pair, Stage, caller, hold, renew, set_at_once
-from memo._call import Known, belongs_to, stored_key
+from memo._call import Known, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
 from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
 from memo._flight.stats import InflightStats
@@ -77,7 +77,7 @@ class FlightTable:
         self.lock = lock if lock is not None else threading.RLock()
         self.share = share
         self.by_key: dict[Hashable, InFlight] = {}
-        self.known: Known = {}
+        self.known: Known = Known(self.lock)
         """The boxes in keys, of flights and of what a store keeps."""
         self.counters: Counters = Counters()
         self.earlier: Counters = Counters()
@@ -95,16 +95,19 @@ class FlightTable:
     def take_place(self, mine: InFlight) -> InFlight:
         """The current flight of *mine*'s key: *mine*, unless it is to share with one that runs."""
         if mine.purpose is REFRESH:
-            with self.lock:
-                current = self.by_key.get(mine.key)
-                if current is not None and current.purpose is REFRESH:
-                    return current
-                self.by_key[mine.key] = mine  # a refresh supersedes a running load
-                return mine
+            return comparing_outside(self.lock, self._supersede, mine)
         if self.share:
             return self.by_key.setdefault(mine.key, mine)
         self.by_key[mine.key] = mine
         return mine
+
+    def _supersede(self, mine: InFlight) -> InFlight:
+        with self.lock:
+            current = self.by_key.get(mine.key)
+            if current is not None and current.purpose is REFRESH:
+                return current
+            self.by_key[mine.key] = mine  # a refresh supersedes a running load
+            return mine
 
     def succeed(self, lost: InFlight, mine: InFlight, was_present: bool) -> InFlight:
         """Who goes on for *lost*, which was abandoned: *mine*, unless another of those who waited was faster.
@@ -112,6 +115,9 @@ class FlightTable:
         All who were present when *lost* ended have joined that one from now on, however fast it ends, and
         though it should be abandoned in its turn.
         """
+        return comparing_outside(self.lock, self._succeed, lost, mine, was_present)
+
+    def _succeed(self, lost: InFlight, mine: InFlight, was_present: bool) -> InFlight:
         with self.lock:
             if lost.heir is None:
                 mine.started = self.clock.read()
@@ -160,6 +166,11 @@ class FlightTable:
         Returns:
             Whether it had not ended yet.
         """
+        ends = comparing_outside(self.lock, self._end, flight, state, value, error, count)
+        wake_ended(flight)
+        return ends
+
+    def _end(self, flight: InFlight, state: str, value: object, error: BaseException | None, count: bool) -> bool:
         with self.lock:
             was_current = self.take_out(flight, over=True)
             ends = flight.state is RUNNING
@@ -182,8 +193,7 @@ class FlightTable:
                         counters.failed += 1
                     else:
                         counters.cancelled += 1
-        wake_ended(flight)
-        return ends
+            return ends
 
     def take_out(self, flight: InFlight, over: bool = False) -> bool:
         """Take *flight* out of the table; whether it was the current one of its key.  Called with the lock held.
@@ -225,6 +235,9 @@ class FlightTable:
 
     def detach_at_hand(self, key: Hashable) -> bool:
         """The same for a key as ``at_hand()`` gives it, or the table holds it; also called with the lock held."""
+        return comparing_outside(self.lock, self._detach, key)
+
+    def _detach(self, key: Hashable) -> bool:
         with self.lock:
             self._asked.forget(key)
             flight = self.by_key.get(key)
@@ -239,6 +252,9 @@ class FlightTable:
 
     def detach_within(self, scope: Hashable | None) -> None:
         """Fence the flights of one instance, by its token, or (None) all."""
+        comparing_outside(self.lock, self._detach_within, scope)
+
+    def _detach_within(self, scope: Hashable | None) -> None:
         with self.lock:
             self._asked.forget_all()
             for key in self._keys_within(scope):
@@ -308,6 +324,9 @@ class FlightTable:
 
         What was never set aside stays as it is; cut short, it can be done again.
         """
+        comparing_outside(self.lock, self._put_back, aside)
+
+    def _put_back(self, aside: Aside) -> None:
         with self.lock:
             if aside.is_out:
                 self.detach_all()

@@ -11,7 +11,8 @@ Invariants:
 - ``change()`` is not re-entered: what a finalizer, or a policy of the user's own, asks for in the middle of a change is
   done at its end.
 - Under the lock no code of the user's runs but that of a ``policy=`` of the user's own, and finalizers.  Keys come as
-  ``stored_key()`` makes them with what is known of the function: to look one up compares nothing.
+  ``stored_key()`` makes them with what is known of the function: to look one up compares nothing.  Should it have to,
+  the operation ends (``Undecided``), and begins again once that is compared without the lock.
 - An exception is handled with as little of the stack as there may be left: no deeper than the operation itself began.
 """
 
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from memo._call import comparing_outside
 from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
 from memo._store.foreign_shelf import ForeignShelf
@@ -62,11 +64,17 @@ class Changes:
         """Run an operation of the shelf under the lock; returns what left the store.
 
         Args:
-            operation: Called with a list to add to what leaves, and with *args*.
+            operation: Called with a list to add to what leaves, and with *args*; perhaps again, if it comes upon keys
+                that were not compared.
             args: More arguments.
             gone: The list, for who must know of what left though this raises.
         """
         gone = Departures() if gone is None else gone
+        return comparing_outside(self.lock, self._change, [operation, args], gone)
+
+    def _change(self, to_do: list[Any], gone: list[Gone]) -> list[Gone]:
+        """Do that; *to_do*, the operation and its arguments, is left to be ``nothing`` once it is done."""
+        operation, args = to_do
         away = None
         told = len(gone)
         try:
@@ -85,6 +93,7 @@ class Changes:
                         shelf.bury()
                     operation(gone, *args)
                     late = True
+                    to_do[:] = nothing, ()
                     self._catch_up(gone)
                     told = len(gone)
                     away, shelf.away = shelf.away, None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from memo._base import Aside, Pair
-from memo._call import InstanceRef
+from memo._call import InstanceRef, Undecided, comparing_outside
 from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entries import RichEntry
@@ -29,6 +29,8 @@ from memo.policies import Queue
 __all__ = ("Store",)
 
 _FRESH = Standing.FRESH
+_TRIES = 100
+"""How often a look-up begins again because the entry that it found left meanwhile."""
 
 
 class Store:
@@ -128,26 +130,33 @@ class Store:
 
     def use(self, key: Hashable, now: float) -> Any:
         """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
-        shelf = self._shelf
-        while True:
-            entry: Any = shelf.index.get(key)  # without the lock: who knows what a comparison does
+        index = self._shelf.index
+        for _ in range(_TRIES):
+            entry: Any = index.get(key)  # without the lock: who knows what a comparison does
             if entry is None:
                 return None
-            with self.lock:
-                is_here = shelf.index.get(entry.key) is entry
-                if not is_here:
-                    continue  # it left meanwhile
-                if self.standing(entry, now) is not _FRESH:
-                    return None
-                if self._is_shown and not self._changes.show(entry, now):
-                    return None
-                if self.idle_s is not None:
-                    entry.used = now
-                entry.hits += 1
-                return entry
+            try:
+                with self.lock:
+                    is_here = index.get(entry.key) is entry
+                    if not is_here:
+                        continue  # it left meanwhile
+                    if self.standing(entry, now) is not _FRESH:
+                        return None
+                    if self._is_shown and not self._changes.show(entry, now):
+                        return None
+                    if self.idle_s is not None:
+                        entry.used = now
+                    entry.hits += 1
+                    return entry
+            except Undecided as met:
+                met.decide(self.lock)
+        return None  # a key that is equal to several that differ finds another entry each time
 
     def use_stale(self, entry: RichEntry, now: float) -> None:
         """Count *entry*, found without the lock, as having answered stale or with its failure."""
+        comparing_outside(self.lock, self._use_stale, entry, now)
+
+    def _use_stale(self, entry: RichEntry, now: float) -> None:
         with self.lock:
             if self._shelf.index.get(entry.key) is not entry:  # it left meanwhile
                 self._shelf.figures.add_late(entry.failure)
@@ -160,8 +169,11 @@ class Store:
 
     def touch(self, entry: Any) -> None:
         """Show the policy a hit on *entry*, which a reader found without the lock."""
-        with self.lock:
-            self._changes.show(entry, 0.0)
+        try:
+            with self.lock:
+                self._changes.show(entry, 0.0)
+        except Undecided:  # it has left
+            pass
 
     def snapshot(self) -> list[Any]:
         """All entries, at one moment."""
@@ -216,6 +228,8 @@ class Store:
             took.extend(map(self.lock.acquire, (False,)))  # taken and noted in one step, which no signal divides
             if True in took:
                 self.change(nothing, gone=gone)
+        except Undecided:  # the next change does it
+            pass
         finally:
             if True in took:
                 self.lock.release()

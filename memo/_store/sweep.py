@@ -8,7 +8,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from memo._call import InstanceRef, belongs_to
+from memo._call import InstanceRef, belongs_to, comparing_outside
 from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entry_s3fifo import EntryS3FIFO
@@ -43,6 +43,8 @@ class Sweep:
         self._serving = serving
         self._now = now
         self._scope = scope
+        self._slice: list[Any] = []
+        """What the walk came to and was not looked at: that begins again if it comes upon keys not compared yet."""
 
     def slices(self, tell: Callable[[Departures], object] | None) -> Iterator[list[Gone]]:
         """Take out what is past its life: what left, slice by slice.
@@ -57,7 +59,7 @@ class Sweep:
             while not walk.over:
                 gone = Departures()
                 try:
-                    if not self._step(gone, walk):
+                    if not comparing_outside(self._changes.lock, self._step, gone, walk):
                         return
                     if tell is not None:
                         tell(gone)
@@ -87,8 +89,11 @@ class Sweep:
             if changes.busy:
                 return False
             changes.change(nothing, gone=gone)  # which mends what is torn
-            entries = changes.walk(walk.step, SLICE, spent)
-            changes.change(self._drop, entries, gone=gone)
+            if not self._slice:
+                self._slice = changes.walk(walk.step, SLICE, spent)
+            changes.change(self._drop, self._slice, gone=gone)
+            spent += self._slice
+            self._slice = []
         return True
 
     def _drop(self, gone: list[Gone], entries: list[Any]) -> None:

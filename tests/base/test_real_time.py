@@ -204,7 +204,9 @@ def test_what_a_clean_up_takes_is_real(stands: str) -> None:
         begun = time.perf_counter()
         assert 0.0 <= own.cleanup().seconds < 60
         assert load.cache.cleanup() == 0
-        assert time.perf_counter() - begun in (1.0, 1000.0)
+        passed = time.perf_counter() - begun
+    # freezegun's clock goes ahead at any thread's look, so it says of the clean-up only that it looked at no other
+    assert passed == 1.0 or (stands == "freezegun" and passed >= 1000)
 
 
 SCRIPTS = {

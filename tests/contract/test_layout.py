@@ -37,8 +37,8 @@ ARROWS: dict[str, set[str]] = {
     "_demo": {"__init__", "_base", "errors"},
     "__main__": {"_demo", "errors"},
 }
-# What the store may know of calls: that keys can belong to instances.
-OF_CALLS = {"InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of"}
+# What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
+OF_CALLS = {"InstanceRef", "Instances", "Undecided", "belongs_to", "comparing_outside", "owner_of", "rest_of"}
 # Which folders and files may import a library that the package is built on, or an extra.
 USERS = {
     "wrapt": {"_decorated"},
