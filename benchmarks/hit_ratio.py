@@ -28,7 +28,7 @@ from typing import Any
 
 import cachetools
 
-from memo.policies.s3fifo import S3FIFOCache
+from memo.policies import S3FIFOCache
 
 __all__ = ("POLICIES", "count_hits", "load", "main", "optimum")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memo.policies import Node
+from memo._rings import Node
 
 __all__ = ("Entry", "Failure", "IdleEntry", "RichEntry", "WeighedEntry")
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cachetools
 
-from memo.policies import Mark, Node, Queue
+from memo._rings import Mark, Node, Queue
 
 __all__ = ("EntryPolicy",)
 

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
 
+from memo._rings import MARKS, MOST_ROUNDS, PROMOTED_FROM, Ghost, Queue
 from memo._store.entry_policy import EntryPolicy
-from memo.policies import MARKS, MOST_ROUNDS, PROMOTED_FROM, Ghost, Queue, S3FIFOCache
+from memo.policies import S3FIFOCache
 
 __all__ = ("EntryS3FIFO",)
 

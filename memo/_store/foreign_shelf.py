@@ -10,11 +10,11 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
+from memo._rings import Queue
 from memo._store.departures import Gone
 from memo._store.eviction import EvictionReason
 from memo._store.shelf import Shelf
 from memo._store.walks import RingWalk
-from memo.policies import Queue
 
 __all__ = ("ForeignShelf",)
 

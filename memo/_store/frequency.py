@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 import cachetools
 
+from memo._rings import Mark
 from memo._store.entry_policy import EntryPolicy
-from memo.policies import Mark
 
 __all__ = ("EntryLFU",)
 

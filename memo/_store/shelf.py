@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._call import InstanceRef
+from memo._rings import Queue
 from memo._store.clearing import Exodus
 from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
@@ -28,7 +29,6 @@ from memo._store.owners import Owners
 from memo._store.policy import AnyCache
 from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
-from memo.policies import Queue
 
 __all__ = ("Operation", "PutOff", "Shelf")
 

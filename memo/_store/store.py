@@ -11,6 +11,7 @@ from typing import Any
 
 from memo._base import Aside, Pair
 from memo._call import InstanceRef, Undecided, comparing_outside
+from memo._rings import Queue
 from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entries import RichEntry
@@ -24,7 +25,6 @@ from memo._store.serving import Serving, Standing
 from memo._store.shelf import Operation, PutOff, Shelf
 from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
-from memo.policies import Queue
 
 __all__ = ("Store",)
 

@@ -11,7 +11,7 @@ reference.  ``step()`` hands it over in a list, to be let go of outside the lock
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from memo.policies import Mark, Node, Queue
+from memo._rings import Mark, Node, Queue
 
 __all__ = ("ListWalk", "QueueWalk", "RingWalk", "Walk")
 

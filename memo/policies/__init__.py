@@ -1,8 +1,8 @@
 """Eviction policies, each a ``cachetools.Cache`` that is of use alone.
 
-Imports nothing of the package.
+Imports ``_rings`` (and cachetools).
 """
 
-from memo.policies.s3fifo import MARKS, MOST_ROUNDS, PROMOTED_FROM, Ghost, Mark, Node, Queue, S3FIFOCache
+from memo.policies.s3fifo import S3FIFOCache
 
-__all__ = ("MARKS", "MOST_ROUNDS", "PROMOTED_FROM", "Ghost", "Mark", "Node", "Queue", "S3FIFOCache")
+__all__ = ("S3FIFOCache",)

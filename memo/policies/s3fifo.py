@@ -1,4 +1,4 @@
-"""S3-FIFO as a ``cachetools.Cache``, and the rings that policies are made of.
+"""S3-FIFO as a ``cachetools.Cache``.
 
 S3-FIFO: Yang, Zhang, Qiu, Yue and Vigfusson, "FIFO queues are all you need for cache eviction",
 SOSP 2023.  New keys enter a small queue, a tenth of the whole.  What was used at least twice by
@@ -14,182 +14,20 @@ Invariants, checked by ``_check()``:
   it and remembers in ``Node.mark`` up to where it has counted.
 """
 
-import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, Generic, Self, TypeVar
 
 import cachetools
 
-__all__ = ("MARKS", "MOST_ROUNDS", "PROMOTED_FROM", "Ghost", "Mark", "Node", "Queue", "S3FIFOCache", "SizedNode")
+from memo._rings import MOST_ROUNDS, PROMOTED_FROM, Ghost, Node, Queue, SizedNode, unlink
+
+__all__ = ("S3FIFOCache",)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _SMALL_SHARE = 10
 """The small queue is one part in so many."""
-MOST_ROUNDS = 3
-_ORDER = sys.byteorder
-MARKS = 4294967291
-"""The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
-PROMOTED_FROM = 2
-"""Uses that take a key from the small queue to the main queue."""
-
-
-class Node:
-    """A key's place in a queue, and how often it was used.
-
-    ``mark`` is twice the count of hits up to which uses are spent, plus 1 in the main queue.
-    """
-
-    __slots__ = ("hits", "key", "mark", "newer", "older")
-
-    key: Any
-    hits: int
-    mark: int
-    newer: "Node"
-    older: "Node"
-
-
-class Mark(Node):
-    """A place in a ring: a node of no entry."""
-
-    __slots__ = ()
-
-
-class SizedNode(Node):
-    """A node of a cache that weighs its values."""
-
-    __slots__ = ("size",)
-
-    size: float
-
-
-class Queue(Node):
-    """A FIFO queue of nodes: a ring that begins and ends with itself."""
-
-    __slots__ = ("size",)
-
-    mark: int
-    newer: Node
-    older: Node
-    size: float
-
-    def __init__(self) -> None:
-        self.key: Any = None
-        self.mark = 0
-        """Raised whenever the ring begins anew."""
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew; what hung here is not told."""
-        self.newer = self.older = self
-        self.size = 0
-        self.mark += 1
-
-    def empty(self) -> None:
-        """Forget every node."""
-        for node in list(self):
-            del node.older, node.newer  # a ring would keep what they hold until the next garbage collection
-        self.reset()
-
-    def append(self, node: Node) -> None:
-        """Put *node* in as the newest."""
-        newest = self.older
-        node.older = newest
-        node.newer = self
-        newest.newer = self.older = node
-
-    @staticmethod
-    def remove(node: Node) -> None:
-        """Take *node* out of its queue, if it hangs in one.
-
-        It forgets its neighbours: whoever still holds it must not keep those alive that follow.
-        """
-        if hasattr(node, "newer"):
-            older, newer = node.older, node.newer
-            older.newer = newer
-            newer.older = older
-            del node.older, node.newer
-
-    def __iter__(self) -> Iterator[Node]:
-        """The nodes, oldest first."""
-        node = self.newer
-        while node is not self:
-            yield node
-            node = node.newer
-
-
-def _unlink(node: Node) -> None:
-    """Take *node* out of its queue."""
-    older, newer = node.older, node.newer
-    older.newer = newer
-    newer.older = older
-
-
-class Ghost:
-    """Fingerprints of the keys evicted last, which it does not keep alive.
-
-    A table of 32-bit fingerprints in buckets of eight, each bucket a ring whose oldest gives way to
-    the newest.  So a key is remembered until about as many others have followed as the table has
-    places, which is approximate, and two keys may share a fingerprint: both cost a little of the
-    hit ratio and nothing else.  The table grows with the number of entries, to 9 bytes each at the
-    most.
-    """
-
-    __slots__ = ("buckets", "cells", "marks", "most", "turns")
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._allocate(1)
-
-    def _allocate(self, buckets: int) -> None:
-        self.buckets: int = buckets
-        self.most: int = 8 * buckets
-        """The places."""
-        self.marks: bytearray = bytearray(32 * buckets)
-        """Eight fingerprints of four bytes for each bucket; 0 is a free place."""
-        self.cells: memoryview = memoryview(self.marks).cast("I")
-        """The same as numbers: writing one costs a third of writing its bytes."""
-        self.turns: bytearray = bytearray(buckets)
-        """Which place of its bucket the next fingerprint takes."""
-
-    def add(self, key: Hashable, capacity: int) -> None:
-        """Remember *key* for about *capacity* more."""
-        if capacity > self.most:
-            self._grow(capacity)
-        mark = hash(key) % MARKS + 1
-        bucket = mark % self.buckets
-        turn = self.turns[bucket]
-        self.turns[bucket] = turn + 1 & 7
-        self.cells[bucket * 8 + turn] = mark
-
-    def take(self, key: Hashable) -> bool:
-        """Whether *key* is remembered; if so, it no longer is."""
-        mark = hash(key) % MARKS + 1
-        first = mark % self.buckets * 32
-        wanted = mark.to_bytes(4, _ORDER)
-        at = self.marks.find(wanted, first, first + 32)
-        while at > 0 and at & 3:  # the same bytes, but across two fingerprints
-            at = self.marks.find(wanted, at + 1, first + 32)
-        if at < 0:
-            return False
-        self.marks[at : at + 4] = b"\0\0\0\0"
-        return True
-
-    def _grow(self, capacity: int) -> None:
-        old, turns = self.cells, self.turns
-        buckets = self.buckets
-        while 8 * buckets < capacity:
-            buckets = 2 * buckets + 1  # odd, so that keys a power of two apart spread over all of them
-        self._allocate(buckets)
-        for bucket, turn in enumerate(turns):
-            for place in range(turn, turn + 8):  # oldest first
-                mark = old[bucket * 8 + (place & 7)]
-                if mark:
-                    self.add(mark - 1, 0)
 
 
 class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
@@ -278,7 +116,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
         node: Any = self.nodes.get(key)
         super().__delitem__(key)  # KeyError if there is none
         self.nodes.pop(key, None)
-        _unlink(node)
+        unlink(node)
         del node.older, node.newer  # whoever still holds it must not keep those alive that follow
         (self._main if node.mark & 1 else self._small).size -= node.size if self._weighs else 1
 
@@ -307,7 +145,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
                 uses = node.hits - (node.mark >> 1)
                 if uses <= 0:
                     return node
-                _unlink(node)  # another round
+                unlink(node)  # another round
                 main.append(node)
                 node.mark = (node.hits - min(uses, MOST_ROUNDS) + 1) << 1 | 1
                 continue
@@ -316,7 +154,7 @@ class S3FIFOCache(cachetools.Cache[K, V], Generic[K, V]):
                 self._ghost.add(node.key, max(1, len(self.nodes) * (_SMALL_SHARE - 1) // _SMALL_SHARE))
                 return node
             size = node.size if weighs else 1
-            _unlink(node)
+            unlink(node)
             main.append(node)
             small.size -= size
             main.size += size

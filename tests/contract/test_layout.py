@@ -18,10 +18,11 @@ PATHS = sorted(PACKAGE.rglob("*.py"))
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "_freeze": set(),
-    "policies": set(),
+    "_rings": set(),
+    "policies": {"_rings"},
     "_base": set(),
     "_call": {"_base", "_freeze"},
-    "_store": {"policies", "_call", "_base"},
+    "_store": {"policies", "_rings", "_call", "_base"},
     "_flight": {"_call", "_base", "errors"},
     "_window": {"_call", "_base"},
     "_adopted": {"_base"},

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from memo._rings import Ghost
 from memo._store.entries import Entry
 from memo._store.entry_s3fifo import EntryS3FIFO
-from memo.policies.s3fifo import Ghost, S3FIFOCache
+from memo.policies import S3FIFOCache
 
 __all__ = (
     "KEYS",

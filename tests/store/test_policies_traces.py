@@ -10,7 +10,7 @@ import cachetools
 import pytest
 from kit.places import ROOT
 
-from memo.policies.s3fifo import S3FIFOCache
+from memo.policies import S3FIFOCache
 
 __all__ = ()
 

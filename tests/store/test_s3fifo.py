@@ -22,7 +22,7 @@ from kit.s3fifo import (
 )
 
 from memo._store.entry_s3fifo import EntryS3FIFO
-from memo.policies.s3fifo import S3FIFOCache
+from memo.policies import S3FIFOCache
 
 __all__ = ()
 

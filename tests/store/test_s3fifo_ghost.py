@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from kit.s3fifo import ExactGhost, Key, weight
 
-from memo.policies.s3fifo import Ghost, S3FIFOCache
+from memo._rings import Ghost
+from memo.policies import S3FIFOCache
 
 
 def test_ghost_keeps_no_key_alive() -> None:

@@ -1,0 +1,8 @@
+"""What policies of two queues have in common: how many uses count for what."""
+
+__all__ = ("MOST_ROUNDS", "PROMOTED_FROM")
+
+MOST_ROUNDS = 3
+"""Most rounds in the main queue that a key's uses give it."""
+PROMOTED_FROM = 2
+"""Uses that take a key from the small queue to the main queue."""
