@@ -7,6 +7,7 @@ Callers may belong to several event loops in several threads.
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -45,7 +46,7 @@ def own_loop(name: str) -> asyncio.AbstractEventLoop:
     Raises:
         RuntimeError: It runs in none: under trio or curio, or by hand.
     """
-    loop = asyncio._get_running_loop()
+    loop = _get_running_loop()
     if loop is None:
         raise RuntimeError(
             f"{name}(): no running event loop of asyncio, which a decorated coroutine function needs; await it "
@@ -84,10 +85,12 @@ class TaskFlights(Flights):
         The work runs in a task of its own, so that whoever is cancelled leaves alone; when the
         last one leaves, the task is cancelled and awaited.
         """
-        loop = own_loop(self.name)
+        loop = _get_running_loop() or own_loop(self.name)
         inside = current_work.get()
         key = key if type(key) in PLAIN_KEYS else self.hashed(key)
-        current: Any = self._joinable(key, loop, purpose) if key in self._by_key else None
+        current: Any = self._by_key.get(key)
+        if current is not None and not self._is_joinable(current, loop, purpose):
+            current = None
         mine: TaskFlight | None = None
         lost: Any = None
         inherited = joined = False
@@ -118,6 +121,9 @@ class TaskFlights(Flights):
                 if led:
                     return self._taken(current) if current.state is RETURNED else await self._own_end(current)
                 if joined and current.state is not ABANDONED:
+                    if current.state is RETURNED and purpose is CALL and role is None:  # as _share() does
+                        self._counters.joins += 1
+                        return self._taken(current)
                     return self._share(current, purpose, role)
                 lost = current if current.state is ABANDONED else None  # else it had ended before this could join it
                 current = None
@@ -137,13 +143,12 @@ class TaskFlights(Flights):
                     pass
             raise
 
-    def _joinable(self, key: Hashable, loop: asyncio.AbstractEventLoop, purpose: Purpose) -> Any:
-        """The flight of *key* that can be joined without more ado; None if there is none."""
-        current: Any = self._by_key.get(key)
-        if current is None or current.loop is not loop or purpose is REFRESH or not self.table.share:
-            return None
+    def _is_joinable(self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, purpose: Purpose) -> bool:
+        """Whether *flight* can be joined without more ado."""
+        if flight.loop is not loop or purpose is REFRESH or not self.table.share:
+            return False
         timeout_s = self.timeout_s
-        return current if timeout_s is None or self.clock.read() < current.started + timeout_s else None
+        return timeout_s is None or self.clock.read() < flight.started + timeout_s
 
     def _apart(self, mine: TaskFlight, inside: Work, inherited: TaskFlight | None) -> TaskFlight:
         """Have *mine*, a recursion, run straight through, outside the table.
