@@ -36,11 +36,11 @@ imported already.  This word in a docstring is the way that it leaves to say no:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra
+from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
-    from memo._base import sizeof
+    from memo._base import RecordedKeys, read_recording, sizeof
     from memo._bounded import bounded
     from memo._cache import CacheInfo, CacheStats, EntryInfo
     from memo._call import freeze, freeze_typed
@@ -81,6 +81,8 @@ __all__ = (
     "MemoError",
     "MissingExtra",
     "Record",
+    "RecordedKeys",
+    "RecordingError",
     "Registry",
     "StoreReport",
     "WindowStats",
@@ -88,6 +90,7 @@ __all__ = (
     "dedupe_inflight",
     "freeze",
     "freeze_typed",
+    "read_recording",
     "registry",
     "sizeof",
     "sliding_window",

@@ -1,6 +1,6 @@
 """The exceptions of this package, each also derived from the closest builtin."""
 
-__all__ = ("DumpError", "InflightTimeout", "MemoError", "MissingExtra")
+__all__ = ("DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RecordingError")
 
 
 class MemoError(Exception):
@@ -39,3 +39,7 @@ class InflightTimeout(MemoError, TimeoutError):
 
 class MissingExtra(MemoError, ImportError):
     """A feature was used whose optional dependency is not installed; the message names the extra."""
+
+
+class RecordingError(MemoError, ValueError):
+    """A file cannot be read as a recording of ``f.cache.record()``: it is none, was cut short, altered, or is newer."""

@@ -1,6 +1,6 @@
 """What everything stands on and what knows nothing of memo: time, locks, callers, sizes, text, units, options.
 
-Knows no function, no key and no entry.  Imports nothing of the package.
+Knows no function, no key and no entry.  Imports nothing of the package but ``memo.errors``.
 """
 
 from memo._base.asides import Aside, Pair, set_at_once
@@ -28,6 +28,7 @@ from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
 from memo._base.real_time import real
+from memo._base.recordings import RecordedKeys, read_recording
 from memo._base.shortened import LONGEST, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import knows_its_options, refuse_class
@@ -72,6 +73,7 @@ __all__ = (
     "Pace",
     "Pair",
     "ReadClock",
+    "RecordedKeys",
     "Snapshot",
     "Stage",
     "Swept",
@@ -118,6 +120,7 @@ __all__ = (
     "one_step",
     "positive_int",
     "reachable",
+    "read_recording",
     "real",
     "real_number",
     "refuse_class",

@@ -20,7 +20,7 @@ ARROWS: dict[str, set[str]] = {
     "_freeze": set(),
     "_rings": set(),
     "policies": {"_rings"},
-    "_base": set(),
+    "_base": {"errors"},
     "_call": {"_base", "_freeze"},
     "_store": {"policies", "_rings", "_call", "_base"},
     "_flight": {"_call", "_base", "errors"},

@@ -35,7 +35,7 @@ from memo import (
     freeze,
     freeze_typed,
 )
-from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra
+from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
 
 __all__ = ("PROTOCOLS", "Point", "frozen_keys", "records")
 
@@ -79,6 +79,7 @@ def records() -> dict[str, Any]:
         "LeakReport": LeakReport((store,)),
         "MemoError": MemoError("something"),
         "MissingExtra": MissingExtra("it needs the extra 'x'."),
+        "RecordingError": RecordingError("read_recording: it is no recording."),
         "StoreReport": store,
         "WindowStats": window,
     }
