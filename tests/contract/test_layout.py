@@ -1,6 +1,7 @@
 """The modules import in one direction, say what they export, and do nothing when imported."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ ARROWS: dict[str, set[str]] = {
     "_demo": {"__init__", "_base", "errors"},
     "__main__": {"_demo", "errors"},
 }
+# Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
+PUBLIC = {"policies": ("S3FIFOCache", "SieveCache")}
 # What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
 OF_CALLS = {"InstanceRef", "Instances", "Undecided", "belongs_to", "comparing_outside", "owner_of", "rest_of"}
 # Which folders and files may import a library that the package is built on, or an extra.
@@ -166,7 +169,7 @@ def test_visitors_enter_by_the_face(module: str) -> None:
             assert taken in OF_CALLS, f"{module} must not know {taken}"
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in PUBLIC])
 def test_faces_offer_what_is_asked_for(folder: str) -> None:
     """A face names what some other room takes from it or the package exports, and nothing more."""
     taken = {
@@ -177,6 +180,18 @@ def test_faces_offer_what_is_asked_for(folder: str) -> None:
         if (parts := dotted.split("."))[:2] == ["memo", folder] and len(parts) == 3
     }
     assert faces(TREES[folder]) <= taken
+
+
+@pytest.mark.parametrize("folder", PUBLIC)
+def test_public_folders_show_what_is_for_users(folder: str) -> None:
+    """The face of a public folder names its own classes; each has the path that users import it by, and a docstring."""
+    face = importlib.import_module(f"memo.{folder}")
+    assert face.__all__ == PUBLIC[folder]
+    for name in face.__all__:
+        public = getattr(face, name)
+        assert public.__module__ == face.__name__, f"{name} is said to be from {public.__module__}"
+        assert vars(public)["__doc__"], f"{name} has no docstring"
+    assert {*bound_names(TREES[folder].body)} == {"__all__", *face.__all__}, "the face binds more than it names"
 
 
 def test_imports_have_no_cycle() -> None:
