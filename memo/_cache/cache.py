@@ -17,7 +17,7 @@ from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.told_store import ToldStore
 from memo._call import InstanceRef, belongs_to, comparing_outside
-from memo._flight import FlightTable, TaskFlights, ThreadFlights
+from memo._flight import FlightTable, TaskFlights, ThreadFlights, fence_for, held, resume
 from memo._store import SLICE, Departures, EvictionReason, Failure, Gone, Standing, Store
 
 __all__ = ("Cache", "Upwards")
@@ -215,13 +215,13 @@ class Cache:
                 self._exchange(aside, gone)
             self.store.rewind(now, self.options.pause_s)
             self._show()
-            self.table.resume(aside)
+            resume(self.table, aside)
 
     def _exchange(self, aside: Aside, gone: Departures) -> None:
         """Exchange all that is held and counted with *aside*, in one step."""
         if not aside.is_out:
-            self.table.fence_for(aside)
-        self.store.exchange(aside, gone, [*self.table.held(aside), *self._counted(aside)])
+            fence_for(self.table, aside)
+        self.store.exchange(aside, gone, [*held(self.table, aside), *self._counted(aside)])
         self._show()
 
     def _counted(self, aside: Aside) -> list[Pair]:

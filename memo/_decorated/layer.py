@@ -23,7 +23,7 @@ from memo._call import (
 )
 from memo._decorated.fence import fence_around
 from memo._decorated.works import Works
-from memo._flight import InflightStats, TaskFlights, ThreadFlights
+from memo._flight import InflightStats, TaskFlights, ThreadFlights, put_back, set_aside
 from memo._registry import Record, is_off, off_for_good
 
 __all__ = ("FlightLayer", "Layer", "layer_of")
@@ -359,11 +359,11 @@ class FlightLayer(Layer):
         self.flights.follow(read)
 
     def set_aside(self, aside: Aside) -> None:
-        self.flights.table.set_aside(aside)
+        set_aside(self.flights.table, aside)
 
     def put_back(self, aside: Aside) -> None:
         if self.is_made:
-            self.flights.table.put_back(aside)
+            put_back(self.flights.table, aside)
 
 
 def layer_of(function: Any) -> Layer | None:

@@ -18,6 +18,7 @@ from memo._flight.handle import InflightHandle
 from memo._flight.keeper import KeepsNothing
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
+from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
 from memo._flight.task_work import outside_work
@@ -48,10 +49,15 @@ __all__ = (
     "TaskFlights",
     "ThreadFlights",
     "call_off",
+    "fence_for",
+    "held",
     "keep_quiet",
     "lay_to_rest",
     "outside_work",
     "own_loop",
+    "put_back",
+    "resume",
+    "set_aside",
     "shared_await",
     "shared_call",
     "wake",

@@ -21,7 +21,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 
-from memo._base import Aside, Clock, Pair, Stage, caller, hold, renew, set_at_once
+from memo._base import Clock, Stage, caller, hold, renew
 from memo._call import Known, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
 from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
@@ -82,7 +82,7 @@ class FlightTable:
         self.counters: Counters = Counters()
         self.earlier: Counters = Counters()
         """What was counted before the counts of a store were last set to zero."""
-        self._asked = Asked() if asked is None else asked
+        self.asked: Asked = Asked() if asked is None else asked
         caller()  # looks for greenlets
         hold(Stage.FLIGHTS, self, self.lock)
         renew(Stage.FLIGHTS, self)
@@ -225,7 +225,7 @@ class FlightTable:
     def at_hand(self, key: Hashable) -> Hashable:
         """*key* as tables hold it, compared with what they hold, to be looked up under the lock."""
         key = stored_key(key, self.known)
-        self._asked.look(key)
+        self.asked.look(key)
         self.by_key.get(key)
         return key
 
@@ -239,14 +239,14 @@ class FlightTable:
 
     def _detach(self, key: Hashable) -> bool:
         with self.lock:
-            self._asked.forget(key)
+            self.asked.forget(key)
             flight = self.by_key.get(key)
             return flight is not None and self.take_out(flight)
 
     def detach_tagged(self, tag: str) -> None:
         """Fence the flights that bear *tag*, and those of which that is not known."""
         with self.lock:
-            self._asked.forget_all()
+            self.asked.forget_all()
             for flight in self._bearers(tag):
                 self.take_out(flight)
 
@@ -256,7 +256,7 @@ class FlightTable:
 
     def _detach_within(self, scope: Hashable | None) -> None:
         with self.lock:
-            self._asked.forget_all()
+            self.asked.forget_all()
             for key in self._keys_within(scope):
                 self.detach_at_hand(key)
 
@@ -269,7 +269,7 @@ class FlightTable:
     def detach_all(self) -> int:
         """Fence every flight."""
         with self.lock:
-            self._asked.forget_all()
+            self.asked.forget_all()
             return sum([self.take_out(flight) for flight in list(self.by_key.values())])
 
     def renew(self) -> None:
@@ -279,59 +279,15 @@ class FlightTable:
             if hasattr(flight, "current"):
                 del flight.current
         self.by_key.clear()  # whole: a leader that is not here may have been about to take its own out
-        self._asked.forget_all()
+        self.asked.forget_all()
 
     def follow(self, read: Callable[[], float]) -> None:
         """Go by another clock: what began later than it shows counts as begun now."""
         now = read()
         with self.lock:
-            self._asked.follow(now)
+            self.asked.follow(now)
             for flight in list(self.by_key.values()):
                 flight.started = min(flight.started, now)
-
-    # -- setting aside
-
-    def held(self, aside: Aside) -> list[Pair]:
-        """What is exchanged with *aside*."""
-        names = Counters.__slots__
-        return [aside.pair(self.counters, names, Counters), aside.pair(self.earlier, names, Counters)]
-
-    def fence_for(self, aside: Aside) -> None:
-        """Fence every flight, and have *aside* know it."""
-        self._asked.forget_all()
-        for key, flight in list(self.by_key.items()):
-            aside.flights[key] = flight  # before it leaves
-            if not self.take_out(flight):
-                del aside.flights[key]
-
-    def resume(self, aside: Aside) -> None:
-        """Go on with the flights that were set aside and run still."""
-        for key, flight in aside.flights.items():
-            runs = flight.state is RUNNING and not flight.over and flight.fenced
-            if runs and self.by_key.setdefault(key, flight) is flight:
-                # current last: from then on its leader ends it without the lock
-                set_at_once([(flight, "fenced", False), (flight, "current", True)])
-        aside.flights.clear()
-
-    def set_aside(self, aside: Aside) -> None:
-        """Fence every flight and count anew, until *aside* is put back."""
-        with self.lock:
-            self.fence_for(aside)
-            aside.exchange(self.held(aside))
-
-    def put_back(self, aside: Aside) -> None:
-        """Fence every flight, and go on with the counts set aside and the flights that run still.
-
-        What was never set aside stays as it is; cut short, it can be done again.
-        """
-        comparing_outside(self.lock, self._put_back, aside)
-
-    def _put_back(self, aside: Aside) -> None:
-        with self.lock:
-            if aside.is_out:
-                self.detach_all()
-                aside.exchange(self.held(aside))
-            self.resume(aside)
 
     # -- what is seen
 
@@ -347,7 +303,7 @@ class FlightTable:
     def pending(self) -> list[InFlight]:
         """The current flights, and those that stand for what waits for a thread."""
         with self.lock:
-            return self.running() + self._asked.waiting()
+            return self.running() + self.asked.waiting()
 
     def forget_counts(self) -> None:
         """Have ``counters`` begin anew; what they said is in the figures of flights still."""

@@ -79,3 +79,17 @@ class Serving:
             return [entry for entry in entries if now < entry.deadline]
         good = (_FRESH, _STALE)
         return [entry for entry in entries if self.standing(entry, now) in good]
+
+    def rewind(self, entries: Iterable[Any], now: float, pause_s: float) -> None:
+        """Have what was stored or used later than *now* count as stored or used now; see ``Store.rewind()``."""
+        for entry in entries:
+            if entry.stored > now:
+                entry.deadline = now + (entry.deadline - entry.stored)
+                if self._rich:
+                    entry.ends = now + (entry.ends - entry.stored)
+                entry.stored = now
+            if self._idle_s is not None and entry.used > now:
+                entry.used = now
+            if self._rich:
+                entry.retry = min(entry.retry, now + pause_s)
+                entry.paused = min(entry.paused, now + pause_s)

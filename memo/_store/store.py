@@ -281,21 +281,7 @@ class Store:
             pause_s: The longest that ``retry`` and ``paused`` ever lie ahead.
         """
         with self.lock:
-            self._rewind(now, pause_s)
-
-    def _rewind(self, now: float, pause_s: float) -> None:
-        # Apart: from 3.12 on the compiler leaves the jump of an ``if`` that ends a loop out of the ``with`` around it.
-        for entry in self.snapshot():
-            if entry.stored > now:
-                entry.deadline = now + (entry.deadline - entry.stored)
-                if self.rich:
-                    entry.ends = now + (entry.ends - entry.stored)
-                entry.stored = now
-            if self.idle_s is not None and entry.used > now:
-                entry.used = now
-            if self.rich:
-                entry.retry = min(entry.retry, now + pause_s)
-                entry.paused = min(entry.paused, now + pause_s)
+            self._serving.rewind(self.snapshot(), now, pause_s)
 
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""
