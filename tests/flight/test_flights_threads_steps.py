@@ -29,6 +29,7 @@ from kit.threads import LIMIT_S, Gate, Running, switching_often, until
 import memo
 from memo import InflightTimeout, Registry, dedupe_inflight
 from memo._base import Aside
+from memo._flight import put_back, set_aside
 from memo.testing import FakeClock
 
 PACKAGE = str(Path(memo.__file__).parent)
@@ -178,18 +179,18 @@ def changes() -> list[Any]:
         fetch.inflight._flights.table.detach_all()
 
     def set_aside_and_back(fetch: Any, clock: FakeClock) -> None:
-        flights = fetch.inflight._flights.table
+        table = fetch.inflight._flights.table
         aside = Aside()
-        flights.set_aside(aside)
-        flights.put_back(aside)
+        set_aside(table, aside)
+        put_back(table, aside)
 
     def set_aside_and_back_later(fetch: Any, clock: FakeClock) -> None:
-        flights = fetch.inflight._flights.table
+        table = fetch.inflight._flights.table
         aside = Aside()
-        flights.set_aside(aside)
+        set_aside(table, aside)
         leader = Running(lambda: fetch("a"))
         leader.thread.join(0.001)
-        flights.put_back(aside)
+        put_back(table, aside)
 
     acts = [forget, forget_and_lead, clean, late_call, detach_all, set_aside_and_back, set_aside_and_back_later]
     return [pytest.param(act, id=act.__name__) for act in acts]
