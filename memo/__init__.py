@@ -21,6 +21,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``errors``              the exceptions; ``_freeze`` holds the marks that pickled keys name
 ``testing``             a clock that is advanced by hand, stores that start empty; ``pytest_plugin`` has the fixtures
 ``_demo/``              what ``python -m memo demo`` shows, made with the public names alone
+``_replay/``            what ``python -m memo replay`` shows: hit ratios of a recorded stream of keys, and an advice
 ======================  ================================================================================
 
 Data goes one way: decorator, generated call, then store, flight or window, then a snapshot, the registry, and whoever

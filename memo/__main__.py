@@ -1,10 +1,11 @@
-"""The command line: ``python -m memo demo``."""
+"""The command line: ``python -m memo demo``, ``python -m memo replay``."""
 
 import argparse
 import math
 import sys
 from collections.abc import Sequence
 
+from memo._replay import add_options, replay
 from memo.errors import MissingExtra
 
 __all__ = ("main",)
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Those of the command line; None: the process's own.
 
     Returns:
-        The exit status: 0, 2 for a wrong command line or a missing package, 130 after Ctrl-C.
+        The exit status: 0, 2 for a wrong command line, a wrong input or a missing package, 130 after Ctrl-C.
 
     Raises:
         SystemExit: The command line asks for help or is wrong.
@@ -41,11 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--seed", type=int, default=1, metavar="N", help="what the service answers and the bot asks for (default: 1)"
     )
+    replaying = commands.add_parser(
+        "replay", help="show the hit ratio of a recorded stream of keys by size and policy, and advise a value for max"
+    )
+    add_options(replaying)
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
         return 0
     try:
+        if given.command == "replay":
+            return replay(given)
         # Only now, so that the usage shows without the extra.
         from memo._demo.run import run
 

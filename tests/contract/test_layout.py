@@ -37,7 +37,8 @@ ARROWS: dict[str, set[str]] = {
     "pytest_plugin": {"testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
     "_demo": {"__init__", "_base", "errors"},
-    "__main__": {"_demo", "errors"},
+    "_replay": {"__init__", "_base", "errors", "policies"},
+    "__main__": {"_demo", "_replay", "errors"},
 }
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
 PUBLIC = {"policies": ("S3FIFOCache", "SieveCache")}
@@ -46,7 +47,7 @@ OF_CALLS = {"InstanceRef", "Instances", "Undecided", "belongs_to", "comparing_ou
 # Which folders and files may import a library that the package is built on, or an extra.
 USERS = {
     "wrapt": {"_decorated"},
-    "cachetools": {"_adopted", "_store", "_window", "policies"},
+    "cachetools": {"_adopted", "_store", "_window", "_replay", "policies"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
 }

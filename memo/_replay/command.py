@@ -1,0 +1,204 @@
+"""The command: its options, its order of work, its exit status."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from memo._base import counted
+from memo._replay.advice import STEPS, advise
+from memo._replay.curves import Curves, default_sizes
+from memo._replay.faults import BadInputError, BadLines
+from memo._replay.formats import COLUMNED, FORMATS, Keys, format_of, keys_of
+from memo._replay.inputs import Input
+from memo._replay.progress import Progress
+from memo._replay.report import Findings
+from memo._replay.sampled import Sampled
+
+__all__ = ("add_options", "replay")
+
+_FAILED = 2
+_INTERRUPTED = 130
+_CLOSED_PIPE = 141  # what shells report of a command whose reader went away
+_MOST_REPLAYED = 1_000_000
+_ADVICE_LINES = """
+what a line is:
+  the key itself              python -m memo replay keys.txt more.txt.gz
+  a row with the key in it    python -m memo replay --column user calls.csv
+                              (.tsv and JSON lines likewise; or its number from 1)
+  a request in a web log      python -m memo replay --format combined access.log
+                              (the key is the method and the path with its query)
+  anything, from a pipe       zcat access.log.*.gz | cut -d' ' -f7 | python -m memo replay -
+
+The table shows the share of requests that a cache of each size would have
+answered under each policy, and under the best that could be, with the future
+known (Belady). Then it advises a value for max=. Above --sample requests only
+those of a sample of the keys are replayed, in caches as much smaller (SHARDS,
+FAST 2015); the output then tells the error.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command's options to its parser."""
+    parser.description = (
+        "Replay a recorded stream of keys and show which share of it a cache would have answered, by size and policy."
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _ADVICE_LINES
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="plain or packed by gzip or zstd, read in this order; - is standard input",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="what a line is (default: lines; with --column by the file's name and beginning)",
+    )
+    parser.add_argument("--column", metavar="C", help="the column with the key: its name, or its number from 1")
+    parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="values of max to compare (default: by the keys)")
+    parser.add_argument(
+        "--sample",
+        type=_count,
+        default=_MOST_REPLAYED,
+        metavar="N",
+        help="most requests to replay; of more, a sample is taken by key (default: 1000000)",
+    )
+    parser.add_argument(
+        "--exact", action="store_true", help="replay all requests, however long it takes and whatever memory"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1; write for example 1000.")
+    return number
+
+
+def _sizes(text: str) -> list[int]:
+    """Several sizes, ascending, each once."""
+    return sorted({_count(part.strip()) for part in text.split(",")})
+
+
+def replay(given: argparse.Namespace) -> int:
+    """Run the command.
+
+    Args:
+        given: What ``add_options`` asked for.
+
+    Returns:
+        The exit status: 0; 2 if an input is of no use; 130 after Ctrl-C; 141 if nobody reads the output.
+
+    Raises:
+        MissingExtra: A package that an input needs is not installed.
+    """
+    findings = Findings([], BadLines(), Sampled(None if given.exact else given.sample))
+    progress = Progress()
+    try:
+        try:
+            _work(given, findings, progress)
+            findings.complete = True
+        finally:
+            progress.end()
+    except BadInputError as error:
+        print(f"memo replay: {error}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        pass
+    return _print(findings.as_json() if given.json else findings.text()) or (0 if findings.complete else _INTERRUPTED)
+
+
+def _work(given: argparse.Namespace, findings: Findings, progress: Progress) -> None:
+    """Read the files, replay their keys, and take down what is found as soon as it is."""
+    _check(given)
+    progress.begin("reading", "lines", _total_bytes(given.files))
+    began_s = time.monotonic()
+    try:
+        for path in given.files:
+            _read(path, given, findings, progress)
+    finally:
+        findings.reading_s = time.monotonic() - began_s
+    requests = findings.read.finish()
+
+    def moved(number: int) -> None:
+        findings.replayed += number
+        progress.move(number)
+        progress.count(number)
+
+    findings.curves = curves = Curves(requests, given.sizes or default_sizes(requests), moved)
+    progress.begin("replaying", "requests", curves.work + STEPS * len(requests.order))
+    began_s = time.monotonic()
+    try:
+        curves.trace()
+        findings.advice = advise(curves)
+    finally:
+        findings.replaying_s = time.monotonic() - began_s
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    if given.format in COLUMNED and given.column is None:
+        raise BadInputError(
+            f"--format {given.format} needs --column: which column has the key? Its name, or its number."
+        )
+    if given.format is not None and given.format not in COLUMNED and given.column is not None:
+        raise BadInputError(f"--format {given.format} has no columns; leave out --column, or the format.")
+
+
+def _total_bytes(paths: Sequence[str]) -> int | None:
+    """The bytes of all files together; None where that cannot be known."""
+    try:
+        return sum(os.stat(path).st_size for path in paths)
+    except (OSError, ValueError):  # standard input is no path; what cannot be read will be told when it is
+        return None
+
+
+def _read(path: str, given: argparse.Namespace, findings: Findings, progress: Progress) -> None:
+    """Take in one file."""
+    with closing(Input(path, progress.move)) as source:
+        findings.names.append(source.name)
+        read, bad = findings.read, findings.bad
+        before, lines_before, bad_before = read.requests, findings.lines, bad.count
+
+        def counted_lines() -> Iterator[tuple[int, list[bytes]]]:
+            for number, several in source.lines(bad):
+                findings.lines += len(several)
+                progress.count(len(several))
+                yield number, several
+
+        kind = given.format or format_of(path, source.head, given.column)
+        keys: Keys = keys_of(counted_lines(), source.name, kind, given.column, bad)
+        for several in keys:
+            read.add(several)
+        if read.requests == before:
+            lines = counted(findings.lines - lines_before, "line")
+            raise BadInputError(f"{source.name} has {lines} and no key{_reason(bad, bad_before)}.")
+
+
+def _reason(bad: BadLines, before: int) -> str:
+    """Why, if the first line that was left out is known."""
+    if before >= len(bad.first):
+        return ""
+    line = bad.first[before]
+    return f": line {line.number:,}, {line.text}, {line.why}"
+
+
+def _print(text: str) -> int:
+    """Print; 0, or the exit status if nobody reads it."""
+    try:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
+    return 0
