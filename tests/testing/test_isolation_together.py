@@ -282,7 +282,7 @@ FIXED = {
         "_counts", "_life_s", "_lock", "_options", "_tells",
     },
     "told": {"counts", "name", "on_evict", "revealer", "store"},
-    "table": {"by_key", "clock", "lock", "share", "_asked", "counters", "earlier", "known"},
+    "table": {"by_key", "clock", "lock", "share", "asked", "counters", "earlier", "known"},
     "jobs": {"by_loop", "_store"},
     "flights": {
         "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_hand_out",
