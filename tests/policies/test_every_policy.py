@@ -443,6 +443,12 @@ def test_as_the_policy_of_a_function(kind: type[Any]) -> None:
             assert fetch(x % 30) == [x % 30]
         assert 0 < len(fetch.cache) <= 20 + 20 * ("max_bytes" in bound)
         assert type(fetch.cache.store) is kind
+        for part in (4, 2):
+            fetch.cache.resize(**{option: most // part for option, most in bound.items()})
+            fetch.cache.store._check()
+            for x in range(100):
+                assert fetch(x % 30) == [x % 30]
+                fetch.cache.store._check()
         assert fetch.cache.clear() > 0
 
 
