@@ -181,7 +181,7 @@ def _as_is(key: Any) -> Any:
     return key
 
 
-Policy = Literal["s3fifo", "lru", "lfu", "fifo", "random"]
+Policy = Literal["s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs"]
 
 
 class _Options(TypedDict, total=False):
@@ -258,7 +258,7 @@ def bounded(
     and ``cls`` count by identity; an instance is not kept alive by its entries, and they go when
     it goes.  The bounds hold over all instances together.
 
-    Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"`` and a policy of your
+    Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"``, ``"lirs"`` and a policy of your
     own excepted).  Calls that miss at the same time share one load; user code never runs under a lock,
     but for a policy of your own.  A key is hashed once in a hit, and once more in a miss.
     A result is stored only if nothing invalidated it while it loaded.
@@ -284,8 +284,9 @@ def bounded(
         idle: Time since its last use after which an entry is dropped; same forms as ttl.
         jitter: 0.1 makes each ttl up to 10 % shorter, at random, so that what was loaded together does not
             expire together; from 0 to below 1.
-        policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "lru",
-            "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``.
+        policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "sieve" (Zhang et al., NSDI
+            2024), "lirs" (Jiang and Zhang, SIGMETRICS 2002), "lru", "lfu", "fifo", "random", or a subclass of
+            ``cachetools.Cache``, such as those of ``memo.policies``.
         key: Makes the key of a call; must return a hashable.  Called as the function was, defaults filled in; with
             the instance only where its own first parameter is named like that (``key=lambda self: ...``), or where
             the call has no other argument.

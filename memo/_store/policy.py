@@ -5,8 +5,10 @@ from typing import Any
 import cachetools
 
 from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.entry_sieve import EntrySieve
 from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+from memo.policies import LIRSCache
 
 __all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "make_cache")
 
@@ -16,11 +18,16 @@ CacheClass = type[AnyCache]
 
 POLICIES: dict[str, CacheClass] = {
     "s3fifo": EntryS3FIFO,
+    "sieve": EntrySieve,
     "lru": EntryLRU,
     "lfu": EntryLFU,
     "fifo": EntryFIFO,
     "random": EntryRandom,
 }
+"""Policies of our own, made of entries."""
+_AS_CLASSES: dict[str, CacheClass] = {"lirs": LIRSCache}
+"""Those that are run like a class of the user's: a hit takes the lock."""
+_NAMES = ", ".join(map(repr, (*POLICIES, *_AS_CLASSES)))
 
 
 def check_policy(where: str, policy: Any) -> CacheClass:
@@ -31,17 +38,16 @@ def check_policy(where: str, policy: Any) -> CacheClass:
         TypeError: It is neither a name nor a subclass of ``cachetools.Cache``.
     """
     if isinstance(policy, str):
-        found = POLICIES.get(policy)
+        found = POLICIES.get(policy) or _AS_CLASSES.get(policy)
         if found is None:
             raise ValueError(
-                f"{where}: policy={policy!r} is unknown; choose one of {', '.join(map(repr, POLICIES))}, "
+                f"{where}: policy={policy!r} is unknown; choose one of {_NAMES}, "
                 f"or give a subclass of cachetools.Cache."
             )
         return found
     if not (isinstance(policy, type) and issubclass(policy, cachetools.Cache)):
         raise TypeError(
-            f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; "
-            f"choose one of {', '.join(map(repr, POLICIES))}."
+            f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; choose one of {_NAMES}."
         )
     return policy
 

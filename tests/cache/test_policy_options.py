@@ -1,7 +1,9 @@
 """Every policy keeps a store within bounds, and its own order."""
 
 import functools
-from typing import Any
+import random
+import re
+from typing import Any, get_args
 
 import cachetools
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from kit.bounded import POLICIES, Gone, check
 
 from memo import EvictionReason, Registry, bounded
+from memo._bounded import Policy
+from memo.policies import LIRSCache, S3FIFOCache, SieveCache
 
 
 @settings(max_examples=60, deadline=None)
@@ -178,6 +182,31 @@ def test_the_store_is_the_policy_s_cache() -> None:
         assert function.cache.store.currsize == len(function.cache.store) == 2
         assert function.cache.store.maxsize == 3
         assert list(function.cache.store) == [-1, -2]
+
+
+def test_the_names_are_those_of_the_annotation() -> None:
+    """Type checkers allow each name that is taken, and no other, and a wrong one is answered with all of them."""
+    names = get_args(Policy)
+    for name in names:
+        assert bounded(max=3, policy=name)(abs)(-1) == 1
+    with pytest.raises(ValueError, match="unknown") as caught:
+        bounded(max=3, policy="arc")  # type: ignore[call-overload]
+    assert re.findall(r"'(\w+)'", str(caught.value)) == ["arc", *names]
+
+
+@pytest.mark.parametrize(("policy", "kind"), [("sieve", SieveCache), ("s3fifo", S3FIFOCache), ("lirs", LIRSCache)])
+def test_names_lead_to_the_public_classes(policy: Any, kind: type[Any]) -> None:
+    """By name or as a class a public policy has about the same hits, and the store is a cache of its kind."""
+    named = bounded(max=20, policy=policy, registry=Registry())(abs)
+    given = bounded(max=20, policy=kind, registry=Registry())(abs)
+    dice = random.Random(12)
+    for i in range(3000):
+        key = -int(dice.paretovariate(0.8)) % 70 if i % 3 else i % 30
+        assert named(key) == given(key) == key
+    assert abs(named.cache_info().hits - given.cache_info().hits) <= 30, "more than one in a hundred"
+    assert isinstance(named.cache.store, kind)
+    assert isinstance(given.cache.store, kind)
+    check(named)
 
 
 class Newest(cachetools.Cache[Any, Any]):

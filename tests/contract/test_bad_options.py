@@ -94,8 +94,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     # policy
     ({"policy": "LRU"}, ValueError, ("policy='LRU'", "'lru'")),
     ({"policy": "arc"}, ValueError, ("policy='arc'", "'s3fifo'", "cachetools.Cache")),
-    ({"policy": ""}, ValueError, ("policy=''", "'s3fifo'")),
-    ({"policy": None}, TypeError, ("policy=None", "cachetools.Cache")),
+    ({"policy": ""}, ValueError, ("policy=''", "'s3fifo'", "'sieve'", "'lirs'", "'lru'")),
+    ({"policy": None}, TypeError, ("policy=None", "cachetools.Cache", "'lirs'")),
     ({"policy": dict}, TypeError, ("policy=<class 'dict'>", "cachetools.Cache")),
     ({"policy": cachetools.LRUCache(3)}, TypeError, ("policy=LRUCache", "cachetools.Cache")),
     ({"policy": NeedsMore}, TypeError, ("policy=<class", "NeedsMore", "maxsize")),

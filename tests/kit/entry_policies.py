@@ -7,6 +7,7 @@ import pytest
 
 from memo._store.entries import Entry, WeighedEntry
 from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.entry_sieve import EntrySieve
 from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
 
@@ -17,7 +18,7 @@ __all__ = (
     "make_entry",
 )
 
-OWN = (EntryLRU, EntryLFU, EntryFIFO, EntryRandom, EntryS3FIFO)
+OWN = (EntryLRU, EntryLFU, EntryFIFO, EntryRandom, EntryS3FIFO, EntrySieve)
 
 every_own = pytest.mark.parametrize("kind", OWN)
 

@@ -17,15 +17,22 @@ from kit.entry_policies import every_own, make_entry
 
 from memo import Registry, bounded
 from memo._store.entry_policy import EntryPolicy
+from memo._store.entry_sieve import EntrySieve
 from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+from memo.policies import SieveCache
 
 pytestmark = pytest.mark.usefixtures("meek")
 
 
 __all__ = ()
 
-TWINS = {EntryLRU: cachetools.LRUCache, EntryLFU: cachetools.LFUCache, EntryFIFO: cachetools.FIFOCache}
+TWINS = {
+    EntryLRU: cachetools.LRUCache,
+    EntryLFU: cachetools.LFUCache,
+    EntryFIFO: cachetools.FIFOCache,
+    EntrySieve: SieveCache,
+}
 
 STEPS = st.lists(
     st.tuples(
@@ -49,7 +56,7 @@ def size_of(entry: Any) -> int:
 def test_the_order_is_that_of_cachetools(
     kind: type[EntryPolicy[int]], weighed: bool, bound: int, steps: list[tuple[str, int, int]]
 ) -> None:
-    """Driven alike, policy and cachetools' class of the same name hold the same keys and evict the same, ties too."""
+    """Driven alike, policy and the cache class of the same name hold the same keys and evict the same, ties too."""
     ours: Any = kind(bound, size_of if weighed else None)
     theirs: Any = TWINS[kind](bound, size_of if weighed else None)
     for step, key, size in steps:
