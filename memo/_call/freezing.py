@@ -34,9 +34,9 @@ def freeze(*values: Any, **named: Any) -> Hashable:
     cannot be hashed are equal if their types are the same and the fields that these compare are equal; numpy arrays
     if their types, dtypes, shapes and content are.
 
-    What is hashable is part of the key as it is: ``freeze("a") == "a"``.  The key of a container is
-    a copy, so that later changes do not reach it, and that of an array of 1 kB or more a digest; neither must be
-    changed meanwhile.
+    What is hashable is part of the key as it is: ``freeze("a") == "a"``; so an instance that can be hashed has
+    another key than an equal one that cannot.  The key of a container is a copy, so that later changes do not reach
+    it, and that of an array of 1 kB or more a digest; neither must be changed meanwhile.
 
     Args:
         *values: One value, whose key is returned; or several, which form one key.
