@@ -13,6 +13,7 @@ from memo._replay.curves import Curves, default_sizes
 from memo._replay.faults import BadInputError, BadLines
 from memo._replay.formats import COLUMNED, FORMATS, Keys, format_of, keys_of
 from memo._replay.inputs import Input
+from memo._replay.plot import check_plot, plot
 from memo._replay.progress import Progress
 from memo._replay.report import Findings
 from memo._replay.sampled import Sampled
@@ -23,7 +24,7 @@ _FAILED = 2
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141  # what shells report of a command whose reader went away
 _MOST_REPLAYED = 1_000_000
-_ADVICE_LINES = """
+_LESSON = """
 what a line is:
   the key itself              python -m memo replay keys.txt more.txt.gz
   a row with the key in it    python -m memo replay --column user calls.csv
@@ -46,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "Replay a recorded stream of keys and show which share of it a cache would have answered, by size and policy."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _ADVICE_LINES
+    parser.epilog = _LESSON
     parser.add_argument(
         "files",
         nargs="+",
@@ -71,6 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--exact", action="store_true", help="replay all requests, however long it takes and whatever memory"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--plot", metavar="FILE", help="draw the curves, too: a .svg or .png")
 
 
 def _count(text: str) -> int:
@@ -141,6 +143,8 @@ def _work(given: argparse.Namespace, findings: Findings, progress: Progress) -> 
         findings.advice = advise(curves)
     finally:
         findings.replaying_s = time.monotonic() - began_s
+        if given.plot is not None:
+            plot(given.plot, curves, findings.advice)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -151,6 +155,8 @@ def _check(given: argparse.Namespace) -> None:
         )
     if given.format is not None and given.format not in COLUMNED and given.column is not None:
         raise BadInputError(f"--format {given.format} has no columns; leave out --column, or the format.")
+    if given.plot is not None:
+        check_plot(given.plot)
 
 
 def _total_bytes(paths: Sequence[str]) -> int | None:

@@ -73,6 +73,10 @@ class Curves:
         ratio = self._known.get((name, size))
         return None if ratio is None else ratio.value
 
+    def points(self, name: str) -> list[tuple[int, float]]:
+        """The sizes that a policy was replayed with, ascending, and their hit ratios."""
+        return sorted((size, ratio.value) for (of, size), ratio in self._known.items() if of == name)
+
     def trace(self) -> None:
         """Replay the requests with each policy at each size."""
         for size in self.sizes:
