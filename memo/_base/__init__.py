@@ -28,7 +28,7 @@ from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
 from memo._base.real_time import real
-from memo._base.recordings import RecordedKeys, read_recording
+from memo._base.recordings import RECORDING_MAGIC, RecordedKeys, read_recording
 from memo._base.shortened import LONGEST, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import knows_its_options, refuse_class
@@ -58,6 +58,7 @@ __all__ = (
     "MOST",
     "NO_TAGS",
     "PLAIN",
+    "RECORDING_MAGIC",
     "Aside",
     "Bell",
     "Caller",

@@ -7,14 +7,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from memo._base import counted
+from memo._base import RECORDING_MAGIC, counted
 from memo._replay.advice import STEPS, advise
 from memo._replay.curves import Curves, default_sizes
 from memo._replay.faults import BadInputError, BadLines
-from memo._replay.formats import COLUMNED, FORMATS, Keys, format_of, keys_of
+from memo._replay.formats import COLUMNED, FORMATS, format_of, keys_of
 from memo._replay.inputs import Input
 from memo._replay.plot import check_plot, plot
 from memo._replay.progress import Progress
+from memo._replay.recorded import Recorded
 from memo._replay.report import Findings
 from memo._replay.sampled import Sampled
 
@@ -28,10 +29,12 @@ _LESSON = """
 what a line is:
   the key itself              python -m memo replay keys.txt more.txt.gz
   a row with the key in it    python -m memo replay --column user calls.csv
-                              (.tsv and JSON lines likewise; or its number from 1)
+                              (.tsv and JSON lines, too; or its number from 1)
   a request in a web log      python -m memo replay --format combined access.log
-                              (the key is the method and the path with its query)
-  anything, from a pipe       zcat access.log.*.gz | cut -d' ' -f7 | python -m memo replay -
+                              (the key: the method, and the path with its query)
+  a recorded request          python -m memo replay traffic.keys
+                              (what f.cache.record("traffic.keys") wrote)
+  whatever comes from a pipe  cut -d' ' -f7 access.log | python -m memo replay -
 
 The table shows the share of requests that a cache of each size would have
 answered under each policy, and under the best that could be, with the future
@@ -44,7 +47,7 @@ FAST 2015); the output then tells the error.
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command's options to its parser."""
     parser.description = (
-        "Replay a recorded stream of keys and show which share of it a cache would have answered, by size and policy."
+        "Replay a recorded stream of keys and show which share of it a cache would have\nanswered, by size and policy."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _LESSON
@@ -102,7 +105,7 @@ def replay(given: argparse.Namespace) -> int:
     Raises:
         MissingExtra: A package that an input needs is not installed.
     """
-    findings = Findings([], BadLines(), Sampled(None if given.exact else given.sample))
+    findings = Findings(BadLines(), Sampled(None if given.exact else given.sample))
     progress = Progress()
     try:
         try:
@@ -171,22 +174,40 @@ def _read(path: str, given: argparse.Namespace, findings: Findings, progress: Pr
     """Take in one file."""
     with closing(Input(path, progress.move)) as source:
         findings.names.append(source.name)
-        read, bad = findings.read, findings.bad
-        before, lines_before, bad_before = read.requests, findings.lines, bad.count
+        if source.head.startswith(RECORDING_MAGIC):
+            _read_recording(source, findings, progress)
+        else:
+            _read_lines(source, given, findings, progress)
 
-        def counted_lines() -> Iterator[tuple[int, list[bytes]]]:
-            for number, several in source.lines(bad):
-                findings.lines += len(several)
-                progress.count(len(several))
-                yield number, several
 
-        kind = given.format or format_of(path, source.head, given.column)
-        keys: Keys = keys_of(counted_lines(), source.name, kind, given.column, bad)
-        for several in keys:
-            read.add(several)
-        if read.requests == before:
-            lines = counted(findings.lines - lines_before, "line")
-            raise BadInputError(f"{source.name} has {lines} and no key{_reason(bad, bad_before)}.")
+def _read_recording(source: Input, findings: Findings, progress: Progress) -> None:
+    """Take in what a live function was asked for."""
+    recorded = Recorded(source)
+    findings.notes.append(str(recorded))
+    for keys in recorded:
+        findings.read.add(keys)
+        findings.lines += len(keys)
+        progress.move(len(keys) * len(keys[0]))
+        progress.count(len(keys))
+
+
+def _read_lines(source: Input, given: argparse.Namespace, findings: Findings, progress: Progress) -> None:
+    """Take in what a file of text asks for."""
+    read, bad = findings.read, findings.bad
+    requests_before, lines_before, bad_before = read.requests, findings.lines, bad.count
+
+    def counted_lines() -> Iterator[tuple[int, list[bytes]]]:
+        for number, several in source.lines(bad):
+            findings.lines += len(several)
+            progress.count(len(several))
+            yield number, several
+
+    kind = given.format or format_of(source.path, source.head, given.column)
+    for keys in keys_of(counted_lines(), source.name, kind, given.column, bad):
+        read.add(keys)
+    if read.requests == requests_before:
+        lines = counted(findings.lines - lines_before, "line")
+        raise BadInputError(f"{source.name} has {lines} and no key{_reason(bad, bad_before)}.")
 
 
 def _reason(bad: BadLines, before: int) -> str:

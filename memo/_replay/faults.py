@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from memo.errors import MemoError
 
-__all__ = ("BadInputError", "BadLine", "BadLines", "shown")
+__all__ = ("BadInputError", "BadLine", "BadLines", "shown", "spelled")
 
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 48
@@ -44,12 +44,16 @@ def shown(text: bytes | str) -> str:
     if isinstance(text, bytes):
         # Bytes enough for so many characters; a character that this cuts is one of those that are left out.
         text = text[: 4 * _SHOWN_CHARACTERS + 4].decode("utf-8", "surrogateescape")
-    short = text[:_SHOWN_CHARACTERS]
-    plain = "".join(_spelled(character) for character in short)
-    return f"'{plain}…'" if len(text) > len(short) else f"'{plain}'"
+    short = spelled(text[:_SHOWN_CHARACTERS])
+    return f"'{short}…'" if len(text) > _SHOWN_CHARACTERS else f"'{short}'"
 
 
-def _spelled(character: str) -> str:
+def spelled(text: str) -> str:
+    """All of *text*, with whatever a terminal would obey or not show spelled out."""
+    return text if text.isprintable() else "".join(map(_character, text))
+
+
+def _character(character: str) -> str:
     """A character as it is, or the escape for it."""
     if character.isprintable():
         return character

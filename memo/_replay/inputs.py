@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from memo._replay.faults import BadInputError, BadLines, shown
+from memo._replay.faults import BadInputError, BadLines, shown, spelled
 from memo.errors import MissingExtra
 
 __all__ = ("STANDARD_INPUT", "Input")
@@ -25,7 +25,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\b\x1b"))
 _TEXT_SHARE = 20
-"""Text has less than one control character in so many."""
+"""Text has fewer than one control character in so many; a few NULs are what a crash leaves in a log."""
 
 
 class Input:
@@ -38,7 +38,7 @@ class Input:
 
     def __init__(self, path: str, moved: Callable[[int], None]) -> None:
         self.path = path
-        self.name = "standard input" if path == STANDARD_INPUT else shown(path)[1:-1]
+        self.name = "standard input" if path == STANDARD_INPUT else spelled(path)
         self._moved = moved
         self.head = b""
         """The first bytes as they lie there."""
@@ -130,7 +130,7 @@ class Input:
                 data = data.replace(b"\r\n", b"\n")
             *whole, rest = data.split(b"\n")
             if whole:
-                self._leave_out(number, whole, too_long, bad)
+                self._leave_out(number, whole, too_long or len(whole[0]) > _LONGEST_LINE, bad)
                 yield number, whole
                 number += len(whole)
                 too_long = False
@@ -160,7 +160,7 @@ class Input:
         if block.startswith(_UTF16_MARKS):
             raise BadInputError(f"{self.name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE.")
         controls = len(block) - len(block.translate(None, _CONTROLS))
-        if b"\0" in block or controls * _TEXT_SHARE > len(block):
+        if controls * _TEXT_SHARE > len(block):
             raise BadInputError(
                 f"{self.name} is binary (it begins {shown(block[:8])}); give text, gzip, zstd, "
                 f"or what f.cache.record() wrote."

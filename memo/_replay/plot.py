@@ -6,7 +6,7 @@ from typing import Any
 
 from memo._replay.advice import Advice
 from memo._replay.curves import OPTIMUM, Curves
-from memo._replay.faults import BadInputError, shown
+from memo._replay.faults import BadInputError, spelled
 from memo.errors import MissingExtra
 
 __all__ = ("KINDS", "check_plot", "plot")
@@ -24,10 +24,10 @@ def check_plot(path: str) -> None:
         MissingExtra: matplotlib is not installed.
     """
     if not path.casefold().endswith(KINDS):
-        raise BadInputError(f"--plot {shown(path)} is neither .svg nor .png; write for example --plot curves.svg.")
+        raise BadInputError(f"--plot {spelled(path)} is neither .svg nor .png; write for example --plot curves.svg.")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder) or os.path.isdir(path):
-        raise BadInputError(f"--plot {shown(path)} is no place for a file; name one in a folder that exists.")
+        raise BadInputError(f"--plot {spelled(path)} is no place for a file; name one in a folder that exists.")
     try:
         importlib.import_module("matplotlib")
     except ImportError as error:
@@ -66,4 +66,4 @@ def plot(path: str, curves: Curves, advice: Advice | None) -> None:
             figure.savefig(path, dpi=_DOTS_AN_INCH, metadata={"Date": None} if is_svg else None)
         except OSError as error:
             why = error.strerror or str(error)
-            raise BadInputError(f"--plot {shown(path)} cannot be written ({why}); choose another place.") from error
+            raise BadInputError(f"--plot {spelled(path)} cannot be written ({why}); choose another place.") from error

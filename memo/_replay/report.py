@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from memo._base import MOST, aligned, counted
@@ -21,10 +21,12 @@ _LIKELY = 2
 class Findings:
     """What is known, at the end or when Ctrl-C is pressed."""
 
-    names: list[str]
-    """The inputs."""
     bad: BadLines
     read: Sampled
+    names: list[str] = field(default_factory=list)
+    """The inputs."""
+    notes: list[str] = field(default_factory=list)
+    """What recordings tell of themselves."""
     lines: int = 0
     reading_s: float = 0.0
     replaying_s: float = 0.0
@@ -46,7 +48,8 @@ class Findings:
         head = f"memo replay: {counted(requests, 'request')} for {about}{counted(distinct, 'key')}"
         if requests:
             head += f"; without a bound {about}{self._reachable:.2%} would be hits"
-        return _filled(("" if self.complete else "Interrupted; what is known so far. ") + head + ".")
+        begun = "" if self.complete else "Interrupted; what is known so far. "
+        return "\n".join([*map(_filled, self.notes), _filled(f"{begun}{head}.")])
 
     @property
     def _distinct(self) -> int:

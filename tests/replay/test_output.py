@@ -1,0 +1,126 @@
+"""What is printed: the table, the advice, JSON, a picture."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from kit.places import ROOT
+from kit.replays import ENVIRONMENT, LIMIT_S, replay, replayed, write, zipf
+
+from memo._replay.contestants import ADVISED, CONTESTANTS
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stream of a few thousand keys."""
+    return write(tmp_path_factory.mktemp("keys") / "keys", zipf(20_000, 3_000, seed=4))
+
+
+def test_table_is_aligned_and_fits(keys: Path) -> None:
+    """The table has a row for each size and a column for each policy, aligned, and says what JSON says."""
+    ran = replay(keys)
+    assert ran.returncode == 0
+    assert ran.stderr == b""
+    told = replayed(keys)
+    lines = ran.stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(line for line in lines if line.lstrip().startswith("max "))
+    at = lines.index(head)
+    names = [*CONTESTANTS, "optimum"]
+    assert head.split() == ["max", *names]
+    assert set(lines[at + 1]) == {"-", " "}
+    rows = lines[at + 2 : at + 2 + len(told["sizes"])]
+    assert {len(row) for row in rows} == {len(head)}
+    for place, row in enumerate(rows):
+        size, *ratios = row.split()
+        assert int(size.replace(",", "")) == told["sizes"][place]
+        assert ratios == [f"{told['hit_ratio'][name][place]:.2%}" for name in names]
+    assert (
+        f"20,000 requests for {told['distinct']:,} keys; without a bound {told['reachable']:.2%} would be"
+        in " ".join(lines)
+    )
+
+
+def test_advice_is_one_sentence(keys: Path) -> None:
+    """The advice names the size, what it gives, and what twice and half of it would give."""
+    advice = replayed(keys)["advice"]
+    text = " ".join(replay(keys).stdout.decode().split())
+    found = re.search(r"Advice: (.*?%\.) ", text)
+    assert found is not None
+    assert found[1] == (
+        f"max={advice['max']} is the smallest with policy='{ADVISED}' that reaches 95% of what is reachable: it gives "
+        f"{advice['hit_ratio']:.1%} of {advice['reachable']:.1%}; half of it, {advice['half']}, would give "
+        f"{advice['half_hit_ratio']:.1%}, twice, {advice['twice']}, {advice['twice_hit_ratio']:.1%}."
+    )
+
+
+def test_speed_is_told(keys: Path) -> None:
+    """The output tells how many lines a second were read, and how many requests a second replayed."""
+    text = " ".join(replay(keys).stdout.decode().split())
+    assert re.search(r"Read 20,000 lines in [\d.]+ s \([\d,]+ lines a second\), replayed [\d,]+ requests in", text)
+    told = replayed(keys)
+    assert told["lines_per_second"] > 0
+    assert set(told["seconds"]) == {"reading", "replaying"}
+
+
+def test_no_repetition_is_told() -> None:
+    """Where no key comes twice it says that no cache is of use."""
+    text = replay("-", given=b"a\nb\n").stdout.decode()
+    assert "Advice: none; no key came twice" in text
+    assert "0.00%" in text
+
+
+def test_json_is_one_object(keys: Path) -> None:
+    """JSON has each figure once, and nothing else is printed."""
+    told = json.loads(replay("--json", keys).stdout)
+    assert told["complete"] is True
+    assert told["sample"] is None
+    assert told["standard_error"] is None
+    assert {len(ratios) for ratios in told["hit_ratio"].values()} == {len(told["sizes"])}
+
+
+def test_picture_has_every_curve(keys: Path, tmp_path: Path) -> None:
+    """The picture names every policy, and the same figures make the same file."""
+    pytest.importorskip("matplotlib")
+    pictures = []
+    for name in ("one.svg", "two.SVG"):
+        ran = replay("--plot", tmp_path / name, keys)
+        assert ran.returncode == 0
+        pictures.append((tmp_path / name).read_bytes())
+    assert pictures[0] == pictures[1]
+    assert ET.fromstring(pictures[0]).tag.endswith("svg")
+    comments = re.findall(r"<!-- (.*?) -->", pictures[0].decode())
+    assert {*CONTESTANTS, "optimum", "without a bound"} <= set(comments)
+
+
+def test_picture_may_have_points(keys: Path, tmp_path: Path) -> None:
+    """A picture of the other kind is one, too; where it cannot be written, that is an error."""
+    pytest.importorskip("matplotlib")
+    assert replay("--plot", tmp_path / "curves.png", keys).returncode == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "folder.png").mkdir()
+    ran = replay("--plot", tmp_path / "folder.png", keys)
+    assert ran.returncode == 2
+    assert b"is no place for a file" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes on Windows")
+def test_reader_may_go_away(keys: Path) -> None:
+    """Where nobody reads the output to its end there is no traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "memo", "replay", str(keys)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(LIMIT_S) == 141
+    assert said == b""
