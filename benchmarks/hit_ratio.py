@@ -2,103 +2,44 @@
 
     python benchmarks/hit_ratio.py [--traces DIR] [--only TRACE] [--policy NAME]
 
-Replays recorded accesses through the policies that ``bounded(policy=)`` names, at three sizes each, and prints the
-share of the optimum's hits that each policy reaches, and the mean of the shares. The optimum knows the future
-(Belady's algorithm) and may decline to store a value. DIR holds `manifest.json`, which names the traces and their
-sizes, and the traces as gzip files of little-endian 32-bit key numbers; the default is `../shared/traces` beside the
-checkout. Where there are none it says so, and replays made-up accesses instead: a Zipf distribution with scans.
-All traces and policies take some minutes.
+Replays recorded accesses through the policies that ``bounded(policy=)`` names, at several sizes each, and prints the
+share of the optimum's hits that each policy reaches, the mean of the shares, and by how many points of hit ratio it
+is at worst below LRU and at best above. The optimum knows the future (Belady's algorithm) and may decline to store a
+value. All traces and policies take some minutes.
+
+DIR has the traces as files `NAME.u32.gz`, little-endian 32-bit numbers of keys, compressed. A `manifest.json` beside
+them may give sizes (`{"traces": {NAME: {"file": ..., "sizes": [...]}}}`); without one the sizes are 1, 5 and 20 % of
+the keys. The default is what MEMO_TRACES names, else `../shared/traces` beside the checkout. What is missing is
+named; where there is nothing, made-up accesses are replayed instead: a Zipf distribution with scans.
 """
 
 from __future__ import annotations
 
 import argparse
-import array
-import gzip
-import heapq
-import itertools
-import json
 import platform
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cachetools
+from _traces import BESIDE, KNOWN, SUFFIX, VARIABLE, Trace, find, folder, made_up
 
-from memo.policies import S3FIFOCache
+import memo.policies
 
-__all__ = ("POLICIES", "count_hits", "load", "main", "optimum")
-
-TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
+__all__ = ("POLICIES", "count_hits", "main")
 
 POLICIES: dict[str, Callable[[int], Any]] = {
-    "s3fifo": S3FIFOCache,
+    **{name.removesuffix("Cache").lower(): getattr(memo.policies, name) for name in memo.policies.__all__},
     "lru": cachetools.LRUCache,
     "lfu": cachetools.LFUCache,
     "fifo": cachetools.FIFOCache,
     "random": lambda size: cachetools.RRCache(size, choice=random.Random(size).choice),
 }
-
-Case = tuple[str, Sequence[int], list[int], dict[str, int]]
-"""Name, keys in the order of their accesses, sizes of the cache, known hits of the optimum by size."""
-
-
-def load(path: Path) -> Sequence[int]:
-    """The keys of a recorded trace."""
-    keys = array.array("I")
-    keys.frombytes(gzip.decompress(path.read_bytes()))
-    if sys.byteorder == "big":
-        keys.byteswap()
-    return keys.tolist()
-
-
-def recorded(directory: Path, only: list[str]) -> Iterator[Case]:
-    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-    for name, facts in manifest["traces"].items():
-        if not only or name in only:
-            yield name, load(directory / facts["file"]), facts["sizes"], facts.get("opt_hits", {})
-
-
-def made_up(accesses: int = 200_000, keys: int = 20_000) -> Iterator[Case]:
-    """Zipf with exponent 0.9, interrupted by scans of keys that never return."""
-    rng = random.Random(2023)
-    weights = list(itertools.accumulate(1 / rank**0.9 for rank in range(1, keys + 1)))
-    popular = rng.choices(range(keys), cum_weights=weights, k=accesses)
-    strangers = itertools.count(keys)
-    trace: list[int] = []
-    for start in range(0, accesses, 10_000):
-        trace += popular[start : start + 10_000]
-        trace += itertools.islice(strangers, 2_000)
-    yield "zipf+scans", trace, [200, 1_000, 4_000], {}
-
-
-def optimum(trace: Sequence[int], size: int) -> int:
-    """Hits of a cache that keeps what is used again soonest, and declines what is used later than all it has."""
-    never = len(trace)
-    again = [never] * never
-    last: dict[int, int] = {}
-    for i in range(never - 1, -1, -1):
-        again[i] = last.get(trace[i], never)
-        last[trace[i]] = i
-    due: set[int] = set()  # when each cached key is used next, which also identifies it
-    latest: list[int] = []  # the same, negated, as a heap; what is past stays in and is never on top
-    hits = 0
-    for now, then in enumerate(again):
-        if now in due:
-            due.remove(now)
-            hits += 1
-        if then == never:
-            continue
-        if len(due) >= size:
-            if -latest[0] < then:
-                continue
-            due.remove(-heapq.heappop(latest))
-        due.add(then)
-        heapq.heappush(latest, -then)
-    return hits
+LABEL, CELL = 31, 8
+"""Columns of the table."""
 
 
 def count_hits(cache: Any, trace: Sequence[int]) -> int:
@@ -113,42 +54,85 @@ def count_hits(cache: Any, trace: Sequence[int]) -> int:
     return len(trace) - misses
 
 
+class Table:
+    """Shares of the optimum, printed as they are found, and what they come to."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.shares: dict[str, list[float]] = {name: [] for name in names}
+        self.ratios: dict[str, list[float]] = {name: [] for name in names}
+        self.spent_s = dict.fromkeys(names, 0.0)
+        self.requests = 0
+
+    def fill(self, traces: Sequence[Callable[[], Trace]]) -> None:
+        """Replay each trace through each policy."""
+        print(f"{'trace':14}{'size':>7}{'optimum':>{LABEL - 21}}" + "".join(f"{name:>{CELL}}" for name in self.names))
+        for read in traces:
+            trace = read()
+            for size in trace.sizes:
+                best = trace.most_hits(size)
+                self.requests += len(trace.keys)
+                print(f"{trace.name:14}{size:7}{best / len(trace.keys):{LABEL - 21}.4f}", end="", flush=True)
+                for name in self.names:
+                    began = time.perf_counter()
+                    hits = count_hits(POLICIES[name](size), trace.keys)
+                    self.spent_s[name] += time.perf_counter() - began
+                    self.ratios[name].append(hits / len(trace.keys))
+                    self.shares[name].append(hits / best if best else 1.0)
+                    print(f"{self.shares[name][-1]:{CELL}.4f}", end="", flush=True)
+                print()
+
+    def sum_up(self) -> None:
+        """Print means, times, and the distance from LRU."""
+        self._line("mean share of the optimum", [f"{sum(s) / len(s):.4f}" for s in self.shares.values()])
+        if "lru" in self.names:
+            for label, pick in (("at worst, points above LRU", min), ("at best, points above LRU", max)):
+                self._line(label, [f"{100 * pick(self._above_lru(name)):+.1f}" for name in self.names])
+        self._line("microseconds an access", [f"{s / self.requests * 1e6:.2f}" for s in self.spent_s.values()])
+
+    def _above_lru(self, name: str) -> list[float]:
+        return [ours - lru for ours, lru in zip(self.ratios[name], self.ratios["lru"], strict=True)]
+
+    @staticmethod
+    def _line(label: str, cells: list[str]) -> None:
+        print(f"{label:{LABEL}}" + "".join(f"{cell:>{CELL}}" for cell in cells))
+
+
+def tell_missing(missing: list[str], place: Path) -> None:
+    """Name the traces that are not there, with where they were published, and where to put them."""
+    print(f"missing, put here as NAME{SUFFIX}: {place} (or give --traces DIR, or set {VARIABLE}):")
+    for name in missing:
+        print(f"  {name:14} {KNOWN.get(name, 'named in manifest.json or by --only')}")
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if no trace was selected."""
+    """Run the benchmark; returns 1 if none of the traces that were asked for is there, or one cannot be read."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--traces", type=Path, default=TRACES, metavar="DIR", help="recorded traces")
+    parser.add_argument("--traces", type=Path, metavar="DIR", help=f"recorded traces; default: {VARIABLE}, or {BESIDE}")
     parser.add_argument("--only", action="append", default=[], metavar="TRACE", help="may be repeated")
     parser.add_argument("--policy", action="append", choices=POLICIES, help="may be repeated; default: all")
     args = parser.parse_args(argv)
-    names = args.policy or list(POLICIES)
+    try:
+        directory = folder(args.traces)
+    except FileNotFoundError as error:
+        parser.error(str(error))
 
     print(f"{platform.python_implementation()} {platform.python_version()}, cachetools {cachetools.__version__}")
-    if (args.traces / "manifest.json").is_file():
-        cases = recorded(args.traces, args.only)
-    else:
-        print(f"skipped the recorded traces: no manifest.json in {args.traces}; made-up accesses instead")
-        cases = made_up()
-    print(f"{'trace':14}{'size':>7}{'optimum':>10}" + "".join(f"{name:>9}" for name in names))
-    shares: dict[str, list[float]] = {name: [] for name in names}
-    spent_s = dict.fromkeys(names, 0.0)
-    requests = 0
-    for label, trace, sizes, known in cases:
-        for size in sizes:
-            best = known.get(str(size)) or optimum(trace, size)
-            requests += len(trace)
-            print(f"{label:14}{size:7}{best / len(trace):10.4f}", end="", flush=True)
-            for name in names:
-                began = time.perf_counter()
-                hits = count_hits(POLICIES[name](size), trace)
-                spent_s[name] += time.perf_counter() - began
-                shares[name].append(hits / best if best else 1.0)
-                print(f"{shares[name][-1]:9.4f}", end="", flush=True)
-            print()
-    if not requests:
-        print(f"no trace is called {' or '.join(map(repr, args.only))}")
+    traces, missing = find(directory, args.only)
+    if missing:
+        tell_missing(missing, directory)
+    if not traces:
+        if args.only:
+            return 1
+        print("no recorded traces are there; made-up accesses instead:")
+        traces = [made_up]
+    table = Table(args.policy or list(POLICIES))
+    try:
+        table.fill(traces)
+    except ValueError as error:
+        print(f"\n{error}", file=sys.stderr)
         return 1
-    print(f"{'mean share of the optimum':31}" + "".join(f"{sum(s) / len(s):9.4f}" for s in shares.values()))
-    print(f"{'microseconds an access':31}" + "".join(f"{s / requests * 1e6:9.2f}" for s in spent_s.values()))
+    table.sum_up()
     return 0
 
 

@@ -29,7 +29,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import cachetools
 
-from memo._rings import Queue, SizedNode
+from memo._rings import Queue, SizedNode, unlink
 
 __all__ = ("LIRSCache",)
 
@@ -146,8 +146,12 @@ class LIRSCache(cachetools.Cache[K, V], Generic[K, V]):
 
     def _use(self, node: SizedNode) -> None:
         if node.mark == _HOT:
-            self._put_on_stack(node)
-            self._prune()
+            stack = self._stack
+            was_oldest = stack.newer is node
+            unlink(node)
+            stack.append(node)
+            if was_oldest:
+                self._prune()
         elif hasattr(node, "newer"):
             del self._cold[node.key]
             self._put_on_stack(node)
@@ -157,10 +161,10 @@ class LIRSCache(cachetools.Cache[K, V], Generic[K, V]):
             self._put_on_stack(node)
 
     def _put_on_stack(self, node: SizedNode) -> None:
-        """Make *node* the newest of the stack, unless there are no hot ones to compare it with."""
+        """Make a cold node the newest of the stack, unless there are no hot ones to compare it with."""
         stack = self._stack
         Queue.remove(node)
-        if node.mark == _HOT or stack.newer is not stack:
+        if stack.newer is not stack:
             stack.append(node)
 
     def _heat(self, node: SizedNode) -> None:

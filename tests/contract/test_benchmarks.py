@@ -1,11 +1,17 @@
 """The benchmarks run where what they need is installed, and their figures can be read."""
 
+import gzip
+import json
 import os
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from kit.places import ROOT
+
+import memo.policies
 
 
 def test_they_run_and_fit_100_columns() -> None:
@@ -19,3 +25,74 @@ def test_they_run_and_fit_100_columns() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "hit[bounded]" in ran.stdout
     assert [line for line in ran.stdout.splitlines() if len(line) > 100] == []
+
+
+def hit_ratio(*options: str, traces: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """What the comparison of policies prints, with MEMO_TRACES set or not."""
+    env = {name: value for name, value in os.environ.items() if name != "MEMO_TRACES"}
+    if traces is not None:
+        env["MEMO_TRACES"] = str(traces)
+    return subprocess.run(
+        [sys.executable, "benchmarks/hit_ratio.py", *options],
+        cwd=ROOT, env={**env, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+def put_trace(path: Path, keys: list[int]) -> None:
+    path.write_bytes(gzip.compress(struct.pack(f"<{len(keys)}I", *keys)))
+
+
+def test_hit_ratios_without_traces(tmp_path: Path) -> None:
+    """Where there are no traces, those of README.md are named with where to put them, and made-up ones are replayed."""
+    ran = hit_ratio("--policy", "lru", traces=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for said in (f"NAME.u32.gz: {tmp_path}", "--traces DIR", "MEMO_TRACES", "arc-oltp", "addr-gcc", "made-up accesses"):
+        assert said in ran.stdout
+    assert "zipf+scans        200" in ran.stdout
+    assert max(map(len, ran.stdout.splitlines())) <= 100 + len(str(tmp_path))
+
+
+def test_hit_ratios_of_traces_that_are_there(tmp_path: Path) -> None:
+    """Without a manifest each file is a trace, replayed at sizes by its keys, and every policy gets its share."""
+    put_trace(tmp_path / "loop.u32.gz", list(range(100)) * 20)
+    ran = hit_ratio("--traces", str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "missing" not in ran.stdout
+    head, *lines = [line.split() for line in ran.stdout.splitlines()[1:]]
+    names = head[3:]
+    assert {f"{name}Cache".lower() for name in names} >= {name.lower() for name in memo.policies.__all__}
+    assert {"lru", "lfu", "fifo", "random"} <= {*names}
+    assert [line[:2] for line in lines[:3]] == [["loop", "1"], ["loop", "5"], ["loop", "20"]]
+    optimum, *shares = map(float, lines[2][2:])
+    assert optimum == 0.19  # of each of the later 19 rounds, the 20 that are kept
+    found = dict(zip(names, shares, strict=True))
+    assert found["lru"] == found["fifo"] == 0.0
+    assert 0.8 < found["lirs"] <= 1.0
+    assert max(map(len, ran.stdout.splitlines())) <= 100
+
+
+def test_hit_ratios_name_what_is_missing(tmp_path: Path) -> None:
+    """A trace that the manifest names and that is not there is named, and the others are replayed at their sizes."""
+    put_trace(tmp_path / "a.gz", [1, 2, 1, 2, 3] * 10)
+    facts = {"a": {"file": "a.gz", "sizes": [2]}, "gone": {"file": "gone.gz", "sizes": [2]}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"traces": facts}), encoding="utf-8")
+    ran = hit_ratio("--policy", "lru", traces=tmp_path)
+    assert ran.returncode == 0
+    assert "\n  gone " in ran.stdout
+    assert "\na                   2" in ran.stdout
+    ran = hit_ratio("--only", "gone", traces=tmp_path)
+    assert ran.returncode == 1
+    assert "\n  gone " in ran.stdout
+
+
+@pytest.mark.parametrize("content", [b"text\n", gzip.compress(bytes(4000))[:-9], gzip.compress(b"12345")])
+def test_hit_ratios_of_what_is_no_trace(tmp_path: Path, content: bytes) -> None:
+    """A file that is no trace, or was cut short, is named, and what it must be; so is a folder that is none."""
+    (tmp_path / "odd.u32.gz").write_bytes(content)
+    ran = hit_ratio("--policy", "lru", traces=tmp_path)
+    assert ran.returncode == 1
+    assert f"{tmp_path / 'odd.u32.gz'} is no trace" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    ran = hit_ratio(traces=tmp_path / "none")
+    assert ran.returncode == 2
+    assert "MEMO_TRACES" in ran.stderr
