@@ -48,6 +48,7 @@ from memo._base.units import (
 )
 from memo._base.waits import finish, one_step, until
 from memo._base.weakly import Weakly
+from memo._base.whole_files import Path, WholeFile
 from memo._base.wrapping import attribute, run_by, wrapped_by
 
 __all__ = (
@@ -73,6 +74,7 @@ __all__ = (
     "OneShot",
     "Pace",
     "Pair",
+    "Path",
     "ReadClock",
     "RecordedKeys",
     "Snapshot",
@@ -82,6 +84,7 @@ __all__ = (
     "TagsOption",
     "Timer",
     "Weakly",
+    "WholeFile",
     "aligned",
     "attribute",
     "bounded_gate",

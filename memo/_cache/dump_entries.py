@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memo._base import Pace, in_slices, real, short_text
-from memo._cache.dump_files import Path, parsed, read_lines, write_rows
+from memo._base import Pace, Path, in_slices, real, short_text
+from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
 from memo._call import comparing_outside, plain_key
 from memo._store import Standing, Store

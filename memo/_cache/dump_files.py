@@ -12,24 +12,19 @@ A file may be forged, seal and all.  Reading one takes time and memory in propor
 nesting is limited before a line is parsed, numbers have a longest form, and a line has a longest size.
 """
 
-import errno
 import hashlib
 import json
 import os
-import stat
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from itertools import accumulate
-from typing import Any, NoReturn, TypeAlias
+from typing import IO, Any, NoReturn
 
+from memo._base import Path, WholeFile
 from memo._cache.dump_values import DEPTH
 from memo.errors import DumpError
 
-__all__ = ("VERSION", "Path", "parsed", "read_lines", "write_rows")
-
-Path: TypeAlias = str | os.PathLike[str]
-"""Where a file is."""
+__all__ = ("VERSION", "parsed", "read_lines", "write_rows")
 
 VERSION = 1
 """Raised with every change after which older releases would misread a file."""
@@ -62,73 +57,40 @@ def write_rows(path: Path, header: Mapping[str, Any], rows: Iterable[list[Any]])
         OSError: The file cannot be written.
         ValueError: A row takes more than 64 MiB.
     """
-    target = os.path.realpath(os.fsdecode(path))
-    mode = _present_mode(target)
-    directory, name = os.path.split(target)
-    temporary = os.path.join(directory, f".{name[:100]}.{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o600)
+    whole = WholeFile(path, "dump")
     try:
-        with open(descriptor, "wb") as file:
-            digest = hashlib.sha256()
-            count = size = 0
-
-            def write(line: bytes) -> None:
-                nonlocal size
-                file.write(line)
-                digest.update(line)
-                size += len(line)
-
-            # as ASCII, since names may hold lone surrogates
-            write(_line({"format": _FORMAT, "version": VERSION, **header}, _ASCII_ENCODER))
-            for row in rows:
-                line = _line(row)
-                if len(line) > _LONGEST_ROW:
-                    raise ValueError(
-                        f"dump: row {count + 1} takes {len(line)} bytes, and {_LONGEST_ROW} is the most that "
-                        f"load() reads; let encode= return less."
-                    )
-                write(line)
-                count += 1
-            file.write(_seal(count, size, digest.hexdigest()))
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        whole.open()
+        count = _write(whole.file, header, rows)
+        whole.finish()
     except BaseException:
-        with suppress(FileNotFoundError):  # an interrupt may strike after the replacement
-            os.unlink(temporary)
+        whole.abandon()
         raise
-    _sync_directory(directory)
     return count
 
 
-def _present_mode(target: str) -> int | None:
-    """Permissions of the file that is to be replaced; None if there is none."""
-    try:
-        found = os.stat(target).st_mode
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(found):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-    if not stat.S_ISREG(found):  # a device, a pipe: replacing it would destroy it
-        raise OSError(errno.EINVAL, "dump: not a regular file, so it cannot be replaced; give another path", target)
-    return stat.S_IMODE(found)
+def _write(file: IO[bytes], header: Mapping[str, Any], rows: Iterable[list[Any]]) -> int:
+    digest = hashlib.sha256()
+    count = size = 0
 
+    def write(line: bytes) -> None:
+        nonlocal size
+        file.write(line)
+        digest.update(line)
+        size += len(line)
 
-def _sync_directory(directory: str) -> None:
-    """Make the new name last beyond a power failure, where the system lets us."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:  # Windows opens no directories
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # nor do all file systems sync them
-        pass
-    finally:
-        os.close(descriptor)
+    # as ASCII, since names may hold lone surrogates
+    write(_line({"format": _FORMAT, "version": VERSION, **header}, _ASCII_ENCODER))
+    for row in rows:
+        line = _line(row)
+        if len(line) > _LONGEST_ROW:
+            raise ValueError(
+                f"dump: row {count + 1} takes {len(line)} bytes, and {_LONGEST_ROW} is the most that "
+                f"load() reads; let encode= return less."
+            )
+        write(line)
+        count += 1
+    file.write(_seal(count, size, digest.hexdigest()))
+    return count
 
 
 def _line(content: Any, encoder: json.JSONEncoder | None = None) -> bytes:

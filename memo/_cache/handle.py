@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._base import Duration, counted, in_slices, seconds, short_text
+from memo._base import Duration, Path, counted, in_slices, seconds, short_text
 from memo._cache.options import new_bounds
 from memo._cache.stale import Stale
 from memo._cache.stats import CacheStats, EntryInfo
@@ -11,9 +11,6 @@ from memo._cache.within import Within, missing
 from memo._call import FenceOthers, Generated, Handle
 from memo._flight import REFRESH, InflightHandle
 from memo._store import AnyCache
-
-if TYPE_CHECKING:
-    from memo._cache.dump_files import Path
 
 __all__ = ("CacheHandle",)
 
@@ -156,7 +153,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             count += self._store(value, args, {})
         return count
 
-    def dump(self, path: "Path", *, encode: Callable[[V], object] | None = None) -> int:
+    def dump(self, path: Path, *, encode: Callable[[V], object] | None = None) -> int:
         """Write the live entries to a file, for ``load()`` in another process.
 
         Written are keys, values, ages, remaining lives and tags, oldest first; not hits, and no remembered errors.  The
@@ -185,7 +182,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
 
         return save(self._cache, self._generated, self._name(), path, encode)
 
-    def load(self, path: "Path", *, decode: Callable[[Any], V] | None = None) -> int:
+    def load(self, path: Path, *, decode: Callable[[Any], V] | None = None) -> int:
         """Store what ``dump()`` wrote to a file, as far as it is still alive.
 
         The time since the dump, by the wall clock, counts as passed (none, if that clock was put back); what expired
