@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
     from memo._base import RecordedKeys, read_recording, sizeof
     from memo._bounded import bounded
-    from memo._cache import CacheInfo, CacheStats, EntryInfo
+    from memo._cache import CacheInfo, CacheStats, EntryInfo, Recording
     from memo._call import freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
     from memo._flight import Flight, InflightStats
@@ -83,6 +83,7 @@ __all__ = (
     "MissingExtra",
     "Record",
     "RecordedKeys",
+    "Recording",
     "RecordingError",
     "Registry",
     "StoreReport",

@@ -82,6 +82,7 @@ class _BoundedLayer(FlightLayer):
             revealer=Weakly(self._revealer, _as_is),
             tags_of=self.teller(),
             is_off=Weakly(self._goes_straight, False),
+            rewrite=Weakly(self._rewrite),
             show=Weakly(self._show),
         )
         called = self.called
@@ -90,6 +91,11 @@ class _BoundedLayer(FlightLayer):
 
     def _revealer(self) -> Callable[[Any], Any]:
         return self.generated.keys.shown.reveal
+
+    def _rewrite(self) -> None:
+        if self.cache.notes is None:
+            self.assign("note", self.cache.note)  # so that nothing holds what was noted
+        self.write_anew()
 
     def _show(self, index: dict[Hashable, Any], ring: Any) -> None:
         self.assign("index", index)
@@ -127,6 +133,7 @@ class _BoundedLayer(FlightLayer):
             "use": store.use,
             "idle_s": self.options.idle_s,
             "copy": self.options.copy,
+            "note": self.cache.note,
         }
         if isinstance(flights, TaskFlights):
             return {**hit, "run": flights.run, "answer": answers.answer_awaited}
@@ -139,7 +146,7 @@ class _BoundedLayer(FlightLayer):
         }
 
     def template(self, call: CallSource) -> Block:
-        return remembered_call(call, self.options, self.cache.store)
+        return remembered_call(call, self.options, self.cache.store, noted=self.cache.notes is not None)
 
     def collected(self, owner: InstanceRef) -> None:
         if self.is_made:

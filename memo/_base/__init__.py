@@ -28,7 +28,13 @@ from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices
 from memo._base.real_time import real
-from memo._base.recordings import RECORDING_MAGIC, RecordedKeys, read_recording
+from memo._base.recordings import (
+    RECORDING_MAGIC,
+    RecordedKeys,
+    read_recording,
+    recording_header,
+    recording_seal,
+)
 from memo._base.shortened import LONGEST, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import knows_its_options, refuse_class
@@ -127,6 +133,8 @@ __all__ = (
     "read_recording",
     "real",
     "real_number",
+    "recording_header",
+    "recording_seal",
     "refuse_class",
     "refuser",
     "renew",

@@ -44,6 +44,8 @@ class Stage(enum.IntEnum):
     """The running calls of one function, and its store."""
     POOLS = enum.auto()
     """The threads that load in the background for one registry."""
+    RECORDINGS = enum.auto()
+    """The thread that writes which keys one function is asked for.  It is not in the child, and holds no lock."""
     WINDOWS = enum.auto()
     """The events of one window."""
     JANITORS = enum.auto()

@@ -6,6 +6,7 @@ Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 from memo._cache.cache import Cache, Upwards
 from memo._cache.handle import CacheHandle
 from memo._cache.options import CacheOptions, check_callback, copier, late_options
+from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stale import Stale
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -18,6 +19,7 @@ __all__ = (
     "CacheOptions",
     "CacheStats",
     "EntryInfo",
+    "Recording",
     "RefreshPool",
     "Stale",
     "Upwards",

@@ -12,6 +12,7 @@ from memo._base import Aside, Clock, Pace, Pair
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.figures import CallCounts, figures
 from memo._cache.jobs import Jobs
+from memo._cache.key_notes import KeyNotes, not_noted
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -36,6 +37,8 @@ class Upwards(NamedTuple):
     """Computes the tags of a call; None if they are fixed."""
     is_off: Callable[[], bool]
     """Whether calls go straight to the function now."""
+    rewrite: Callable[[], object]
+    """Told that keys are noted from now on, or no longer."""
     show: Callable[[dict[Hashable, Any], Any], object]
     """Told of another index to read, and of another ring to move entries in, under the lock."""
 
@@ -74,6 +77,8 @@ class Cache:
         )
         self.counts: CallCounts = CallCounts()
         self.told: ToldStore = ToldStore(name, self.store, self.counts, options.on_evict, upwards.revealer)
+        self.notes: KeyNotes | None = None
+        """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
         self.jobs: Jobs = Jobs(self.store)
         self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
         self.maker: EntryMaker = EntryMaker(name, options)
@@ -84,6 +89,28 @@ class Cache:
     def handed(self, value: Any) -> Any:
         """*value* as a caller gets it."""
         return self.loads.hand_out(value)
+
+    # -- which keys are asked for
+
+    def begin_notes(self, notes: KeyNotes) -> KeyNotes | None:
+        """Note the keys of calls in *notes*, unless there are others (which are returned) in which that happens."""
+        with self.store.lock:
+            if self.notes is None:
+                self.notes = notes
+            return None if self.notes is notes else self.notes
+
+    def end_notes(self, notes: KeyNotes) -> None:
+        """Note no more in *notes*; once more does no harm."""
+        with self.store.lock:
+            if self.notes is notes:
+                self.notes = None
+        self.upwards.rewrite()
+
+    @property
+    def note(self) -> Callable[[Hashable], None]:
+        """Notes the key of a call, if that is wanted now."""
+        notes = self.notes
+        return not_noted if notes is None else notes.note
 
     # -- changes
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._base import Duration, Path, counted, in_slices, seconds, short_text
+from memo._base import Duration, Path, byte_size, counted, in_slices, seconds, short_text
 from memo._cache.options import new_bounds
+from memo._cache.recording import Recording
 from memo._cache.stale import Stale
 from memo._cache.stats import CacheStats, EntryInfo
 from memo._cache.within import Within, missing
@@ -208,6 +209,45 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         from memo._cache.dump_entries import restore
 
         return restore(self._cache, self._generated, self._name(), path, decode)
+
+    def record(self, path: Path, *, max_bytes: int | str = "64MB") -> Recording:
+        """Record which keys the function is asked for, for ``python -m memo replay`` to say which ``max`` they need.
+
+        ``with f.cache.record("traffic.keys") as recording:`` writes a number for each call that the store is to answer:
+        hits, misses, and calls that join a load or are answered stale, also those of ``call()``, ``fresh()`` and
+        ``within()``, of all instances together, also through an instance's handle.  No requests are ``put()``,
+        ``refresh()``, loads in the background, calls that go straight to the function, and calls that another layer
+        around this one has answered.
+
+        The file holds neither keys nor values: equal keys have equal numbers, which are made with a secret that is
+        thrown away.  What tells keys apart is their hash, which is asked for once more in each call.
+
+        A function that is not recorded pays nothing for this.  While it is recorded, a hit takes two to three times as
+        long, a miss a tenth more (``benchmarks/recording.py``), and a thread writes; no call waits for it, or for the
+        disk.  What is not written yet takes 8 bytes a call, so at most *max_bytes* of memory.
+
+        The file is in its place when the block has ended, however it did, or the interpreter has: until then there is
+        what was there before, and beside it a hidden file, which a process that is killed leaves behind.  Leaving the
+        block waits for the disk, in a coroutine too.  An error in between (no room) ends the recording: it is logged
+        to logger "memo" and kept as ``recording.error``, and no file is left.  A forked child is not recorded.
+
+        Args:
+            path: The file; its directory must exist.
+            max_bytes: The most that the file takes, a number or text such as "64MB", which is 8 million calls; then
+                the recording ends early, and ``recording.is_full`` is true.
+
+        Returns:
+            A context manager, to be entered once; ``requests``, ``bytes``, ``is_full`` and ``error`` tell how far the
+            recording has come.
+
+        Raises:
+            TypeError: max_bytes is neither number nor text.
+            ValueError: max_bytes is no size, or leaves no room for a call.
+            OSError: (as the block begins) The file cannot be made.
+            RuntimeError: (as the block begins) The function is being recorded already.
+        """
+        most = byte_size(max_bytes, where="record", option="max_bytes")
+        return Recording(self._cache, self._name(), path, most)
 
     def entry(self, /, *args: P.args, **kwargs: P.kwargs) -> EntryInfo[V] | None:
         """The entry of one call, without counting as a hit; None if there is none alive."""

@@ -114,6 +114,7 @@ class Stale:
         """
         if self._is_off():
             return self._flights.call(*call.args, **call.kwargs)
+        self.cache.note(key)
         key = self._flights.hashed(key)
         answer = self._at_once(key, call, stale)
         if not answer.found:
@@ -126,6 +127,7 @@ class Stale:
         """Answer a call of a coroutine function within so many seconds; else as ``call_within()`` does."""
         if self._is_off():
             return await self._flights.call(*call.args, **call.kwargs)
+        self.cache.note(key)
         key = self._flights.hashed(key)
         answer = self._at_once(key, call, stale)
         if not answer.found:
@@ -138,6 +140,7 @@ class Stale:
         """Answer a call of a plain function with a fresh value."""
         if self._is_off():
             return self._flights.call(*call.args, **call.kwargs)
+        self.cache.note(key)
         key = self._flights.hashed(key)
         answer = self._at_once(key, call, stale=False)
         return answer.value if answer.found else self._flights.lead(key, *call)
@@ -146,6 +149,7 @@ class Stale:
         """Answer a call of a coroutine function with a fresh value."""
         if self._is_off():
             return await self._flights.call(*call.args, **call.kwargs)
+        self.cache.note(key)
         key = self._flights.hashed(key)
         answer = self._at_once(key, call, stale=False)
         return answer.value if answer.found else await self._flights.run(key, *call)

@@ -10,9 +10,10 @@ __all__ = ("remembered_call",)
 share(stored_key=stored_key)
 
 
-def remembered_call(call: CallSource, options: CacheOptions, store: Store) -> Block:
-    """A hit, or else a load."""
-    return [*call.prelude, *_hit(call, options, store), *_load(call, options, store)]
+def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool) -> Block:
+    """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key."""
+    note: Block = [f"$note({call.whole_key})"] if noted else []
+    return [*call.prelude, *note, *_hit(call, options, store), *_load(call, options, store)]
 
 
 def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:

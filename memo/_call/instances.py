@@ -14,6 +14,7 @@ be hashable.  So each instance gets a token, an ``InstanceRef``, found by its ad
 """
 
 import functools
+import itertools
 import weakref
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
@@ -23,14 +24,19 @@ from memo._base import Weakly
 __all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
 
 
+_numbers = itertools.count()
+
+
 class InstanceRef(weakref.ref[Any]):
     """A weak reference that compares and hashes by its own identity, not its referent's."""
 
-    __slots__ = ("bell", "forget", "table")
+    __slots__ = ("bell", "forget", "number", "table")
 
     bell: weakref.ref[Any]
     forget: weakref.ref[Any]
     """More weak references to the instance, which have callbacks of their own."""
+    number: int
+    """What no other token has, also none that comes to live where this one did."""
     table: dict[Any, Any]
     """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
     lock.  Changed under the lock of the store that holds them."""
@@ -84,6 +90,7 @@ class Instances:
             return self._itself(instance)
         ref.bell = bell
         ref.forget = weakref.ref(instance, functools.partial(self._forget, address))
+        ref.number = next(_numbers)
         ref.table = {}
         return self.refs.setdefault(address, ref)  # two threads may get here with one instance
 

@@ -167,6 +167,11 @@ class Layer(OfTheProgram):
         for generated in self._wrappers:
             generated.assign(word, value)
 
+    def write_anew(self) -> None:
+        """Make the wrappers' code anew, after something that the template depends on changed."""
+        for generated in self._wrappers:
+            generated.regenerate()
+
     @property
     def _wrappers(self) -> tuple[Generated, ...]:
         return () if self._works is None else self._works.wrappers
@@ -239,8 +244,7 @@ class Layer(OfTheProgram):
         """Look at each call whether the function is switched off; no call pays for that otherwise."""
         if not self._off_for_good:
             self._is_watched = on
-            for generated in self._wrappers:
-                generated.regenerate()
+            self.write_anew()
 
     def is_off(self) -> bool:
         """Whether a call in the present context goes straight to the function."""

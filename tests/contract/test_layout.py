@@ -54,7 +54,7 @@ USERS = {
 # Commands are started by a user, fixtures by a test: they import what a run needs when it needs it.
 LAZY = {"__main__", "_demo", "pytest_plugin"}
 # What few programs use and takes long to import.
-RARE = {"_cache.dump_entries"}
+RARE = {"_cache.dump_entries", "_cache.recording_file"}
 
 
 def name_of(path: Path) -> str:

@@ -5,7 +5,19 @@ from typing import Any, assert_type
 
 import cachetools
 
-from memo import CacheInfo, CacheStats, EntryInfo, EvictionReason, InflightStats, Record, Registry, bounded, registry
+from memo import (
+    CacheInfo,
+    CacheStats,
+    EntryInfo,
+    EvictionReason,
+    InflightStats,
+    Record,
+    Recording,
+    Registry,
+    bounded,
+    read_recording,
+    registry,
+)
 
 
 def note(key: object, value: object, reason: EvictionReason) -> None:
@@ -163,6 +175,13 @@ def handle() -> None:
     function.cache.dump(5)  # type: ignore[arg-type]
     function.cache.dump("path", encode=str.lower)  # type: ignore[arg-type]
     function.cache.load(5)  # type: ignore[arg-type]
+    assert_type(function.cache.record("path"), Recording)
+    with function.cache.record(Path("path"), max_bytes=1_000_000) as recording:
+        assert_type(recording, Recording)
+        assert_type((recording.requests, recording.bytes, recording.is_full), tuple[int, int, bool])
+    assert_type(list(read_recording("path")), list[int])
+    function.cache.record()  # type: ignore[call-arg]
+    function.cache.record("path", max_bytes=1.5)  # type: ignore[arg-type]
 
 
 async def coroutines(c: C) -> None:
@@ -175,6 +194,7 @@ async def coroutines(c: C) -> None:
     assert_type(coroutine.cache.put_many({1: "value"}), int)
     assert_type(coroutine.cache.dump("path", encode=str.lower), int)
     assert_type(coroutine.cache.load("path", decode=str), int)
+    assert_type(coroutine.cache.record("path", max_bytes="1MB"), Recording)
     assert_type(await c.async_method(1), str)
     assert_type(await c.async_method.cache.refresh(1), str)
     assert_type(c.async_method.cache.entry(1), EntryInfo[str] | None)
