@@ -1,10 +1,26 @@
 """What eviction policies are made of: rings of nodes, and what is remembered of keys that left.
 
-Imports nothing of the package.
+Imports nothing of the package (and cachetools).
 """
 
-from memo._rings.ghost import MARKS, Ghost
-from memo._rings.limits import MOST_ROUNDS, PROMOTED_FROM
+from memo._rings.ghost import BUCKETS, MARKS, Ghost
+from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM
 from memo._rings.ring import Mark, Node, Queue, SizedNode, unlink
+from memo._rings.share import Share
+from memo._rings.two_queues import TwoQueues
 
-__all__ = ("MARKS", "MOST_ROUNDS", "PROMOTED_FROM", "Ghost", "Mark", "Node", "Queue", "SizedNode", "unlink")
+__all__ = (
+    "BUCKETS",
+    "MARKS",
+    "MOST_ROUNDS",
+    "MOST_STEPS",
+    "PROMOTED_FROM",
+    "Ghost",
+    "Mark",
+    "Node",
+    "Queue",
+    "Share",
+    "SizedNode",
+    "TwoQueues",
+    "unlink",
+)

@@ -5,18 +5,23 @@ from typing import Any
 
 __all__ = ("Mark", "Node", "Queue", "SizedNode", "unlink")
 
+NEVER = 1 << 62
+"""Later than any time."""
+
 
 class Node:
     """A key's place in a queue, and how often it was used.
 
-    ``mark`` is twice the count of hits up to which uses are spent, plus 1 in the main queue.
+    ``mark`` is the policy's: what it has seen of the hits, and where the node is.
     """
 
-    __slots__ = ("hits", "key", "mark", "newer", "older")
+    __slots__ = ("hits", "key", "mark", "newer", "older", "time")
 
     key: Any
     hits: int
     mark: int
+    time: int
+    """When it came or was last looked at, in keys that came since, where the policy wants to know."""
     newer: "Node"
     older: "Node"
 
@@ -47,6 +52,7 @@ class Queue(Node):
 
     def __init__(self) -> None:
         self.key: Any = None
+        self.time = NEVER
         self.mark = 0
         """Raised whenever the ring begins anew."""
         self.reset()

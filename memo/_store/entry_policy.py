@@ -65,9 +65,12 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
 
     # -- steps: none of them touches ``nodes``, or runs code of the user's
 
-    def recall(self, key: K) -> bool:
-        """Whether *key* was evicted of late; asked once, before room is made for it.  Looks at its hash."""
-        return False
+    def recall(self, key: K) -> int:
+        """How *key*, which is new, is to begin, 0 if the policy remembers nothing of it.
+
+        Asked once, before room is made for it.  Looks at its hash.
+        """
+        return 0
 
     def choose(self) -> Any:
         """The entry that is to go next, which stays for now; there is one.  May give others another round."""
@@ -76,7 +79,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
             node = node.newer
         return node
 
-    def hang(self, entry: Any, recalled: bool) -> None:
+    def hang(self, entry: Any, recalled: int) -> None:
         """Hang a new entry in, whose ``key`` is set."""
         ring = self.ring
         newest = ring.older
@@ -93,7 +96,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
 
     def succeed(self, old: Any, entry: Any) -> None:
         """Hang *entry* in for *old*, whose key it has, and which is taken down later."""
-        self.hang(entry, False)
+        self.hang(entry, 0)
 
     def use(self, entry: Any) -> None:
         """Note a use of *entry*, which hangs in a ring."""
@@ -113,7 +116,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         del nodes[victim.key]
         self.take_down(victim)
         entry.key = key
-        self.hang(entry, False)
+        self.hang(entry, 0)
         nodes[key] = entry
         return victim
 
@@ -128,7 +131,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
 
     def __setitem__(self, key: K, entry: Any) -> None:
         nodes = self.nodes
-        recalled = key not in nodes and self.recall(key)
+        recalled = 0 if key in nodes else self.recall(key)
         size = self.weight(entry)
         if size > self.maxsize:
             raise ValueError("value too large")
@@ -255,7 +258,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         total = 0
         for _, entries in order:
             for entry in entries:
-                self.hang(entry, False)
+                self.hang(entry, 0)
                 total += self.weight(entry)
         self._Cache__currsize = total
 

@@ -24,7 +24,7 @@ class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[override] 
     def choose(self) -> Any:
         return self._victim()
 
-    def hang(self, entry: Any, recalled: bool) -> None:
+    def hang(self, entry: Any, recalled: int) -> None:
         entry.mark = 0
         self._turn()
         super().hang(entry, recalled)

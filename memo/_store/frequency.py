@@ -42,7 +42,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
             node = node.newer
         return node
 
-    def hang(self, entry: Any, recalled: bool) -> None:
+    def hang(self, entry: Any, recalled: int) -> None:
         self._put_behind(self._mark_after(self.ring, 1), entry)
 
     def use(self, entry: Any) -> None:

@@ -77,7 +77,7 @@ class EntryRandom(EntryPolicy[K]):
         drawn = self.drawn
         return drawn[int(random.random() * len(drawn))]
 
-    def hang(self, entry: Any, recalled: bool) -> None:
+    def hang(self, entry: Any, recalled: int) -> None:
         entry.mark = len(self.drawn)
         self.drawn.append(entry)
         super().hang(entry, recalled)

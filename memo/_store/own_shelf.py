@@ -25,7 +25,7 @@ class OwnShelf(Shelf):
         old = index.get(key)
         if old is not None:
             key = old.key
-        recalled = old is None and cache.recall(key)
+        recalled = cache.recall(key) if old is None else 0
         while self._lacks_room(entry, old):
             victim = cache.choose()
             if victim is old:

@@ -4,6 +4,7 @@ from typing import Any
 
 import cachetools
 
+from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.entry_sieve import EntrySieve
 from memo._store.frequency import EntryLFU
@@ -17,6 +18,7 @@ CacheClass = type[AnyCache]
 """A policy."""
 
 POLICIES: dict[str, CacheClass] = {
+    "adaptive": EntryAdaptive,
     "s3fifo": EntryS3FIFO,
     "sieve": EntrySieve,
     "lru": EntryLRU,

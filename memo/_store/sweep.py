@@ -11,7 +11,7 @@ from typing import Any
 from memo._call import InstanceRef, belongs_to, comparing_outside
 from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
-from memo._store.entry_s3fifo import EntryS3FIFO
+from memo._store.entry_queues import EntryQueues
 from memo._store.eviction import EvictionReason
 from memo._store.serving import Serving, Standing
 from memo._store.shelf import Shelf
@@ -78,7 +78,7 @@ class Sweep:
         shelf = self._shelf
         if isinstance(self._scope, InstanceRef):
             return ListWalk(list(self._scope.table.values()))
-        if isinstance(shelf.cache, EntryS3FIFO):
+        if isinstance(shelf.cache, EntryQueues):
             return QueueWalk(shelf.cache.rings, len(shelf.index))
         return RingWalk(shelf.ring, len(shelf.index))
 

@@ -104,7 +104,7 @@ class RingWalk:
 
 
 class QueueWalk:
-    """Past the nodes of the two queues of S3-FIFO, the small one first: what is promoted meanwhile is still met.
+    """Past the nodes of the two queues of a policy, the small one first: what is promoted meanwhile is still met.
 
     The policy reads the ends of its queues, so no marker may hang there.  The walk remembers some nodes ahead instead,
     and their marks.  One that left has no neighbours any more; one that moved, to the main queue or to the end of it
@@ -121,28 +121,33 @@ class QueueWalk:
         self.over = not self._queues
 
     def step(self, most: int, spent: list[Any]) -> list[Any]:
-        queue = self._queues[0]
+        found: list[Any] = []
+        while self._queues and len(found) < most:
+            self._walk(self._queues[0], most - len(found), found, spent)
+        self.over = not self._queues
+        return found
+
+    def _walk(self, queue: Queue, most: int, found: list[Any], spent: list[Any]) -> None:
+        """Go on in *queue*, past at most *most* nodes; at its end to the next one."""
         spent.append(self._ahead)
         node: Any = queue.newer
         for remembered, mark in self._ahead:
             if hasattr(remembered, "newer") and remembered.mark == mark:
                 node = remembered
                 break
-        found: list[Any] = []
-        while node is not queue and len(found) < most:
+        self._ahead = []
+        while node is not queue and most:
             found.append(node)
             node = node.newer
-        self._left -= len(found)
-        self._ahead = []
+            most -= 1
+            self._left -= 1
         if node is queue or self._left <= 0:
             self._left = 2 * self._size
             del self._queues[0]
-            self.over = not self._queues
-            return found
+            return
         while node is not queue and len(self._ahead) < _AHEAD:
             self._ahead.append((node, node.mark))
             node = node.newer
-        return found
 
     def close(self) -> None:
         self.over = True

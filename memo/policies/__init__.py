@@ -12,8 +12,9 @@ the classes as they are, and has forms of its own for some names, in which a hit
 Imports ``_rings`` (and cachetools).
 """
 
+from memo.policies.adaptive import AdaptiveCache
 from memo.policies.lirs import LIRSCache
 from memo.policies.s3fifo import S3FIFOCache
 from memo.policies.sieve import SieveCache
 
-__all__ = ("LIRSCache", "S3FIFOCache", "SieveCache")
+__all__ = ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")

@@ -311,7 +311,7 @@ def test_what_cannot_be_adopted_is_refused(own: Registry, make: Callable[[], Any
     assert len(own) == 0
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_the_store_of_a_decorated_function_is_refused(own: Registry, policy: str) -> None:
     """A store that the registry shows already is not shown twice."""
     function = bounded(max=3, policy=policy, registry=own)(abs)

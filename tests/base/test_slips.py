@@ -140,7 +140,7 @@ def test_a_number_as_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("life", [-1, -0.5, 0, timedelta(seconds=-3), -(10**9)])
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_a_life_below_zero(life: Any, policy: str, caplog: pytest.LogCaptureFixture) -> None:
     """A result whose ``ttl(value)`` is 0 or less is returned, not stored, and nothing is logged."""
     options: dict[str, Any] = {"max": 5, "ttl": lambda value: life, "policy": policy, "registry": Registry()}

@@ -16,7 +16,7 @@ SIE = {"max": 8, "ttl": TTL, "stale_if_error": 20}
 # -- one background load, whoever asks
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_many_threads_begin_one_background_load(policy: str) -> None:
     """All get the stale value at once, while the one load stands."""
     fetch = Fetch(**SWR, policy=policy)

@@ -12,7 +12,7 @@ from memo.testing import FakeClock
 own = Registry()
 
 
-@pytest.mark.parametrize("policy", ["lru", "lfu", "s3fifo", "sieve", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["lru", "lfu", "adaptive", "s3fifo", "sieve", "fifo", "random"])
 def test_in_asks_for_a_live_entry_and_counts_nothing(policy: str) -> None:
     """``call in f.cache`` is true exactly if ``entry()`` finds one, and is no use of it."""
     clock = FakeClock()
@@ -143,7 +143,7 @@ def test_get_has_another_name() -> None:
     assert repr(copy.copy(fetch.cache)) == repr(fetch.cache)
 
 
-@pytest.mark.parametrize("policy", ["lru", "lfu", "s3fifo", "sieve", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["lru", "lfu", "adaptive", "s3fifo", "sieve", "fifo", "random"])
 def test_dropping_a_remembered_failure_says_so(policy: str) -> None:
     """``invalidate()`` is true for a failure that is still remembered, and false once it is past its time."""
     clock = FakeClock()

@@ -120,7 +120,7 @@ def test_cache_if_decides_again(path: Path) -> None:
 # -- what is there already
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
 def test_a_smaller_store_keeps_the_newest(path: Path, policy: str) -> None:
     """A store with less room than the file has rows takes the newest."""
     function, _ = aged("abcdef", policy=policy)

@@ -24,7 +24,7 @@ from kit.freshness import (
 from memo import EvictionReason, Registry, bounded, dedupe_inflight, sliding_window
 from memo.testing import FakeClock
 
-POLICIES = ["s3fifo", "sieve", "lru", "lfu", "fifo", "random"]
+POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random"]
 
 
 # -- with other options

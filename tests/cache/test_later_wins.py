@@ -40,7 +40,7 @@ def _forget(function: Any) -> None:
 LATER = [_invalidate, _invalidate_where, _clear, _cache_clear, _put, _forget]
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 @pytest.mark.parametrize("later", LATER)
 def test_a_load_begun_earlier_does_not_store(policy: str, later: Callable[[Any], None]) -> None:
     """What was put or removed during a load stands, while leader and joiner share the load's result."""

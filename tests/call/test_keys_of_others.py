@@ -183,7 +183,7 @@ def test_a_type_error_of_the_function_itself_is_not_taken_for_a_key_error() -> N
         fetch("a")
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 @pytest.mark.parametrize("error", [ValueError, KeyError, TypeError])
 def test_an_argument_whose_hash_fails_leaves_nothing_behind(policy: str, error: type[Exception]) -> None:
     """An error of an argument's `__hash__` reaches the caller, and later calls are stored."""

@@ -57,7 +57,7 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
     return where is not None
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
 def test_every_point(policy: str) -> None:
     """Whatever a signal interrupts, the address is free for another, and the entries go, told."""
     die_in_part(policy, Struck, everywhere=False, each=1)
@@ -71,7 +71,7 @@ def test_some_instructions(error: type[BaseException]) -> None:
 
 @pytest.mark.stress
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
 def test_every_instruction(policy: str) -> None:
     """So it is at every one."""
     die_in_part(policy, Struck, everywhere=True, each=1)

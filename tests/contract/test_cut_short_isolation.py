@@ -148,7 +148,7 @@ def left_in_part(policy: str, error: type[BaseException], everywhere: bool, each
 
 
 @pytest.mark.parametrize("way", [entered_in_part, left_in_part])
-@pytest.mark.parametrize("policy", ["s3fifo", "lru", "lfu"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru", "lfu"])
 def test_some_points(policy: str, way: Callable[..., None]) -> None:
     """Entered in part it is not entered, left in part it is left: all is as before, and what was within was told."""
     way(policy, Struck, everywhere=False, each=EACH)
@@ -158,7 +158,7 @@ def test_some_points(policy: str, way: Callable[..., None]) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", [entered_in_part, left_in_part])
 @pytest.mark.parametrize("error", [Struck, StruckError])
-@pytest.mark.parametrize("policy", ["s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random"])
 def test_all_points(policy: str, error: type[BaseException], way: Callable[..., None]) -> None:
     """So it is at more of them, all in the longest run."""
     way(policy, error, everywhere=False, each=every(60_000))

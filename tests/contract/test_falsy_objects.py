@@ -79,7 +79,7 @@ def decorate(request: pytest.FixtureRequest, own: Registry) -> Any:
 
 
 @falsy
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_cache_if(kind: Any, policy: str, decorate: Any) -> None:
     """``cache_if=`` is asked."""
     wanted = kind(lambda value: value > 1)
@@ -91,7 +91,7 @@ def test_cache_if(kind: Any, policy: str, decorate: Any) -> None:
 
 
 @falsy
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_ttl(kind: Any, policy: str, decorate: Any) -> None:
     """``ttl=`` is asked, and its answer holds."""
     clock = FakeClock()

@@ -41,13 +41,13 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"_demo", "_replay", "errors"},
 }
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
-PUBLIC = {"policies": ("LIRSCache", "S3FIFOCache", "SieveCache")}
+PUBLIC = {"policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")}
 # What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
 OF_CALLS = {"InstanceRef", "Instances", "Undecided", "belongs_to", "comparing_outside", "owner_of", "rest_of"}
 # Which folders and files may import a library that the package is built on, or an extra.
 USERS = {
     "wrapt": {"_decorated"},
-    "cachetools": {"_adopted", "_store", "_window", "_replay", "policies"},
+    "cachetools": {"_rings", "_adopted", "_store", "_window", "_replay", "policies"},
     "aiohttp": {"_demo"},
     "rich": {"_demo"},
 }

@@ -346,6 +346,12 @@ class RandomModel(Model):
     policy = "random"
 
 
+class AdaptiveModel(Model):
+    """Bounds and truth under ``adaptive``."""
+
+    policy = "adaptive"
+
+
 class OwnModel(Model):
     """Bounds and truth under a policy of the user's own."""
 
@@ -359,6 +365,7 @@ TestLRU = LRUModel.TestCase
 TestFIFO = FIFOModel.TestCase
 TestLFU = LFUModel.TestCase
 TestRandom = RandomModel.TestCase
+TestAdaptive = AdaptiveModel.TestCase
 TestOwn = OwnModel.TestCase
 TestS3FIFO.settings = TestLRU.settings = TestFIFO.settings = STEPS
-TestLFU.settings = TestRandom.settings = TestOwn.settings = STEPS
+TestLFU.settings = TestAdaptive.settings = TestRandom.settings = TestOwn.settings = STEPS

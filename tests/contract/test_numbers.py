@@ -60,7 +60,7 @@ def test_sizes_that_functions_return(ten: Any, own: Registry) -> None:
     assert type(plain.cache.stats().bytes) is int
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru", "lfu"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru", "lfu"])
 def test_lives_that_functions_return(ten: Any, policy: str, own: Registry) -> None:
     """What ``ttl=`` returns is seconds."""
     clock = FakeClock()

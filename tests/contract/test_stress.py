@@ -265,8 +265,10 @@ def subjects(registry: Registry, clock: FakeClock) -> list[Subject]:
 
     decorators = {
         "single flight": single,
-        "s3fifo": cache(),
-        "s3fifo without ttl": cache(ttl=None),
+        "adaptive": cache(policy="adaptive"),
+        "adaptive without ttl": cache(policy="adaptive", ttl=None),
+        "s3fifo": cache(policy="s3fifo"),
+        "s3fifo without ttl": cache(policy="s3fifo", ttl=None),
         "lru": cache(policy="lru"),
         "lfu, idle": cache(policy="lfu", idle=20.0),
         "max_bytes": cache(max_bytes=BYTES, sizeof=lambda value: 10 + value[1] % 22 * 30),

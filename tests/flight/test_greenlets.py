@@ -30,7 +30,8 @@ def test_equal_calls_share_one_execution(world: str) -> None:
             yield (lambda x: host.prop), Host.__dict__["prop"].fget.inflight
 
         decorators = [dedupe_inflight, dedupe_inflight(timeout=60)]
-        decorators += [bounded(max=9, policy=policy) for policy in ("s3fifo", "lru", "lfu", "fifo", "random")]
+        policies = "adaptive", "s3fifo", "lru", "lfu", "fifo", "random"
+        decorators += [bounded(max=9, policy=policy) for policy in policies]
         decorators += [bounded(max=9, ttl=60, stale_if_error=60), bounded(max=9, timeout=60)]
         for decorate in decorators:
             stage = None

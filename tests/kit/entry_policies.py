@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from memo._store.entries import Entry, WeighedEntry
+from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.entry_sieve import EntrySieve
 from memo._store.frequency import EntryLFU
@@ -18,7 +19,7 @@ __all__ = (
     "make_entry",
 )
 
-OWN = (EntryLRU, EntryLFU, EntryFIFO, EntryRandom, EntryS3FIFO, EntrySieve)
+OWN = (EntryLRU, EntryLFU, EntryFIFO, EntryRandom, EntryS3FIFO, EntrySieve, EntryAdaptive)
 
 every_own = pytest.mark.parametrize("kind", OWN)
 

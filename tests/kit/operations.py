@@ -36,6 +36,7 @@ DECORATORS: dict[str, Callable[..., Any]] = {
     "lfu": store(policy="lfu"),
     "fifo": store(policy="fifo"),
     "random": store(policy="random"),
+    "adaptive": store(policy="adaptive"),
     "s3fifo": store(policy="s3fifo"),
     "bytes": store(max_bytes=10_000, sizeof=lambda value: 10),
     "ttl of a value": store(ttl=lambda value: 60),

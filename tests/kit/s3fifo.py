@@ -1,6 +1,7 @@
 """A model of S3-FIFO, and what its tests share."""
 
 import copy
+import itertools
 import pickle
 from collections.abc import Hashable
 from typing import Any
@@ -70,7 +71,7 @@ class ExactGhost:
         self.limit = limit
         self.keys: list[Hashable] = []
 
-    def add(self, key: Hashable, capacity: int) -> None:
+    def add(self, key: Hashable, capacity: int, stamp: int = 0) -> None:
         self.keys = [*(k for k in self.keys if k != key), key][-self.limit :]
 
     def take(self, key: Hashable) -> bool:
@@ -119,21 +120,22 @@ class Model:
 
     def evict(self) -> tuple[Hashable, Any]:
         self.evicted_once = True
-        while True:
+        for steps in itertools.count():
             main_size = sum(row[2] for row in self.main)
             if not self.small or main_size > self.maxsize - self.small_share:
                 row = self.main.pop(0)
-                if row[3] == 0:
+                if row[3] == 0 or steps >= 64:
                     return row[0], row[1]
                 row[3] -= 1
                 self.main.append(row)
             else:
                 row = self.small.pop(0)
-                if row[3] < 2:
+                if row[3] < 2 or steps >= 64:
                     self.ghost.add(row[0], 1)
                     return row[0], row[1]
                 row[3] = 0
                 self.main.append(row)
+        raise AssertionError
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
         row = self.find(key)

@@ -15,6 +15,7 @@ from kit.cleanups import TTL, Value, every_policy, store_of
 
 from memo import EvictionReason, Registry, bounded
 from memo._store.entries import Entry
+from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.policy import POLICIES
 from memo._store.store import Store
@@ -211,7 +212,7 @@ class Walks(RuleBasedStateMachine):
 
 
 class QueueWalks(Walks):
-    policy = EntryS3FIFO
+    policy: Any = EntryS3FIFO
 
     @rule(data=st.data(), hits=st.integers(1, 4))
     @precondition(lambda self: self.store.index)
@@ -220,16 +221,23 @@ class QueueWalks(Walks):
         self.store.index[key].hits += hits
 
 
+class AdaptiveWalks(QueueWalks):
+    policy = EntryAdaptive
+
+
 TestWalks = Walks.TestCase
 
 TestQueueWalks = QueueWalks.TestCase
 
-TestWalks.settings = TestQueueWalks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAdaptiveWalks = AdaptiveWalks.TestCase
+
+for walks in (TestWalks, TestQueueWalks, TestAdaptiveWalks):
+    walks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 def test_which_walk_suits_which_store() -> None:
-    """The default policy's own queues are walked; of other policies the ring."""
-    for policy, kind in ((EntryS3FIFO, QueueWalk), (cachetools.LRUCache, RingWalk)):
+    """Of a policy with two queues these are walked; of other policies the ring."""
+    for policy, kind in ((EntryAdaptive, QueueWalk), (EntryS3FIFO, QueueWalk), (cachetools.LRUCache, RingWalk)):
         store = Store("test", 10, None, policy)
         fill(store, range(3), 9.0)
         assert type(store._sweep(1.0).walk()) is kind

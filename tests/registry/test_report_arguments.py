@@ -40,7 +40,7 @@ class Colour(enum.Enum):
     RED = 1
 
 
-@pytest.mark.parametrize("policy", ["lru", "lfu", "s3fifo", "fifo", "random"])
+@pytest.mark.parametrize("policy", ["lru", "lfu", "adaptive", "s3fifo", "fifo", "random"])
 @pytest.mark.parametrize("typed", [False, True])
 def test_bytes_of_each_parameter(own: Registry, policy: str, typed: bool) -> None:
     """Each parameter has the bytes of its values in all keys, equal ones once for each object, the most first."""

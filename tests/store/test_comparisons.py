@@ -14,7 +14,7 @@ from kit.threads import switching_often, until
 from memo import Registry, bounded
 
 POLICIES: dict[str, Any] = {
-    **{name: {"policy": name} for name in ("s3fifo", "sieve", "lru", "lfu", "fifo", "random")},
+    **{name: {"policy": name} for name in ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random")},
     "cachetools": {"policy": cachetools.LRUCache},
     "ttl": {"ttl": 60, "stale_if_error": 60},
     "bytes": {"max_bytes": "1MB"},

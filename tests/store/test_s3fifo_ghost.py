@@ -114,7 +114,9 @@ def test_ghost_finds_a_key_behind_one_that_looks_like_it() -> None:
 
 def ghost_bytes(cache: Any) -> int:
     """Bytes of what the cache's ghost refers to."""
-    return sum(sys.getsizeof(getattr(cache._ghost, name)) for name in cache._ghost.__slots__)
+    _, segments = cache._ghost.table
+    parts = [part for segment in segments if segment[1] is not None for part in segment if part is not None]
+    return sys.getsizeof(segments) + sum(map(sys.getsizeof, parts))
 
 
 def test_ghost_follows_the_number_of_entries() -> None:

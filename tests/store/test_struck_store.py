@@ -133,7 +133,7 @@ def fill(s: Subject) -> None:
 
 def step_of(kind: str, operation: Callable[[Subject], object]) -> dict[str, int]:
     """Which points are struck: every other one, and of most kinds fewer, not the same of any two."""
-    step = 2 if kind in ("s3fifo", "lru") else 9
+    step = 2 if kind in ("adaptive", "s3fifo", "lru") else 9
     return {"step": step, "first": (len(kind) + len(operation.__name__)) % step}
 
 
@@ -217,7 +217,7 @@ def test_struck_with_keys_that_collide(kind: str, operation: str) -> None:
 def test_at_the_recursion_limit(kind: str) -> None:
     """However little of the stack is left, what cannot be done is not begun, or mended: nothing is lost or untold."""
     for operation in (miss, put_again, expired_again, invalidate, clear, hit):
-        for depth in range(0, 46, 1 + (kind not in ("s3fifo", "lru", "idle"))):
+        for depth in range(0, 46, 1 + (kind not in ("adaptive", "s3fifo", "lru", "idle"))):
             s = subject_of(kind)()
             fill(s)
             before = s.stored()

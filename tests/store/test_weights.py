@@ -14,7 +14,7 @@ import pytest
 from memo import EvictionReason, Registry, bounded, sizeof
 from memo._store.weights import ENTRY_BYTES, weight
 
-POLICIES = ["s3fifo", "sieve", "lru", "lfu", "fifo", "random", cachetools.LRUCache]
+POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", cachetools.LRUCache]
 
 
 class Colour(enum.Enum):

@@ -121,7 +121,7 @@ def test_refuses_what_is_not_decorated() -> None:
         isolated(len)
 
 
-@pytest.mark.parametrize("policy", ["s3fifo", "lru"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru"])
 def test_clean_up_that_is_under_way(policy: str) -> None:
     """A clean-up that began outside takes nothing from what is stored inside, and leaves the rest for the next one."""
     clock, own = FakeClock(), Registry()

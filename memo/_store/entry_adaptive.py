@@ -1,0 +1,130 @@
+"""The adaptive policy in the stores, which is the default: its two queues are rings of entries."""
+
+import sys
+from collections.abc import Hashable, Iterable
+from typing import Any, TypeVar
+
+from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, Share
+from memo._store.entry_queues import EntryQueues
+from memo.policies import AdaptiveCache
+
+__all__ = ("EntryAdaptive",)
+
+K = TypeVar("K", bound=Hashable)
+
+_ORDER = sys.byteorder
+
+
+class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc, override]  # entries are nodes
+    """The adaptive policy whose values are entries and their own nodes."""
+
+    def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
+        super().__init__(maxsize, getsizeof)
+        self._share = Share()
+        self.set_targets()
+
+    def _state(self) -> dict[str, Any]:
+        share = Share()
+        share.resume(self._share)
+        return {**super()._state(), "_share": share}
+
+    def mend(self) -> None:
+        share = self._share
+        share.markers.clear()
+        super().mend()
+        share.now = max(share.now, self._share.now)  # lower, if it was cut short before
+        self._share = share
+        self.set_targets()
+
+    def _restore(self, order: Iterable[tuple[int, list[Any]]]) -> None:  # type: ignore[override]
+        order = list(order)
+        share = self._share
+        latest = 0
+        for rank, entries in order:
+            for entry in entries:
+                entry.time = time = getattr(entry, "time", share.now)
+                if not rank:  # in the small queue times do not go back, even if it was torn
+                    entry.time = latest = max(latest, time)
+                share.now = max(share.now, time)
+        self.set_targets()
+        super()._restore(order)
+
+    def _check(self) -> None:
+        """Raise AssertionError unless the invariants hold."""
+        super()._check()
+        self._share._check(self._small)
+        times = [entry.time for entry in self._small]
+        assert times == sorted(times), "the small queue's times go back"
+
+    def exchange(self, key: K, entry: Any) -> Any:
+        """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
+
+        The cache is full, *key* is new, and every entry weighs 1.  Returns the entry that left.
+        """
+        share = self._share
+        share.now = now = share.now + 1
+        if now >= share.tick:
+            self._go_on()
+        small, ghost = self._small, self._ghost
+        buckets, segments = ghost.table
+        mark = hash(key) % MARKS + 1
+        bucket = mark % buckets
+        marks, cells, stamps, _ = segments[bucket // BUCKETS]
+        first = bucket % BUCKETS * 32
+        at = marks.find(mark.to_bytes(4, _ORDER), first, first + 32)
+        begun = 0
+        if at >= 0 or ghost.old is not None:
+            if not at & 3 and cells is not None and stamps is not None:
+                cells[at // 4] = 0
+                begun = self._returned(stamps[at // 4])
+            else:  # the same bytes across two fingerprints, or perhaps in the old table
+                stamp = ghost.recall(key)
+                if stamp >= 0:
+                    begun = self._returned(stamp)
+        victim: Any = small.newer
+        if (
+            small.size != self._small_most  # else it is not empty
+            or not self._filled
+            or victim.hits - (victim.mark >> 3) + (victim.mark >> 1 & 3) >= PROMOTED_FROM
+        ):
+            victim = self._victim()
+        else:
+            if victim.hits:
+                share.exits += 1
+            if share.markers and share.markers[-1] is victim:
+                share.pass_by(victim, small)
+            mark = hash(victim.key) % MARKS + 1
+            bucket = mark % buckets
+            _, cells, stamps, turns = segments[bucket // BUCKETS]
+            if cells is None or stamps is None or ghost.old is not None:
+                ghost.add(victim.key, self._remembered(len(self.nodes)), victim.time << 1)
+            else:
+                bucket %= BUCKETS
+                turn = turns[bucket]
+                turns[bucket] = turn + 1 & 7
+                bucket = 8 * bucket + turn
+                cells[bucket] = mark
+                stamps[bucket] = victim.time << 1 & 0xFFFFFFFF
+        # one entry of weight 1 for another: cachetools' sum of sizes stays
+        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        self.leaving = victim
+        del nodes[victim.key]
+        older = victim.older
+        newer = victim.newer
+        older.newer = newer
+        newer.older = older
+        del victim.older, victim.newer
+        if victim.mark & 1:
+            self._main.size -= 1
+        else:
+            small.size -= 1
+        entry.key = key
+        entry.mark = begun
+        entry.time = now
+        queue = self._main if begun & 1 else small
+        entry.older = newest = queue.older
+        entry.newer = queue
+        newest.newer = queue.older = entry
+        queue.size += 1
+        nodes[key] = entry
+        return victim
