@@ -104,7 +104,7 @@ class Known(dict[ref[HashedValue], ref[HashedValue]]):
     __slots__ = ("lock",)
 
     def __init__(self, lock: threading.RLock) -> None:
-        self.lock = lock
+        self.lock: threading.RLock = lock
 
 
 class Undecided(BaseException):
