@@ -13,8 +13,8 @@ Invariants, checked by ``_check()``:
   that the node was used since if they differ.
 
 Complexity: a hit is one look-up and one addition and moves nothing; everything else takes constant time, but for the
-hand, which passes each use at most once: one eviction may pass every key, all evictions together no more than there
-were hits and evictions.
+hand: all evictions together pass no more nodes than there were hits, and one of them 4,096 at most.  This bound is not
+the paper's; without it the first eviction of a large cache of which everything was used would pass all of it.
 """
 
 from collections.abc import Callable, Hashable
@@ -28,6 +28,9 @@ __all__ = ("SieveCache",)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+_MOST_PASSED = 4096
+"""Used nodes that the hand passes in one eviction; the next goes then, used or not."""
 
 
 class SieveCache(cachetools.Cache[K, V], Generic[K, V]):
@@ -105,15 +108,17 @@ class SieveCache(cachetools.Cache[K, V], Generic[K, V]):
 
     def _victim(self) -> Any:
         """The node to evict next, which the hand then waits before; there is a node."""
-        ring, hand = self._ring, self._hand
-        node: Any = hand
+        ring = self._ring
+        node: Any = self._hand
+        left = _MOST_PASSED
         while True:
             node = node.newer
             if node is ring or isinstance(node, Mark):  # past the newest it goes on with the oldest
                 continue
-            if node.hits <= node.mark:
+            if node.hits <= node.mark or not left:
                 break
             node.mark = node.hits
+            left -= 1
         self._put_hand_before(node)
         return node
 

@@ -170,6 +170,17 @@ def test_uses_of_the_nodes_count() -> None:
     cache._check()
 
 
+def test_one_eviction_passes_a_bounded_number() -> None:
+    """Where everything was used, the hand spares 4,096 and takes the next, and goes on from there."""
+    cache: SieveCache[int, int] = SieveCache(10_000)
+    for key in range(10_000):
+        cache[key] = key
+        cache[key]
+    assert [cache.popitem()[0] for _ in range(3)] == [4096, 8193, 0]
+    assert sum(node.hits > node.mark for node in cache.nodes.values()) == 0
+    cache._check()
+
+
 def test_weights_make_it_evict_more() -> None:
     """A heavy newcomer takes as many unused ones along as it needs; what was used stays if that will do."""
     cache: SieveCache[str, int] = SieveCache(10, lambda value: value)
