@@ -88,7 +88,7 @@ class RecordedKeys:
 
     Attributes:
         function: The name of the function that was recorded, in its registry.
-        started: When the recording began, in seconds since the epoch.
+        started: When the recording was asked for, in seconds since the epoch.
         max: The function's bound of entries then; None: it had none.
         max_bytes: Its bound of bytes then; None: it had none.
         is_full: The recording ended since it had reached its own bound.

@@ -9,7 +9,7 @@ from memo._base import Path, WholeFile, recording_seal
 
 __all__ = ("RecordingFile",)
 
-_AT_ONCE = 1 << 16  # bytes that are written together
+_AT_ONCE = 1 << 20  # bytes that are written together; after each time other threads have their turn
 _MOST_KNOWN = 1 << 15  # numbers that are remembered
 
 

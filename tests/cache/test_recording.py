@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import linecache
+import random
 import time
 import weakref
 from pathlib import Path
@@ -238,6 +239,25 @@ def test_a_method_that_was_a_plain_function_at_first(path: Path) -> None:
     assert found[0] == found[4] == 0
     assert found[1] == found[3]
     assert len(set(found)) == 3
+
+
+def test_the_store_s_own_figures_can_be_had_from_it(path: Path) -> None:
+    """The same policy, fed with the numbers, hits and misses as the function did."""
+    f = make(max=50, policy="lru")
+    rng = random.Random(7)
+    with f.cache.record(path):
+        for _ in range(5_000):
+            f(int(rng.paretovariate(0.5)))
+    stats = f.cache.stats()
+    like: cachetools.LRUCache[int, bool] = cachetools.LRUCache(50)
+    hits = 0
+    for number in read_recording(path):
+        if like.get(number):
+            hits += 1
+        else:
+            like[number] = True
+    assert 500 < stats.misses < 4_500
+    assert (hits, 5_000 - hits) == (stats.hits, stats.misses)
 
 
 # -- what it tells of the keys
