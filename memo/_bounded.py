@@ -188,7 +188,7 @@ def _as_is(key: Any) -> Any:
     return key
 
 
-Policy = Literal["s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs"]
+Policy = Literal["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs"]
 
 
 class _Options(TypedDict, total=False):
