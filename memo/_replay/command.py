@@ -10,6 +10,7 @@ from contextlib import closing
 from memo._base import RECORDING_MAGIC, counted
 from memo._replay.advice import STEPS, advise
 from memo._replay.curves import Curves, default_sizes
+from memo._replay.errors import Errors
 from memo._replay.faults import BadInputError, BadLines
 from memo._replay.formats import COLUMNED, FORMATS, format_of, keys_of
 from memo._replay.inputs import Input
@@ -139,10 +140,14 @@ def _work(given: argparse.Namespace, findings: Findings, progress: Progress) -> 
         progress.count(number)
 
     findings.curves = curves = Curves(requests, given.sizes or default_sizes(requests), moved)
-    progress.begin("replaying", "requests", curves.work + STEPS * len(requests.order))
+    findings.errors = errors = Errors(curves, moved)
+    progress.begin("replaying", "requests", curves.work + errors.work + STEPS * len(requests.order))
     began_s = time.monotonic()
     try:
-        curves.trace()
+        for size in curves.sizes:
+            for name in curves.names:
+                curves.measure(name, size)
+                errors.measure(name, size)
         findings.advice = advise(curves)
     finally:
         findings.replaying_s = time.monotonic() - began_s

@@ -21,8 +21,8 @@ class Ratio(NamedTuple):
     """A hit ratio."""
 
     value: float
-    chance: float
-    """Its variance by the choice of the keys that are in the sample; 0 where all are."""
+    variance: float
+    """By which keys are in the sample; 0 where all are."""
 
 
 def default_sizes(requests: Requests) -> list[int]:
@@ -77,12 +77,6 @@ class Curves:
         """The sizes that a policy was replayed with, ascending, and their hit ratios."""
         return sorted((size, ratio.value) for (of, size), ratio in self._known.items() if of == name)
 
-    def trace(self) -> None:
-        """Replay the requests with each policy at each size."""
-        for size in self.sizes:
-            for name in self.names:
-                self.measure(name, size)
-
     def measure(self, name: str, size: int) -> float:
         """The hit ratio of a policy at a size, replayed if it is not known yet."""
         if (name, size) not in self._known:
@@ -101,22 +95,19 @@ class Curves:
             replay_cache(CONTESTANTS[name](scaled), requests.chunks(), misses, self._moved)
         value = max(0.0, 1 - sum(misses) / requests.expected)
         # Each key is in the sample or not, independently of the others (Horvitz and Thompson, 1952).
-        chance = (1 - requests.rate) * sum(count * count for count in misses) / requests.expected**2
-        return Ratio(value, chance)
+        variance = (1 - requests.rate) * sum(count * count for count in misses) / requests.expected**2
+        return Ratio(value, variance)
 
-    def error(self, name: str, size: int) -> float | None:
-        """The standard error of a hit ratio that is known, by chance of the sample; 0 where all keys are in it.
+    def chance(self, name: str, size: int) -> float:
+        """The standard error of a hit ratio that is known, by which keys happen to be in the sample.
 
         It has two parts.  How often the keys of the sample miss is what the others' misses are taken from.  And how
         many keys compete within some time differs from sample to sample, which is as if the cache were larger
         or smaller.
         """
-        ratio = self._known.get((name, size))
-        if ratio is None:
-            return None
         rate = self.requests.rate
         of_size = self._steepness(name, size) ** 2 * (1 - rate) / self.requests.scaled(size)
-        return math.sqrt(ratio.chance + of_size)
+        return math.sqrt(self._known[name, size].variance + of_size)
 
     def _steepness(self, name: str, size: int) -> float:
         """How much the hit ratio grows where the size grows, by the logarithm of the size."""
@@ -127,8 +118,3 @@ class Curves:
             return self._known[name, size].value  # a concave curve through the origin is no steeper
         rise = self._known[name, above].value - self._known[name, below].value
         return abs(rise) / math.log(above / below)
-
-    @property
-    def widest_error(self) -> float:
-        """The largest standard error of what is known."""
-        return max((self.error(name, size) or 0.0 for name, size in self._known), default=0.0)

@@ -2,12 +2,14 @@
 
 import json
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from memo._base import MOST, aligned, counted
 from memo._replay.advice import Advice
 from memo._replay.curves import Curves
+from memo._replay.errors import Errors
 from memo._replay.faults import BadLine, BadLines
 from memo._replay.sampled import Sampled
 
@@ -33,6 +35,7 @@ class Findings:
     replayed: int = 0
     """Requests that were replayed, each time that one was."""
     curves: Curves | None = None
+    errors: Errors | None = None
     advice: Advice | None = None
     complete: bool = False
 
@@ -43,7 +46,7 @@ class Findings:
 
     def _head(self) -> str:
         read = self.read
-        about = "about " if read.rate < 1 or (self.curves and self.curves.requests.rate < 1) else ""
+        about = "about " if read.rate < 1 else ""
         requests, distinct = read.requests, self._distinct
         head = f"memo replay: {counted(requests, 'request')} for {about}{counted(distinct, 'key')}"
         if requests:
@@ -83,18 +86,27 @@ class Findings:
         for size, text in zip(curves.sizes, sizes, strict=True):
             known = [curves.known(name, size) for name in curves.names]
             rows.append([text.rjust(widest), *("-" if ratio is None else f"{ratio:.2%}" for ratio in known)])
+        if self._is_sample:
+            rows.append(["±".rjust(widest), *(f"{_LIKELY * error:.2%}" for error in self._worst_errors.values())])
         return aligned(rows)
 
+    @property
+    def _is_sample(self) -> bool:
+        return self.curves is not None and self.curves.requests.rate < 1
+
+    @property
+    def _worst_errors(self) -> Mapping[str, float]:
+        return self.errors.worst() if self.errors else {}
+
     def _sample(self) -> str:
-        curves = self.curves
-        if curves is None or curves.requests.rate == 1:
+        if self.curves is None or not self._is_sample:
             return ""
-        requests = curves.requests
+        requests = self.curves.requests
         return _filled(
             f"Sampled by key (SHARDS), 1 in {1 / requests.rate:.1f}: {counted(requests.keys, 'key')} with "
-            f"{counted(len(requests.order), 'request')} were replayed in caches as much smaller. The figures are right "
-            f"within {100 * _LIKELY * curves.widest_error:.1f} points (two standard errors, of the worst); "
-            f"--exact replays all."
+            f"{counted(len(requests.order), 'request')} were replayed, in caches as much smaller. The last row has the "
+            f"error of each column: twice the standard error, at the size where that is largest. "
+            f"--exact replays all requests."
         )
 
     def _last_words(self) -> str:
@@ -121,15 +133,16 @@ class Findings:
 
     def as_json(self) -> str:
         """For programs."""
-        curves = self.curves
-        requests = curves.requests if curves else None
+        curves, errors = self.curves, self.errors
+        sizes, names = (curves.sizes, curves.names) if curves else ([], ())
         sample: dict[str, Any] | None = None
-        if curves is not None and requests is not None and requests.rate < 1:
+        if curves and errors and self._is_sample:
+            requests = curves.requests
             sample = {
                 "rate": requests.rate,
                 "keys": requests.keys,
                 "requests": len(requests.order),
-                "standard_error": curves.widest_error,
+                "standard_error": {name: [errors.of(name, size) for size in sizes] for name in names},
             }
         found = {
             "files": self.names,
@@ -140,13 +153,8 @@ class Findings:
             "reachable": self._reachable,
             "bad_lines": {"count": self.bad.count, "first": [line._asdict() for line in self.bad.first]},
             "sample": sample,
-            "sizes": list(curves.sizes) if curves else [],
-            "hit_ratio": {name: [curves.known(name, size) for size in curves.sizes] for name in curves.names}
-            if curves
-            else {},
-            "standard_error": {name: [curves.error(name, size) for size in curves.sizes] for name in curves.names}
-            if curves and sample
-            else None,
+            "sizes": list(sizes),
+            "hit_ratio": {name: [curves.known(name, size) for size in sizes] for name in names} if curves else {},
             "advice": None if self.advice is None else self.advice._asdict(),
             "seconds": {"reading": round(self.reading_s, 3), "replaying": round(self.replaying_s, 3)},
             "lines_per_second": round(self._lines_per_s),

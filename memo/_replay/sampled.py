@@ -68,6 +68,11 @@ class Requests:
         """The size of a cache for the sample that stands for one of *size* for the stream."""
         return max(1, round(size * self.rate))
 
+    def thinned(self, part: int) -> "Requests":
+        """Those of one in *part* of these keys."""
+        order = array("I", (number // part for number in self.order if number % part == 0))
+        return Requests(order, -(-self.keys // part), self.total, self.rate / part)
+
     def chunks(self) -> Iterator[Sequence[int]]:
         """The requests in order, many at a time."""
         for start in range(0, len(self.order), CHUNK):

@@ -79,7 +79,6 @@ def test_json_is_one_object(keys: Path) -> None:
     told = json.loads(replay("--json", keys).stdout)
     assert told["complete"] is True
     assert told["sample"] is None
-    assert told["standard_error"] is None
     assert {len(ratios) for ratios in told["hit_ratio"].values()} == {len(told["sizes"])}
 
 
