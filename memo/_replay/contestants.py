@@ -6,11 +6,12 @@ from typing import Any
 
 import cachetools
 
-from memo.policies import S3FIFOCache
+from memo.policies import AdaptiveCache, S3FIFOCache
 
 __all__ = ("ADVISED", "CONTESTANTS", "replay_cache")
 
 CONTESTANTS: Mapping[str, Callable[[int], cachetools.Cache[int, Any]]] = {
+    "adaptive": AdaptiveCache,
     "s3fifo": S3FIFOCache,
     "lru": cachetools.LRUCache,
     "lfu": cachetools.LFUCache,

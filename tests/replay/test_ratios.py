@@ -16,9 +16,14 @@ from memo._replay.contestants import CONTESTANTS
 from memo._replay.curves import OPTIMUM, Curves, default_sizes
 from memo._replay.optimum import next_uses, replay_optimum
 from memo._replay.sampled import Requests
-from memo.policies import S3FIFOCache
+from memo.policies import AdaptiveCache, S3FIFOCache
 
-CLASSES: dict[str, Any] = {"s3fifo": S3FIFOCache, "lru": cachetools.LRUCache, "lfu": cachetools.LFUCache}
+CLASSES: dict[str, Any] = {
+    "adaptive": AdaptiveCache,
+    "s3fifo": S3FIFOCache,
+    "lru": cachetools.LRUCache,
+    "lfu": cachetools.LFUCache,
+}
 SIZES = (1, 7, 50, 400)
 
 
