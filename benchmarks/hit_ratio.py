@@ -38,7 +38,7 @@ POLICIES: dict[str, Callable[[int], Any]] = {
     "fifo": cachetools.FIFOCache,
     "random": lambda size: cachetools.RRCache(size, choice=random.Random(size).choice),
 }
-LABEL, CELL = 31, 8
+LABEL, CELL = 28, 9
 """Columns of the table."""
 
 
@@ -66,13 +66,13 @@ class Table:
 
     def fill(self, traces: Sequence[Callable[[], Trace]]) -> None:
         """Replay each trace through each policy."""
-        print(f"{'trace':14}{'size':>7}{'optimum':>{LABEL - 21}}" + "".join(f"{name:>{CELL}}" for name in self.names))
+        print(f"{'trace':13}{'size':>6}{'optimum':>{LABEL - 19}}" + "".join(f"{name:>{CELL}}" for name in self.names))
         for read in traces:
             trace = read()
             for size in trace.sizes:
                 best = trace.most_hits(size)
                 self.requests += len(trace.keys)
-                print(f"{trace.name:14}{size:7}{best / len(trace.keys):{LABEL - 21}.4f}", end="", flush=True)
+                print(f"{trace.name:13}{size:6}{best / len(trace.keys):{LABEL - 19}.4f}", end="", flush=True)
                 for name in self.names:
                     began = time.perf_counter()
                     hits = count_hits(POLICIES[name](size), trace.keys)

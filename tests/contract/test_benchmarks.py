@@ -48,7 +48,7 @@ def test_hit_ratios_without_traces(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     for said in (f"NAME.u32.gz: {tmp_path}", "--traces DIR", "MEMO_TRACES", "arc-oltp", "addr-gcc", "made-up accesses"):
         assert said in ran.stdout
-    assert "zipf+scans        200" in ran.stdout
+    assert "zipf+scans      200" in ran.stdout
     assert max(map(len, ran.stdout.splitlines())) <= 100 + len(str(tmp_path))
 
 
@@ -58,6 +58,7 @@ def test_hit_ratios_of_traces_that_are_there(tmp_path: Path) -> None:
     ran = hit_ratio("--traces", str(tmp_path))
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "missing" not in ran.stdout
+    assert "optimum adaptive" in ran.stdout, "columns run into each other"
     head, *lines = [line.split() for line in ran.stdout.splitlines()[1:]]
     names = head[3:]
     assert {f"{name}Cache".lower() for name in names} >= {name.lower() for name in memo.policies.__all__}
@@ -79,13 +80,17 @@ def test_hit_ratios_name_what_is_missing(tmp_path: Path) -> None:
     ran = hit_ratio("--policy", "lru", traces=tmp_path)
     assert ran.returncode == 0
     assert "\n  gone " in ran.stdout
-    assert "\na                   2" in ran.stdout
+    assert "\na                 2" in ran.stdout
     ran = hit_ratio("--only", "gone", traces=tmp_path)
     assert ran.returncode == 1
     assert "\n  gone " in ran.stdout
 
 
-@pytest.mark.parametrize("content", [b"text\n", gzip.compress(bytes(4000))[:-9], gzip.compress(b"12345")])
+@pytest.mark.parametrize(
+    "content",
+    [b"text\n", gzip.compress(bytes(4000))[:-9], gzip.compress(b"12345")],
+    ids=["no gzip", "cut short", "no numbers"],
+)
 def test_hit_ratios_of_what_is_no_trace(tmp_path: Path, content: bytes) -> None:
     """A file that is no trace, or was cut short, is named, and what it must be; so is a folder that is none."""
     (tmp_path / "odd.u32.gz").write_bytes(content)
