@@ -18,7 +18,7 @@ from kit.recordings import layer_of_store, recorded
 from kit.threads import Gate, Running, until
 
 from memo import Recording, Registry, bounded, dedupe_inflight, read_recording, sliding_window
-from memo.testing import FakeClock
+from memo.testing import FakeClock, isolated
 
 
 def make(function: Any = lambda x: x, **options: Any) -> Any:
@@ -221,6 +221,24 @@ def test_stacks(path: Path) -> None:
     with both.cache.record(path):
         both(1), both(1), both(2), both(1)
     assert recorded(path) == [0, 0, 1, 0]
+
+
+def test_a_recording_goes_on_where_stores_are_isolated(path: Path) -> None:
+    """Calls within isolated() are calls as well, and one that begins there may end elsewhere."""
+    own = Registry()
+    f = make(registry=own)
+    with f.cache.record(path):
+        f(1)
+        with isolated(own):
+            f(2), f(1)
+        f(2)
+    assert recorded(path) == [0, 1, 0, 1]
+    with isolated(own):
+        begun = f.cache.record(path).__enter__()
+        f(1)
+    f(2)
+    begun.stop()
+    assert recorded(path) == [0, 1]
 
 
 def test_a_method_that_was_a_plain_function_at_first(path: Path) -> None:

@@ -275,6 +275,7 @@ FIXED = {
     "figures": {"_rich"},
     "results": {
         "clock", "flights", "jobs", "loads", "maker", "name", "options", "told", "upwards",
+        "notes",  # a recording is of the calls, whatever the store holds meanwhile, and goes on
         "counts", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "loads": {
