@@ -15,7 +15,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_store/``             what is kept, and what leaves: entries, their order, the store
 ``_adopted/``           caches that others made
 ``_call/``              a call: its signature, its key, its wrapper; ``freeze``
-``policies/``           eviction policies, usable alone
+``policies/``           eviction policies: public, usable alone
 ``_rings/``             what policies are made of: rings of nodes, and what is remembered of keys that left
 ``_base/``              time, locks, callers, sizes, text, units: knows no function, no key, no entry
 ``errors``              the exceptions; ``_freeze`` holds the marks that pickled keys name
