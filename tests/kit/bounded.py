@@ -6,7 +6,7 @@ from memo import EvictionReason
 
 __all__ = ("POLICIES", "Gone", "check")
 
-POLICIES = ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random")
+POLICIES = ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs")
 
 
 Gone = list[tuple[Any, Any, EvictionReason]]

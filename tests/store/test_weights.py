@@ -14,7 +14,7 @@ import pytest
 from memo import EvictionReason, Registry, bounded, sizeof
 from memo._store.weights import ENTRY_BYTES, weight
 
-POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", cachetools.LRUCache]
+POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs", cachetools.LRUCache]
 
 
 class Colour(enum.Enum):
@@ -179,7 +179,7 @@ def test_remembered_failures_count_their_keys(own: Registry) -> None:
     assert 10 < fetch.cache.stats().size < 20
 
 
-@pytest.mark.parametrize("policy", POLICIES[:-1])
+@pytest.mark.parametrize("policy", POLICIES[:-2])
 @pytest.mark.parametrize("more", [{}, {"idle": 60}, {"ttl": 60, "stale_if_error": 60}], ids=["plain", "idle", "stale"])
 @pytest.mark.usefixtures("traced")
 def test_what_the_interpreter_allocates_is_counted(own: Registry, policy: str, more: dict[str, Any]) -> None:

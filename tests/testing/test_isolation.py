@@ -22,7 +22,7 @@ class Heap(cachetools.LRUCache[Any, Any]):
     """A policy of the user's own."""
 
 
-POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", Heap]
+POLICIES = ["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs", Heap]
 
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=str)
 
