@@ -1,6 +1,7 @@
 """The command: its options, its order of work, its exit status."""
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -63,7 +64,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="what a line is (default: lines; with --column by the file's name and beginning)",
     )
-    parser.add_argument("--column", metavar="C", help="the column with the key: its name, or its number from 1")
+    parser.add_argument(
+        "--column", metavar="C", help="the column with the key: its name in the first line, or its number from 1"
+    )
     parser.add_argument("--sizes", type=_sizes, metavar="N,N", help="values of max to compare (default: by the keys)")
     parser.add_argument(
         "--sample",
@@ -101,7 +104,8 @@ def replay(given: argparse.Namespace) -> int:
         given: What ``add_options`` asked for.
 
     Returns:
-        The exit status: 0; 2 if an input is of no use; 130 after Ctrl-C; 141 if nobody reads the output.
+        The exit status: 0; 2 if an input is of no use, or what is found cannot be written; 130 after Ctrl-C; 141 if
+        nobody reads the output.
 
     Raises:
         MissingExtra: A package that an input needs is not installed.
@@ -119,7 +123,14 @@ def replay(given: argparse.Namespace) -> int:
         return _FAILED
     except KeyboardInterrupt:
         pass
-    return _print(findings.as_json() if given.json else findings.text()) or (0 if findings.complete else _INTERRUPTED)
+    printed = _print(findings.as_json() if given.json else findings.text())
+    if given.plot is not None and findings.curves is not None:
+        try:
+            plot(given.plot, findings.curves, findings.advice)
+        except BadInputError as error:
+            print(f"memo replay: {error}", file=sys.stderr)
+            return _FAILED
+    return printed or (0 if findings.complete else _INTERRUPTED)
 
 
 def _work(given: argparse.Namespace, findings: Findings, progress: Progress) -> None:
@@ -151,8 +162,6 @@ def _work(given: argparse.Namespace, findings: Findings, progress: Progress) -> 
         findings.advice = advise(curves)
     finally:
         findings.replaying_s = time.monotonic() - began_s
-        if given.plot is not None:
-            plot(given.plot, curves, findings.advice)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -224,13 +233,17 @@ def _reason(bad: BadLines, before: int) -> str:
 
 
 def _print(text: str) -> int:
-    """Print; 0, or the exit status if nobody reads it."""
+    """Print; 0, or the exit status if that fails."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is still in the buffer would fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED_PIPE
+        if isinstance(error, BrokenPipeError):
+            return _CLOSED_PIPE
+        print(f"memo replay: the output cannot be written ({error.strerror}); make room for it.", file=sys.stderr)
+        return _FAILED
     return 0

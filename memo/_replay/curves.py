@@ -117,4 +117,4 @@ class Curves:
         if below == above:
             return self._known[name, size].value  # a concave curve through the origin is no steeper
         rise = self._known[name, above].value - self._known[name, below].value
-        return abs(rise) / math.log(above / below)
+        return abs(rise) / (math.log(above) - math.log(below))

@@ -32,10 +32,15 @@ class BadLines:
         self.count = 0
         self.first: list[BadLine] = []
 
+    @property
+    def shows_more(self) -> bool:
+        """Whether the next one will be among those that are shown."""
+        return len(self.first) < _SHOWN_LINES
+
     def add(self, source: str, number: int, line: bytes, why: str) -> None:
         """Leave out line *number* of *source*."""
         self.count += 1
-        if len(self.first) < _SHOWN_LINES:
+        if self.shows_more:
             self.first.append(BadLine(source, number, shown(line), why))
 
 

@@ -21,10 +21,15 @@ FORMATS = ("lines", *COLUMNED, "combined")
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 _PACKED_SUFFIXES = (".gz", ".zst")
 _NAMES_SHOWN = 8
+_DIGITS = 9
+"""A number of more digits is the name of a column."""
+_MANY = 1 << 13
+"""Keys of cells that are handed on at once."""
 
-# host, identity, user (which may hold blanks), time, the request in quotes, the status; what follows is of no interest.
+# Host, identity, user (which may hold blanks), time, the request in quotes, the status; what follows is of no interest.
+# The time is of bounded length, or a long line full of brackets would take the square of its length.
 _COMBINED = re.compile(
-    rb'\S+ \S+ .*?\[[^\]]*\] "([A-Za-z][A-Za-z_-]*) ([^\s"](?:[^\s"\\]|\\.)*)(?: [^"]*)?" \d{3}(?: |$)'
+    rb'\S+ \S+ .*?\[[^\]]{1,64}\] "([A-Za-z][A-Za-z_-]*) ([^\s"](?:[^\s"\\]|\\.)*)(?: [^"]*)?" \d{3}(?: |$)'
 )
 
 
@@ -113,7 +118,8 @@ def _values(lines: Lines, name: str, column: str | None, bad: BadLines) -> Keys:
             raise ValueError("is no JSON") from None
         if isinstance(item, dict):
             if column is None or column not in item:
-                raise ValueError(f"has no {_wanted(column)}; {_has(item, column)}")
+                detail = f"; {_has(item, column)}" if bad.shows_more else ""
+                raise ValueError(f"has no {_wanted(column)}{detail}")
             value = item[column]
         elif isinstance(item, list) and place is not None:
             if place > len(item):
@@ -121,7 +127,10 @@ def _values(lines: Lines, name: str, column: str | None, bad: BadLines) -> Keys:
             value = item[place - 1]
         else:
             raise ValueError("is no JSON object")
-        return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        try:
+            return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        except RecursionError:
+            raise ValueError("is nested too deep") from None
 
     return _each(lines, name, key_of, bad)
 
@@ -167,12 +176,9 @@ def _cells(lines: Lines, name: str, delimiter: str, column: str | None, bad: Bad
     yield keys
 
 
-_MANY = 1 << 13
-
-
 def _number(column: str | None) -> int | None:
     """The number of the column, from 1, if a number is given."""
-    if column is None or not (column.isascii() and column.isdigit()):
+    if column is None or not (column.isascii() and column.isdigit()) or len(column) > _DIGITS:
         return None
     if not int(column):
         raise BadInputError("--column 0 is none: columns are counted from 1.")

@@ -45,20 +45,22 @@ class Input:
         self._file: BinaryIO = self._open()
 
     def _open(self) -> BinaryIO:
+        if self.path == STANDARD_INPUT and sys.stdin is None:
+            raise BadInputError("standard input is closed; name a file.")
         try:
-            if self.path == STANDARD_INPUT:
-                file: BinaryIO = sys.stdin.buffer
-            else:
-                file = open(self.path, "rb")  # noqa: SIM115 - close() closes it
-            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
-                raise IsADirectoryError
-            self.head = file.read(_BLOCK)
+            # Not closed by leaving a block: close() does it.
+            file = sys.stdin.buffer if self.path == STANDARD_INPUT else open(self.path, "rb")  # noqa: SIM115
+            try:
+                if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                    raise IsADirectoryError
+                self.head = file.read(_BLOCK)
+            except BaseException:
+                file.close()
+                raise
         except IsADirectoryError:
             raise BadInputError(f"{self.name} is a directory; name the files in it.") from None
         except (OSError, ValueError) as error:
             raise self.unreadable(error) from error
-        except AttributeError:  # a process may be started without standard input
-            raise BadInputError("standard input is closed; name a file.") from None
         return file
 
     def unreadable(self, error: Exception) -> BadInputError:

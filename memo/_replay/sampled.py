@@ -66,6 +66,8 @@ class Requests:
 
     def scaled(self, size: int) -> int:
         """The size of a cache for the sample that stands for one of *size* for the stream."""
+        if size >= self.distinct:
+            return max(1, self.keys)  # nothing is ever evicted
         return max(1, round(size * self.rate))
 
     def thinned(self, part: int) -> "Requests":
@@ -139,9 +141,8 @@ class Sampled:
                 anew[number] = kept[key] = len(kept)
             else:
                 anew[number] = -1
-        self._order = array("I", (number for old in self._order if (number := anew[old]) >= 0))
-        self._numbers = kept
-        self._threshold = threshold
+        order = array("I", (number for old in self._order if (number := anew[old]) >= 0))
+        self._order, self._numbers, self._threshold = order, kept, threshold
 
     def finish(self) -> Requests:
         """What is to be replayed; no more is taken in."""

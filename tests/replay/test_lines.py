@@ -184,3 +184,18 @@ def test_output_need_not_be_able_to_say_everything() -> None:
     assert ran.returncode == 0
     assert rb"'\xfc\u2026'" in ran.stdout
     assert json.loads(replay("--json", "-", given=b"k", PYTHONIOENCODING="ascii").stdout)["requests"] == 1
+
+
+def test_hostile_lines_take_no_time() -> None:
+    """A long line full of what a log begins with is left out, and not tried in every way that there is."""
+    line = b"a b " + b"[" * 500_000
+    assert bad(LOG + line, "--format", "combined")[0] == 3
+
+
+def test_many_bad_lines_take_no_time() -> None:
+    """What was probably meant is looked for where it is shown, not for each of very many lines."""
+    text = b'{"m": 1, "n": 2}\n' + b'{"m": 1, "some": 2, "more": 3}\n' * 100_000
+    count, first = bad(text, "--column", "n", "--format", "jsonl")
+    assert count == 100_000
+    assert first[0]["why"] == "has no column 'n'; it has 'm', 'some', 'more'"
+    assert len(first) == 3

@@ -1,6 +1,7 @@
 """What is printed: the table, the advice, JSON, a picture."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -123,3 +124,46 @@ def test_reader_may_go_away(keys: Path) -> None:
         said = process.stderr.read()
         assert process.wait(LIMIT_S) == 141
     assert said == b""
+
+
+def test_readme_shows_what_is_printed(tmp_path: Path) -> None:
+    """The README's table is that of a stream as words are used; only policies of our own may differ a little."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    command, shown = re.findall(
+        r"```sh\npython -m memo replay (.*?) keys\.txt\n```\n\n```text\n(.*?)```", text, re.DOTALL
+    )[0]
+    printed = replay(*command.split(), write(tmp_path / "keys.txt", zipf(100_000, 20_000, seed=1))).stdout.decode()
+    theirs, ours = shown.split("\n\n"), printed.split("\n\n")
+    assert theirs[0] == ours[0]
+    assert len(theirs) == len(ours)
+    for left, right in zip(theirs[1].splitlines(), ours[1].splitlines(), strict=True):
+        for name, one, other in zip(["max", *CONTESTANTS, "optimum"], left.split(), right.split(), strict=True):
+            if one != other:
+                assert name in ("adaptive", "s3fifo")
+                assert float(one.rstrip("%")) == pytest.approx(float(other.rstrip("%")), abs=2)
+    assert theirs[2].startswith("Advice: max=")
+    assert theirs[3].startswith("Read 100,000 lines in ")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+def test_full_disk_is_told(keys: Path) -> None:
+    """Where the output has no room there is one line that says so, and status 2."""
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "memo", "replay", "--sizes", "10", str(keys)],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == b"memo replay: the output cannot be written (No space left on device); make room for it.\n"
+
+
+def test_any_size_may_be_asked_for(keys: Path) -> None:
+    """A size that is larger than any memory gives what a cache without a bound gives."""
+    told = replayed("--sizes", f"1,{10**30}", keys)
+    assert told["sizes"] == [1, 10**30]
+    assert {ratios[1] for ratios in told["hit_ratio"].values()} == {told["reachable"]}
