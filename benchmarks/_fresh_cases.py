@@ -145,7 +145,7 @@ def _stale(policy: str, rounds: int) -> Ratio:
 
 def stale_hit(rounds: int) -> Ratio:
     """Under the default policy, which takes no lock."""
-    return _stale("s3fifo", rounds)
+    return _stale("adaptive", rounds)
 
 
 def stale_hit_lru(rounds: int) -> Ratio:

@@ -1,6 +1,6 @@
 """How long does a clean-up of a million entries ever hold up a hit, and how long does it hold the lock?
 
-    python benchmarks/cleanup_pause.py [--entries 1000000] [--rounds 3] [--policy s3fifo] [--gate]
+    python benchmarks/cleanup_pause.py [--entries 1000000] [--rounds 3] [--policy adaptive] [--gate]
 
 A store holds so many expired entries and as many fresh ones. While one thread runs `registry.cleanup()`, another asks
 every half millisecond for a fresh entry. Its delay counts from the moment when it meant to ask, so waiting for the
@@ -174,12 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--policy", action="append", help="default: s3fifo and lru")
+    parser.add_argument("--policy", action="append", help="default: adaptive and lru")
     parser.add_argument("--gate", action="store_true", help="exit with 1 if a figure is over its bound")
     options = parser.parse_args(arguments)
     print(headline())
     over = False
-    for policy in options.policy or ["s3fifo", "lru"]:
+    for policy in options.policy or ["adaptive", "lru"]:
         found = rounds_of(policy, options.entries, options.rounds)
         quiet = idle(2.0)
         best = min(one.held_up for one in found)

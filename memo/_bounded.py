@@ -234,7 +234,7 @@ def bounded(
     sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None = None,
     idle: Duration | None = None,
     jitter: float = 0.0,
-    policy: Policy | CacheClass = "s3fifo",
+    policy: Policy | CacheClass = "adaptive",
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     typed: bool = False,
@@ -291,9 +291,9 @@ def bounded(
         idle: Time since its last use after which an entry is dropped; same forms as ttl.
         jitter: 0.1 makes each ttl up to 10 % shorter, at random, so that what was loaded together does not
             expire together; from 0 to below 1.
-        policy: Which entry goes when room is needed: "s3fifo" (Yang et al., SOSP 2023), "sieve" (Zhang et al., NSDI
-            2024), "lirs" (Jiang and Zhang, SIGMETRICS 2002), "lru", "lfu", "fifo", "random", or a subclass of
-            ``cachetools.Cache``, such as those of ``memo.policies``.
+        policy: Which entry goes when room is needed: "adaptive" (see ``memo.policies.AdaptiveCache``), "s3fifo" (Yang
+            et al., SOSP 2023), "sieve" (Zhang et al., NSDI 2024), "lirs" (Jiang and Zhang, SIGMETRICS 2002), "lru",
+            "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``, such as those of ``memo.policies``.
         key: Makes the key of a call; must return a hashable.  Called as the function was, defaults filled in; with
             the instance only where its own first parameter is named like that (``key=lambda self: ...``), or where
             the call has no other argument.
