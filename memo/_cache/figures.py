@@ -60,4 +60,5 @@ def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> 
         bytes=int(store.cache.currsize) if store.weighed else None,
         max_bytes=store.max_bytes,
         evictions=store.evictions(),
+        small_share=store.small_share,
     )

@@ -29,7 +29,7 @@ SAMPLE = 1_000
 """Most values of one store that are measured."""
 
 _NONE = "-"
-_HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "instances"]
+_HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "small", "instances"]
 _SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
 
 
@@ -96,6 +96,8 @@ class StoreReport(Frozen):
 
     max_bytes: int | None = None
     """Most bytes; None if there is no such bound."""
+    small_share: float | None = None
+    """The part of the store that its policy means for new keys at present; see ``CacheStats.small_share``."""
 
     def __post_init__(self) -> None:
         freeze_fields(self, "instances", "key_instances", "value_instances", "arguments")
@@ -190,6 +192,7 @@ def _cells(store: StoreReport) -> list[str]:
         _NONE if store.bytes is None else f"{'~' * store.sampled}{format_bytes(store.bytes)}",
         _NONE if store.oldest is None else format_seconds(store.oldest),
         *(_NONE if figure is None else str(figure) for figure in (store.never_hit, store.expired)),
+        _NONE if store.small_share is None else f"{store.small_share:.0%}",
         tally(store.instances) or _NONE,
     ]
 

@@ -54,7 +54,7 @@ def report_on(records: Iterable[HasParts]) -> LeakReport:
 def _of_bounded(name: str, part: Part) -> StoreReport:
     if not part.is_made:
         stats = part.stats(name)
-        bounds = {"max": stats.max, "max_bytes": stats.max_bytes}
+        bounds = {"max": stats.max, "max_bytes": stats.max_bytes, "small_share": stats.small_share}
         return StoreReport(name, "bounded", entries=0, bytes=0, never_hit=0, expired=0, **bounds)
     handle = part.handle()
     cache, shape = handle._cache, handle._generated.shape
@@ -90,6 +90,7 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         expired=expired,
         arguments=arguments.bytes,
         max_bytes=store.max_bytes,
+        small_share=store.small_share,
         **search.instances(),
     )
     return replace(report, findings=tuple(findings_of_bounded(report, arguments)))

@@ -4,7 +4,7 @@ Imports nothing of the package (and cachetools).
 """
 
 from memo._rings.ghost import BUCKETS, MARKS, Ghost
-from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM
+from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, REMEMBERED
 from memo._rings.ring import Mark, Node, Queue, SizedNode, unlink
 from memo._rings.share import Share
 from memo._rings.two_queues import TwoQueues
@@ -15,6 +15,7 @@ __all__ = (
     "MOST_ROUNDS",
     "MOST_STEPS",
     "PROMOTED_FROM",
+    "REMEMBERED",
     "Ghost",
     "Mark",
     "Node",

@@ -29,9 +29,9 @@ from memo._rings.ring import Node, Queue
 
 __all__ = ("SHARES", "Share")
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 0.98)
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 0.98)
 """The candidates: what part of the whole the small queue may be."""
-_START = 2
+_START = 1
 """Which of them it is at first."""
 _MEMORY = 8
 """After so many times the number of entries of new keys, what was counted so far counts half."""
@@ -42,9 +42,12 @@ _NEARLY, _WORTH = 0.0005, 0.001
 _SOME, _SOON = 3, 0.02
 """The fewest evictions from the main queue, and the smallest part of the looks at its nodes, that tell what its last
 places are worth.  In a loop nothing is evicted, and the average says it all."""
-_LEAST_BEAT, _MOST_BEAT = 16, 64
-_FEWEST = 64
+_BEATS, _LEAST_BEAT, _MOST_BEAT = 64, 16, 64
+"""Markers move so often while as many new keys come as there are entries, but not after fewer or more than these."""
 _MOST_MOVES = 4
+"""A marker moves by no more than so many times the nodes that are due."""
+_CHOICES, _LEAST_WAIT = 4, 100
+"""The share is chosen so often while as many new keys come as there are entries, but not after fewer than these."""
 
 
 class Share:
@@ -54,7 +57,7 @@ class Share:
     """
 
     __slots__ = (
-        "_at", "_beat", "_early", "_entries", "_halve", "_logs", "_misses", "_next", "_since", "ages", "back", "exits",
+        "_at", "_beat", "_early", "_halve", "_logs", "_misses", "_next", "_since", "ages", "back", "entries", "exits",
         "gone", "late", "markers", "now", "soon", "tick", "used", "visited", "visits",
     )  # fmt: skip
 
@@ -102,13 +105,14 @@ class Share:
 
     def fit(self, entries: int) -> None:
         """Have ages and intervals be those of a cache of so many entries."""
-        self._entries = entries = max(1, entries)
+        self.entries = entries = max(1, entries)
+        """The number of entries, as it was of late."""
         self.ages = [max(1, int(entries * share)) for share in SHARES]
         """The ages of the candidates."""
         self._logs = [math.log(max(1, entries - age)) for age in self.ages]
-        self.soon: float = self._entries
+        self.soon: float = self.entries
         """How long a key is away at the most, of those that count as ``back``."""
-        self._beat = min(_MOST_BEAT, max(_LEAST_BEAT, entries // 64))
+        self._beat = min(_MOST_BEAT, max(_LEAST_BEAT, entries // _BEATS))
         self.tick = self.now + self._beat
         """When to call ``go_on()``."""
 
@@ -116,8 +120,8 @@ class Share:
         """The cache is full for the first time, with so many entries."""
         self.fit(entries)
         self._since = self.now
-        self._next = self.now + self._entries
-        self._halve = self.now + _MEMORY * self._entries
+        self._next = self.now + self.entries
+        self._halve = self.now + _MEMORY * self.entries
 
     def go_on(self, small: Queue, entries: int) -> bool:
         """Move the markers, and choose a share if it is time: whether that has been chosen."""
@@ -128,12 +132,12 @@ class Share:
         self._move_markers(small)
         if now < self._next:
             return False
-        if entries != self._entries:
+        if entries != self.entries:
             self.fit(entries)
         if now >= self._halve:
             self._halve_counts()
-        self.soon = self._entries + self.visited / (self.visits or 1)
-        self._next = now + max(_FEWEST, entries // 8)
+        self.soon = self.entries + self.visited / (self.visits or 1)
+        self._next = now + max(_LEAST_WAIT, entries // _CHOICES)
         self._at = self._chosen()
         return True
 
@@ -141,9 +145,9 @@ class Share:
         """Have the time and the share of *other*, but neither its counts nor its markers."""
         self.now = other.now
         self._at = other._at
-        self.fit(other._entries)
+        self.fit(other.entries)
         if other._next >= 0:
-            self.begin(other._entries)
+            self.begin(other.entries)
 
     # -- markers
 
@@ -182,7 +186,7 @@ class Share:
 
     def _halve_counts(self) -> None:
         now = self.now
-        self._halve = now + _MEMORY * self._entries
+        self._halve = now + _MEMORY * self.entries
         self._misses = (self._misses + now - self._since) / 2
         self._since = now
         self._early = [count / 2 for count in self._early]
@@ -194,7 +198,7 @@ class Share:
         """Hits of the main queue for each place and new key."""
         density = self.used / self.visited if self.visited else 0.0
         if self.gone >= _SOME and self.gone > _SOON * self.visits:
-            density = (density + min(density, self.back / (self.gone * self._entries))) / 2
+            density = (density + min(density, self.back / (self.gone * self.entries))) / 2
         return _CARE * density
 
     def _chosen(self) -> int:
@@ -202,7 +206,7 @@ class Share:
         at, ages, logs = self._at, self.ages, self._logs
         misses = self._misses + self.now - self._since
         density = self._density()
-        rest = self._entries - ages[at]
+        rest = self.entries - ages[at]
         earned = []
         found = 0.0
         within = self.exits

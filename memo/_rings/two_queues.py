@@ -65,10 +65,6 @@ class TwoQueues(cachetools.Cache[K, V], Generic[K, V]):
         node.mark = recalled
         return recalled
 
-    def _remembered(self, entries: int) -> int:
-        """How many keys the ghost is to remember, with so many entries."""
-        raise NotImplementedError
-
     def _inherit(self, old: Any, node: Any) -> None:
         """Give *node*, which takes the place of *old*, the uses of that."""
         raise NotImplementedError

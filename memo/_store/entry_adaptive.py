@@ -4,7 +4,7 @@ import sys
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
 
-from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, Share
+from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, REMEMBERED, Share
 from memo._store.entry_queues import EntryQueues
 from memo.policies import AdaptiveCache
 
@@ -91,13 +91,14 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
         else:
             if victim.hits:
                 share.exits += 1
-            if share.markers and share.markers[-1] is victim:
+            markers = share.markers
+            if markers and markers[-1] is victim:
                 share.pass_by(victim, small)
             mark = hash(victim.key) % MARKS + 1
             bucket = mark % buckets
             _, cells, stamps, turns = segments[bucket // BUCKETS]
             if cells is None or stamps is None or ghost.old is not None:
-                ghost.add(victim.key, self._remembered(len(self.nodes)), victim.time << 1)
+                ghost.add(victim.key, REMEMBERED * share.entries, victim.time << 1)
             else:
                 bucket %= BUCKETS
                 turn = turns[bucket]

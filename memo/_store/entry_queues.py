@@ -26,8 +26,6 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc, over
 
     def set_targets(self) -> None:
         self._divide()
-        if self._filled and not self._weighs:
-            self._ghost.fit(self._remembered(int(self.maxsize)))
 
     @property
     def rings(self) -> tuple[Queue, ...]:

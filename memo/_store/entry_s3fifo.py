@@ -22,6 +22,11 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc, ov
         super().__init__(maxsize, getsizeof)
         self.set_targets()
 
+    def set_targets(self) -> None:
+        super().set_targets()
+        if self._filled and not self._weighs:  # exchange() does not look at the ghost's size
+            self._ghost.fit(self._remembered(int(self.maxsize)))
+
     def exchange(self, key: K, entry: Any) -> Any:
         """``popitem`` and ``__setitem__`` in one, and the ghost's work with them, since every miss comes this way.
 

@@ -112,6 +112,11 @@ class Store:
         return self._shelf.cache
 
     @property
+    def small_share(self) -> float | None:
+        """The part of the whole that the policy means for new keys at present; None if it has no such part."""
+        return None if self.foreign else getattr(self.cache, "small_share", None)
+
+    @property
     def max_entries(self) -> int | None:
         """Most entries, or None."""
         return self._shelf.max_entries

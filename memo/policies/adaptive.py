@@ -21,24 +21,22 @@ Invariants, checked by ``_check()``: those of ``TwoQueues`` and of ``Share``, an
 - Within the small queue times do not go back.
 
 Complexity: a hit is one look-up and one addition and moves nothing; everything else takes constant time: an eviction
-gives others their next round or promotes them, 64 times at the most; after every 8 to 64 new keys markers go on by as
-many nodes, 2,304 at the most, and after an eighth of the entries the share is computed, of nine candidates.  Beside an
-entry's node, and the number that is its time, the ghost takes 41 bytes.
+gives others their next round or promotes them, 64 times at the most; after every 16 to 64 new keys markers go on by as
+many nodes, 1,792 at the most; and after a quarter as many as there are entries one of eight shares is chosen.
+Beside an entry's node, and the number that is its time, the ghost takes 41 bytes.
 """
 
 from bisect import bisect_left
 from collections.abc import Hashable
 from typing import Any, Generic, Self, TypeVar
 
-from memo._rings import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, Share, TwoQueues
+from memo._rings import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, REMEMBERED, Share, TwoQueues
 
 __all__ = ("AdaptiveCache",)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_GHOST = 5
-"""Keys that are remembered, for each entry."""
 _GATE = 0.6
 _SPAN = 0x7FFFFFFF
 """Times in the ghost have 31 bits."""
@@ -84,8 +82,10 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
         return 0 if stamp < 0 else self._returned(stamp)
 
     def _go_on(self) -> None:
-        if self._share.go_on(self._small, len(self.nodes)):
+        share = self._share
+        if share.go_on(self._small, len(self.nodes)):
             self.set_targets()
+            self._ghost.fit(REMEMBERED * share.entries)
 
     def _returned(self, stamp: int) -> int:
         """How the node of a key begins that the ghost had, with that stamp."""
@@ -100,14 +100,11 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
         if oldest is main:
             return _INTO_MAIN
         if oldest.mark & 6 or oldest.hits > oldest.mark >> 3:  # it is due another round
-            self._visit(oldest)
+            self._visit(oldest, now)
             oldest = main.newer
             if oldest.mark & 6 or oldest.hits > oldest.mark >> 3:
                 return _WITH_CREDIT
         return _INTO_MAIN if away <= _GATE * (now - oldest.time) else _WITH_CREDIT
-
-    def _remembered(self, entries: int) -> int:
-        return _GHOST * entries
 
     def _prepare(self, node: Any, recalled: int) -> int:
         node.time = self._share.now
@@ -121,10 +118,9 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
 
     # -- eviction
 
-    def _visit(self, node: Any) -> bool:
+    def _visit(self, node: Any, now: int) -> bool:
         """Look at the main queue's oldest, and give it another round if it has earned one: whether it has."""
         share = self._share
-        now = share.now
         hits, mark = node.hits, node.mark
         share.visits += 1
         share.visited += now - node.time or 1
@@ -155,35 +151,43 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
             share.begin(len(self.nodes))
         small, main = self._small, self._main
         whole = small.size + main.size
+        now, markers = share.now, share.markers
         small_most = self._small_most if whole == self.maxsize else share.most(whole)
         filled_up = False
         steps = MOST_STEPS
         while True:
             if small.newer is small or (small.size < small_most and main.newer is not main):
                 node: Any = main.newer
-                if steps and self._visit(node):
+                if steps and self._visit(node, now):
                     steps -= 1
                     continue
                 share.gone += 1
-                self._ghost.add(node.key, self._remembered(len(self.nodes)), node.time << 1 | 1)
+                self._ghost.add(node.key, REMEMBERED * share.entries, node.time << 1 | 1)
                 return node
             node = small.newer
-            self._pass_by(node)
+            if markers and markers[-1] is node:
+                share.pass_by(node, small)
             hits, mark = node.hits, node.mark
             if hits:
                 share.exits += 1
             if hits - (mark >> 3) + (mark >> 1 & 3) >= PROMOTED_FROM and steps:
                 steps -= 1
-            elif (
-                small.size > small_most and main.size < whole - small_most and not filled_up and node.newer is not small
-            ):
+            elif not filled_up and small.size > small_most and self._is_to_spare(node, small_most, whole):
                 filled_up = True
             else:
-                self._ghost.add(node.key, self._remembered(len(self.nodes)), node.time << 1)
+                self._ghost.add(node.key, REMEMBERED * share.entries, node.time << 1)
                 return node
             self._promote(node)
             node.mark = hits << 3 | 1
-            node.time = share.now
+            node.time = now
+
+    def _is_to_spare(self, node: Any, small_most: float, whole: float) -> bool:
+        """Whether the small queue has enough without its oldest, and the main queue room for it."""
+        size = node.size if self._weighs else 1
+        small = self._small
+        return (
+            node.newer is not small and small.size - size >= small_most and self._main.size + size <= whole - small_most
+        )
 
     def _pass_by(self, node: Any) -> None:
         if self._share.markers and not node.mark & 1:

@@ -307,7 +307,7 @@ def test_a_cache_that_shows_nothing_has_dashes(own: Registry) -> None:
     own.adopt(cache, "closed")
     store = only(own.report())
     assert (store.entries, store.max, store.bytes, store.measured) == (2, 3, None, 0)
-    assert str(own.report()).splitlines()[-1].split()[3:] == ["-"] * 5
+    assert str(own.report()).splitlines()[-1].split()[3:] == ["-"] * 6
 
 
 def test_a_value_that_cannot_be_measured_is_logged_and_said(own: Registry, caplog: pytest.LogCaptureFixture) -> None:
