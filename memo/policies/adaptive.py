@@ -12,7 +12,10 @@ Built on S3-FIFO (see ``s3fifo``), with three changes:
   its places over.
 
 With ``getsizeof``, the queues and what they are to have are measured in weight; time and the ages of the candidates in
-entries, of which the cache is taken to hold as many as it did of late.
+entries, of which the cache is taken to hold as many as it did of late.  The whole is then what the entries came to of
+late, the small queue is to have the weight of four average entries at the least (or a tenth of the whole, if that is
+less), and the main queue is filled up only if it lacks more than a tenth of the whole: entries of different weights
+empty a smaller queue, or come and go between the two, with each new key.
 
 Invariants, checked by ``_check()``: those of ``TwoQueues`` and of ``Share``, and
 
@@ -38,6 +41,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _GATE = 0.6
+_AT_LEAST, _A_TENTH = 4, 0.1
 _SPAN = 0x7FFFFFFF
 """Times in the ghost have 31 bits."""
 _INTO_MAIN = 1
@@ -57,6 +61,8 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
     __module__ = "memo.policies"
 
     _stamped = True
+    _whole: float = 0
+    """What weighed entries come to together, as it was of late."""
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
@@ -64,7 +70,16 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
         self.set_targets()
 
     def _divide(self) -> None:
-        self._small_most = self._share.most(self.maxsize)
+        self._small_most = self._small_part(self.maxsize)
+
+    def _small_part(self, whole: float) -> float:
+        """What the small queue is to have of *whole*."""
+        most = self._share.most(whole)
+        if (
+            self._weighs
+        ):  # a few entries at least, or a tenth: else one that is larger than most takes of the main queue
+            most = max(most, min(_AT_LEAST / (len(self.nodes) or 1), _A_TENTH) * whole)
+        return most
 
     @property
     def small_share(self) -> float:
@@ -152,11 +167,17 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
         small, main = self._small, self._main
         whole = small.size + main.size
         now, markers = share.now, share.markers
-        small_most = self._small_most if whole == self.maxsize else share.most(whole)
+        if whole != self.maxsize:
+            if self._weighs:  # what it comes to: at one moment it is less by the entry that there must be room for
+                self._whole = whole = max(whole, self._whole * (1 - 2 / share.entries))
+            small_most = self._small_part(whole)
+        else:
+            small_most = self._small_most
+        main_most = whole - small_most
         filled_up = False
         steps = MOST_STEPS
         while True:
-            if small.newer is small or (small.size < small_most and main.newer is not main):
+            if small.newer is small or (main.size > main_most and main.newer is not main):
                 node: Any = main.newer
                 if steps and self._visit(node, now):
                     steps -= 1
@@ -172,7 +193,7 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
                 share.exits += 1
             if hits - (mark >> 3) + (mark >> 1 & 3) >= PROMOTED_FROM and steps:
                 steps -= 1
-            elif not filled_up and small.size > small_most and self._is_to_spare(node, small_most, whole):
+            elif not filled_up and small.size > small_most and self._is_to_spare(node, small_most, main_most):
                 filled_up = True
             else:
                 self._ghost.add(node.key, REMEMBERED * share.entries, node.time << 1)
@@ -181,13 +202,16 @@ class AdaptiveCache(TwoQueues[K, V], Generic[K, V]):
             node.mark = hits << 3 | 1
             node.time = now
 
-    def _is_to_spare(self, node: Any, small_most: float, whole: float) -> bool:
-        """Whether the small queue has enough without its oldest, and the main queue room for it."""
-        size = node.size if self._weighs else 1
-        small = self._small
-        return (
-            node.newer is not small and small.size - size >= small_most and self._main.size + size <= whole - small_most
-        )
+    def _is_to_spare(self, node: Any, small_most: float, main_most: float) -> bool:
+        """Whether the small queue has enough without its oldest, and the main queue too little."""
+        if node.newer is self._small:
+            return False
+        if self._weighs:  # a large entry often takes something of the main queue: that is no reason to fill it up
+            main_most -= _A_TENTH * (main_most + small_most)
+            size = node.size
+        else:
+            size = 1
+        return bool(self._small.size - size >= small_most and self._main.size + size <= main_most)
 
     def _pass_by(self, node: Any) -> None:
         if self._share.markers and not node.mark & 1:

@@ -20,7 +20,7 @@ def told(heading: str) -> set[str]:
     """The rooms that the page names under one of its headings."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert section, f"the page has no section {heading!r}"
-    return set(re.findall(r"`(_\w+(?:/\w+)?\.py)`", section))
+    return set(re.findall(r"`((?:_\w+|policies)(?:/\w+)?\.py)`", section))
 
 
 def entered(call: Callable[[], Any]) -> set[str]:
@@ -43,7 +43,7 @@ def entered(call: Callable[[], Any]) -> set[str]:
 
 def test_every_room_is_there() -> None:
     """The page names no file that is not there."""
-    named = set(re.findall(r"`(_\w+(?:/\w+)?\.py)`", PAGE))
+    named = set(re.findall(r"`((?:_\w+|policies)(?:/\w+)?\.py)`", PAGE))
     assert len(named) > 20
     assert [room for room in sorted(named) if not (ROOT / "memo" / room).is_file()] == []
 

@@ -95,7 +95,7 @@ def test_it_turns_with_the_workload(weighed: bool) -> None:
     hits(cache, (10**6 + key for key in loop(300, 40)))
     narrow = cache.small_share
     assert wide >= 0.45 > 0.1 >= narrow
-    assert len(keys_of(cache._main)) >= 180
+    assert len(keys_of(cache._main)) >= (165 if weighed else 180)  # by weight it may lack a tenth
     hits(cache, (10**7 + key for key in recent(2, 30_000, 260)))
     assert cache.small_share >= 0.3
 
