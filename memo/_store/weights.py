@@ -13,7 +13,7 @@ __all__ = ("ENTRY_BYTES", "weight")
 
 ENTRY_BYTES = 400
 """Bytes of an entry beside its key, its value and its tags: what it knows of itself, its places in the order of the
-policy, in the index and in the table of its instance.  Measured: 220 to 270, by policy and number of entries, and some
+policy, in the index and in the table of its instance.  Measured: 220 to 350, by policy and number of entries, and some
 110 more where it may serve past its ttl or bears tags of its own."""
 _TAG_BYTES = 200
 """Bytes of that by which an entry is found by one of its tags."""

@@ -101,3 +101,14 @@ def test_hit_ratios_of_what_is_no_trace(tmp_path: Path, content: bytes) -> None:
     ran = hit_ratio(traces=tmp_path / "none")
     assert ran.returncode == 2
     assert "MEMO_TRACES" in ran.stderr
+
+
+def test_the_worst_miss_is_measured() -> None:
+    """The longest miss of each policy is told for each number of entries, the dictionary's part of it apart."""
+    ran = subprocess.run(
+        [sys.executable, "benchmarks/worst_miss.py", "--entries", "100", "1000", "--rounds", "1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    told = [line.partition(": longest ")[0] for line in ran.stdout.splitlines() if "longest" in line]
+    assert told == [f"{n} entries, {policy}" for n in ("100", "1,000") for policy in ("adaptive", "s3fifo")]

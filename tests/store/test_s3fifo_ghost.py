@@ -144,3 +144,36 @@ def test_ghost_holds_as_many_as_main(maxsize: int) -> None:
     for key in range(3 * maxsize):
         cache[key] = key
     assert told == {maxsize * 9 // 10}
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(30_000, 50_000), (50_000, 20_000), (9, 40_000)])
+def test_ghost_changes_its_size_in_small_steps(stamped: bool, before: int, after: int) -> None:
+    """A table of another size takes over a few buckets with each key that is added, and all are known meanwhile."""
+    ghost = Ghost(stamped)
+    known = before // 3
+    for key in range(known):
+        ghost.add(key, before, key)
+    moved = 0
+    for key in range(known, known + before):
+        ghost.add(key, after, key)
+        if ghost.old is None:
+            break
+        assert 0 <= ghost._moved - moved <= 2
+        if key % 100 == 0:
+            stamp = ghost.recall(key % known)
+            if stamp >= 0:
+                assert stamp == (key % known if stamped else 0)
+                ghost.add(key % known, after, key % known)
+        moved = ghost._moved
+    assert ghost.old is None
+    assert after - 8 <= ghost.places <= after + 100
+    assert remembered(ghost, range(known)) >= 0.9 * known
+
+
+def test_ghost_allocates_a_segment_at_a_time() -> None:
+    """What many keys are going to take is made as it is written to, not at once."""
+    ghost = Ghost(stamped=True)
+    ghost.add("a", 10**8)
+    assert len({id(segment) for segment in ghost.table[1]}) <= 2
+    assert ghost.take("a")
