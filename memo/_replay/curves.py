@@ -65,8 +65,7 @@ class Curves:
     @property
     def reachable(self) -> float:
         """The hit ratio of a cache without a bound."""
-        expected = self.requests.expected
-        return max(0.0, 1 - self.requests.keys / expected) if expected else 0.0
+        return self._estimated(array("I", [1]) * self.requests.keys).value if self.requests.order else 0.0
 
     def known(self, name: str, size: int) -> float | None:
         """The hit ratio of a policy at a size, if it is known yet."""
@@ -93,10 +92,25 @@ class Curves:
             replay_optimum(requests.order, self._following, scaled, misses, CHUNK, self._moved)
         else:
             replay_cache(CONTESTANTS[name](scaled), requests.chunks(), misses, self._moved)
-        value = max(0.0, 1 - sum(misses) / requests.expected)
-        # Each key is in the sample or not, independently of the others (Horvitz and Thompson, 1952).
-        variance = (1 - requests.rate) * sum(count * count for count in misses) / requests.expected**2
-        return Ratio(value, variance)
+        return self._estimated(misses)
+
+    def _estimated(self, misses: "array[int]") -> Ratio:
+        """The hit ratio of the stream, from how often each key of the sample missed.
+
+        Each key is in the sample or not, independently of the others (Horvitz and Thompson, 1952): so either the misses
+        or the hits of the sample stand for those of the stream.  All figures are taken from what varies less from key
+        to key in a cache without a bound: from the misses, as a rule, of which the hottest keys have few; but from the
+        hits where hardly any key comes twice.
+        """
+        requests = self.requests
+        expected = requests.expected
+        if requests.is_of_few_hits:
+            counted = [count - missed for count, missed in zip(requests.counts, misses, strict=True)]
+            value = sum(counted) / expected
+        else:
+            counted = list(misses)
+            value = max(0.0, 1 - sum(misses) / expected)
+        return Ratio(value, (1 - requests.rate) * sum(count * count for count in counted) / expected**2)
 
     def chance(self, name: str, size: int) -> float:
         """The standard error of a hit ratio that is known, by which keys happen to be in the sample.

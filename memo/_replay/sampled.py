@@ -16,6 +16,7 @@ Invariants:
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from hashlib import blake2b
 
 __all__ = ("CHUNK", "Requests", "Sampled")
@@ -49,6 +50,19 @@ class Requests:
         self.keys = keys
         self.total = total
         self.rate = rate
+
+    @cached_property
+    def counts(self) -> Sequence[int]:
+        """How many requests each key has."""
+        counts = array("I", [0]) * self.keys
+        for number in self.order:
+            counts[number] += 1
+        return counts
+
+    @cached_property
+    def is_of_few_hits(self) -> bool:
+        """Whether this is a sample whose keys differ less by their repetitions than by there being one or not."""
+        return self.rate < 1 and sum((count - 1) ** 2 for count in self.counts) < self.keys
 
     @property
     def distinct(self) -> int:

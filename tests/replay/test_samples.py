@@ -88,6 +88,17 @@ def test_error_of_a_policy_that_smaller_caches_change(tmp_path: Path) -> None:
         assert abs(sampled["hit_ratio"]["lfu"][place] - exact["hit_ratio"]["lfu"][place]) <= 2 * error
 
 
+def test_sample_of_keys_that_come_once_has_no_hits(tmp_path: Path) -> None:
+    """Where no key comes twice a sample says so, and where few do it is near to how few."""
+    told = replayed("--sample", "2000", write(tmp_path / "once", list(range(40_000))))
+    assert told["sample"] is not None
+    assert told["reachable"] == 0
+    assert told["advice"] is None
+    told = replayed("--sample", "4000", write(tmp_path / "few", [*range(40_000), *range(2_000)]))
+    assert told["reachable"] == pytest.approx(2_000 / 42_000, abs=0.012)
+    assert max(told["hit_ratio"]["lru"]) <= max(told["hit_ratio"]["optimum"]) <= told["reachable"]
+
+
 @pytest.mark.parametrize("at_once", [1, 7, 1000, 10**6])
 def test_sample_has_all_requests_of_a_key_or_none(at_once: int) -> None:
     """The keys of a sample have all their requests in it, in their order, however they came in."""
