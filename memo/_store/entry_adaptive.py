@@ -85,7 +85,10 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
         if (
             small.size != self._small_most  # else it is not empty
             or not self._filled
-            or victim.hits - (victim.mark >> 3) + (victim.mark >> 1 & 3) >= PROMOTED_FROM
+            or (
+                (victim.hits or victim.mark > 3)  # else it has one credit at the most, and no uses
+                and victim.hits - (victim.mark >> 3) + (victim.mark >> 1 & 3) >= PROMOTED_FROM
+            )
         ):
             victim = self._victim()
         else:

@@ -192,9 +192,13 @@ def test_exchange_does_what_popitem_and_setitem_do(maxsize: int, shape: str) -> 
         "loop": itertools.islice(itertools.cycle(range(maxsize * 3 // 2)), 6000),
     }[shape]
     exchanged = 0
+    dice = random.Random(maxsize)
     for key in asked:
         assert (key in short) == (key in plain)
         if key in short:
+            if dice.random() < 0.1:  # a new value, which has the uses of the old one to its credit
+                short[key], long[key], plain[key] = make_entry(key), make_entry(key), key
+                continue
             for cache in (short, long, plain):
                 cache.nodes[key].hits += 1
             continue
