@@ -16,9 +16,9 @@ Equal marginals: Stone, Turek and Wolf, "Optimal partitioning of cache memory", 
 
 Invariants, checked by ``_check()``:
 
-- ``markers[j]`` is the youngest node of the small queue that has passed the age of candidate j, or about to: markers
-  move rarely, and only so far at once.  Candidates beyond the list have no such node.  So markers stand in order, and
-  where one stands on the oldest node, all that follow do.
+- ``markers[j]`` is the youngest node of the small queue that has passed the age of candidate j, or, since markers move
+  rarely and only so far at once, an older one.  Candidates beyond the list have no such node, or are not below the
+  present share.  So markers stand in order, and where one stands on the oldest node, all that follow do.
 - A marker's node hangs in the small queue: who takes one out calls ``pass_by()`` first.
 """
 

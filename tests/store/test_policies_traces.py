@@ -1,20 +1,22 @@
-"""S3-FIFO's hits on recorded accesses, where those lie beside the checkout."""
+"""The hits of S3-FIFO and of the adaptive policy on recorded accesses, where those lie beside the checkout."""
 
 import array
 import gzip
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import cachetools
 import pytest
 from kit.places import ROOT
 
-from memo.policies import S3FIFOCache
+from memo.policies import AdaptiveCache, S3FIFOCache
 
 __all__ = ()
 
-TRACES = ROOT.resolve().parent / "shared" / "traces"
+TRACES = Path(os.environ.get("MEMO_TRACES") or ROOT.resolve().parent / "shared" / "traces")
 
 pytestmark = pytest.mark.skipif(
     not (TRACES / "manifest.json").is_file(), reason=f"no recorded accesses: {TRACES} has no manifest.json"
@@ -63,4 +65,17 @@ def test_beats_lru(name: str, size: int, at_least: int) -> None:
     found = hits(cache, trace)
     cache._check()
     assert found >= at_least
+    assert found > hits(cachetools.LRUCache(size), trace)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("lirs-multi2", 57), ("web12", 138), ("cdn-adaptsize", 368), ("cp-vm", 2449)]
+)
+def test_adaptive_beats_both(name: str, size: int) -> None:
+    """The adaptive policy has more hits than S3-FIFO, and than LRU."""
+    trace = load(name)
+    cache: AdaptiveCache[int, int] = AdaptiveCache(size)
+    found = hits(cache, trace)
+    cache._check()
+    assert found > hits(S3FIFOCache(size), trace)
     assert found > hits(cachetools.LRUCache(size), trace)
