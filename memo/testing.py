@@ -9,13 +9,12 @@ import functools
 import heapq
 import itertools
 import math
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from memo._base import Aside, counted, default_clock, exchange_default, seconds
+from memo._base import Aside, counted, default_clock, exchange_default, rlock, seconds
 from memo._decorated import Layer
 from memo._registry import Record, View, record_of, registry
 
@@ -24,7 +23,7 @@ __all__ = ("FakeClock", "isolated")
 _STEPS = 1024  # to a second: a clock that starts at the present starts at one of them, see FakeClock.install()
 
 _installed: "list[FakeClock]" = []  # the last one is in force; guarded by _installing
-_installing = threading.RLock()
+_installing = rlock()
 
 
 def _on_step(now: float) -> float:
@@ -56,7 +55,7 @@ class FakeClock:
     def __init__(self, now: float | None = None) -> None:
         self._now = _on_step(default_clock()()) if now is None else float(now)
         self._target = self._now  # where the advances under way lead to; guarded by _lock
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._order = itertools.count()
         self._waits: list[tuple[float, int]] = []  # a heap, of when and number; guarded by _lock
         self._wakes: dict[int, Callable[[], object]] = {}  # by number; one that is not here was revoked, or woken

@@ -42,6 +42,7 @@ from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_f
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, Tags, TagsOption, check_tag, check_tags
 from memo._base.text_table import MOST, aligned, escaped, fitted, html_rows, width
+from memo._base.thread_locks import rlock
 from memo._base.units import (
     Duration,
     byte_size,
@@ -139,6 +140,7 @@ __all__ = (
     "refuser",
     "renew",
     "renewed",
+    "rlock",
     "run_by",
     "runs_a_loop",
     "seconds",

@@ -20,7 +20,6 @@ A caller is a thread or, where the program uses greenlets, a greenlet.
 import _thread
 import gc
 import sys
-import threading
 import types
 import weakref
 from asyncio import _get_running_loop
@@ -28,6 +27,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from memo._base.forks import Stage, hold
+from memo._base.thread_locks import rlock
 
 __all__ = (
     "Caller", "Gate", "bounded_gate", "caller", "caller_lives", "claim", "gate_for", "greenlet_of",
@@ -124,7 +124,7 @@ def thread_lives(identifier: int) -> bool:
 _FRAMES_COLLECT = sys.version_info < (3, 12)
 """Listing the frames may collect garbage while it holds a lock of the interpreter: should a finalizer give way then to
 a thread that begins or ends, the whole process hangs (python/cpython#106883)."""
-_looking = threading.RLock()
+_looking = rlock()
 """Held while the collector is off on that account, so that none takes another's off for the user's."""
 hold(Stage.CALLERS, sys.modules[__name__], _looking)
 

@@ -1,13 +1,13 @@
 """The clock of a decorated function, exchangeable while it runs."""
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from memo._base.forks import Stage, hold
 from memo._base.real_time import ReadClock, real
+from memo._base.thread_locks import rlock
 
 __all__ = (
     "Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default", "is_advanced_by_hand",
@@ -20,7 +20,7 @@ Guarded by ``_lock``."""
 _default = [real.monotonic]  # what they read, the only item; in a list, see real_time; guarded by _lock
 # Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
 # Re-entrant, since whoever is told may decorate.
-_lock = threading.RLock()
+_lock = rlock()
 hold(Stage.CLOCKS, sys.modules[__name__], _lock)
 
 

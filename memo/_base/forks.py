@@ -13,11 +13,11 @@ import enum
 import logging
 import os
 import sys
-import threading
 import weakref
 from typing import Any, Protocol
 
 from memo._base.gates import Held
+from memo._base.thread_locks import rlock
 
 __all__ = ("Renewable", "Stage", "hold", "renew")
 
@@ -63,7 +63,7 @@ class Renewable(Protocol):
         """Make it fit for a process in which this is the only thread.  May be called again when it was cut short."""
 
 
-_adding = threading.RLock()
+_adding = rlock()
 """Guards what follows.  The tables are weak: what nobody uses any more is none of a fork's business."""
 _locks: dict[Stage, "weakref.WeakKeyDictionary[Any, Any]"] = {stage: weakref.WeakKeyDictionary() for stage in Stage}
 _renewed: dict[Stage, "weakref.WeakSet[Any]"] = {stage: weakref.WeakSet() for stage in Stage}

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from memo._base import Gate, Stage, real, renew, start
+from memo._base import Gate, Stage, real, renew, rlock, start
 
 __all__ = ("RefreshPool", "is_ending")
 
@@ -49,7 +49,7 @@ class RefreshPool:
 
     def renew(self) -> None:
         """Begin without threads and without jobs, as a forked child does: the lock is another one, too."""
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._queue: deque[_Item] = deque()  # guarded by _lock, as all below
         self._workers: set[threading.Thread] = set()
         self._idle: dict[Gate, None] = {}

@@ -5,14 +5,13 @@ flights (whose work waits for which).
 """
 
 import sys
-import threading
 
-from memo._base import Caller, Stage, hold, renew
+from memo._base import Caller, Stage, hold, renew, rlock
 from memo._flight.flight import RUNNING, InFlight, TaskFlight, Work
 
 __all__ = ("circle_of_callers", "depend", "graph", "no_longer_depend", "still_running", "waiting")
 
-graph = threading.RLock()
+graph = rlock()
 hold(Stage.CIRCLES, sys.modules[__name__], graph)
 """Guards ``waiting`` and every work's ``awaits``: who waits for what, to see circles."""
 

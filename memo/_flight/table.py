@@ -21,7 +21,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 
-from memo._base import Clock, Stage, caller, hold, renew
+from memo._base import Clock, Stage, caller, hold, renew, rlock
 from memo._call import Known, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
 from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
@@ -74,7 +74,7 @@ class FlightTable:
         asked: Asked | None = None,
     ) -> None:
         self.clock = clock
-        self.lock = lock if lock is not None else threading.RLock()
+        self.lock = lock if lock is not None else rlock()
         self.share = share
         self.by_key: dict[Hashable, InFlight] = {}
         self.known: Known = Known(self.lock)

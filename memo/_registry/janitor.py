@@ -22,7 +22,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from memo._base import Bell, Clock, Gate, ReadClock, Stage, format_seconds, real, renew, runs_a_loop, start
+from memo._base import Bell, Clock, Gate, ReadClock, Stage, format_seconds, real, renew, rlock, runs_a_loop, start
 from memo._registry.interval import Interval
 from memo._registry.stats import CleanupReport
 
@@ -58,7 +58,7 @@ class Janitor:
         self._sweep = sweep
         self._bell = Bell()
         """Rung at each change of what follows."""
-        self._lock = threading.RLock()  # guards what follows
+        self._lock = rlock()  # guards what follows
         self._thread: threading.Thread | None = None
         self._wanted = False
         self._every_s = 0.0
@@ -262,7 +262,7 @@ class Janitor:
 
     def renew(self) -> None:
         """Go on in a child, which has none of the parent's threads, with a thread of its own."""
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._bell = Bell()
         self._ended = self._begun
         self._interval.forget_wake_up()

@@ -1,13 +1,12 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
-import threading
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
-from memo._base import Duration, Stage, counted, hold, positive_int, seconds
+from memo._base import Duration, Stage, counted, hold, positive_int, rlock, seconds
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._registry.cleanup import alive, sweep
@@ -35,7 +34,7 @@ class Registry(View):
     __module__ = "memo"
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._janitor: Janitor | None = None  # guarded by _lock
         self._switches: dict[object, None] = {}  # of disabled() blocks that are entered now; guarded by _lock
         self._watching: bool | None = False

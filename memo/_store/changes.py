@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from memo._base import rlock
 from memo._call import comparing_outside
 from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
@@ -44,7 +45,7 @@ class Changes:
     lock: threading.RLock
 
     def __init__(self, shelf: Shelf, serving: Serving, put_off: PutOff) -> None:
-        self.lock = threading.RLock()
+        self.lock = rlock()
         self.put_off = put_off
         """What was asked for in the middle of a change."""
         self.busy = False

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from memo._base import Aside, Failure, Stage, failure_text, in_slices, real, renew
+from memo._base import Aside, Failure, Stage, failure_text, in_slices, real, renew, rlock
 from memo._window.contents import Contents, Plan
 from memo._window.events import BATCH, EXPIRE, EventCache, Raw
 from memo._window.own_time import OwnTime
@@ -90,7 +89,7 @@ class Intake:
         # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy`, how many
         # such sections are open, then keeps it from changing what the outer one is looking at. The lock guards all
         # that follows.
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._busy = 0
         self._plan: Plan | None = None
         self.contents: Contents = Contents(EventCache(max_events, self.span_s))
@@ -287,7 +286,7 @@ class Intake:
         The child goes on with the events of its parent. If a thread of the parent was folding at that moment, the
         child ends what that thread has begun.
         """
-        self._lock = threading.RLock()
+        self._lock = rlock()
         self._busy = 0
 
 

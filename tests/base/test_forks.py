@@ -150,7 +150,8 @@ class Watched:
         return getattr(self.lock, name)
 
 def watched():
-    code = sys._getframe(1).f_code
+    frame = sys._getframe(1)
+    code = (frame.f_back if frame.f_code.co_name == "rlock" else frame).f_code
     place = code.co_filename.rpartition("/memo/")[2]
     return make() if place == code.co_filename else Watched(f"{place}:{code.co_name}")
 
