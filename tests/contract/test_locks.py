@@ -37,7 +37,7 @@ TREES = {
     if "_demo" not in path.parts  # which is a user
 }
 
-MADE_IN_C = {"Lock", "RLock", "allocate_lock", "_allocate_lock"}
+MADE_IN_C = {"Lock", "RLock", "allocate_lock", "_allocate_lock", "rlock"}
 MADE_IN_PYTHON = {
     "Barrier", "BoundedSemaphore", "Condition", "Event", "LifoQueue", "PriorityQueue", "Queue", "Semaphore",
 }  # fmt: skip
