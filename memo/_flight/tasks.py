@@ -35,7 +35,7 @@ from memo._flight.lost_work import lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
 from memo._flight.task_work import TaskWork, cancel_work, current_work, first_step
-from memo._flight.waiters import add_waiter, remove_waiter, running_loop
+from memo._flight.waiters import remove_waiter, running_loop
 
 __all__ = ("TaskFlights", "own_loop")
 
@@ -263,7 +263,9 @@ class TaskFlights(Flights):
             with self._lock:
                 if flight.state is not RUNNING:
                     return inherited
-                add_waiter(flight, waiter)
+                if flight.waiters is None:  # as add_waiter() does
+                    flight.waiters = {}
+                flight.waiters[waiter] = None
                 if not present:
                     flight.present += 1
                     flight.joined += 1
