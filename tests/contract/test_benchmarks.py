@@ -112,3 +112,21 @@ def test_the_worst_miss_is_measured() -> None:
     assert ran.returncode == 0, ran.stderr
     told = [line.partition(": longest ")[0] for line in ran.stdout.splitlines() if "longest" in line]
     assert told == [f"{n} entries, {policy}" for n in ("100", "1,000") for policy in ("adaptive", "s3fifo")]
+
+
+@pytest.mark.parametrize("name", ["hit_ratio_bytes", "exchange"])
+def test_policies_are_compared_on_a_trace(tmp_path: Path, name: str) -> None:
+    """Each benchmark of policies prints a line for each size of a trace, then the mean; an unknown trace is told."""
+    put_trace(tmp_path / "loop.u32.gz", list(range(100)) * 20)
+    command = [sys.executable, f"benchmarks/{name}.py", "--traces", str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert sum(line.startswith("loop ") for line in lines) >= 3
+    assert lines[-1].startswith("mean")
+    assert max(float(word) for word in lines[-1].split() if word[0].isdigit()) > 0
+    ran = subprocess.run(
+        [*command, "--only", "gone"], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ran.returncode == 1
+    assert "traces" in ran.stderr

@@ -1,0 +1,83 @@
+"""How much longer than S3-FIFO does the adaptive policy take for a request?
+
+    python benchmarks/exchange.py [--traces DIR] [--only TRACE] [--accesses 60000] [--rounds 4]
+
+Replays recorded accesses (see ``hit_ratio.py``) along the path that a store takes: a hit counts itself, a miss
+exchanges one entry for another. Both policies run in turn; of each the least processor time of the rounds counts.
+Prints microseconds a request at each size, their ratio, and the mean of the ratios. Where there are no traces, made-up
+accesses are replayed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from _ratios import headline
+from _traces import find, folder, made_up
+
+from memo._store import POLICIES, Entry
+
+__all__ = ("main", "request_us")
+
+NAMES = ("s3fifo", "adaptive")
+
+
+def request_us(policy: str, size: int, keys: Sequence[int]) -> float:
+    """Microseconds a request of a policy with *size* entries."""
+    cache: Any = POLICIES[policy](size)
+    entry_of, exchange = cache.nodes.get, cache.exchange
+    gc.disable()
+    try:
+        began = process_time()
+        for key in keys:
+            entry = entry_of(key)
+            if entry is not None:
+                entry.hits += 1
+                continue
+            made: Any = Entry()
+            made.hits = made.counted = 0
+            if len(cache.nodes) < size:
+                cache[key] = made
+            else:
+                exchange(key, made)
+                cache.leaving = None
+        return (process_time() - began) / len(keys) * 1e6
+    finally:
+        gc.enable()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; returns 1 if none of the traces that were asked for is there."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--traces", type=Path, metavar="DIR", help="as for hit_ratio.py")
+    parser.add_argument("--only", action="append", default=[], metavar="TRACE", help="may be repeated")
+    parser.add_argument("--accesses", type=int, default=60_000, metavar="N", help="of each trace, the first so many")
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="of which the fastest counts")
+    args = parser.parse_args(argv)
+    traces, _ = find(folder(args.traces), args.only)
+    if not traces and args.only:
+        print("none of these traces is there; hit_ratio.py says where to put them.", file=sys.stderr)
+        return 1
+    print(headline())
+    print(f"{'trace':14}{'entries':>8}" + "".join(f"{name:>10}" for name in NAMES) + f"{'ratio':>10}")
+    ratios = []
+    for read in traces or [made_up]:
+        trace = read()
+        keys = trace.keys[: args.accesses]
+        for size in trace.sizes:
+            rounds = [[request_us(name, size, keys) for name in NAMES] for _ in range(args.rounds)]
+            plain, adaptive = map(min, zip(*rounds, strict=True))
+            ratios.append(adaptive / plain)
+            print(f"{trace.name:14}{size:8}{plain:10.2f}{adaptive:10.2f}{ratios[-1]:10.2f}", flush=True)
+    print(f"{'mean of the ratios':42}{sum(ratios) / len(ratios):10.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
