@@ -38,7 +38,7 @@ from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_comm
 from memo._flight import InflightStats, TaskFlights, ThreadFlights
 from memo._registry import Registry
 from memo._registry import registry as default_registry
-from memo._store import POLICIES, CacheClass, EvictionReason, check_policy
+from memo._store import POLICIES, CacheClass, EvictionReason, check_policy, first_share
 
 __all__ = ("bounded",)
 
@@ -158,9 +158,13 @@ class _BoundedLayer(FlightLayer):
     def stats(self, name: str) -> CacheStats:
         if self.is_made:
             return self.cache.cache_stats(name)
-        max_bytes = self.options.max_bytes
+        options = self.options
         return CacheStats(
-            name, max=self.options.max_entries, bytes=None if max_bytes is None else 0, max_bytes=max_bytes
+            name,
+            max=options.max_entries,
+            bytes=None if options.max_bytes is None else 0,
+            max_bytes=options.max_bytes,
+            small_share=first_share(options.policy),
         )
 
     def load_stats(self, name: str) -> InflightStats:

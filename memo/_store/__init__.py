@@ -7,7 +7,7 @@ from memo._store.changes import nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
-from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy
+from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
 from memo._store.store import Store
 from memo._store.sweep import SLICE
@@ -29,6 +29,7 @@ __all__ = (
     "Store",
     "WeighedEntry",
     "check_policy",
+    "first_share",
     "nothing",
     "weight",
 )

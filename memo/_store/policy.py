@@ -1,5 +1,6 @@
 """What ``policy=`` names: a policy of our own, or a cachetools class of the user's."""
 
+import functools
 from typing import Any
 
 import cachetools
@@ -11,7 +12,7 @@ from memo._store.frequency import EntryLFU
 from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
 from memo.policies import LIRSCache
 
-__all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "make_cache")
+__all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "first_share", "make_cache")
 
 AnyCache = cachetools.Cache[Any, Any]
 CacheClass = type[AnyCache]
@@ -52,6 +53,16 @@ def check_policy(where: str, policy: Any) -> CacheClass:
             f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; choose one of {_NAMES}."
         )
     return policy
+
+
+def first_share(policy: CacheClass) -> float | None:
+    """What ``Store.small_share`` is of an empty store of that policy."""
+    return _share_of_ours(policy) if policy in POLICIES.values() else None
+
+
+@functools.cache  # never of a class of the user's, which it would keep alive
+def _share_of_ours(policy: CacheClass) -> float | None:
+    return getattr(policy(1), "small_share", None)
 
 
 def make_cache(where: str, policy: CacheClass, max_entries: int | None, max_bytes: int | None) -> AnyCache:

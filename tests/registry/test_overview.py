@@ -47,6 +47,7 @@ DECORATORS: dict[str, Callable[[Registry], Any]] = {
     ),
     "lru": lambda own: bounded(max=8, policy="lru", registry=own),
     "random": lambda own: bounded(max=8, policy="random", registry=own),
+    "s3fifo": lambda own: bounded(max=8, policy="s3fifo", registry=own),
     "own policy": lambda own: bounded(max=8, policy=Own, registry=own),
     "undeduped": lambda own: bounded(max=8, dedupe=False, registry=own),
     "dedupe_inflight": lambda own: dedupe_inflight(timeout=3, registry=own),
