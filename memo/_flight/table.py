@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Hashable
 
 from memo._base import Clock, Stage, caller, hold, renew, rlock
-from memo._call import Known, belongs_to, comparing_outside, stored_key
+from memo._call import Known, Undecided, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
 from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
 from memo._flight.stats import InflightStats
@@ -166,34 +166,34 @@ class FlightTable:
         Returns:
             Whether it had not ended yet.
         """
-        ends = comparing_outside(self.lock, self._end, flight, state, value, error, count)
+        try:
+            with self.lock:
+                was_current = self.take_out(flight, over=True)
+                ends = flight.state is RUNNING
+                if ends:
+                    shared = error if flight.present else None
+                    traceback = None if shared is None else shared.__traceback__
+                    # one step: no call stands between these, so nothing strikes
+                    if state is RETURNED:
+                        flight.value = value
+                    flight.error = shared
+                    flight.traceback = traceback
+                    flight.was_current = was_current
+                    flight.heir = None
+                    flight.state = state
+                    if count:
+                        counters = self.counters
+                        if state is RETURNED:
+                            counters.completed += 1
+                        elif state is RAISED:
+                            counters.failed += 1
+                        else:
+                            counters.cancelled += 1
+        except Undecided as met:
+            met.decide(self.lock)
+            return self.settle(flight, state, value, error, count)
         wake_ended(flight)
         return ends
-
-    def _end(self, flight: InFlight, state: str, value: object, error: BaseException | None, count: bool) -> bool:
-        with self.lock:
-            was_current = self.take_out(flight, over=True)
-            ends = flight.state is RUNNING
-            if ends:
-                shared = error if flight.present else None
-                traceback = None if shared is None else shared.__traceback__
-                # one step: no call stands between these, so nothing strikes
-                if state is RETURNED:
-                    flight.value = value
-                flight.error = shared
-                flight.traceback = traceback
-                flight.was_current = was_current
-                flight.heir = None
-                flight.state = state
-                if count:
-                    counters = self.counters
-                    if state is RETURNED:
-                        counters.completed += 1
-                    elif state is RAISED:
-                        counters.failed += 1
-                    else:
-                        counters.cancelled += 1
-            return ends
 
     def take_out(self, flight: InFlight, over: bool = False) -> bool:
         """Take *flight* out of the table; whether it was the current one of its key.  Called with the lock held.

@@ -319,7 +319,7 @@ def waits_for_the_lock(call: Running) -> bool:
     finally:
         if collects:
             gc.enable()
-    return frame is not None and frame.f_code.co_name in ("_end", "wake_all")
+    return frame is not None and frame.f_code.co_name in ("settle", "wake_all")
 
 
 @pytest.mark.usefixtures("without_looks")
