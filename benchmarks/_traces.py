@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import array
 import functools
 import gzip
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ("KNOWN", "VARIABLE", "Trace", "find", "folder", "made_up", "optimum")
+__all__ = ("KNOWN", "VARIABLE", "Trace", "find", "folder", "made_up", "optimum", "options", "to_replay")
 
 VARIABLE = "MEMO_TRACES"
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "traces"
@@ -85,6 +86,30 @@ def find(directory: Path, only: list[str]) -> tuple[list[Callable[[], Trace]], l
     missing = [name for name in wanted if name not in files or not files[name].is_file()]
     there = [name for name in wanted if name not in missing]
     return [functools.partial(read, name, files[name], named.get(name, {})) for name in there], missing
+
+
+def options(doc: str, accesses: int) -> argparse.ArgumentParser:
+    """What a benchmark of policies takes: which traces, and how much of each (unless told, the first *accesses*)."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--traces", type=Path, metavar="DIR", help="as for hit_ratio.py")
+    parser.add_argument("--only", action="append", default=[], metavar="TRACE", help="may be repeated")
+    parser.add_argument("--accesses", type=int, default=accesses, metavar="N", help="of each trace, the first so many")
+    return parser
+
+
+def to_replay(parser: argparse.ArgumentParser, given: argparse.Namespace) -> list[Callable[[], Trace]]:
+    """What reads each trace that was asked for, or makes one up where none is there.
+
+    Raises:
+        SystemExit: The folder is none, with status 2, or none of the traces named by --only is there, with status 1.
+    """
+    try:
+        traces, _ = find(folder(given.traces), given.only)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    if not traces and given.only:
+        parser.exit(1, "none of these traces is there; hit_ratio.py says where to put them.\n")
+    return traces or [made_up]
 
 
 def read(name: str, path: Path, facts: dict[str, Any]) -> Trace:

@@ -10,16 +10,14 @@ accesses are replayed.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from time import process_time
 from typing import Any
 
 from _ratios import headline
-from _traces import find, folder, made_up
+from _traces import options, to_replay
 
 from memo._store import POLICIES, Entry
 
@@ -53,21 +51,15 @@ def request_us(policy: str, size: int, keys: Sequence[int]) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if none of the traces that were asked for is there."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--traces", type=Path, metavar="DIR", help="as for hit_ratio.py")
-    parser.add_argument("--only", action="append", default=[], metavar="TRACE", help="may be repeated")
-    parser.add_argument("--accesses", type=int, default=60_000, metavar="N", help="of each trace, the first so many")
+    """Run the benchmark; exits with 1 if none of the traces that were asked for is there."""
+    parser = options(__doc__, 60_000)
     parser.add_argument("--rounds", type=int, default=4, metavar="N", help="of which the fastest counts")
     args = parser.parse_args(argv)
-    traces, _ = find(folder(args.traces), args.only)
-    if not traces and args.only:
-        print("none of these traces is there; hit_ratio.py says where to put them.", file=sys.stderr)
-        return 1
+    traces = to_replay(parser, args)
     print(headline())
     print(f"{'trace':14}{'entries':>8}" + "".join(f"{name:>10}" for name in NAMES) + f"{'ratio':>10}")
     ratios = []
-    for read in traces or [made_up]:
+    for read in traces:
         trace = read()
         keys = trace.keys[: args.accesses]
         for size in trace.sizes:

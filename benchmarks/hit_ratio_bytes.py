@@ -11,17 +11,15 @@ Where there are no traces, made-up accesses are replayed.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import random
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cachetools
 from _ratios import headline
-from _traces import find, folder, made_up
+from _traces import options, to_replay
 
 from memo.policies import AdaptiveCache, S3FIFOCache
 
@@ -60,20 +58,14 @@ def hit_ratio(cache: Any, keys: Sequence[int]) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; returns 1 if none of the traces that were asked for is there."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--traces", type=Path, metavar="DIR", help="as for hit_ratio.py")
-    parser.add_argument("--only", action="append", default=[], metavar="TRACE", help="may be repeated")
-    parser.add_argument("--accesses", type=int, default=100_000, metavar="N", help="of each trace, the first so many")
+    """Run the benchmark; exits with 1 if none of the traces that were asked for is there."""
+    parser = options(__doc__, 100_000)
     args = parser.parse_args(argv)
-    traces, _ = find(folder(args.traces), args.only)
-    if not traces and args.only:
-        print("none of these traces is there; hit_ratio.py says where to put them.", file=sys.stderr)
-        return 1
+    traces = to_replay(parser, args)
     print(headline())
     print(f"{'trace':14}{'sizes':8}{'entries':>8}" + "".join(f"{name:>10}" for name in POLICIES))
     ratios: dict[str, list[float]] = {name: [] for name in POLICIES}
-    for read in traces or [made_up]:
+    for read in traces:
         trace = read()
         keys = trace.keys[: args.accesses]
         for kind, size_of in SIZES.items():
