@@ -1,7 +1,5 @@
 """LIRS keeps hot what the algorithm in its paper keeps hot, and evicts what that evicts."""
 
-import copy
-import pickle
 import random
 from typing import Any
 
@@ -9,6 +7,7 @@ import cachetools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.plain_policies import STEPS, step
 
 from memo.policies import LIRSCache
 
@@ -94,7 +93,8 @@ class PlainLIRS:
             self.stack.remove(key)
         self.prune()
 
-    def forget_gone(self) -> None:
+    def copied(self) -> None:
+        """A copy starts without the keys that are gone."""
         self.stack = [key for key in self.stack if key not in self.gone]
         self.gone.clear()
 
@@ -106,39 +106,6 @@ def stack_of(cache: Any) -> list[int]:
 
 def hot(cache: Any) -> set[int]:
     return set(cache) - set(cache._cold)
-
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["access"] * 8 + ["replace", "delete", "popitem", "copy", "deepcopy", "pickle", "clear"]),
-        st.integers(0, 14) | st.integers(0, 400),
-    ),
-    max_size=300,
-)
-
-
-def step(cache: Any, plain: PlainLIRS, what: str, key: int) -> Any:
-    """Do the same to both; the cache to go on with."""
-    if what == "access":
-        assert (cache.get(key) is not None) == plain.access(key)
-        if key not in cache:
-            cache[key] = (key,)
-    elif what == "replace" and key in cache:  # is no use
-        cache[key] = (key,)
-    elif what == "delete" and key in cache:
-        del cache[key]
-        plain.delete(key)
-    elif what == "popitem" and cache:
-        assert cache.popitem() == ((gone := plain.evict()), (gone,))
-    elif what in ("copy", "deepcopy", "pickle"):
-        plain.forget_gone()  # a copy starts without
-        if what == "pickle":
-            return pickle.loads(pickle.dumps(cache))
-        return getattr(copy, what)(cache)
-    elif what == "clear" and key == 0:
-        cache.clear()
-        plain.__init__(plain.capacity)  # type: ignore[misc]
-    return cache
 
 
 def same(cache: Any, plain: PlainLIRS) -> None:

@@ -1,7 +1,5 @@
 """SIEVE evicts what the algorithm in its paper evicts."""
 
-import copy
-import pickle
 import random
 from typing import Any
 
@@ -9,6 +7,7 @@ import cachetools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.plain_policies import STEPS, step
 
 from memo.policies import SieveCache
 
@@ -56,6 +55,9 @@ class PlainSieve:
         self.queue.remove(key)
         self.visited.discard(key)
 
+    def copied(self) -> None:
+        """A copy goes on where the original stands."""
+
 
 def queue_of(cache: Any) -> list[int]:
     return [node.key for node in cache._ring if node is not cache._hand]
@@ -63,39 +65,6 @@ def queue_of(cache: Any) -> list[int]:
 
 def visited(cache: Any) -> set[int]:
     return {key for key, node in cache.nodes.items() if node.hits > node.mark}
-
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["access"] * 6 + ["replace", "delete", "popitem", "copy", "deepcopy", "pickle", "clear"]),
-        st.integers(0, 14) | st.integers(0, 400),
-    ),
-    max_size=300,
-)
-
-
-def step(cache: Any, plain: PlainSieve, what: str, key: int) -> Any:
-    """Do the same to both; the cache to go on with."""
-    if what == "access":
-        assert (cache.get(key) is not None) == plain.access(key)
-        cache.setdefault(key, (key,)) if key not in cache else None
-    elif what == "replace" and key in cache:  # keeps the place, and is no use
-        cache[key] = (key,)
-    elif what == "delete" and key in cache:
-        del cache[key]
-        plain.delete(key)
-    elif what == "popitem" and cache:
-        assert cache.popitem() == ((gone := plain.evict()), (gone,))
-    elif what == "copy":
-        return copy.copy(cache)
-    elif what == "deepcopy":
-        return copy.deepcopy(cache)
-    elif what == "pickle":
-        return pickle.loads(pickle.dumps(cache))
-    elif what == "clear" and key == 0:
-        cache.clear()
-        plain.__init__(plain.capacity)  # type: ignore[misc]
-    return cache
 
 
 @settings(max_examples=300, deadline=None)

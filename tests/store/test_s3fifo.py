@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Hashable
 from typing import Any
 
-import cachetools
 import pytest
 from hypothesis import settings
 from kit.s3fifo import (
@@ -201,25 +200,6 @@ def test_tiny_caches(maxsize: int) -> None:
         cache.get(rng.randrange(12))
         cache._check()
     assert len(cache) == maxsize
-
-
-def test_as_cached() -> None:
-    """``cachetools.cached`` works with it, its ``cache_info`` included."""
-    calls: list[int] = []
-
-    @cachetools.cached(S3FIFOCache(100), info=True)
-    def square(n: int) -> int:
-        calls.append(n)
-        return n * n
-
-    assert [square(n) for n in (3, 4, 3, 3)] == [9, 16, 9, 9]
-    assert calls == [3, 4]
-    assert square.cache_info() == (2, 2, 100, 2)
-    for n in range(1000):
-        square(n)
-    assert square.cache_info().currsize == 100
-    square.cache_clear()
-    assert square.cache_info().currsize == 0
 
 
 def test_missing() -> None:
