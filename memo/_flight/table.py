@@ -189,7 +189,7 @@ class FlightTable:
                             counters.failed += 1
                         else:
                             counters.cancelled += 1
-        except Undecided as met:
+        except Undecided as met:  # as comparing_outside() does, whose call each end of a flight would pay for
             met.decide(self.lock)
             return self.settle(flight, state, value, error, count)
         wake_ended(flight)

@@ -1,6 +1,6 @@
 """What is kept, and what leaves: entries, the policies that rank them, and the store that holds both.
 
-Imports ``policies``, ``_rings``, of ``_call`` the instances alone, and ``_base``.
+Imports ``policies``, ``_rings``, ``_base``, and of ``_call`` the instances and how keys are compared.
 """
 
 from memo._store.changes import nothing

@@ -153,7 +153,7 @@ class Store:
                         entry.used = now
                     entry.hits += 1
                     return entry
-            except Undecided as met:
+            except Undecided as met:  # and begin again, as comparing_outside() does
                 met.decide(self.lock)
         return None  # a key that is equal to several that differ finds another entry each time
 
