@@ -1,7 +1,9 @@
 """The machine that the whole suite runs on, as far as its tests can tell."""
 
+import gc
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +31,20 @@ def own() -> "Registry":
     from memo import Registry  # not before the clock is shifted
 
     return Registry()
+
+
+@pytest.fixture
+def nothing_collected() -> Iterator[None]:
+    """For tests that reach the recursion limit: what other tests left is collected before, and nothing there.
+
+    At the limit the interpreter can call no finalizer that is written in Python, and tells ``sys.unraisablehook`` so.
+    """
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    yield
+    if collects:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -186,7 +186,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         _cut_loose(entries)
 
     def __del__(self) -> None:
-        # by reference counts alone: a ring would keep its entries, and itself, until the next garbage collection
+        # by reference counts alone: a ring would keep its entries, and itself, until the next garbage collection;
+        # it does so if they drop it at the recursion limit, where the interpreter can call no finalizer
         try:
             _cut_loose(self.nodes.values())
             self.forget_order()

@@ -64,6 +64,7 @@ def test_recursion_with_the_same_key_runs_straight_through() -> None:
     asyncio.run(use())
 
 
+@pytest.mark.usefixtures("nothing_collected")
 def test_a_recursion_too_deep_leaves_nothing_behind() -> None:
     """After a RecursionError no load runs and nothing is stored; a recursion of a hundred works."""
 

@@ -175,6 +175,7 @@ def test_a_chain_of_240_nested_decorated_calls(make: Make, kind: str) -> None:
     assert_idle(fetch)
 
 
+@pytest.mark.usefixtures("nothing_collected")
 @every_loop
 @every_make
 def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make, kind: str) -> None:
@@ -200,6 +201,7 @@ def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make, kind: str) ->
     play(main, kind)
 
 
+@pytest.mark.usefixtures("nothing_collected")
 @every_loop
 @every_make
 def test_the_recursion_limit_at_any_depth_leaves_nothing_stuck(make: Make, kind: str) -> None:

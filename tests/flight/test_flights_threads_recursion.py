@@ -115,6 +115,7 @@ def test_a_chain_of_240_nested_decorated_calls(make: Make) -> None:
     assert_idle(fetch)
 
 
+@pytest.mark.usefixtures("nothing_collected")
 @every_make
 def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make) -> None:
     """Work that recurses over ever new keys raises RecursionError and leaves no flight."""
@@ -129,6 +130,7 @@ def test_a_recursion_error_inside_leaves_nothing_stuck(make: Make) -> None:
         assert_idle(fetch)
 
 
+@pytest.mark.usefixtures("nothing_collected")
 @every_make
 def test_the_recursion_limit_at_any_depth_leaves_nothing_stuck(make: Make) -> None:
     """Wherever in a call the recursion limit strikes, the next thread gets its result."""

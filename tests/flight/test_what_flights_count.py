@@ -209,6 +209,7 @@ def test_within_under_another_loop() -> None:
     assert asyncio.run(fetch.cache.within("1s").fresh(1)) == 1
 
 
+@pytest.mark.usefixtures("nothing_collected")
 def test_how_deep_a_recursion_goes() -> None:
     """As deep as the docstring says: each call takes two levels of the interpreter's limit, three under 3.11."""
 

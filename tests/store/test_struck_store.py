@@ -230,6 +230,7 @@ def test_at_the_recursion_limit(kind: str) -> None:
             s.close()
 
 
+@pytest.mark.usefixtures("nothing_collected")
 def test_a_function_that_recurses_too_deep_stores_and_tells_what_it_can() -> None:
     """A recursion that ends at the limit leaves a store that goes on, and books that balance."""
     told: list[Any] = []
