@@ -1,4 +1,4 @@
-"""Every Python block of README.md runs, and its set-up commands are the ones that .ci/run checks.
+"""Every Python block of README.md and of the pages in docs/ runs, and the set-up commands are the ones of .ci/run.
 
 Each block has a namespace of its own, unless its info string says ``continues``: it then runs in
 the namespace, and on the event loop, of the block above it.  Top-level ``await`` is allowed.
@@ -12,19 +12,22 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.places import ROOT
 
 README = ROOT / "README.md"
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 MARKER = "<!-- test-command -->"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced code block: its text, the line it begins at, and what stands around it."""
+    """A fenced code block: the page it is from, its text, the line it begins at, and what stands around it."""
 
+    page: Path
     language: str
     words: tuple[str, ...]
     source: str
@@ -34,11 +37,12 @@ class Block:
 
     @property
     def name(self) -> str:
-        return f"{re.sub(r'[^a-z0-9]+', '-', self.heading.lower()).strip('-') or 'top'}:{self.line}"
+        page = "" if self.page == README else f"{self.page.stem}:"
+        return f"{page}{re.sub(r'[^a-z0-9]+', '-', self.heading.lower()).strip('-') or 'top'}:{self.line}"
 
 
-def blocks_of(text: str) -> list[Block]:
-    """The fenced code blocks of a Markdown text, in order."""
+def blocks_of(text: str, page: Path = README) -> list[Block]:
+    """The fenced code blocks of a Markdown text, that of *page*, in order."""
     blocks: list[Block] = []
     heading = above = fence = ""
     info: list[str] = []
@@ -55,12 +59,14 @@ def blocks_of(text: str) -> list[Block]:
         elif opened and opened[2].startswith(fence) and not opened[3].strip():
             language, *words = info or [""]
             source = "\n".join(body) + "\n"
-            blocks.append(Block(language, tuple(words), source, number - len(body), heading, above))
+            blocks.append(Block(page, language, tuple(words), source, number - len(body), heading, above))
             fence = above = ""
         else:
             body.append(line[min(indent, len(line) - len(line.lstrip(" "))) :])
     if fence:
-        raise ValueError(f"the block that begins with {fence}{' '.join(info)} is never closed; add {fence} after it.")
+        raise ValueError(
+            f"{page.name}: the block that begins with {fence}{' '.join(info)} is never closed; add {fence} after it."
+        )
     return blocks
 
 
@@ -73,9 +79,8 @@ def chains_of(blocks: list[Block]) -> list[list[Block]]:
     return chains
 
 
-TEXT = README.read_text(encoding="utf-8") if README.exists() else ""
-BLOCKS = blocks_of(TEXT)
-CHAINS = chains_of(BLOCKS)
+BLOCKS = {page: blocks_of(page.read_text(encoding="utf-8"), page) for page in PAGES}
+CHAINS = [chain for blocks in BLOCKS.values() for chain in chains_of(blocks)]
 
 
 def run_chain(chain: list[Block]) -> dict[str, Any]:
@@ -83,10 +88,10 @@ def run_chain(chain: list[Block]) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "readme"}
     with asyncio.Runner() as runner:
         for block in chain:
-            # Empty lines in front, so that a traceback names the line in the README.
+            # Empty lines in front, so that a traceback names the line in the page.
             code = compile(
                 "\n" * (block.line - 1) + block.source,
-                str(README),
+                str(block.page),
                 "exec",
                 flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
                 dont_inherit=True,
@@ -109,18 +114,19 @@ def test_block_runs(chain: list[Block]) -> None:
 
 def test_readme_has_python_blocks() -> None:
     """The tests above do not pass for want of anything to run."""
-    assert CHAINS, f"{README} has no ```python block"
+    assert chains_of(BLOCKS[README]), f"{README} has no ```python block"
 
 
-def test_continued_blocks_follow_a_block() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_continued_blocks_follow_a_block(page: Path) -> None:
     """No block says that it continues another without one above it."""
-    first = next((block for block in BLOCKS if block.language == "python"), None)
+    first = next((block for block in BLOCKS[page] if block.language == "python"), None)
     assert first is None or "continues" not in first.words, f"line {first.line}: nothing to continue"
 
 
 def test_setup_block_is_what_ci_runs() -> None:
     """The block that installs and runs the tests is marked, is the only one, and is what .ci/run obeys."""
-    testing = [block for block in BLOCKS if block.language == "sh" and "python -m pytest" in block.source]
+    testing = [block for block in BLOCKS[README] if block.language == "sh" and "python -m pytest" in block.source]
     assert [block.above for block in testing] == [MARKER], f"one sh block calls pytest, right after {MARKER}"
     steps = [step.strip() for step in re.split(r"&&|\n", testing[0].source.replace("\\\n", " ")) if step.strip()]
     requirement = [re.search(r"\.\[[a-z,]+\]", step) for step in steps if " install " in step]
