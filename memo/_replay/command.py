@@ -12,7 +12,7 @@ from memo._base import RECORDING_MAGIC, counted
 from memo._replay.advice import STEPS, advise
 from memo._replay.curves import Curves, default_sizes
 from memo._replay.errors import Errors
-from memo._replay.faults import BadInputError, BadLines
+from memo._replay.faults import BadInputError, BadLines, ended
 from memo._replay.formats import COLUMNED, FORMATS, format_of, keys_of
 from memo._replay.inputs import Input
 from memo._replay.plot import check_plot, plot
@@ -221,7 +221,7 @@ def _read_lines(source: Input, given: argparse.Namespace, findings: Findings, pr
         read.add(keys)
     if read.requests == requests_before:
         lines = counted(findings.lines - lines_before, "line")
-        raise BadInputError(f"{source.name} has {lines} and no key{_reason(bad, bad_before)}.")
+        raise BadInputError(ended(f"{source.name} has {lines} and no key{_reason(bad, bad_before)}"))
 
 
 def _reason(bad: BadLines, before: int) -> str:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from memo.errors import MemoError
 
-__all__ = ("BadInputError", "BadLine", "BadLines", "shown", "spelled")
+__all__ = ("BadInputError", "BadLine", "BadLines", "ended", "shown", "spelled")
 
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 48
@@ -51,6 +51,11 @@ def shown(text: bytes | str) -> str:
         text = text[: 4 * _SHOWN_CHARACTERS + 4].decode("utf-8", "surrogateescape")
     short = spelled(text[:_SHOWN_CHARACTERS])
     return f"'{short}…'" if len(text) > _SHOWN_CHARACTERS else f"'{short}'"
+
+
+def ended(text: str) -> str:
+    """*text* as the end of a sentence, which a question has already."""
+    return text if text.endswith("?") else f"{text}."
 
 
 def spelled(text: str) -> str:

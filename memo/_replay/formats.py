@@ -4,10 +4,11 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, TypeAlias
 
 from memo._base import did_you_mean
-from memo._replay.faults import BadInputError, BadLines, shown
+from memo._replay.faults import BadInputError, BadLines, ended, shown
 
 __all__ = ("COLUMNED", "FORMATS", "Keys", "Lines", "format_of", "keys_of")
 
@@ -138,6 +139,8 @@ def _values(lines: Lines, name: str, column: str | None, bad: BadLines) -> Keys:
 def _cells(lines: Lines, name: str, delimiter: str, column: str | None, bad: BadLines) -> Keys:
     """The cells of one column; where it is given by its name, the first line names the columns.
 
+    A first line with semicolons and no comma has semicolons between its cells, as spreadsheets write where numbers
+    have a comma in them.
     Text is read as Latin-1, in which each byte is a character, and made the same bytes again.
     """
     at = 1
@@ -151,7 +154,11 @@ def _cells(lines: Lines, name: str, delimiter: str, column: str | None, bad: Bad
                     at = number + place
                     yield line.decode("latin-1") + "\n"
 
-    rows = csv.reader(texts(), delimiter=delimiter)
+    rest = texts()
+    first = next(rest, "")
+    if delimiter == "," and delimiter not in first and ";" in first:
+        delimiter = ";"
+    rows = csv.reader(chain((first,), rest), delimiter=delimiter)
     place = _number(column)
     keys: list[bytes] = []
     while True:
@@ -191,8 +198,8 @@ def _place(row: list[str], column: str | None, name: str) -> int:
     if column in names:
         return names.index(column) + 1
     raise BadInputError(
-        f"{name} has no {_wanted(column)} in its first line; {_has(names, column)}. A column without a name "
-        f"is given by its number: --column 1."
+        f"{name} has no {_wanted(column)} in its first line; {ended(_has(names, column))} A column "
+        f"without a name is given by its number: --column 1."
     )
 
 
@@ -206,4 +213,4 @@ def _has(names: Iterable[Any], column: str | None) -> str:
     there = ", ".join(shown(name) for name in known[:_NAMES_SHOWN]) or "none"
     more = ", …" if len(known) > _NAMES_SHOWN else ""
     meant = did_you_mean(column, [name for name in known if name.isprintable()]) if column else ""
-    return f"it has {there}{more}{meant.removesuffix('?')}"
+    return f"it has {there}{more}{meant}"

@@ -137,12 +137,12 @@ def test_one_bad_file_ends_all(tmp_path: Path) -> None:
     ("arguments", "given", "words"),
     [
         (["--column", "usr"], b"id,user,x\n1,a,2\n", "has no column 'usr' in its first line; it has 'id', 'user', 'x'"),
-        (["--column", "usr"], b"id,user,x\n1,a,2\n", "did you mean 'user'"),
+        (["--column", "usr"], b"id,user,x\n1,a,2\n", "did you mean 'user'? A column"),
         (["--column", "9"], b"1,a,2\n", "has 1 line and no key: line 1, '1,a,2', has no such column"),
         (
             ["--column", "usr"],
             b'{"id": 1, "user": 2}\n',
-            "has no column 'usr'; it has 'id', 'user'; did you mean 'user'",
+            "has no column 'usr'; it has 'id', 'user'; did you mean 'user'?",
         ),
         (["--column", "0"], b"1,a,2\n", "columns are counted from 1"),
         (["--format", "csv"], b"1,a,2\n", "needs --column"),

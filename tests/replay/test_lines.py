@@ -78,6 +78,21 @@ def test_names_tell_the_format(suffix: str, packed: bool, tmp_path: Path) -> Non
     assert (told["requests"], told["distinct"]) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "keys"),
+    [
+        (b"user;price\nk;1,5\nk;2,5\nm;1\n", "user", 2),
+        (b"k;1;5\nk;2;5\n", "1", 1),
+        (b"user,tags\nk;1,a\nk;2,a\n", "user", 2),
+        (b"user\nk;1\nk;2\n", "user", 2),
+    ],
+    ids=["named", "numbered", "comma too", "neither"],
+)
+def test_semicolons_part_cells_where_the_first_line_has_no_comma(text: bytes, column: str, keys: int) -> None:
+    """Cells are parted by semicolons if the first line has some and no comma, and else by commas."""
+    assert replayed("--format", "csv", "--column", column, "-", given=text)["distinct"] == keys
+
+
 def bad(given: bytes, *options: str) -> tuple[int, list[dict[str, Any]]]:
     told = replayed(*options, "-", given=given)
     return told["bad_lines"]["count"], told["bad_lines"]["first"]
