@@ -299,7 +299,7 @@ def bounded(
             et al., SOSP 2023), "sieve" (Zhang et al., NSDI 2024), "lirs" (Jiang and Zhang, SIGMETRICS 2002), "lru",
             "lfu", "fifo", "random", or a subclass of ``cachetools.Cache``, such as those of ``memo.policies``.
         key: Makes the key of a call; must return a hashable.  Called as the function was, defaults filled in; with
-            the instance only where its own first parameter is named like that (``key=lambda self: ...``), or where
+            the instance only where one of its own parameters is named like that (``key=lambda self: ...``), or where
             the call has no other argument.
         ignore: Names of parameters to leave out of the key; "self" shares entries between
             instances.

@@ -167,7 +167,7 @@ def dedupe_inflight(
             starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
             so its own caller still gets its result.
         key: Makes the key of a call.  Called as the function was, defaults filled in; with the instance only where
-            its own first parameter is named like that (``key=lambda self: ...``), or where the call has no other
+            one of its own parameters is named like that (``key=lambda self: ...``), or where the call has no other
             argument.
         ignore: Names of parameters to leave out of the key.
         typed: Arguments of different types have different keys.

@@ -159,7 +159,7 @@ def sliding_window(
             ended exactly that long ago is out.
         max: Most calls kept in full.
         key: Makes the key of a call, before it begins; anything, it is made text.  None: the arguments.  Called as
-            the function was, defaults filled in; with the instance only where its own first parameter is named like
+            the function was, defaults filled in; with the instance only where one of its own parameters is named like
             that (``key=lambda self: ...``), or where the call has no other argument.
         ignore: Names of parameters to leave out of the key.
         only: Type or types of exceptions to record; then nothing else is, neither other failures nor

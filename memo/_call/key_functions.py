@@ -2,9 +2,11 @@
 
 They are called as the function was, with its defaults filled in: what the function takes by position by
 position, what it takes by name alone by name; a parameter for which they have no position left by name, if they
-take that.  The instance or class of a method comes first where their own first parameter bears its name
-(``key=lambda self: self.pk``), or where they need an argument and the call has no other
-(``key=operator.attrgetter("pk")`` of a property), and is left out otherwise.
+take that.  The instance or class of a method goes to the parameter of theirs that bears its name, wherever that stands
+(``key=lambda self: self.pk``, ``key=lambda name, *, self: ...``); or, where the call has no other argument and they
+need one, to their first (``key=operator.attrgetter("pk")`` of a property).  Others do not get it.
+
+A call that does not fit the documented parameters is handed to them as it was spelled, if they take that.
 """
 
 import inspect
@@ -17,15 +19,24 @@ from typing import Any
 from memo._call.signature import INSTANCE_NAMES
 from memo._call.source import POSITIONAL
 
-__all__ = ("asked_arguments", "instance_value")
+__all__ = ("AskedAsSpelled", "asked_arguments", "instance_value")
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 class _Asked:
-    """What a user's function takes, as far as that can be known."""
+    """What a user's function takes, as far as that can be known.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    Args:
+        function: What the user gave.
+        instance: The parameter of the call that takes the instance, or None.
+        others: Its other parameters.
+        place: The qualified name of the class in which the method stands.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], instance: Parameter | None, others: tuple[Parameter, ...], place: str
+    ) -> None:
         self.function = function
         try:
             found = [_ONE] if type(function) in _OF_ONE else inspect.signature(function).parameters.values()
@@ -36,29 +47,41 @@ class _Asked:
         self.by_name = {p.name for p in parameters if p.kind in _NAMED}
         self.any_position = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
         self.any_name = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+        self.for_instance: Parameter | None = None
+        """What gets the instance."""
+        if instance is not None:
+            if self._begins_with(instance, others, place):
+                self.for_instance = parameters[0]
+            else:
+                named = (p for p in parameters if p not in self.positional[:1] and _names(p, instance, others))
+                self.for_instance = next(named, None)
 
     def takes(self, count: int) -> bool:
         """Whether it can be called with so many positional arguments and no others."""
         needed = sum(p.default is Parameter.empty for p in self.positional)
         return needed <= count and (self.any_position or count <= len(self.positional))
 
-    def wants(self, instance: Parameter, others: tuple[Parameter, ...], place: str) -> bool:
-        """Whether its first argument is to be the instance of a method that was defined in *place*.
+    def _begins_with(self, instance: Parameter, others: tuple[Parameter, ...], place: str) -> bool:
+        """Whether its first argument is to be the instance.
 
         Its first parameter tells, or that there is nothing else to call it with.
         A method of something else (``key=str.lower``) has a ``self`` of its own.
         """
         if not others and self.takes(1) and not self.takes(0):
             return True
-        first = self.positional[0].name if self.positional else None
-        own_name = None if instance.kind is Parameter.VAR_POSITIONAL else instance.name
-        usual = first in INSTANCE_NAMES and all(p.name != first for p in others)
-        if first is None or not (first == own_name or usual):
+        if not self.positional or not _names(self.positional[0], instance, others):
             return False
         count = sum(p.kind in POSITIONAL for p in others)
         home = getattr(self.function, "__qualname__", "").rpartition(".")[0]
         own = isinstance(self.function, FunctionType) and (not home or home.endswith("<locals>") or home == place)
         return own or self.takes(count + 1) or not self.takes(count)
+
+
+def _names(p: Parameter, instance: Parameter, others: tuple[Parameter, ...]) -> bool:
+    """Whether *p*, a parameter of a user's function, bears the name of an instance, and no other argument's."""
+    if p.kind not in (*POSITIONAL, *_NAMED) or any(other.name == p.name for other in others):
+        return False
+    return p.name in INSTANCE_NAMES or (p.name == instance.name and instance.kind is not Parameter.VAR_POSITIONAL)
 
 
 _OF_ONE = (attrgetter, itemgetter, methodcaller)
@@ -78,17 +101,12 @@ def asked_arguments(
         instance: The one that takes the instance, or None.
         place: The qualified name of the class in which the method stands.
     """
-    asked = _Asked(function)
-    others = tuple(p for p in valued if p is not instance)
+    asked = _Asked(function, instance, tuple(p for p in valued if p is not instance), place)
+    of_others = [p for p in asked.positional if p is not asked.for_instance]
     parts: list[str] = []
-    room: float = len(asked.positional)
-    if instance is not None and asked.wants(instance, others, place):
-        parts.append(instance_value(instance))
-        room -= 1
-    if asked.any_position:
-        room = float("inf")
     named: list[str] = []
-    taken = {p.name for p in asked.positional[: len(parts)]}  # by position already
+    room = float("inf") if asked.any_position else len(of_others)
+    taken: set[str] = set()  # by position already
     for p in valued:
         if p.kind is Parameter.VAR_POSITIONAL:
             parts.append(f"*{p.name}[1:]" if p is instance else f"*{p.name}")
@@ -98,13 +116,72 @@ def asked_arguments(
             continue
         by_name = p.name not in taken and (p.name in asked.by_name or asked.any_name)
         if (p.kind in POSITIONAL and (room > 0 or not by_name)) or (not by_name and room > 0):
-            if room > 0 and len(parts) < len(asked.positional):
-                taken.add(asked.positional[len(parts)].name)
+            if room > 0 and len(parts) < len(of_others):
+                taken.add(of_others[len(parts)].name)
             parts.append(p.name)
             room -= 1
         else:
             named.append(f"{p.name}={p.name}")
+    if instance is not None and asked.for_instance is not None:
+        _give_instance(asked, instance_value(instance), parts, named)
     return ", ".join([*parts, *named])
+
+
+def _give_instance(asked: _Asked, value: str, parts: list[str], named: list[str]) -> None:
+    """Put *value* among the arguments by position where it has its place there, else among those by name."""
+    taker = asked.for_instance
+    assert taker is not None
+    place = asked.positional.index(taker) if taker in asked.positional else len(parts) + 1
+    if place <= len(parts) and not any(part.startswith("*") for part in parts[:place]):
+        parts.insert(place, value)
+    else:
+        named.insert(0, f"{taker.name}={value}")
+
+
+class AskedAsSpelled:
+    """Asks *function*, which a user gave, about whole calls as they were spelled.
+
+    Args:
+        function: What the user gave.
+        parameters: The documented ones of the call, which it does not fit.
+        instance: The one that takes the instance, or None.
+        place: The qualified name of the class in which the method stands.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], parameters: tuple[Parameter, ...], instance: Parameter | None, place: str
+    ) -> None:
+        self._function = function
+        self._asked = _Asked(function, instance, tuple(p for p in parameters if p is not instance), place)
+        self._is_method = instance is not None
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What it says of a call."""
+        args, kwargs = self._arguments(args, kwargs)
+        return self._function(*args, **kwargs)
+
+    def takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether it can be asked about a call, as far as that can be known."""
+        args, kwargs = self._arguments(args, kwargs)
+        try:
+            inspect.signature(self._function).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # a builtin that does not tell
+            pass
+        return True
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if not self._is_method or not args:
+            return args, kwargs
+        first, *rest = args
+        taker, positional = self._asked.for_instance, self._asked.positional
+        if taker is None:
+            return tuple(rest), kwargs
+        if taker in positional and positional.index(taker) <= len(rest):
+            rest.insert(positional.index(taker), first)
+            return tuple(rest), kwargs
+        return tuple(rest), {**kwargs, taker.name: first}
 
 
 def instance_value(instance: Parameter) -> str:

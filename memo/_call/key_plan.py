@@ -5,7 +5,7 @@ from inspect import Parameter
 from typing import Any
 
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
-from memo._call.key_functions import asked_arguments, instance_value
+from memo._call.key_functions import AskedAsSpelled, asked_arguments, instance_value
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
@@ -104,7 +104,15 @@ class KeyPlan:
 
     def asked(self, function: Callable[..., Any]) -> str:
         """The source of the arguments with which *function*, which a user gave, is asked about a call."""
-        return asked_arguments(function, self.valued, self.instance, self.shape.qualname.rpartition(".")[0])
+        return asked_arguments(function, self.valued, self.instance, self._place)
+
+    def asked_as_spelled(self, function: Callable[..., Any]) -> AskedAsSpelled:
+        """What asks *function*, which a user gave, about a call that does not fit the documented parameters."""
+        return AskedAsSpelled(function, self.parameters, self.instance, self._place)
+
+    @property
+    def _place(self) -> str:
+        return self.shape.qualname.rpartition(".")[0]
 
     def _key(self, token: str) -> str:
         rest = self._rest()

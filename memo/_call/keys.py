@@ -2,7 +2,8 @@
 
 A key is the one parameter's value, else a tuple: the instance's token (methods), the values in signature
 order, then their types (``typed``).  The parameters are the documented ones.  A call that does not fit them is
-passed on all the same (the function may take what it does not document), under a key of its own *spelling*.
+passed on all the same (the function may take what it does not document), under a key of its own *spelling*, unless
+``key=`` takes it too.
 
 Nothing here refers to a layer, its wrapper or its store: those refer to the keys.
 """
@@ -15,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from memo._call.instances import Instances
+from memo._call.key_functions import AskedAsSpelled
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
 from memo._call.shown_keys import ShownKeys
@@ -110,10 +112,16 @@ class Keys:
         """
         if self._fits(args, kwargs):
             raise error
+        plan = self.plan
         parts: list[Any] = []
-        if self.plan.instance is not None and args:
-            if self.plan.has_token:
-                parts.append(self.token(args[0]))
+        if plan.instance is not None and args and plan.has_token:
+            parts.append(self.token(args[0]))
+        if self.options.key is not None and (args or plan.instance is None):
+            asked = plan.asked_as_spelled(self.options.key)
+            if asked.takes(args, kwargs):
+                made = asked(args, kwargs)
+                return (*parts, made) if plan.is_tuple else made
+        if plan.instance is not None:
             args = args[1:]
         items = _sorted_items(kwargs, without=self.options.ignore)
         parts += [args, items]
@@ -124,12 +132,12 @@ class Keys:
     def teller(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         """A function of a whole call that asks *ask* about it, as ``key=`` is asked."""
         fitting = self._function([f"return $ask({self.plan.asked(ask)})"], {"ask": ask})
-        return fitting if self.shape.exact else functools.partial(self._tell, fitting, ask)
+        if self.shape.exact:
+            return fitting
+        return functools.partial(self._tell, fitting, self.plan.asked_as_spelled(ask))
 
-    def _tell(self, fitting: Callable[..., Any], ask: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if self._fits(args, kwargs):
-            return fitting(*args, **kwargs)
-        return ask(*args[self.plan.instance is not None :], **kwargs)
+    def _tell(self, fitting: Callable[..., Any], spelled: AskedAsSpelled, /, *args: Any, **kwargs: Any) -> Any:
+        return fitting(*args, **kwargs) if self._fits(args, kwargs) else spelled(args, kwargs)
 
     def _fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call fits the documented parameters."""
