@@ -40,10 +40,10 @@ from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy, first_share
 
-__all__ = ("bounded",)
+__all__ = ("BoundedLayer", "bounded", "checked_options")
 
 
-class _BoundedLayer(FlightLayer):
+class BoundedLayer(FlightLayer):
     """Results of one function."""
 
     kind = "cache"
@@ -345,6 +345,8 @@ def bounded(
         InflightTimeout: At a call: the load that it waited for took longer than timeout, and no stale result may
             stand in for it.
     """
+    given = dict(locals())
+    del given["function"]
     where = "bounded"
     if function is not None:
         refuse_class(where, function)
@@ -352,8 +354,51 @@ def bounded(
             shown = getattr(function, "__qualname__", None) or repr(function)
             raise TypeError(f"bounded: {shown} is decorated without a bound; write @bounded(max=500).")
         raise TypeError(f"bounded: {function!r} is given without a name; write bounded(max={function!r}).")
+    options, keys = checked_options(where, **given)
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return BoundedLayer(function, options, keys, clock, takes_instance)
+
+    return Decorator(Placement(where, make, name, registry), bounded, given)
+
+
+def checked_options(
+    where: str,
+    *,
+    max: Any,  # noqa: A002
+    ttl: Any,
+    max_bytes: Any,
+    sizeof: Any,
+    idle: Any,
+    jitter: Any,
+    policy: Any,
+    key: Any,
+    ignore: Any,
+    typed: Any,
+    dedupe: Any,
+    timeout: Any,
+    stale_while_revalidate: Any,
+    stale_if_error: Any,
+    soft_timeout: Any,
+    cache_errors: Any,
+    error_ttl: Any,
+    cache_if: Any,
+    copy: Any,
+    on_evict: Any,
+    tags: Any,
+    one_shot: Any,
+    name: Any,
+    registry: Any,
+    clock: Any,
+) -> tuple[CacheOptions, KeyOptions]:
+    """What a decorator that remembers results was told, checked and in plain units, and what about keys.
+
+    Raises:
+        TypeError: An option is of the wrong type, or no bound is given.
+        ValueError: An option's value makes no sense.
+    """
     if max is None and max_bytes is None:
-        raise TypeError("bounded: neither max= nor max_bytes= is given; write for example @bounded(max=500).")
+        raise TypeError(f"{where}: neither max= nor max_bytes= is given; write for example @{where}(max=500).")
     max_entries = None if max is None else positive_int(max, where=where, option="max")
     bytes_bound = None if max_bytes is None else byte_size(max_bytes, where=where, option="max_bytes")
     ttl_of = ttl if callable(ttl) else None
@@ -365,12 +410,13 @@ def bounded(
     for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
         check_callback(where, option, value)
     if sizeof is not None and max_bytes is None:
-        raise TypeError(f"bounded: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
+        raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):
-        raise TypeError(f"bounded: dedupe={dedupe!r} is not a bool; write True or False.")
+        raise TypeError(f"{where}: dedupe={dedupe!r} is not a bool; write True or False.")
     keys = check_key_options(where, key, ignore, typed)
     check_common(where, name, registry, clock)
     late = late_options(
+        where,
         has_ttl=ttl is not None,
         jitter=jitter,
         stale_while_revalidate=stale_while_revalidate,
@@ -397,8 +443,4 @@ def bounded(
         refuse=refuser(where, one_shot),
         **late,
     )
-
-    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _BoundedLayer(function, options, keys, clock, takes_instance)
-
-    return Decorator(Placement(where, make, name, registry), bounded, locals())
+    return options, keys

@@ -75,6 +75,7 @@ class CacheOptions:
 
 
 def late_options(
+    where: str,
     *,
     has_ttl: bool,
     jitter: Any,
@@ -90,7 +91,6 @@ def late_options(
         TypeError: One is of the wrong type, or has no effect without another.
         ValueError: A value makes no sense.
     """
-    where = "bounded"
     share = real_number(jitter)
     if share is None:
         raise TypeError(f"{where}: jitter={jitter!r} is not a number; give a share such as 0.1.")
