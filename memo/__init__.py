@@ -60,7 +60,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     )
     from memo._sliding_window import sliding_window
     from memo._store import EvictionReason
-    from memo._window import Bucket, Event, WindowStats
+    from memo._window import Bucket, Event, KeyCount, WindowStats
 
 __all__ = (
     "AdoptedStats",
@@ -78,6 +78,7 @@ __all__ = (
     "InflightStats",
     "InflightTimeout",
     "Janitor",
+    "KeyCount",
     "LeakReport",
     "MemoError",
     "MissingExtra",

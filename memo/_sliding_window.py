@@ -11,6 +11,7 @@ from memo._base import (
     KeyText,
     Swept,
     Tags,
+    Tracked,
     check_error_types,
     check_tags,
     failure_text,
@@ -22,7 +23,7 @@ from memo._base import (
 from memo._call import Block, CallSource, KeyOptions, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
-from memo._window import Intake, Recorder, WindowHandle, WindowStats, recorded_call, sparks
+from memo._window import Intake, KeyReader, Recorder, WindowHandle, WindowStats, recorded_call, sparks
 
 __all__ = ("sliding_window",)
 
@@ -39,6 +40,7 @@ class _WindowLayer(Layer):
         function: Callable[..., Any],
         span_s: float,
         max_events: int,
+        most_keys: int | None,
         only: tuple[type[Exception], ...] | None,
         keys: KeyOptions,
         clock: Callable[[], float] | None,
@@ -47,6 +49,7 @@ class _WindowLayer(Layer):
     ) -> None:
         self.span_s = span_s
         self.max_events = max_events
+        self.most_keys = most_keys
         self.only = only
         super().__init__("sliding_window", function, keys, clock, takes_instance, tags)
 
@@ -64,6 +67,7 @@ class _WindowLayer(Layer):
         return Intake(
             span_s=self.span_s,
             max_events=self.max_events,
+            keys=self.most_keys,
             only=self.only,
             clock=lambda: clock.read(),  # noqa: PLW0108  # which may be exchanged
             where=self.shape.qualname,
@@ -112,6 +116,11 @@ class _WindowLayer(Layer):
     def sparkline(self, width: int) -> str:
         return self.recorder.sparkline(width) if self.is_made else sparks([0] * width)
 
+    def tracked(self) -> Tracked | None:
+        if self.most_keys is None:
+            return None
+        return KeyReader(self.intake).tracked() if self.is_made else Tracked(0, None, 0)
+
     def sweep(self) -> Iterator[Swept]:
         if self.is_made:
             for events in self.intake.expire_events():
@@ -127,6 +136,7 @@ def sliding_window(
     window: Duration,
     *,
     max: int = 10_000,  # noqa: A002  # the field's term, and never needed as the builtin here
+    keys: int | None = None,
     key: Callable[..., object] | None = None,
     ignore: Iterable[str] = (),
     only: type[Exception] | Iterable[type[Exception]] | None = None,
@@ -158,6 +168,11 @@ def sliding_window(
         window: Length of the window: seconds, a timedelta, or text such as "24h".  A call that
             ended exactly that long ago is out.
         max: Most calls kept in full.
+        keys: Count calls by their keys also beyond the kept ones, for ``f.window.count(key=...)``, ``of_key()`` and
+            ``top()``: exactly while no more than so many keys come in any 1/24 of the window; beyond that what is not
+            known of a key is at most 1/*keys* of all calls, and keys with more than that are counted.  1,000 is a good
+            number.  Memory: at most 27 times *keys* times 400 bytes, besides the text of long keys.  None: by the kept
+            calls alone.
         key: Makes the key of a call, before it begins; anything, it is made text.  None: the arguments.  Called as
             the function was, defaults filled in; with the instance only where one of its own parameters is named like
             that (``key=lambda self: ...``), or where the call has no other argument.
@@ -185,8 +200,9 @@ def sliding_window(
     span_s = seconds(window, where=where, option="window")
     max_events = positive_int(max, where=where, option="max")
     types = _check_only(only)
-    keys = check_key_options(where, key, ignore, False)
-    keys.apart = False  # keys are to be read, and say nothing of the instance
+    most_keys = None if keys is None else positive_int(keys, where=where, option="keys")
+    key_options = check_key_options(where, key, ignore, False)
+    key_options.apart = False  # keys are to be read, and say nothing of the instance
     check_common(where, name, registry, clock)
     found_tags = check_tags(where, tags)
     if found_tags.function is not None:
@@ -196,7 +212,9 @@ def sliding_window(
         )
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _WindowLayer(function, span_s, max_events, types, keys, clock, takes_instance, found_tags)
+        return _WindowLayer(
+            function, span_s, max_events, most_keys, types, key_options, clock, takes_instance, found_tags
+        )
 
     return Decorator(Placement(where, make, name, registry), sliding_window, locals())
 

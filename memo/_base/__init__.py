@@ -43,6 +43,7 @@ from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, Tags, TagsOption, check_tag, check_tags
 from memo._base.text_table import MOST, aligned, escaped, fitted, html_rows, width
 from memo._base.thread_locks import rlock
+from memo._base.tracked import Tracked
 from memo._base.units import (
     Duration,
     byte_size,
@@ -90,6 +91,7 @@ __all__ = (
     "Tags",
     "TagsOption",
     "Timer",
+    "Tracked",
     "Weakly",
     "WholeFile",
     "aligned",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Weakly
+from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Tracked, Weakly
 from memo._call import (
     Block,
     Call,
@@ -275,6 +275,10 @@ class Layer(OfTheProgram):
     def sparkline(self, width: int) -> str:
         """What of late happened, as one line of so many characters; empty if it does not keep that."""
         return ""
+
+    def tracked(self) -> Tracked | None:
+        """The keys whose calls it counts; None if it counts none by key."""
+        return None
 
     def sweep(self) -> Iterator[Swept]:
         """Drop what is expired or stuck, slice by slice; how much went in each."""

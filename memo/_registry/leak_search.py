@@ -34,11 +34,12 @@ def report_on(records: Iterable[HasParts]) -> LeakReport:
 
     Measuring a value runs ``__sizeof__`` of what it holds, outside locks.  Other threads get their turn in between.
     """
-    found = []
+    found: list[StoreReport] = []
     for record in records:
         layer = 0
         for part in record.parts:
             if part.kind not in ("cache", "adopted"):
+                found += _of_keys(record.name, part)
                 continue
             layer += 1
             name = record.name if layer == 1 else f"{record.name} (layer {layer})"
@@ -94,6 +95,14 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         **search.instances(),
     )
     return replace(report, findings=tuple(findings_of_bounded(report, arguments)))
+
+
+def _of_keys(name: str, part: Part) -> list[StoreReport]:
+    """What a part holds of keys whose calls it counts, which are no entries."""
+    tracked = part.tracked()
+    if tracked is None:
+        return []
+    return [StoreReport(name, part.kind, entries=tracked.keys, max=tracked.most, bytes=tracked.bytes)]
 
 
 def _of_adopted(name: str, part: Adopted) -> StoreReport:

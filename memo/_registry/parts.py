@@ -7,7 +7,7 @@ one part that stands for an adopted cache.
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from memo._base import Swept, Tags
+from memo._base import Swept, Tags, Tracked
 from memo._cache import RefreshPool
 from memo._call import Call
 from memo._flight import InflightStats
@@ -44,6 +44,10 @@ class Part(Protocol):
 
     def sparkline(self, width: int) -> str:
         """What of late happened, as one line of so many characters; empty if it does not keep that."""
+        ...
+
+    def tracked(self) -> Tracked | None:
+        """The keys whose calls it counts; None if it counts none by key."""
         ...
 
     def sweep(self) -> Iterator[Swept]:

@@ -7,6 +7,7 @@ from operator import sub
 from typing import NamedTuple
 
 from memo._window.events import EXPIRE, Addition, Columns, EventCache, Raw, ended_at
+from memo._window.key_tables import KeyTables
 from memo._window.own_time import OwnTime
 from memo._window.totals import CELLS, PER_SLICE, Totals, cells_of
 
@@ -22,6 +23,8 @@ class Plan(NamedTuple):
     """What is done to the kept ones."""
     totals: Totals
     """The totals with them."""
+    by_key: KeyTables | None
+    """The tables of keys with them."""
     high: float
     """The latest reading of the clock, theirs included."""
 
@@ -36,21 +39,27 @@ class Contents:
     Attributes:
         kept: The latest events, in full.
         totals: Of all events.
+        by_key: Of all events by their keys; None: these are not counted.
     """
 
-    __slots__ = ("kept", "totals")
+    __slots__ = ("by_key", "kept", "totals")
 
-    def __init__(self, kept: EventCache) -> None:
+    def __init__(self, kept: EventCache, keys: int | None) -> None:
         self.kept: EventCache = kept
         self.totals: Totals = Totals(kept.span_s)
+        self.by_key: KeyTables | None = None if keys is None else KeyTables(keys)
+
+    @property
+    def _keys(self) -> int | None:
+        return None if self.by_key is None else self.by_key.keys
 
     def anew(self) -> Contents:
         """Others like these that hold nothing."""
-        return Contents(EventCache(int(self.kept.maxsize), self.kept.span_s))
+        return Contents(EventCache(int(self.kept.maxsize), self.kept.span_s), self._keys)
 
     def emptied(self) -> Contents:
         """Others that hold nothing, and go on counting what was dropped."""
-        return Contents(self.kept.emptied())
+        return Contents(self.kept.emptied(), self._keys)
 
     def plan(self, raws: list[Raw], time: OwnTime) -> Plan:
         """How to take in events whose times are the clock's; lets go of kept events that these put out of the span."""
@@ -66,22 +75,29 @@ class Contents:
             batch = [(ended + shift, took, detail, key) for ended, took, detail, key in batch]
             columns = Columns.of(batch)
         self.expire(batch[-1][0])
-        return Plan(raws, self.kept.plan(batch, columns), self.totals.plus(columns), high)
+        by_key = None if self.by_key is None else self.by_key.plus(batch, self._slice_of)
+        return Plan(raws, self.kept.plan(batch, columns), self.totals.plus(columns), by_key, high)
+
+    def _slice_of(self, moment: float) -> int:
+        return self.totals.index(moment) // PER_SLICE
 
     def commit(self, plan: Plan) -> None:
         """Take in what was planned, or what is left of it; nothing else happened meanwhile."""
         self.kept.commit(plan.addition)
         self.totals = plan.totals
+        self.by_key = plan.by_key
 
     def expire(self, now: float) -> int:
         """Remove kept events that are out of the span by their age, at most a slice of them; how many."""
         return self.kept.expire(now, EXPIRE)
 
     def forget(self, now: float) -> None:
-        """Let go of histograms that are out of the span."""
+        """Let go of histograms and tables of keys that are out of the span."""
         # One slice more than the edge asks for, lest rounding take one that the window still touches.
-        totals = self.totals
-        self.totals = totals.without(totals.index(now - self.kept.span_s) // PER_SLICE - 1)
+        first = self._slice_of(now - self.kept.span_s) - 1
+        self.totals = self.totals.without(first)
+        if self.by_key is not None:
+            self.by_key = self.by_key.without(first)
 
     def tally(self, now: float, last_s: float) -> tuple[int, int, int, float]:
         """Calls, errors, cancelled calls and seconds of the last last_s seconds."""
@@ -150,6 +166,8 @@ class Contents:
         kept, span_s = self.kept, self.kept.span_s
         kept.check()
         self.totals.check()
+        if self.by_key is not None:
+            self.by_key.check()
         within = len(kept) - kept.first_within(now, span_s)
         count = self.tally(now, span_s)[0]
         assert count == within if kept.covers(now, span_s) else count >= within

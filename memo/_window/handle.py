@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._base import (
     Duration,
@@ -16,13 +16,26 @@ from memo._base import (
     short_text,
     stored_key,
 )
+from memo._window.by_key import KeyReader, same_key
 from memo._window.recorder import Recorder
-from memo._window.stats import Bucket, Event, WindowStats
+from memo._window.stats import Bucket, Event, KeyCount, WindowStats
 
 __all__ = ("WindowHandle",)
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+class _EveryKey:
+    """Stands for the calls of all keys: None may be a key itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<every key>"
+
+
+_EVERY: Any = _EveryKey()
 
 
 class WindowHandle(Generic[P, R_co]):
@@ -39,13 +52,21 @@ class WindowHandle(Generic[P, R_co]):
     then on the trailing edge is exact to 1/120 of the window.  ``len()``, ``events()``, ``errors()`` and
     ``by_key()`` tell of the latest ``max`` calls, which are kept in full.
 
+    ``key`` asks about the calls of one key: what ``key=`` of the decorator returned, else the one argument, or the
+    tuple of the arguments, as ``top()`` shows it (``Event.key`` and ``by_key()`` are text to be read: ``"'alice'"``).
+    1, 1.0 and True are three keys.  Counts of a key are exact, too, until more than ``max`` calls fall into the window.
+    From then on they are of the kept calls.  With ``keys=`` of the decorator they go on to be of all calls, and the
+    trailing edge is exact to 1/24 of the window: every call counts while no more than ``keys`` keys come in any 1/24 of
+    it; else at most 1/``keys`` of all calls are missed.  ``of_key()`` and ``top()`` say how far off a count may be.
+
     Every method may be called from any thread.  A handle is always true.
     """
 
-    __slots__ = ("_name", "_recorder")
+    __slots__ = ("_keys", "_name", "_recorder")
 
     def __init__(self, recorder: Recorder, name: Callable[[], str]) -> None:
         self._recorder = recorder
+        self._keys = KeyReader(recorder.intake)
         self._name = name
 
     def _seconds(self, last: Duration | None, method: str) -> float | None:
@@ -67,28 +88,42 @@ class WindowHandle(Generic[P, R_co]):
     def _where(self, method: str) -> str:
         return f"{self._name()}.window.{method}"
 
-    def count(self, last: Duration | None = None) -> int:
-        """How many calls ended, whatever their outcome.
+    def count(self, last: Duration | None = None, *, key: object = _EVERY) -> int:
+        """How many calls ended, whatever their outcome; those of one key, if it is given.
 
         Raises:
             TypeError: last is no duration.
             ValueError: last is not positive, or text that is no duration.
         """
-        return self._recorder.count(self._seconds(last, "count"))
+        last_s = self._seconds(last, "count")
+        return self._recorder.count(last_s) if key is _EVERY else self._keys.of_key(key, last_s).count
 
-    def rate(self, per: Duration = "1s", last: Duration | None = None) -> float:
+    def rate(self, per: Duration = "1s", last: Duration | None = None, *, key: object = _EVERY) -> float:
         """Calls per *per*, on average over all of the window or its last part, also while it is not full yet.
+
+        Those of one key, if it is given.
 
         Raises:
             TypeError: per or last is no duration.
             ValueError: per or last is not positive, or text that is no duration.
         """
         per_s = seconds(per, where=self._where("rate"), option="per")
-        return self._recorder.rate(per_s, self._seconds(last, "rate"))
+        last_s = self._seconds(last, "rate")
+        if key is _EVERY:
+            return self._recorder.rate(per_s, last_s)
+        span_s = self._recorder.span_s
+        return self._keys.of_key(key, last_s).count * per_s / (span_s if last_s is None else min(last_s, span_s))
 
-    def error_ratio(self, last: Duration | None = None) -> float:
-        """Share of the calls that ended in an error, 0.0 to 1.0; 0.0 if there was none.  Errors as for ``count()``."""
-        return self._recorder.error_ratio(self._seconds(last, "error_ratio"))
+    def error_ratio(self, last: Duration | None = None, *, key: object = _EVERY) -> float:
+        """Share of the calls that ended in an error, 0.0 to 1.0; 0.0 if there was none.
+
+        Of those of one key, if it is given.  Errors as for ``count()``.
+        """
+        last_s = self._seconds(last, "error_ratio")
+        if key is _EVERY:
+            return self._recorder.error_ratio(last_s)
+        of_key = self._keys.of_key(key, last_s)
+        return of_key.errors / of_key.count if of_key.count else 0.0
 
     def percentile(self, q: float, last: Duration | None = None) -> float | None:
         """Seconds that *q* percent of the calls did not exceed, to 5 percent; None if there was no call.
@@ -115,13 +150,34 @@ class WindowHandle(Generic[P, R_co]):
             )
         return self._recorder.percentile(float(quantile), self._seconds(last, "percentile"))
 
-    def events(self, last: Duration | None = None) -> list[Event]:
-        """The kept calls, newest (by their end) first.  Errors as for ``count()``."""
-        return self._recorder.events(self._seconds(last, "events"))
+    def events(self, last: Duration | None = None, *, key: object = _EVERY) -> list[Event]:
+        """The kept calls, newest (by their end) first; those of one key, if it is given.  Errors as for ``count()``."""
+        last_s = self._seconds(last, "events")
+        return self._recorder.events(last_s) if key is _EVERY else self._recorder.events(last_s, same_key(key))
 
-    def errors(self, last: Duration | None = None) -> list[Event]:
-        """The kept calls that ended in an error, newest (by their end) first.  Errors as for ``count()``."""
-        return self._recorder.errors(self._seconds(last, "errors"))
+    def errors(self, last: Duration | None = None, *, key: object = _EVERY) -> list[Event]:
+        """The kept calls that ended in an error, newest (by their end) first; those of one key, if it is given.
+
+        Errors as for ``count()``.
+        """
+        last_s = self._seconds(last, "errors")
+        return self._recorder.errors(last_s) if key is _EVERY else self._recorder.errors(last_s, same_key(key))
+
+    def of_key(self, key: object, last: Duration | None = None) -> KeyCount:
+        """How many calls one key had, and how far from the truth that may be.  Errors as for ``count()``."""
+        return self._keys.of_key(key, self._seconds(last, "of_key"))
+
+    def top(self, n: int = 10, last: Duration | None = None) -> list[KeyCount]:
+        """The *n* keys of which the most calls were counted, those with the most first.
+
+        With ``keys=`` of the decorator, each key that had more than 1/``keys`` of all calls is among those that are
+        counted.  Equals come in no particular order.
+
+        Raises:
+            TypeError: n is no whole number, or last no duration.
+            ValueError: n is below 1, or last not positive, or text that is no duration.
+        """
+        return self._keys.top(positive_int(n, where=self._where("top"), option="n"), self._seconds(last, "top"))
 
     def by_key(self, n: int = 10) -> list[tuple[str, int]]:
         """The *n* keys, as text, with the most kept calls, and how many; of equals the one seen last comes first.

@@ -56,6 +56,7 @@ class Intake:
     Args:
         span_s: Length of the window in seconds, above 0 and finite.
         max_events: Most events kept in full, 1 or more.
+        keys: Most keys whose calls are counted beyond the kept events, 1 or more; None: those of none.
         only: Exception types that `record_now()` records; None records everything.
         clock: Monotonic time in seconds, the one that `note()` is given.
         wall: Seconds since the epoch. Read once, now, to date all events; again only when a read finds nothing kept.
@@ -76,6 +77,7 @@ class Intake:
         *,
         span_s: float,
         max_events: int,
+        keys: int | None = None,
         only: tuple[type[BaseException], ...] | None,
         clock: Callable[[], float],
         wall: Callable[[], float] = real.wall,
@@ -92,7 +94,7 @@ class Intake:
         self._lock = rlock()
         self._busy = 0
         self._plan: Plan | None = None
-        self.contents: Contents = Contents(EventCache(max_events, self.span_s))
+        self.contents: Contents = Contents(EventCache(max_events, self.span_s), keys)
         self.time: OwnTime = OwnTime(clock, wall, where)
         renew(Stage.WINDOWS, self)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from memo._base import label, real, stored_key
 from memo._window.events import Raw
 from memo._window.intake import Intake
+from memo._window.key_tables import KeyTables
 from memo._window.stats import Bucket, Event, WindowStats
 from memo._window.totals import percentiles
 
 __all__ = ("Recorder", "sparks")
 
 _SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def _any(key: object) -> bool:
+    return True
 
 
 class Recorder:
@@ -127,7 +132,7 @@ class Recorder:
 
     def stats(self, name: str) -> WindowStats:
         """All figures of the whole window, taken at one moment."""
-        (count, errors, cancelled, _), cells, kept, dropped = self.intake.folded(self._figures)
+        (count, errors, cancelled, _), cells, kept, dropped, by_key = self.intake.folded(self._figures)
         p50, p95, p99 = percentiles(cells, 50, 95, 99)
         return WindowStats(
             name=name,
@@ -142,13 +147,15 @@ class Recorder:
             p99=p99,
             kept=kept,
             dropped=dropped,
+            keys=None if by_key is None else by_key.tracked(),
         )
 
-    def _figures(self) -> tuple[tuple[int, int, int, float], list[int], int, int]:
+    def _figures(self) -> tuple[tuple[int, int, int, float], list[int], int, int, KeyTables | None]:
         intake, span_s = self.intake, self.span_s
         now, contents = intake.now(), intake.contents
         kept = len(contents.kept.ring) - contents.kept.first_within(now, span_s)
-        return contents.tally(now, span_s), self._histogram(now, span_s), kept, contents.kept.dropped
+        cells = self._histogram(now, span_s)
+        return contents.tally(now, span_s), cells, kept, contents.kept.dropped, contents.by_key
 
     # Kept events
 
@@ -161,15 +168,15 @@ class Recorder:
 
         return intake.folded(read)
 
-    def events(self, last: float | None = None) -> list[Event]:
+    def events(self, last: float | None = None, has_key: Callable[[object], bool] = _any) -> list[Event]:
         """The kept events, newest (by their end) first."""
         anchor, raws = self._raws(last)
-        return [_event(anchor, raw) for raw in reversed(raws)]
+        return [_event(anchor, raw) for raw in reversed(raws) if has_key(raw[3])]
 
-    def errors(self, last: float | None = None) -> list[Event]:
+    def errors(self, last: float | None = None, has_key: Callable[[object], bool] = _any) -> list[Event]:
         """The kept events that ended in an error, newest (by their end) first."""
         anchor, raws = self._raws(last)
-        return [_event(anchor, raw) for raw in reversed(raws) if type(raw[2]) is tuple]
+        return [_event(anchor, raw) for raw in reversed(raws) if type(raw[2]) is tuple and has_key(raw[3])]
 
     def by_key(self, n: int = 10) -> list[tuple[str, int]]:
         """The n keys, as text, with the most calls, heaviest first; of equals the one seen last comes first.

@@ -10,7 +10,7 @@ from typing import Literal
 
 from memo._base import Frozen, Snapshot, counter
 
-__all__ = ("Bucket", "Event", "Outcome", "WindowStats")
+__all__ = ("Bucket", "Event", "KeyCount", "Outcome", "WindowStats")
 
 Outcome = Literal["ok", "error", "cancelled"]
 
@@ -64,6 +64,33 @@ class Bucket(Frozen):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KeyCount(Frozen):
+    """How many calls one key had."""
+
+    __module__ = "memo"
+
+    key: object
+    """The key: itself where it is a number, short text, or a short tuple of such; else text, as in `Event.key`."""
+
+    count: int = 0
+    """Its calls that were counted. The true number lies from `at_least` to `at_most`."""
+
+    errors: int = 0
+    """Those of them whose outcome was "error"."""
+
+    at_least: int = 0
+    """Its calls that are known to lie within the span that was asked for."""
+
+    at_most: int = 0
+    """Those, and the calls that may have been its own, or may lie within the span."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the count is the true number."""
+        return self.at_least == self.at_most
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class WindowStats(Snapshot):
     """The figures of a window at one moment.
 
@@ -110,3 +137,6 @@ class WindowStats(Snapshot):
     dropped: int = counter()
     """Events let go before their time because `max` newer ones came, since the window was made. An event that
     leaves by its age, or through `clear()`, does not count."""
+
+    keys: int | None = None
+    """Keys that are counted, also beyond the kept events; None where `keys=` was not given."""

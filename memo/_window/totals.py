@@ -18,12 +18,12 @@ from operator import add, sub
 
 from memo._window.events import Columns
 
-__all__ = ("BUCKETS", "CELLS", "PER_SLICE", "Totals", "cells_of", "percentiles")
+__all__ = ("BUCKETS", "CELLS", "PER_SLICE", "SLICES", "Totals", "cells_of", "percentiles")
 
 BUCKETS = 120  # buckets in a span
 PER_SLICE = 5  # buckets that share a histogram
-_SLICES = BUCKETS // PER_SLICE + 2  # one that the edge cuts, one for rounding
-_RING = _SLICES * PER_SLICE  # slots for buckets: as far back as there are histograms
+SLICES = BUCKETS // PER_SLICE + 2  # one that the edge cuts, one for rounding
+_RING = SLICES * PER_SLICE  # slots for buckets: as far back as there are histograms
 
 _LOWEST = -24  # durations from 2**-24 s (60 ns; below it 0.0 is answered) ...
 _OCTAVES = 40  # ... to 2**16 s (18 h; above it that is answered)
@@ -137,7 +137,7 @@ class Totals:
         # First, so that nothing is made for events that the last one of the batch has already put out of the window.
         if self.head is None or newest > self.head:
             self.head = newest
-            self._forget(newest // PER_SLICE - _SLICES + 1)
+            self._forget(newest // PER_SLICE - SLICES + 1)
         start, stop = 0, len(ends)
         if self._floor is not None and self.index(ends[0]) < self._floor * PER_SLICE:
             start = bisect_left(ends, self._floor * PER_SLICE, key=self.index)
@@ -218,7 +218,7 @@ class Totals:
         return self._slices.get(section)
 
     def check(self) -> None:
-        assert len(self._slices) <= _SLICES
+        assert len(self._slices) <= SLICES
         assert self._whole.tolist() == _sums(self._slices.values())
         for slot, index in enumerate(self._indices):
             assert index is None or (index % _RING == slot and self.head is not None and index <= self.head)

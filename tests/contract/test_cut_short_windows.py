@@ -25,6 +25,10 @@ def record_failures(function: Any, options: Any, on_evict: Any) -> Any:
     return sliding_window("1h", only=Boom, **options)(function)
 
 
+def record_by_key(function: Any, options: Any, on_evict: Any) -> Any:
+    return sliding_window("1h", max=1, keys=2, **options)(function)
+
+
 def calls(subject: Subject) -> None:
     """Some calls, which wait in the queue to be folded."""
     subject.failing.add("bad")
@@ -96,6 +100,35 @@ def test_a_read_that_is_cut_short_loses_no_event(read: str, long: bool) -> None:
 def test_a_read_of_failures_that_is_cut_short_loses_none(read: str, long: bool) -> None:
     """A window of failures alone keeps each of them, too."""
     strike_window(record_failures, calls, lambda s: READS[read](s.function.window), {1}, long, StruckError)
+
+
+@pytest.mark.parametrize("read", ["top", "call"])
+def test_a_fold_by_key_that_is_cut_short_counts_each_call_once(read: str) -> None:
+    """Tables of keys go together with the totals, also where keys leave them."""
+    operation: Callable[[Subject], object] = lambda s: s.function.window.top() if read == "top" else s.function(0)  # noqa: E731
+
+    def check(subject: Subject) -> None:
+        window = subject.function.window
+        number = window.count()
+        assert number in (BATCH - 1, BATCH)
+        assert window.of_key(0).at_least <= number - (BATCH - 2) <= window.of_key(0).at_most
+        assert sum(one.count for one in window.top(9)) <= number
+
+    def prepare(subject: Subject) -> None:
+        for x in range(BATCH - 1):
+            subject.call(x)
+
+    number, wrong = strike_everywhere(
+        lambda: Subject(record_by_key),
+        prepare,
+        operation,
+        error=Struck,
+        everywhere=False,
+        check=check,
+        step=step(300, False),
+    )
+    assert number
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("operation", ["clear", "cleanup"])

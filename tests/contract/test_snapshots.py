@@ -38,6 +38,7 @@ from memo import (
     Flight,
     FunctionStats,
     InflightStats,
+    KeyCount,
     LeakReport,
     Registry,
     StoreReport,
@@ -51,12 +52,13 @@ from memo.testing import FakeClock
 
 RECORDS = (
     AdoptedStats, Bucket, CacheInfo, CacheStats, CleanupReport, EntryInfo, Event, Finding, Flight, FunctionStats,
-    InflightStats, LeakReport, StoreReport, WindowStats,
+    InflightStats, KeyCount, LeakReport, StoreReport, WindowStats,
 )  # fmt: skip
 DERIVED = {
     AdoptedStats: {"requests", "hit_ratio"},
     CacheStats: {"requests", "hit_ratio", "load_mean"},
     CleanupReport: {"total"},
+    KeyCount: {"exact"},
     LeakReport: {"findings", "bytes"},
     StoreReport: {"key_bytes", "sampled", "severity"},
 }
@@ -99,6 +101,7 @@ def live_records() -> dict[str, Any]:
         "Flight": flights[0],
         "FunctionStats": stats["fetch"],
         "InflightStats": stats["fetch"].inflight,
+        "KeyCount": fetch.window.of_key("a"),
         "LeakReport": report,
         "StoreReport": report.stores[0],
         "WindowStats": stats["fetch"].window,

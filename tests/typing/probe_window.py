@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import assert_type
 
-from memo import Bucket, Event, Record, WindowStats, bounded, dedupe_inflight, sliding_window
+from memo import Bucket, Event, KeyCount, Record, WindowStats, bounded, dedupe_inflight, sliding_window
 
 
 @sliding_window("24h")
@@ -112,6 +112,11 @@ def handle(record: Record) -> None:
     assert_type(window.error_ratio(), float)
     assert_type(window.percentile(95), float | None)
     assert_type(window.by_key(3), list[tuple[str, int]])
+    assert_type(window.count("15m", key=(1, "en")), int)
+    assert_type(window.errors(key=1), list[Event])
+    assert_type(window.rate(per="1m", key=1), float)
+    assert_type(window.of_key(1, last="15m"), KeyCount)
+    assert_type(window.top(3), list[KeyCount])
     assert_type(window.series(buckets=12), list[Bucket])
     assert_type(window.sparkline(), str)
     assert_type(window.stats() - window.stats(), WindowStats)
@@ -121,6 +126,8 @@ def handle(record: Record) -> None:
     window.record_error(ValueError(), key=["anything"])
     window.record_error("no")  # type: ignore[arg-type]
     window.count([15])  # type: ignore[arg-type]
+    window.count("15m", "alice")  # type: ignore[call-arg]
+    sliding_window("24h", keys="1000")  # type: ignore[arg-type]
     sliding_window()  # type: ignore[call-arg]
     sliding_window(function)  # type: ignore[arg-type]
     sliding_window("24h", only=(int,))  # type: ignore[arg-type]
