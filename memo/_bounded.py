@@ -21,12 +21,13 @@ from memo._base import (
 )
 from memo._base import sizeof as deep_sizeof
 from memo._cache import (
+    NOT_GIVEN,
+    Answers,
     Cache,
     CacheHandle,
     CacheOptions,
     CacheStats,
     RefreshPool,
-    Stale,
     Upwards,
     check_callback,
     copier,
@@ -62,7 +63,7 @@ class BoundedLayer(FlightLayer):
             self.make_works()  # which shows whether it can be made
 
     @property
-    def answers(self) -> Stale:
+    def answers(self) -> Answers:
         """What answers its calls."""
         return self.works.engine  # type: ignore[no-any-return]
 
@@ -75,7 +76,7 @@ class BoundedLayer(FlightLayer):
     def flights(self) -> ThreadFlights | TaskFlights:
         return self.cache.flights
 
-    def make_engine(self, clock: Clock) -> Stale:
+    def make_engine(self, clock: Clock) -> Answers:
         shape = self.shape
         upwards = Upwards(
             explain=Weakly(self.explain),
@@ -87,7 +88,7 @@ class BoundedLayer(FlightLayer):
         )
         called = self.called
         cache = Cache("bounded", shape.qualname, called, shape.is_async, clock, self.options, upwards)
-        return Stale(cache, None if shape.is_async else Weakly(self._pool, default_registry.pool))
+        return Answers(cache, None if shape.is_async else Weakly(self._pool, default_registry.pool))
 
     def _revealer(self) -> Callable[[Any], Any]:
         return self.generated.keys.shown.reveal
@@ -101,7 +102,7 @@ class BoundedLayer(FlightLayer):
         self.assign("index", index)
         self.assign("ring", ring)
 
-    def show_keys(self, engine: Stale, keys: Keys) -> None:
+    def show_keys(self, engine: Answers, keys: Keys) -> None:
         engine.cache.store.keep_apart(keys.plan.has_token, keys.instances.dead)
 
     def serve_through(self, function: Callable[..., Any]) -> None:
@@ -440,6 +441,8 @@ def checked_options(
         dedupe=dedupe,
         timeout_s=timeout_s,
         tags=check_tags(where, tags),
+        fallback=NOT_GIVEN,
+        fallback_on=(),
         refuse=refuser(where, one_shot),
         **late,
     )

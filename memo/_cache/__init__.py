@@ -3,16 +3,19 @@
 Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 """
 
+from memo._cache.answers import Answers
 from memo._cache.cache import Cache, Upwards
 from memo._cache.handle import CacheHandle
 from memo._cache.options import CacheOptions, check_callback, copier, late_options
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
-from memo._cache.stale import Stale
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import remembered_call
+from memo._cache.terms import NOT_GIVEN
 
 __all__ = (
+    "NOT_GIVEN",
+    "Answers",
     "Cache",
     "CacheHandle",
     "CacheInfo",
@@ -21,7 +24,6 @@ __all__ = (
     "EntryInfo",
     "Recording",
     "RefreshPool",
-    "Stale",
     "Upwards",
     "check_callback",
     "copier",

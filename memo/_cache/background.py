@@ -11,7 +11,7 @@ from memo._cache.jobs import Jobs, TaskJob, ThreadJob
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool, is_ending
 from memo._call import Call, comparing_outside
-from memo._flight import BACKGROUND, Role, TaskFlights, ThreadFlights, outside_work, own_loop
+from memo._flight import ANY_TIME, BACKGROUND, Role, TaskFlights, ThreadFlights, outside_work, own_loop
 
 __all__ = ("Background", "Begun")
 
@@ -45,20 +45,21 @@ class Background:
         self.clock: Clock = flights.clock
         self._lock = flights.table.lock
 
-    def job_for(self, key: Hashable, call: Call, watched: bool) -> Begun:
+    def job_for(self, key: Hashable, call: Call, watched: bool, after: float = ANY_TIME) -> Begun:
         """The background load of *key*, which this begins if none runs.
 
         Args:
             key: What to load.
             call: Its arguments.
             watched: The caller waits for it; he must take that back with ``unwatch()``.
+            after: What was stored later than this meanwhile will do in place of a load that this begins.
         """
-        return comparing_outside(self._lock, self._job_for, key, call, watched)
+        return comparing_outside(self._lock, self._job_for, key, call, watched, after)
 
-    def _job_for(self, key: Hashable, call: Call, watched: bool) -> Begun:
+    def _job_for(self, key: Hashable, call: Call, watched: bool, after: float) -> Begun:
         now = self.clock.read()
         loop = own_loop(self.flights.name) if self.pool is None else None
-        job: Any = ThreadJob(now) if loop is None else TaskJob(now, loop)
+        job: Any = ThreadJob(now, after) if loop is None else TaskJob(now, after, loop)
         running = watching = None
         ended = functools.partial(self._ended, loop, key, job)
         try:
@@ -111,12 +112,9 @@ class Background:
     def _load(self, job: ThreadJob, key: Hashable, call: Call) -> Any:
         flights: Any = self.flights
         job.begun = True
-        role = Role()
-        try:
-            return flights.lead(key, *call, purpose=BACKGROUND, role=role)
-        finally:
-            job.led = role.led
-            del job  # which keeps an error, whose traceback knows this frame
+        role = job.role
+        del job  # which keeps an error, whose traceback knows this frame
+        return flights.lead(key, *call, purpose=BACKGROUND, role=role)
 
     async def _load_awaited(self, role: Role, key: Hashable, call: Call, watched: bool) -> Any:
         flights: Any = self.flights

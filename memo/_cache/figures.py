@@ -14,7 +14,7 @@ class CallCounts:
     one, since no call stands in between.
     """
 
-    __slots__ = ("joins", "load_seconds", "misses", "rejected")
+    __slots__ = ("fallbacks", "joins", "load_seconds", "misses", "rejected")
 
     def __init__(self) -> None:
         self.misses: int = 0
@@ -24,6 +24,8 @@ class CallCounts:
         """Calls that waited for a load which another began, of those."""
         self.rejected: int = 0
         """Values returned but not stored."""
+        self.fallbacks: int = 0
+        """Calls answered with a default or fallback in place of an error; each counts as what it was, too."""
         self.load_seconds: float = 0.0
         """Those that the loads which returned took together."""
 
@@ -36,7 +38,7 @@ class CallCounts:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.misses = self.joins = self.rejected = 0
+        self.misses = self.joins = self.rejected = self.fallbacks = 0
         self.load_seconds = 0.0
 
 
@@ -61,4 +63,5 @@ def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> 
         max_bytes=store.max_bytes,
         evictions=store.evictions(),
         small_share=store.small_share,
+        fallbacks=counts.fallbacks,
     )

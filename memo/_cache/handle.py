@@ -1,14 +1,15 @@
 """The handle ``f.cache``: the store of a decorated function."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from memo._base import Duration, Path, byte_size, counted, in_slices, seconds, short_text
+from memo._base import Duration, Path, byte_size, counted, in_slices, short_text
+from memo._cache.answers import Answers
 from memo._cache.options import new_bounds
 from memo._cache.recording import Recording
-from memo._cache.stale import Stale
 from memo._cache.stats import CacheStats, EntryInfo
-from memo._cache.within import Within, missing
+from memo._cache.terms import FRESH, NOT_GIVEN
+from memo._cache.within import Within, missing, own_terms
 from memo._call import FenceOthers, Generated, Handle
 from memo._flight import REFRESH, InflightHandle
 from memo._store import AnyCache
@@ -19,6 +20,8 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 V = TypeVar("V")
 """What is stored: the result, of a coroutine function the awaited one.  Invariant, so that put() refuses others."""
+W = TypeVar("W")
+D = TypeVar("D")
 
 
 class CacheHandle(Handle, Generic[P, R_co, V]):
@@ -38,7 +41,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
 
     def __init__(
         self,
-        answers: Stale,
+        answers: Answers,
         generated: Generated,
         name: Callable[[], str],
         fence_others: FenceOthers,
@@ -60,22 +63,49 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         key = self._key(args, kwargs)
         answers = self._answers
-        answer: Any = answers.call_fresh_awaited if self._generated.shape.is_async else answers.call_fresh
-        return answer(key, self._with_prefix(args, kwargs))  # type: ignore[no-any-return]
+        answer: Any = answers.call_awaited if self._generated.shape.is_async else answers.call
+        return answer(key, self._with_prefix(args, kwargs), FRESH)  # type: ignore[no-any-return]
 
-    def within(self, span: Duration, /) -> Within[P, R_co]:
-        """Terms of this caller's own: wait so long at most; ``f.cache.within("50ms").call("alice")``.
+    @overload
+    def within(self, span: Duration = ..., /, *, max_age: Duration | None = None) -> Within[P, R_co]: ...
+    @overload
+    def within(
+        self: "CacheHandle[P, Coroutine[Any, Any, W], W]",
+        span: Duration = ...,
+        /,
+        *,
+        max_age: Duration | None = None,
+        default: D,
+    ) -> Within[P, Coroutine[Any, Any, W | D]]: ...
+    @overload
+    def within(
+        self, span: Duration = ..., /, *, max_age: Duration | None = None, default: D
+    ) -> Within[P, R_co | D]: ...
+    def within(self, span: Any = NOT_GIVEN, /, *, max_age: Any = None, default: Any = NOT_GIVEN) -> Any:
+        """Terms of this caller's own; ``f.cache.within("50ms", max_age="5m", default=None).call("alice")``.
+
+        At least one is given.  They neither change what others get nor what is stored: a load that takes longer, or
+        whose result comes too late for this caller, goes on and is stored.
 
         Args:
             span: The most to wait: seconds, a timedelta, or text such as "50ms".  Real time; a clock that is
-                advanced by hand ends the wait as well.
+                advanced by hand ends the wait as well.  Left out: as long as it takes, a plain function's load in this
+                thread.
+            max_age: Whatever is stored already, a value or a remembered failure, answers only if it is younger than
+                this, counted from the end of its load.  What is older counts as not there: a load begins, or is joined,
+                and the older value is not answered if that fails or takes longer, either; others still get it.  0:
+                nothing that is there will do.  It only narrows: what is past its ttl answers where
+                ``stale_while_revalidate`` and ``stale_if_error`` let it, and nowhere else.
+            default: What to answer in place of an error: where there is nothing else and the load fails, takes longer
+                than span or ``timeout``, or its failure is remembered.  May be any value, None too; it is not stored.
+                The error is logged to logger "memo" where no other caller learns of it.  Not for what is no
+                ``Exception`` (cancellation, Ctrl-C), nor for arguments that do not fit or cannot be hashed.
 
         Raises:
-            TypeError: span is no duration.
-            ValueError: span is not positive, or text that is no duration.
+            TypeError: Nothing is given, or span or max_age is no duration.
+            ValueError: span is not positive, max_age is negative, or one is text that is no duration.
         """
-        span_s = seconds(span, where="within", option="span")
-        return Within(self._answers, self._generated, self._prefix, span_s)
+        return Within(self._answers, self._generated, self._prefix, own_terms(span, max_age, default))
 
     def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.

@@ -33,7 +33,25 @@ def _without_us(error: BaseException) -> BaseException:
     return error.with_traceback(traceback)
 
 
-class ThreadJob:
+class _Job:
+    """What it turned out to be, which is known once it is done."""
+
+    __slots__ = ("role",)
+
+    role: Role
+
+    @property
+    def led(self) -> bool:
+        """It ran the function itself, and did not join a call that did."""
+        return self.role.led
+
+    @property
+    def found(self) -> bool:
+        """It did neither: its value had been stored when its turn came."""
+        return not self.role.led and not self.role.joined
+
+
+class ThreadJob(_Job):
     """One load in a thread of the pool.
 
     Attributes:
@@ -42,16 +60,16 @@ class ThreadJob:
         error: What it raised, or ended it otherwise.
         began: When it was asked for, by the function's clock.
         begun: A thread runs it.
-        led: It ran the function itself, and did not join a call that did; known once it is done.
         watchers: Callers who wait for it; guarded by the lock of the loads, as *told* is.
         told: Somebody learned of its error.
     """
 
-    __slots__ = ("_gates", "_pool", "began", "begun", "done", "error", "led", "told", "value", "watchers")
+    __slots__ = ("_gates", "_pool", "began", "begun", "done", "error", "told", "value", "watchers")
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, after: float) -> None:
         self.began = began
-        self.begun = self.done = self.led = self.told = False
+        self.role = Role(after)
+        self.begun = self.done = self.told = False
         self.watchers = 0
         self.value: Any = None
         self.error: BaseException | None = None
@@ -109,15 +127,15 @@ class ThreadJob:
         return self.done
 
 
-class TaskJob:
+class TaskJob(_Job):
     """One load in a task, of the loop that asked for it.  Its attributes are those of a ``ThreadJob``."""
 
-    __slots__ = ("_done", "_task", "began", "error", "loop", "role", "told", "value", "watchers")
+    __slots__ = ("_done", "_task", "began", "error", "loop", "told", "value", "watchers")
 
-    def __init__(self, began: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, began: float, after: float, loop: asyncio.AbstractEventLoop) -> None:
         self.began = began
         self.loop = loop
-        self.role = Role()
+        self.role = Role(after)
         self.told = self._done = False
         self.watchers = 0
         self.value: Any = None
@@ -156,10 +174,6 @@ class TaskJob:
         if self._task is not None and self._task.done():
             self._learn()
         return self._done
-
-    @property
-    def led(self) -> bool:
-        return self.role.led
 
     async def wait(self, seconds: float, read: Callable[[], float]) -> bool:
         """Wait so long at most, in real time or by a clock that is advanced by hand; whether it has ended."""

@@ -15,7 +15,7 @@ from memo._cache.entry_maker import EntryMaker
 from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore
 from memo._call import Undecided
-from memo._flight import BACKGROUND, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
+from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
 from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
@@ -113,12 +113,15 @@ class Loads:
     # -- what flights ask
 
     def look_again(self, flight: InFlight) -> bool:
+        after = ANY_TIME if flight.purpose is CALL else flight.after
         if flight.purpose is BACKGROUND:
             entry = self.store.index.get(flight.key)  # not a call, and so no hit
-            if entry is not None and self.store.standing(entry, flight.started) is not Standing.FRESH:
+            if entry is not None and (
+                self.store.standing(entry, flight.started) is not Standing.FRESH or entry.stored <= after
+            ):
                 entry = None
         else:
-            entry = self.store.use(flight.key, flight.started)
+            entry = self.store.use(flight.key, flight.started, after)
         if entry is None:
             return False
         flight.value = self.hand_out(entry.value)
@@ -199,11 +202,13 @@ class Loads:
         return self._by_key.get(flight.key) is flight
 
 
-def log_failure(name: str, error: BaseException) -> None:
-    """Log why a load failed, of which no caller learns otherwise."""
+def log_failure(
+    name: str, error: BaseException, instead: str = "the stale value, if there is one, stays for now"
+) -> None:
+    """Log why a load failed, of which no caller learns otherwise, and what there is *instead*."""
     if is_ending() or isinstance(error, asyncio.CancelledError):
         return
-    log.warning("%s: a load failed; the stale value, if there is one, stays for now", name, exc_info=error)
+    log.warning("%s: a load failed; %s", name, instead, exc_info=error)
 
 
 def _with_victim(gone: Departures | None, victim: Any, now: float) -> Departures:

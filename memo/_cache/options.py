@@ -42,6 +42,10 @@ class CacheOptions:
     """Seconds past the deadline for which a stale value answers for a load that fails."""
     soft_s: float | None
     cache_errors: tuple[type[Exception], ...]
+    fallback: Any
+    """What answers in place of an error: a value, or a function of the call; ``NOT_GIVEN``: nothing."""
+    fallback_on: tuple[type[Exception], ...]
+    """In place of which."""
     error_s: float
     """Seconds for which a failure is remembered, and between attempts while there is a stale value."""
     tags: Tags

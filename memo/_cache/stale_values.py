@@ -17,6 +17,7 @@ from memo._base import renewed
 from memo._cache.background import Background
 from memo._cache.cache import Cache
 from memo._cache.options import LEASE_S
+from memo._cache.terms import Terms
 from memo._call import Call
 from memo._store import RichEntry, Standing
 
@@ -37,10 +38,16 @@ class StaleValues:
         self._store = cache.store
         self._options = cache.options
 
-    def find(self, key: Hashable, now: float) -> RichEntry | None:
-        """The stale value of *key* that may still serve, if there is one; raises a remembered failure."""
+    def find(self, key: Hashable, now: float, after: float) -> RichEntry | None:
+        """The stale value of *key* that may still serve, if there is one; raises a remembered failure.
+
+        Args:
+            key: What is looked for.
+            now: The time.
+            after: Only what was stored, or failed, later than this will do.
+        """
         entry = self._store.index.get(key)
-        if entry is None or not self._store.rich:
+        if entry is None or not self._store.rich or entry.stored <= after:
             return None
         standing = self._store.standing(entry, now)
         if standing is Standing.FAILURE:
@@ -61,20 +68,20 @@ class StaleValues:
         self._store.use_stale(entry, now)
         return self._cache.handed(entry.value)
 
-    def instead(self, key: Hashable, error: BaseException) -> RichEntry | None:
+    def instead(self, key: Hashable, error: BaseException, terms: Terms) -> RichEntry | None:
         """The stale value that answers for a load that failed."""
-        if not isinstance(error, Exception) or not self._options.if_error_s:
+        if not terms.stale or not isinstance(error, Exception) or not self._options.if_error_s:
             return None
         entry = self._store.index.get(key)
         now = self._cache.clock.read()
-        if entry is None or self._store.standing(entry, now) is not Standing.STALE:
+        if entry is None or self._store.standing(entry, now) is not Standing.STALE or entry.stored <= terms.after(now):
             return None
         return entry if now < entry.deadline + self._options.if_error_s else None
 
-    def still(self, key: Hashable, now: float) -> RichEntry | None:
+    def still(self, key: Hashable, now: float, terms: Terms) -> RichEntry | None:
         """The stale value of *key* that answers for a load that takes longer."""
-        entry = self._store.index.get(key) if self._store.rich else None
-        if entry is None:
+        entry = self._store.index.get(key) if terms.stale and self._store.rich else None
+        if entry is None or entry.stored <= terms.after(now):
             return None
         return entry if self._store.standing(entry, now) in (Standing.STALE, Standing.FRESH) else None
 

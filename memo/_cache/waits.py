@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 from memo._base import real, shared_copy
 from memo._cache.background import Background
 from memo._cache.cache import Cache
+from memo._cache.fallback import Fallback
 from memo._cache.jobs import ThreadJob
 from memo._cache.stale_values import StaleValues
+from memo._cache.terms import Terms
 from memo._call import Call
 from memo.errors import InflightTimeout
 
@@ -31,32 +33,35 @@ class Waits:
         cache: Its results.
         background: Begins the loads.
         stale: What stale values may do.
+        fallback: What stands in for errors.
     """
 
-    def __init__(self, cache: Cache, background: Background, stale: StaleValues) -> None:
+    def __init__(self, cache: Cache, background: Background, stale: StaleValues, fallback: Fallback) -> None:
         self._cache = cache
         self._background = background
         self._stale = stale
+        self._fallback = fallback
         self._clock = cache.clock
         self._counts = cache.counts
         self._lock = cache.store.lock
         self._timeout_s = cache.options.timeout_s
 
-    def wait(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Answer:
+    def wait(self, key: Hashable, call: Call, seconds: float, terms: Terms) -> Answer:
         """Wait for a background load of *key*, as a call of a plain function.
 
         Args:
             key: What to load.
             call: Its arguments.
             seconds: How long to wait at most.
-            stale: Whether a stale value will do, if the load fails or takes longer.
+            terms: What will do for the caller: which stale value, if the load fails or takes longer.
 
         Raises:
             Exception: What the load raised, if nothing stale answers for it.
         """
         ends = real.monotonic() + seconds
+        after = terms.after(self._clock.read())
         while True:
-            job, began = self._background.job_for(key, call, watched=True)
+            job, began = self._background.job_for(key, call, watched=True, after=after)
             if job is not None:
                 try:
                     left_s = ends - real.monotonic()
@@ -69,30 +74,32 @@ class Waits:
                 self._background.unwatch(job)
                 if self._is_overdue(key, job):
                     error = self._cache.flights.timed_out(key)
-                    return Answer(True, self._failed_or_stale(key, job, error, began, stale), began)
-            if job is None or not _is_another_s(job, began):
-                return self._outcome(key, job, began, stale)
+                    return Answer(True, self._failed_or_stale(key, job, error, began, terms), began)
+            if job is None or not (_is_another_s(job, began) or _is_too_old(job, began, terms)):
+                return self._outcome(key, job, began, terms)
 
-    async def wait_awaited(self, key: Hashable, call: Call, seconds: float, stale: bool) -> Answer:
+    async def wait_awaited(self, key: Hashable, call: Call, seconds: float, terms: Terms) -> Answer:
         """Wait for a background load of *key*, as a call of a coroutine function; else as ``wait()`` does."""
         ends = real.monotonic() + seconds
+        after = terms.after(self._clock.read())
         while True:
-            job, began = self._background.job_for(key, call, watched=True)
+            job, began = self._background.job_for(key, call, watched=True, after=after)
             try:
                 await job.wait(ends - real.monotonic(), self._clock.read)
             except BaseException:
                 self._leave(job, began)
                 raise
             self._background.unwatch(job)
-            if not _is_another_s(job, began):
-                return self._outcome(key, job, began, stale)
+            if not (_is_another_s(job, began) or _is_too_old(job, began, terms)):
+                return self._outcome(key, job, began, terms)
 
     def too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
         """The error of a call that got no answer in time, which this counts."""
         self._counts.count(led=began)
         return InflightTimeout(
             f"{self._cache.name}(): no result within the {seconds:g} s that this caller allows; a load that has begun "
-            f"goes on for others. Give more time, or allow a stale value with stale_if_error=.",
+            f"goes on for others. Give more time, allow a stale value with stale_if_error=, or say what to answer with "
+            f"default=.",
             key,
             seconds,
         )
@@ -113,26 +120,29 @@ class Waits:
             flights.expire(flight)
         return True
 
-    def _outcome(self, key: Hashable, job: Any, began: bool, stale: bool) -> Answer:
+    def _outcome(self, key: Hashable, job: Any, began: bool, terms: Terms) -> Answer:
         if job is not None and job.done:
             if job.error is not None:
-                return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, stale), began)
+                return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, terms), began)
             self._counts.count(led=began and job.led)
             return Answer(True, self._cache.handed(job.value), began)
         now = self._clock.read()
-        fresh = self._cache.store.use(key, now)  # put meanwhile
+        fresh = self._cache.store.use(key, now, terms.after(now))  # put meanwhile
         if fresh is not None:
             return Answer(True, self._cache.handed(fresh.value), began)
-        entry = self._stale.still(key, now) if stale else None
+        entry = self._stale.still(key, now, terms)
         if entry is None:
             return Answer(False, None, began)
         return Answer(True, self._stale.serve(entry, now), began)
 
-    def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, stale: bool) -> Any:
-        entry = self._stale.instead(key, error) if stale else None
+    def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, terms: Terms) -> Any:
+        entry = self._stale.instead(key, error, terms)
         if entry is None:
-            with self._lock:
-                job.told = True
+            if self._fallback.covers(error, terms):
+                self._background.tell(job)
+            else:
+                with self._lock:
+                    job.told = True
             self._counts.count(led)
             try:
                 raise shared_copy(error, error.__traceback__)
@@ -145,3 +155,8 @@ class Waits:
 def _is_another_s(job: Any, began: bool) -> bool:
     """Whether *job* ended by what is no failure and strikes only the caller who began it: the others go on."""
     return job.done and job.error is not None and not isinstance(job.error, Exception) and not began
+
+
+def _is_too_old(job: Any, began: bool, terms: Terms) -> bool:
+    """Whether *job*, which was begun for callers whom any age will do, found a value that may be too old for this."""
+    return terms.max_age_s is not None and not began and job.done and job.error is None and job.found

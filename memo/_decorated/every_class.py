@@ -57,7 +57,7 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
         """Refused."""
         self._refuse("cache.fresh()")
 
-    def within(self, span: Any, /) -> NoReturn:
+    def within(self, span: Any = None, /, *, max_age: Any = None, default: Any = None) -> NoReturn:
         """Refused."""
         self._refuse("cache.within()")
 

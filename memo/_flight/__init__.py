@@ -5,6 +5,7 @@ Imports ``_call``, ``_base`` and ``memo.errors``.
 
 from memo._flight.figures import Counters
 from memo._flight.flight import (
+    ANY_TIME,
     BACKGROUND,
     CALL,
     LATE_CALL,
@@ -28,6 +29,7 @@ from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
 
 __all__ = (
+    "ANY_TIME",
     "BACKGROUND",
     "BIRTH",
     "CALL",

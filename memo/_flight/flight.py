@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from memo._base import Caller, Clock, Timer, thread_ident
 
 __all__ = (
-    "ABANDONED", "BACKGROUND", "CALL", "LATE_CALL", "LOOK_S", "RAISED", "REFRESH", "RETURNED", "RUNNING", "TIMED_OUT",
-    "InFlight", "Purpose", "TaskFlight", "Work", "born", "set_apart", "task_flight",
+    "ABANDONED", "ANY_TIME", "BACKGROUND", "CALL", "LATE_CALL", "LOOK_S", "RAISED", "REFRESH", "RETURNED", "RUNNING",
+    "TIMED_OUT", "InFlight", "Purpose", "TaskFlight", "Work", "born", "set_apart", "task_flight",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -22,6 +23,8 @@ CALL, LATE_CALL, REFRESH, BACKGROUND = "call", "late call", "refresh", "backgrou
 """A call; a call that a stale value may answer in the end, so that whoever answers it counts it then; two that are no
 calls: a refresh, which supersedes a running load, and a load that no caller waits for."""
 
+ANY_TIME = -math.inf
+"""Before anything was kept."""
 LOOK_S = 0.05
 """Seconds between two looks of a waiter whether the thread, greenlet or loop that it waits for still lives."""
 
@@ -34,10 +37,13 @@ class InFlight:
     """
 
     __slots__ = (
-        "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present", "purpose", "started",
-        "state", "tags", "traceback", "value", "waiters", "was_current"
+        "after", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present", "purpose",
+        "started", "state", "tags", "traceback", "value", "waiters", "was_current"
     )  # fmt: skip
 
+    after: float
+    """Of what is kept already, only what came later will do for its leader; not set for a ``CALL``, for which anything
+    will."""
     key: Hashable
     current: bool
     """Set until somebody takes it out of the table: who deletes this does."""

@@ -34,7 +34,10 @@ class Keeper(Protocol):
         ...
 
     def look_again(self, flight: InFlight) -> bool:
-        """Whether another leader finished just before *flight* began; if so, sets ``flight.value``."""
+        """Whether another leader finished just before *flight* began; if so, sets ``flight.value``.
+
+        Of a flight that is no ``CALL``, only what came later than ``flight.after`` counts.
+        """
         ...
 
     def accept(self, value: Any) -> Any:

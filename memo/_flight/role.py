@@ -1,14 +1,21 @@
-"""What a caller turned out to be."""
+"""What a caller turned out to be, and what will do for it."""
+
+from memo._flight.flight import ANY_TIME
 
 __all__ = ("Role",)
 
 
 class Role:
-    """What a caller turned out to be, for who counts it; none of it if it was struck before."""
+    """What a caller turned out to be, for who counts it; none of it if it was struck before.
 
-    __slots__ = ("joined", "led", "stale")
+    Args:
+        after: Of what is kept already, only what came later than this will do for the caller.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("after", "joined", "led", "stale")
+
+    def __init__(self, after: float = ANY_TIME) -> None:
+        self.after = after
         self.led: bool = False
         """It began an execution, at least."""
         self.joined: bool = False

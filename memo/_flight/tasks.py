@@ -17,6 +17,7 @@ from memo._flight.circles import depend, no_longer_depend
 from memo._flight.deadlines import Deadlines
 from memo._flight.flight import (
     ABANDONED,
+    ANY_TIME,
     CALL,
     LOOK_S,
     REFRESH,
@@ -103,6 +104,8 @@ class TaskFlights(Flights):
                 elif current is None:
                     need_depth()  # half-way through a launch nobody could tidy up
                     mine = task_flight(key, loop, self.clock, purpose)
+                    if purpose is not CALL:
+                        mine.after = ANY_TIME if role is None else role.after
                     current = self._join_or_lead(mine, loop)
                     if current is mine and mine.state is RETURNED:
                         return mine.value  # a second look found it

@@ -9,6 +9,7 @@ from memo._call import PLAIN_KEYS, stored_key
 from memo._flight.circles import circle_of_callers, graph, waiting
 from memo._flight.flight import (
     ABANDONED,
+    ANY_TIME,
     CALL,
     LATE_CALL,
     LOOK_S,
@@ -154,6 +155,8 @@ class ThreadFlights(Flights):
             role: Learns what the caller turned out to be.
         """
         mine = born(InFlight(), purpose)
+        if purpose is not CALL:
+            mine.after = ANY_TIME if role is None else role.after
         try:
             if not self.enter(mine, key, self.clock.read(), role):
                 return mine.value

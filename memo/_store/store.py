@@ -5,6 +5,7 @@
 - The operations of the shelf (``put``, ``drop``, ...) are for ``change()`` to run.
 """
 
+import math
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
@@ -133,8 +134,14 @@ class Store:
 
     # -- reading
 
-    def use(self, key: Hashable, now: float) -> Any:
-        """The fresh entry of *key*, counted as a hit and shown to the policy; else None."""
+    def use(self, key: Hashable, now: float, after: float = -math.inf) -> Any:
+        """The fresh entry of *key*, counted as a hit and shown to the policy; else None.
+
+        Args:
+            key: What is looked for.
+            now: The time.
+            after: Only what was stored later than this will do.
+        """
         index = self._shelf.index
         for _ in range(_TRIES):
             entry: Any = index.get(key)  # without the lock: who knows what a comparison does
@@ -145,7 +152,7 @@ class Store:
                     is_here = index.get(entry.key) is entry
                     if not is_here:
                         continue  # it left meanwhile
-                    if self.standing(entry, now) is not _FRESH:
+                    if self.standing(entry, now) is not _FRESH or entry.stored <= after:
                         return None
                     if self._is_shown and not self._changes.show(entry, now):
                         return None

@@ -471,8 +471,9 @@ def test_printed_figures_stand_in_lines() -> None:
     assert rows["hit_ratio"] == f"{stats.hit_ratio:.1%}"
     assert rows["max_bytes"] == "1MB"
     assert rows["evictions"] == "2 size"
-    assert str(CacheStats("f")).splitlines()[-5].split() == ["evictions", "none"]
-    assert str(CacheStats("f")).splitlines()[-4].split() == ["small_share", "-"]
+    empty = [line.split() for line in str(CacheStats("f")).splitlines()]
+    assert ["evictions", "none"] in empty
+    assert ["small_share", "-"] in empty
     assert len({len(line) - len(line.split(None, 1)[1]) for line in lines}) == 1, "not aligned"
     assert "\n" not in repr(stats)
     assert repr(stats).startswith("CacheStats(name='fetch', hits=")
