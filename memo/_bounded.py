@@ -30,9 +30,12 @@ from memo._cache import (
     RefreshPool,
     Upwards,
     check_callback,
+    check_colour,
     copier,
+    fallback_options,
     late_options,
     remembered_call,
+    without_arguments,
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
@@ -59,6 +62,7 @@ class BoundedLayer(FlightLayer):
     ) -> None:
         self.options = options
         super().__init__("bounded", function, keys, clock, takes_instance, options.tags)
+        check_colour("bounded", self.shape.qualname, options.fallback, is_async=self.shape.is_async)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
 
@@ -88,7 +92,17 @@ class BoundedLayer(FlightLayer):
         )
         called = self.called
         cache = Cache("bounded", shape.qualname, called, shape.is_async, clock, self.options, upwards)
-        return Answers(cache, None if shape.is_async else Weakly(self._pool, default_registry.pool))
+        pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
+        return Answers(cache, pool, Weakly(self._ask_fallback, NOT_GIVEN) if self.options.asks_fallback else None)
+
+    def asked(self) -> dict[str, Callable[..., Any]]:
+        asked = super().asked()
+        if self.options.asks_fallback:
+            asked["fallback"] = without_arguments(self.options.fallback)
+        return asked
+
+    def _ask_fallback(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.ask("fallback", *args, **kwargs)
 
     def _revealer(self) -> Callable[[Any], Any]:
         return self.generated.keys.shown.reveal
@@ -214,6 +228,8 @@ class _Options(TypedDict, total=False):
     soft_timeout: Duration | None
     cache_errors: type[Exception] | Iterable[type[Exception]]
     error_ttl: Duration | None
+    fallback: object
+    fallback_on: type[Exception] | Iterable[type[Exception]]
     cache_if: Callable[[Any], object] | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
@@ -250,6 +266,8 @@ def bounded(
     soft_timeout: Duration | None = None,
     cache_errors: type[Exception] | Iterable[type[Exception]] = (),
     error_ttl: Duration | None = None,
+    fallback: object = NOT_GIVEN,
+    fallback_on: type[Exception] | Iterable[type[Exception]] = Exception,
     cache_if: Callable[[Any], object] | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
@@ -323,6 +341,16 @@ def bounded(
             of the exception, with a traceback of their own.  Nothing else that is raised is remembered.
         error_ttl: How long a failure is remembered, and how long after a failed load there is no other as long as
             there is a stale result; default 1 second.
+        fallback: What to answer in place of an error: where the load fails or times out, or its failure is remembered,
+            and nothing stale answers.  A value, or a function of the call, called as ``key`` is (with the instance of
+            a method where it names it; without arguments if it has no parameter; of a coroutine function, what it
+            returns is awaited if it can be), once for each caller, outside the load, in the caller's thread or task.
+            Never stored.  While it runs, ``sys.exception()`` is the error, and the context of what it raises itself,
+            which the caller gets.  The error is logged to logger "memo", once.  Not for ``refresh()`` and ``fresh()``,
+            nor where ``within(default=)`` says otherwise; nor for what is no ``Exception`` (cancellation, Ctrl-C), for
+            arguments that cannot be hashed, or while the function is switched off.
+        fallback_on: Type or types of the exceptions in place of which fallback answers; others are raised.  Of a
+            timeout that is ``InflightTimeout``, a ``TimeoutError``.  Default: every ``Exception``.
         cache_if: Called with each result; if false, the result is returned but not stored.
         copy: "shallow", "deep" or a function, applied once to each value that is loaded or put, and to each value
             handed out, so that nobody can alter the stored one: neither callers, nor who made it.
@@ -383,6 +411,8 @@ def checked_options(
     soft_timeout: Any,
     cache_errors: Any,
     error_ttl: Any,
+    fallback: Any,
+    fallback_on: Any,
     cache_if: Any,
     copy: Any,
     on_evict: Any,
@@ -441,9 +471,8 @@ def checked_options(
         dedupe=dedupe,
         timeout_s=timeout_s,
         tags=check_tags(where, tags),
-        fallback=NOT_GIVEN,
-        fallback_on=(),
         refuse=refuser(where, one_shot),
         **late,
+        **fallback_options(where, fallback, fallback_on, one_shot),
     )
     return options, keys

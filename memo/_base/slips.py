@@ -28,9 +28,11 @@ _ALSO_CALLED: Mapping[str, str] = {
     "dedupe": "coalesce dedup deduplicate lock protected single_flight singleflight stampede thread_safe",
     "timeout": "deadline load_timeout lock_timeout max_wait timeout_s timeout_seconds wait wait_timeout",
     "stale_while_revalidate": "background grace grace_period refresh_ahead soft_ttl stale swr",
-    "stale_if_error": "fail_safe failsafe fallback serve_stale stale_on_error",
+    "stale_if_error": "fail_safe failover failsafe serve_stale stale_on_error",
     "cache_errors": "cache_exceptions errors exceptions negative remember_errors",
     "error_ttl": "err_ttl error_expire errors_ttl exception_ttl negative_ttl",
+    "fallback": "default default_factory default_value else_value fallback_function fallback_value on_error",
+    "fallback_on": "fallback_errors fallback_exceptions fallback_for",
     "cache_if": "cache_condition cache_when condition filter predicate should_cache store_if when",
     "copy": "clone copy_on_read copy_result deep_copy deepcopy",
     "on_evict": "callback eviction_callback eviction_listener evict_callback on_delete on_eviction on_expire on_remove "

@@ -5,6 +5,7 @@ Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 
 from memo._cache.answers import Answers
 from memo._cache.cache import Cache, Upwards
+from memo._cache.fallback_options import check_colour, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
 from memo._cache.options import CacheOptions, check_callback, copier, late_options
 from memo._cache.recording import Recording
@@ -26,7 +27,10 @@ __all__ = (
     "RefreshPool",
     "Upwards",
     "check_callback",
+    "check_colour",
     "copier",
+    "fallback_options",
     "late_options",
     "remembered_call",
+    "without_arguments",
 )

@@ -37,13 +37,13 @@ class Fallback:
         return terms.stale and self._value is not NOT_GIVEN and isinstance(error, self._errors)
 
     def answer(self, call: Call, terms: Terms) -> Any:
-        """What does, for a call of a plain function; what the user's function raises, raises."""
+        """What does, for a call of a plain function, called while an error is handled that it ``covers()``."""
         value = self._answer(call, terms)
         self._counts.fallbacks += 1
         return value
 
     async def answer_awaited(self, call: Call, terms: Terms) -> Any:
-        """What does, for a call of a coroutine function; a fallback that gives an awaitable is awaited."""
+        """What does, for a call of a coroutine function; what a fallback returns is awaited if it can be."""
         value = self._answer(call, terms)
         if self._ask is not None and terms.default is NOT_GIVEN and inspect.isawaitable(value):
             value = await value
@@ -55,4 +55,7 @@ class Fallback:
             return terms.default
         if self._ask is None:
             return self._cache.handed(self._value)  # one value for all callers, as what is stored
-        return self._ask(*call.args, **call.kwargs)
+        value = self._ask(*call.args, **call.kwargs)
+        if value is NOT_GIVEN:  # only a handle is left of the function
+            raise  # noqa: PLE0704  # what is being handled; no frame of ours is to hold it
+        return value

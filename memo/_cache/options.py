@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 from memo._base import Tags, byte_size, check_error_types, positive_int, real_number, seconds
+from memo._cache.terms import NOT_GIVEN
 from memo._store import CacheClass, EvictionReason
 
 __all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options", "new_bounds")
@@ -45,7 +46,7 @@ class CacheOptions:
     fallback: Any
     """What answers in place of an error: a value, or a function of the call; ``NOT_GIVEN``: nothing."""
     fallback_on: tuple[type[Exception], ...]
-    """In place of which."""
+    """In place of which errors."""
     error_s: float
     """Seconds for which a failure is remembered, and between attempts while there is a stale value."""
     tags: Tags
@@ -66,6 +67,16 @@ class CacheOptions:
     def serves_late(self) -> bool:
         """Something may answer a call that finds no fresh value: a stale one, or a remembered failure."""
         return self.stale_s > 0 or bool(self.cache_errors)
+
+    @property
+    def stands_in(self) -> bool:
+        """Something may answer a call whose load fails: what serves late, or a fallback."""
+        return self.serves_late or self.fallback is not NOT_GIVEN
+
+    @property
+    def asks_fallback(self) -> bool:
+        """The fallback is a function of the call."""
+        return callable(self.fallback)
 
     @property
     def ages(self) -> bool:

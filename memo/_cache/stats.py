@@ -66,8 +66,8 @@ class CacheStats(Snapshot):
     """Gauge: the part of the whole that the policy means for new keys at present, from 0 to 1: it follows what is asked
     for under ``policy="adaptive"``; None under a policy that has no such part."""
     fallbacks: int = counter()
-    """Calls answered with the ``default`` of ``within()`` in place of an error.  Each also counts as what it was: a
-    miss if it led the load, a join, or an error hit."""
+    """Calls answered with ``fallback``, or the ``default`` of ``within()``, in place of an error.  Each also counts as
+    what it was: a miss if it led the load, a join, or an error hit."""
 
     def __post_init__(self) -> None:
         freeze_fields(self, "evictions")

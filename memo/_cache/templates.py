@@ -91,7 +91,7 @@ cuts short a run of assignments, which no signal does."""
 def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
     """What answers a call that found nothing fresh."""
     now = "$now" if options.ages and not store.foreign else "$clock()"
-    if options.serves_late:
+    if options.stands_in:
         return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]

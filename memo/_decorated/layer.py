@@ -90,7 +90,7 @@ class Layer(OfTheProgram):
         clock = Clock(self._read)
         instances = Instances(self.shape.qualname, Weakly(self.collected))
         engine = self.make_engine(clock)
-        made = Works(self, self.shape, self._options, self.tags, clock, instances, engine)
+        made = Works(self, self.shape, self._options, self.tags, clock, instances, engine, self.asked())
         self.show_keys(engine, made.generated.keys)
         clock.on_exchange(self._follow_exchanged)
         works: Works = self.__dict__.setdefault("_works", made)
@@ -223,7 +223,17 @@ class Layer(OfTheProgram):
         """The wrapper that is concerned with a call."""
         return self.through() if args and type(args[0]) is Through else self.generated
 
-    # -- tags
+    # -- what is asked about calls
+
+    def asked(self) -> dict[str, Callable[..., Any]]:
+        """The functions that are asked about calls, as ``key`` is, by the option that they were given as."""
+        return {} if self.tags.function is None else {"tags": self.tags.function}
+
+    def ask(self, option: str, /, *args: Any, **kwargs: Any) -> Any:
+        """What the function that was given as *option* says of one call."""
+        if args and type(args[0]) is Through:
+            return self.works.ask(option, True, (args[0].instance, *args[1:]), kwargs)
+        return self.works.ask(option, False, args, kwargs)
 
     def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
         return () if self.tags.function is None else self.works.tags_of(through, args, kwargs)

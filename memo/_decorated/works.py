@@ -1,6 +1,6 @@
 """What a layer works with: what answers its calls, their wrappers, and their keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import Clock, Tags
@@ -20,12 +20,15 @@ class Works:
         clock: What reads the time.
         instances: Tokens of instances.
         engine: The loads, running calls or window.
+        asked: Functions that are asked about calls, as ``key`` is, by the option that they were given as.
 
     Attributes:
         generated: The wrapper, and the keys of its calls.
     """
 
-    __slots__ = ("_ask_tags", "_options", "_shape", "_tags", "_through", "clock", "engine", "generated", "instances")
+    __slots__ = (
+        "_asked", "_asks", "_options", "_shape", "_tags", "_through", "clock", "engine", "generated", "instances"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -36,12 +39,14 @@ class Works:
         clock: Clock,
         instances: Instances,
         engine: Any,
+        asked: Mapping[str, Callable[..., Any]],
     ) -> None:
         self._shape = shape
         self._options = options
         self._tags = tags
-        self._ask_tags: dict[bool, Callable[..., Any]] = {}
-        """Asks ``tags=`` about a call, and (True) about one that came through an instance."""
+        self._asked = asked
+        self._asks: dict[tuple[str, bool], Callable[..., Any]] = {}
+        """By the option, what asks about a call, and (True) about one that came through an instance."""
         self._through: dict[str, Generated] = {}
         """Of calls through the instances of a class that merely refers to the function; at most one."""
         self.clock: Clock = clock
@@ -51,8 +56,8 @@ class Works:
 
     def _keys(self, *, through: bool = False) -> Keys:
         keys = Keys(self._shape, self._options, self.instances, through=through)
-        if self._tags.function is not None:
-            self._ask_tags[through] = keys.teller(self._tags.function)
+        for option, function in self._asked.items():
+            self._asks[option, through] = keys.teller(function)
         return keys
 
     def exchange_keys(self, show: Callable[[Any, Keys], None]) -> None:
@@ -83,4 +88,8 @@ class Works:
 
     def tags_of(self, through: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...] | None:
         """The tags of one call that ``tags=`` computes; None if it cannot."""
-        return self._tags.of_call(self._shape.qualname, self._ask_tags[through], args, kwargs)
+        return self._tags.of_call(self._shape.qualname, self._asks["tags", through], args, kwargs)
+
+    def ask(self, option: str, through: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the function that was given as *option* says of one call."""
+        return self._asks[option, through](*args, **kwargs)

@@ -114,6 +114,13 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"copy": True}, TypeError, ("copy=True", "give")),
     ({"copy": coroutine_function}, TypeError, ("copy=<function coroutine_function", "give")),
     ({"clock": 12.5}, TypeError, ("clock=12.5", "give")),
+    # what stands in for errors
+    ({"fallback": NeedsMore}, TypeError, ("fallback=<class", "NeedsMore", "without arguments", "function")),
+    ({"fallback": iter([1])}, TypeError, ("fallback=", "only once", "function")),
+    ({"fallback_on": LookupError}, TypeError, ("fallback_on=<class 'LookupError'>", "fallback=")),
+    ({"fallback": None, "fallback_on": ()}, ValueError, ("fallback_on=()", "leave it out")),
+    ({"fallback": None, "fallback_on": KeyboardInterrupt}, ValueError, ("fallback_on=", "KeyboardInterrupt")),
+    ({"fallback": None, "fallback_on": "errors"}, TypeError, ("fallback_on='errors'", "LookupError")),
     # the key's parts
     ({"ignore": "name"}, TypeError, ("ignore='name'", "ignore=('name',)")),
     ({"ignore": 3}, TypeError, ("ignore=3", "give")),
@@ -176,6 +183,8 @@ def test_there_are_enough_of_them() -> None:
         "key",
         "sizeof",
         "cache_if",
+        "fallback",
+        "fallback_on",
         "on_evict",
         "copy",
         "clock",

@@ -66,6 +66,12 @@ def test_an_awaited_operation_that_is_cut_short(decorator: str, operation: str) 
     strike_all(decorator, operation, Struck, everywhere=False, is_async=True, each=EACH)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_fallback_that_is_cut_short(is_async: bool) -> None:
+    """Some points of a call that it answers."""
+    strike_all("fallback", "failure", Struck, everywhere=False, is_async=is_async, each=EACH)
+
+
 @pytest.mark.stress
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("is_async", [False, True])

@@ -31,6 +31,20 @@ def generic(items: Sequence[T]) -> list[T]:
     return list(items)
 
 
+async def elsewhere(x: int) -> str | None:
+    return None
+
+
+@bounded(max=3, fallback=elsewhere, fallback_on=(LookupError, TimeoutError))
+async def optional(x: int) -> str | None:
+    return ""
+
+
+@bounded(max=3, fallback=None, fallback_on=LookupError)
+def maybe(x: int) -> str | None:
+    return ""
+
+
 class C:
     """Every placement."""
 
@@ -68,6 +82,8 @@ def functions(c: C) -> None:
     assert_type(c.method.cache.within("50ms", default=None).call(1), str | None)
     assert_type(C.method.cache.within("50ms", default=None).call(c, 1), str | None)
     assert_type(C.class_outer.cache.within("50ms", default=b"").call(1), str | bytes)
+    assert_type(maybe(1), str | None)
+    bounded(max=3, fallback=None, fallback_on=5)  # type: ignore[call-overload]
     function.cache.within("50ms", default=None).call("no")  # type: ignore[arg-type]
     function.cache.within(max_age=[5])  # type: ignore[call-overload]
     function.cache.within("50ms", None)  # type: ignore[call-overload]
@@ -78,6 +94,7 @@ async def coroutines(c: C) -> None:
     assert_type(await coroutine.cache.within("50ms", max_age="5m").call(1), str)
     assert_type(await coroutine.cache.within("50ms", max_age=0, default=None).call(1), str | None)
     assert_type(await coroutine.cache.within(default=missing).fresh(1), str | Missing)
+    assert_type(await optional(1), str | None)
     assert_type(await c.async_method.cache.within("50ms", default=None).call(1), str | None)
     assert_type(await C.async_method.cache.within("50ms", default=None).call(c, 1), str | None)
     assert_type(await C.class_inner.cache.within("50ms", default=None).call(1), str | None)

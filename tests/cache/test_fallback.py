@@ -1,0 +1,467 @@
+"""What answers every caller in place of an error: ``fallback=`` and ``fallback_on=``."""
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import logging
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kit.freshness import ERRORS, SIE, TTL, Make, warned
+from kit.threads import LIMIT_S, Running, until
+
+from memo import InflightTimeout, bounded
+
+DOWN = LookupError("down")
+
+
+def failing(make: Make, **options: Any) -> Any:
+    """A function whose loads fail."""
+    s = make(**options)
+    s.body.error = LookupError("down")
+    return s
+
+
+def test_a_value_answers_for_a_load_that_fails(make_everywhere: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """The very object, each time; nothing is stored, the failure is logged, the call counts as the miss it is."""
+    value = {"name": "somebody"}
+    s = failing(make_everywhere, ttl=TTL, fallback=value)
+    with caplog.at_level(logging.WARNING, "memo"):
+        assert s() is s() is value
+    assert [record.exc_info[1] for record in caplog.records] == [s.body.error] * 2
+    assert "a fallback answers" in warned(caplog)[0]
+    assert len(s.cache) == 0
+    stats = s.cache.stats()
+    assert (stats.misses, stats.load_errors, stats.fallbacks, stats.requests) == (2, 2, 2, 2)
+    s.body.error = None
+    assert s() == "a3"
+    assert s() == "a3"
+    assert s.cache.stats().fallbacks == 2
+
+
+def test_none_is_a_fallback(make: Make) -> None:
+    """And copy= applies to a value, since all callers would share it."""
+    assert failing(make, fallback=None)() is None
+    value: list[int] = []
+    s = failing(make, fallback=value, copy="shallow")
+    first = s()
+    assert first == []
+    assert first is not s() is not value
+
+
+def test_a_function_is_called_as_key_is() -> None:
+    """With defaults filled in, by name what is taken by name, and the instance where it names it."""
+
+    @bounded(max=8, fallback=lambda name, *rest, size, **more: (name, rest, size, more))
+    def fetch(name: str, *rest: int, size: int = 3, **more: int) -> Any:
+        raise DOWN
+
+    assert fetch("a") == ("a", (), 3, {})
+    assert fetch("a", 1, 2, size=4, x=5) == ("a", (1, 2), 4, {"x": 5})
+
+    class Shop:
+        city = "Bonn"
+
+        def guess(self, item: str) -> str:
+            return f"{item} in {self.city}?"
+
+        @bounded(max=8, fallback=guess)
+        def price(self, item: str) -> str:
+            raise DOWN
+
+        @bounded(max=8, fallback=lambda item: f"{item}?")
+        def stock(self, item: str) -> str:
+            raise DOWN
+
+        @bounded(max=8, fallback=lambda cls, item: f"{cls.city}: {item}?")
+        @classmethod
+        async def of(cls, item: str) -> str:
+            raise DOWN
+
+        @bounded(max=8, fallback=lambda self: self.city.lower())
+        @property
+        def name(self) -> str:
+            raise DOWN
+
+        referred = fetch
+
+    shop = Shop()
+    assert shop.price("tea") == Shop.price(shop, "tea") == "tea in Bonn?"
+    assert shop.price.cache.call("tea") == "tea in Bonn?"
+    assert shop.stock("tea") == "tea?"
+    assert asyncio.run(shop.of("tea")) == "Bonn: tea?"
+    assert shop.name == "bonn"
+    assert shop.referred(size=1)[0] is shop
+
+
+@pytest.mark.parametrize("fallback", [list, dict, lambda: {0}], ids=["list", "dict", "lambda"])
+def test_a_class_or_a_function_of_nothing_makes_each_caller_one(make: Make, fallback: Any) -> None:
+    """A class is called without arguments, and so is a function without parameters."""
+    s = failing(make, fallback=fallback)
+    first = s()
+    assert first in ([], {}, {0})
+    assert first is not s()
+
+
+def test_what_a_fallback_of_a_coroutine_function_returns_is_awaited() -> None:
+    """Of a coroutine function, and of a plain one that calls one; in the task and context of the caller."""
+    tasks: list[Any] = []
+    user: contextvars.ContextVar[str] = contextvars.ContextVar("user")
+
+    async def other(name: str) -> str:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        return f"{user.get()}'s {name}"
+
+    async def main(fallback: Any) -> None:
+        @bounded(max=8, fallback=fallback)
+        async def fetch(name: str) -> str:
+            raise DOWN
+
+        user.set("alice")
+        assert await fetch("a") == "alice's a"
+        assert tasks.pop() is asyncio.current_task()
+
+    asyncio.run(main(other))
+    asyncio.run(main(lambda name: other(name)))
+
+
+def test_each_who_joined_asks_for_himself(make: Make) -> None:
+    """In his own thread or task; the failed load is logged once."""
+    asked: list[Any] = []
+
+    def fallback(name: str) -> Any:
+        asked.append(asyncio.current_task() if s.is_async else threading.current_thread())
+        return asked[:]
+
+    s = failing(make, fallback=fallback)
+    gate = s.hold()
+    calls = [s.begin() for _ in range(5)]
+    s.until(lambda: gate.entered.is_set() and s.cache.inflight.stats().waiting == 4)
+    gate.open()
+    assert [bool(call.result()) for call in calls] == [True] * 5
+    assert len(set(asked)) == len(asked) == 5
+    assert s.counts == (0, 1, 4, 0, 0)
+    assert s.cache.stats().fallbacks == 5
+
+
+def test_it_answers_for_a_remembered_failure(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Which counts as the error hit it is, and is logged no more."""
+    s = failing(make, **ERRORS, fallback=lambda name: name.upper())
+    assert s() == "A"
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "memo"):
+        assert s() == "A"
+        assert s.run(lambda: s.cache.within(7).call("a")) == "A"
+    assert warned(caplog) == []
+    assert s.counts == (0, 1, 0, 0, 2)
+
+
+def test_what_is_stale_comes_first(make: Make) -> None:
+    """The fallback answers once nothing stale may; also where soft_timeout has begun the load."""
+    s = make(**SIE, soft_timeout=5, fallback="fallback")
+    assert s() == "a1"
+    s.body.error = LookupError("down")
+    s.clock.advance(TTL)
+    assert s() == "a1"
+    s.clock.advance(20)
+    assert s() == "fallback"
+    assert s.counts == (0, 2, 0, 1, 0)
+
+
+def test_it_answers_where_a_load_times_out(make: Make) -> None:
+    """Those who joined it, and of a coroutine function the first caller, too."""
+    s = make(timeout=5, fallback=lambda name: name.upper())
+    gate = s.hold()
+    first = s.begin()
+    s.until(gate.entered.is_set)
+    joined = s.begin()
+    s.until(lambda: s.cache.inflight.stats().waiting == 1)
+    s.clock.advance(5)
+    assert joined.result() == "A"
+    gate.open()
+    assert first.result() == ("A" if s.is_async else "a1")
+    s.settle()
+
+
+def test_it_answers_a_limited_caller(make: Make) -> None:
+    """In his own thread, when the load is slow, or has failed; his own default comes first."""
+    ran: list[threading.Thread] = []
+
+    def fallback(name: str) -> str:
+        ran.append(threading.current_thread())
+        return name.upper()
+
+    s = make(fallback=fallback)
+    gate = s.hold()
+    hasty = s.begin(lambda: s.cache.within(7).call("a"))
+    s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
+    s.clock.advance(7)
+    assert hasty.result() == "A"
+    gate.open()
+    s.settle()
+    s.cache.clear()
+    s.body.error = LookupError("down")
+    ran.clear()
+    assert s.run(lambda: s.cache.within(7).call("a")) == "A"
+    assert ran == [threading.current_thread()]
+    assert s.run(lambda: s.cache.within(7, default=None).call("a")) is None
+    assert len(ran) == 1
+
+
+def test_those_who_insist_on_a_load_get_its_error(make: Make) -> None:
+    """refresh(), fresh() and the fresh() of within(): the old value stays."""
+    s = make(fallback="fallback")
+    s()
+    s.body.error = LookupError("down")
+    with pytest.raises(LookupError):
+        s.run(lambda: s.cache.refresh("a"))
+    for limited in (s.cache, s.cache.within(7), s.cache.within(max_age=0)):
+        with pytest.raises(LookupError):
+            s.run(lambda limited=limited: limited.fresh("b"))
+    assert s() == "a1"
+    assert s.cache.stats().fallbacks == 0
+
+
+def test_it_is_for_the_named_exceptions(make: Make) -> None:
+    """Others are raised; a timeout is an InflightTimeout."""
+    s = make(fallback=None, fallback_on=(KeyError, OSError), timeout=5)
+    for error, answered in ((KeyError("k"), True), (FileNotFoundError(), True), (LookupError(), False)):
+        s.body.error = error
+        if answered:
+            assert s() is None
+        else:
+            with pytest.raises(LookupError):
+                s()
+    s.body.error = None
+    gate = s.hold()
+    first = s.begin()
+    s.until(gate.entered.is_set)
+    joined = s.begin()
+    s.until(lambda: s.cache.inflight.stats().waiting == 1)
+    s.clock.advance(5)
+    assert joined.result() is None  # TimeoutError is an OSError
+    gate.open()
+    first.result()
+    s.settle()
+
+    s = make(fallback=None, fallback_on=KeyError)
+    gate = s.hold()
+    hasty = s.begin(lambda: s.cache.within(7).call("a"))
+    s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
+    s.clock.advance(7)
+    assert isinstance(hasty.error(), InflightTimeout)
+    gate.open()
+    s.settle()
+
+
+def test_it_is_for_exceptions_alone(make: Make) -> None:
+    """What else ends a load ends the call, and arguments that cannot be hashed are a mistake."""
+    s = make(fallback=None)
+    s.body.error = asyncio.CancelledError() if s.is_async else SystemExit(3)
+    with pytest.raises(type(s.body.error)):
+        s()
+    with pytest.raises(TypeError, match="unhashable"):
+        s([])
+    with pytest.raises(TypeError):
+        s.run(lambda: s.reach()())
+    assert s.cache.stats().fallbacks == 0
+
+
+def test_a_cancelled_caller_gets_none() -> None:
+    """Be he first or joined, or while he awaits his fallback; the others get theirs."""
+    entered = asyncio.Event()
+    asked: list[str] = []
+
+    async def fallback(name: str) -> str:
+        asked.append(name)
+        if name == "slow":
+            entered.set()
+            await asyncio.Event().wait()
+        return name.upper()
+
+    @bounded(max=8, fallback=fallback)
+    async def fetch(name: str) -> str:
+        if name != "slow":
+            entered.set()
+            await gate.wait()
+        raise DOWN
+
+    async def main() -> None:
+        first, joined, last = (asyncio.create_task(fetch("a")) for _ in range(3))
+        await entered.wait()
+        while fetch.inflight.stats().waiting < 2:
+            await asyncio.sleep(0)
+        first.cancel()
+        joined.cancel()
+        gate.set()
+        ends = await asyncio.gather(first, joined, last, return_exceptions=True)
+        assert list(map(type, ends[:2])) == [asyncio.CancelledError] * 2
+        assert (ends[2], asked) == ("A", ["a"])
+        entered.clear()
+        slow = asyncio.create_task(fetch("slow"))
+        await entered.wait()
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        stats = fetch.cache.stats()
+        assert (stats.misses, stats.joins, stats.fallbacks) == (2, 1, 1)
+
+    gate = asyncio.Event()
+    asyncio.run(main())
+
+
+def test_a_fallback_that_raises_is_told_with_the_error_of_the_load(make: Make) -> None:
+    """As the context of its own; it may see that error, and raise it."""
+
+    def refuses(name: str) -> Any:
+        raise RuntimeError("no fallback")
+
+    s = failing(make, fallback=refuses)
+    with pytest.raises(RuntimeError, match="no fallback") as caught:
+        s()
+    assert caught.value.__context__ is s.body.error
+    assert s.cache.stats().fallbacks == 0
+
+    def chooses(name: str) -> Any:
+        error = sys.exc_info()[1]
+        assert error is s.body.error
+        raise error
+
+    s = failing(make, fallback=chooses)
+    with pytest.raises(LookupError) as caught_again:
+        s()
+    assert caught_again.value is s.body.error
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["answers", "raises"])
+def test_nothing_of_the_failure_is_held(make: Make, raises: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """When the call has ended, its error goes by reference counts alone."""
+
+    def fallback(name: str) -> str:
+        if raises:
+            raise  # noqa: PLE0704  # the load's error
+        return name.upper()
+
+    class Down(Exception):
+        pass
+
+    s = make(fallback=fallback)
+    seen: list[weakref.ref[Down]] = []
+
+    def result(name: str, number: int) -> str:
+        error = Down()
+        seen.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async def awaited() -> None:  # within the loop: what that raises, it keeps
+        with contextlib.suppress(Down):
+            await s.reach()("a")
+
+    s.body.result = result
+    gc.collect()
+    gc.disable()
+    try:
+        with caplog.at_level(logging.CRITICAL, "memo"), contextlib.suppress(Down):
+            if s.is_async:
+                s.run(awaited)
+            else:
+                s()
+        assert [ref() for ref in seen] == [None]
+    finally:
+        gc.enable()
+
+
+def test_a_fallback_may_call_the_function_for_another_key(make: Make) -> None:
+    """As the load has ended by then, this is no circle."""
+    s = make(fallback=lambda name: s.reach()("default"))
+
+    def result(name: str, number: int) -> str:
+        if name == "a":
+            raise LookupError(name)
+        return name
+
+    s.body.result = result
+    assert s() == "default"
+    assert s() == "default"
+    assert s.counts == (1, 3, 0, 0, 0)
+
+
+def test_it_is_not_asked_while_the_function_is_switched_off(make: Make) -> None:
+    """Calls go straight to the function."""
+    s = failing(make, fallback=None)
+
+    async def off() -> Any:
+        with s.registry.disabled():
+            return await s.reach()("a")
+
+    if s.is_async:
+        with pytest.raises(LookupError):
+            s.run(off)
+    else:
+        with s.registry.disabled(), pytest.raises(LookupError):
+            s()
+
+
+def test_two_loops_ask_each_for_itself() -> None:
+    """A load of one loop that fails: its own caller and one of another loop get a fallback in their own threads."""
+    entered, opened = threading.Event(), threading.Event()
+    asked: list[threading.Thread] = []
+
+    async def fallback(name: str) -> str:
+        asked.append(threading.current_thread())
+        return name.upper()
+
+    @bounded(max=8, fallback=fallback)
+    async def fetch(name: str) -> str:
+        entered.set()
+        await asyncio.to_thread(opened.wait, LIMIT_S)
+        raise DOWN
+
+    first = Running(lambda: asyncio.run(fetch("a")))  # type: ignore[arg-type]
+    assert entered.wait(LIMIT_S)
+    second = Running(lambda: asyncio.run(fetch("a")))  # type: ignore[arg-type]
+    until(lambda: fetch.inflight.stats().waiting == 1)
+    opened.set()
+    assert (first.result(), second.result()) == ("A", "A")
+    assert set(asked) == {first.thread, second.thread}
+
+
+def coroutine_function() -> Any:
+    """A coroutine function, and an object that is called as one."""
+
+    async def other(name: str) -> None: ...
+
+    class Other:
+        async def __call__(self, name: str) -> None: ...
+
+    return other, Other()
+
+
+def generator_function(name: str) -> Iterator[str]:
+    """What can be used only once."""
+    yield name
+
+
+@pytest.mark.parametrize("fallback", [*coroutine_function(), generator_function], ids=["async", "object", "generator"])
+def test_a_fallback_that_callers_cannot_use_is_refused(fallback: Any) -> None:
+    """Of a plain function nobody awaits a coroutine; a generator is for one caller."""
+    with pytest.raises(TypeError, match="fallback="):
+
+        @bounded(max=8, fallback=fallback)
+        def fetch(name: str) -> str:
+            return name
+
+
+def test_what_the_decorator_was_told_is_shown() -> None:
+    """Its repr names a fallback that was given, None too, and none else."""
+    assert repr(bounded(max=8, fallback=None)) == "bounded(max=8, fallback=None)"
+    assert repr(bounded(max=8)) == "bounded(max=8)"
