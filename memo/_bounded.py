@@ -322,7 +322,8 @@ def bounded(
             the call has no other argument.
         ignore: Names of parameters to leave out of the key; "self" shares entries between
             instances.
-        typed: Arguments of different types have different keys (1, 1.0 and True).
+        typed: All arguments of different types have different keys (1, 1.0 and True), not only one that a call may
+            consist of alone.
         dedupe: Concurrent misses of one key share one load.
         timeout: Age at which a running load is given up: those who wait for it get
             ``InflightTimeout``, and the next call starts a new one.  None: never.

@@ -170,7 +170,7 @@ def dedupe_inflight(
             one of its own parameters is named like that (``key=lambda self: ...``), or where the call has no other
             argument.
         ignore: Names of parameters to leave out of the key.
-        typed: Arguments of different types have different keys.
+        typed: All arguments of different types have different keys, not only one that a call may consist of alone.
         tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
         one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or

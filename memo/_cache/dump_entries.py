@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memo._base import Pace, Path, in_slices, real, short_text
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
-from memo._call import comparing_outside, plain_key
+from memo._call import comparing_outside
 from memo._store import Standing, Store
 from memo.errors import DumpError
 
@@ -55,21 +55,27 @@ def save(
     entries = store.live(held, now)
     entries.sort(key=_stored)
     header = {"function": name, "key": generated.keys.plan.signature, "written": written}
-    return write_rows(path, header, _rows(cache, entries, now, encode))
+    return write_rows(path, header, _rows(cache, generated.keys.shown.plain, entries, now, encode))
 
 
 def _stored(entry: Any) -> float:
     return entry.stored  # type: ignore[no-any-return]
 
 
-def _rows(cache: Cache, entries: list[Any], now: float, encode: Callable[[Any], object] | None) -> Iterator[list[Any]]:
+def _rows(
+    cache: Cache,
+    plain: Callable[[Hashable], Hashable],
+    entries: list[Any],
+    now: float,
+    encode: Callable[[Any], object] | None,
+) -> Iterator[list[Any]]:
     where = f"dump: {cache.name}()"
     pace = Pace()
     reveal = cache.upwards.revealer()
     for entry in entries:
         pace.rest()
-        key = plain_key(entry.key)
-        shown = reveal(key)
+        key = plain(entry.key)
+        shown = reveal(entry.key)
         try:
             row_key = encoded(key)
         except Unsupported as reason:
@@ -148,13 +154,14 @@ def _row(line: bytes, generated: Generated) -> _Row:
         tags=None if tags is None else tuple(tags),
     )
     hash(row.key)
-    if not generated.keys.shown.fits(row.key):
+    shown = generated.keys.shown
+    if not shown.fits(row.key):
         raise ValueError(f"{short_text(row.key)} is no key of this function")
     if row.age < 0 or row.unused < 0:
         raise ValueError("it has an age below zero")
     if not all(type(tag) is str and tag for tag in row.tags or ()):
         raise ValueError(f"{short_text(row.tags)} are no tags")
-    return row
+    return row._replace(key=shown.told(row.key))
 
 
 def _number(value: Any) -> float:

@@ -13,7 +13,13 @@ share(stored_key=stored_key)
 def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool) -> Block:
     """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key."""
     note: Block = [f"$note({call.whole_key})"] if noted else []
-    return [*call.prelude, *note, *_hit(call, options, store), *_load(call, options, store)]
+    return [
+        *(["global $usual"] if call.guess is not None and not store.foreign else []),
+        *call.prelude,
+        *note,
+        *_hit(call, options, store),
+        *_load(call, options, store),
+    ]
 
 
 def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
@@ -21,7 +27,7 @@ def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
 
     The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
     of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
-    is ever seen half-changed.
+    is ever seen half-changed.  So is the type of a value that is told with it.
     """
     value = "$entry.value" if options.copy is None else "$copy($entry.value)"
     if store.foreign:
@@ -31,14 +37,24 @@ def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
             "if $entry is not None:", [f"return {value}"],
         ]  # fmt: skip
     touch = _TOUCHES[store.touches]
+    answer: Block = _of_any_age(options, value, touch) if options.ages else [_COUNTED, *touch, f"return {value}"]
+    looks: Block = _look(call.lookup, answer)
+    if call.guess is not None:
+        others = [*call.guess.unusual, *looks, *call.guess.learn]
+        looks = [f"if {call.guess.holds}:", _look(call.guessed, answer), "else:", others]
+    return [*(["$now = $clock()"] if options.ages else []), *looks]
+
+
+_COUNTED = "$entry.hits = $entry.hits + 1"
+"""Written out, since ``+=`` would take an instruction more; as ``try`` does on a line of its own."""
+
+
+def _look(lookup: str, answer: Block) -> Block:
     return [
-        *(["$now = $clock()"] if options.ages else []),
-        "try:", [f"$entry = {call.lookup}"],
+        f"try: $entry = {lookup}",
         "except $KeyError:", ["pass"],
         "except $TypeError:", ["pass"],
-        "else:", (
-            _of_any_age(options, value, touch) if options.ages else ["$entry.hits += 1", *touch, f"return {value}"]
-        ),
+        "else:", answer,
     ]  # fmt: skip
 
 
@@ -50,7 +66,7 @@ def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
     stale: Block = [
         f"if $now < $entry.retry{used}:", [
             *use,
-            "$entry.hits += 1",
+            _COUNTED,
             "$entry.stale_hits += 1",
             *touch,
             f"return {value}",
@@ -59,7 +75,7 @@ def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
     return [
         f"if $now < $entry.deadline{used}:", [
             *use,
-            "$entry.hits += 1",
+            _COUNTED,
             *touch,
             f"return {value}",
         ],

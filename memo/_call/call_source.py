@@ -3,6 +3,7 @@
 from inspect import Parameter
 from typing import NamedTuple
 
+from memo._call.key_types import Guess
 from memo._call.source import Block, sign_of, tuple_of
 
 __all__ = ("CallSource", "passed_arguments", "spelled_call", "tuple_and_dict")
@@ -20,6 +21,10 @@ class CallSource(NamedTuple):
     """The key, making the token where there is none."""
     lookup: str
     """The entry in the store that ``$index`` indexes; KeyError where there is none."""
+    guess: Guess | None
+    """That the value that is told with its type stands for itself; None: there is none, or no guess."""
+    guessed: str
+    """That entry too, where the guess holds."""
     values: tuple[str, ...]
     """What the key is made of, one by one (``*args`` is a tuple there)."""
     passed: str
@@ -49,7 +54,9 @@ _SPELL: Block = [
 def spelled_call(*, is_async: bool, through: bool) -> CallSource:
     """A call of a function that takes other parameters than it documents: passed on as it came."""
     args = "($Through($args[0]), *$args[1:])" if through else "$args"
-    return CallSource(is_async, _SPELL, "$k", "$k", "$index[$k]", ("$k",), "*$args, **$kwargs", args, "$kwargs")
+    return CallSource(
+        is_async, _SPELL, "$k", "$k", "$index[$k]", None, "", ("$k",), "*$args, **$kwargs", args, "$kwargs"
+    )
 
 
 def passed_arguments(parameters: tuple[Parameter, ...]) -> str:

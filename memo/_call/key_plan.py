@@ -6,6 +6,7 @@ from typing import Any
 
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
 from memo._call.key_functions import AskedAsSpelled, asked_arguments, instance_value
+from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
@@ -29,11 +30,13 @@ class KeyPlan:
         has_token: Keys begin with the instance's token, so that each instance has its own entries.
         is_tuple: A key is a tuple, not one value alone.
         count: How many values a key has, types and token apart.
+        alone: The one of *values* whose argument a call may consist of, and which is told with its type (see
+            ``key_types``).
     """
 
     __slots__ = (
-        "_asked_for_key", "count", "has_token", "instance", "is_tuple", "options", "parameters", "prefix", "shape",
-        "through", "valued", "values",
+        "_asked_for_key", "alone", "count", "has_token", "instance", "is_tuple", "options", "parameters", "prefix",
+        "shape", "through", "valued", "values",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, options: KeyOptions, *, through: bool) -> None:
@@ -54,6 +57,8 @@ class KeyPlan:
         self.values: tuple[Parameter, ...] = tuple(p for p in self.valued if p.name not in ignored)
         self.is_tuple: bool = self.has_token or options.typed or (options.key is None and len(self.values) != 1)
         self.count: int = 1 if options.key is not None else len(self.values)
+        tells_types = options.key is None and not options.typed and options.apart
+        self.alone: Parameter | None = stands_alone(self.values, self.instance) if tells_types else None
         self._asked_for_key = "" if options.key is None else self.asked(options.key)
 
     # -- source
@@ -79,10 +84,22 @@ class KeyPlan:
 
         A method looks in its instance's own table, which spares it to build and to hash a tuple.
         """
+        return self._lookup(self._rest("" if self.guess is None else self.guess.kind))
+
+    @property
+    def guessed(self) -> str:
+        """The expression of that entry where the guess holds."""
+        return self._lookup([_value(p, self.instance) for p in self.values])
+
+    def _lookup(self, rest: list[str]) -> str:
         if not self.has_token or self.instance is None:
-            return f"$index[{self.key}]"
-        rest = self._rest()
+            return f"$index[{self._joined(rest, '')}]"
         return f"{_table_of(self.instance)}[{rest[0] if len(rest) == 1 else tuple_of(rest)}]"
+
+    @property
+    def guess(self) -> Guess | None:
+        """How a hit guesses the type of the value that is told with it."""
+        return None if self.alone is None else guess(self.alone)
 
     def call(self) -> CallSource:
         """A call, as a template spells it."""
@@ -96,6 +113,8 @@ class KeyPlan:
             key=self.key,
             whole_key=self.whole_key,
             lookup=self.lookup,
+            guess=self.guess,
+            guessed="" if self.guess is None else self.guessed,
             values=("$k",) if self.options.key is not None else tuple(p.name for p in self.values),
             passed=passed_arguments(self.parameters),
             args=args,
@@ -115,18 +134,20 @@ class KeyPlan:
         return self.shape.qualname.rpartition(".")[0]
 
     def _key(self, token: str) -> str:
-        rest = self._rest()
+        return self._joined(self._rest(), token)
+
+    def _joined(self, rest: list[str], token: str) -> str:
         if not self.is_tuple:
             return rest[0]
         first = [token.format(instance_value(self.instance))] if self.has_token and self.instance is not None else []
         return tuple_of([*first, *rest])
 
-    def _rest(self) -> list[str]:
-        """What a key is made of, but for the token."""
+    def _rest(self, kind: str = "") -> list[str]:
+        """What a key is made of, but for the token; *kind* is the type of the value that is told with it, if known."""
         if self.options.key is not None:
             return ["$k"]
         types = [_type(p, self.instance) for p in self.values] if self.options.typed else []
-        return [*(_value(p, self.instance) for p in self.values), *types]
+        return [*(told(p, kind) if p is self.alone else _value(p, self.instance) for p in self.values), *types]
 
     # -- what others ask
 

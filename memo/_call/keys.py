@@ -19,6 +19,7 @@ from memo._call.instances import Instances
 from memo._call.key_functions import AskedAsSpelled
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
+from memo._call.key_types import BARE, TOLD
 from memo._call.shown_keys import ShownKeys
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import Block, Titles, code_of, keyword_defaults, positional_defaults
@@ -65,6 +66,9 @@ class Keys:
     def words(self) -> dict[str, Any]:
         """What the sources of keys name."""
         return {
+            "BARE": BARE,
+            "TOLD": TOLD,
+            "usual": str,
             "type": type,
             "types": _types_of,
             "item_types": _item_types_of,

@@ -1,13 +1,14 @@
 """Keys as others see them: users, the leak report, files, and whoever asks why one cannot be hashed."""
 
 import functools
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from inspect import Parameter
 from typing import Any
 
 from memo._base import short_text
 from memo._call.key_marks import came_through, is_spelled
 from memo._call.key_plan import KeyPlan
+from memo._call.key_types import tell, untold
 from memo._call.stored_keys import plain_key
 
 __all__ = ("ShownKeys",)
@@ -42,11 +43,10 @@ class ShownKeys:
         if is_spelled(key):
             end = -3 if plan.options.typed else -1
             return key[end - 2 : end]  # type: ignore[index]
-        if not plan.is_tuple:
-            return key
-        assert isinstance(key, tuple)
         start = 1 if plan.has_token else 0
-        values = key[start : start + plan.count]
+        values: Any = key[start : start + plan.count] if plan.is_tuple else (key,)  # type: ignore[index]
+        if plan.alone is not None:
+            values = (untold(values[0], plan.alone), *values[1:])
         return values[0] if plan.count == 1 else values
 
     def arguments(self, key: Hashable) -> list[tuple[str, Any]]:
@@ -67,6 +67,20 @@ class ShownKeys:
             return False
         count = plan.count + (len(plan.values) if plan.options.typed else 0)
         return not plan.is_tuple or (type(key) is tuple and len(key) == count)
+
+    def plain(self, key: Hashable) -> Hashable:
+        """*key*, of a function of no instance, without the types that tell values apart which are not typed."""
+        return self._each_alone(plain_key(key), untold)  # type: ignore[no-any-return]
+
+    def told(self, key: Hashable) -> Hashable:
+        """The key that ``plain()`` was given."""
+        return self._each_alone(key, tell)  # type: ignore[no-any-return]
+
+    def _each_alone(self, key: Any, change: Callable[[Any, Parameter], Any]) -> Any:
+        plan = self.plan
+        if plan.alone is None or is_spelled(key) or self._came_through(key):
+            return key
+        return (change(key[0], plan.alone), *key[1:]) if plan.is_tuple else change(key, plan.alone)
 
     def explain(self, key: Hashable) -> TypeError | None:
         """The error to raise because *key* cannot be hashed; None if it can.

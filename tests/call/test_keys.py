@@ -239,13 +239,16 @@ def test_typed_keys_tell_equal_values_of_different_types_apart(made: list[tuple[
 
 
 def test_typed_and_untyped() -> None:
-    """Without `typed` 1, 1.0 and True are one key; with it they are three, shown as they were passed."""
+    """With `typed` 1, 1.0 and True are three keys, shown as passed; without it one, beside another argument."""
 
     def same(x: Any) -> str:
         return type(x).__name__
 
-    untyped, typed = bounded(max=8)(same), bounded(max=8, typed=True)(same)
-    assert [untyped(1), untyped(1.0), untyped(True)] == ["int", "int", "int"]
+    def beside(x: Any, y: Any) -> str:
+        return type(x).__name__
+
+    untyped, typed = bounded(max=8)(beside), bounded(max=8, typed=True)(same)
+    assert [untyped(1, 0), untyped(1.0, 0), untyped(True, 0)] == ["int", "int", "int"]
     assert [typed(1), typed(1.0), typed(True)] == ["int", "float", "bool"]
     assert [key for key, _ in typed.cache.items()] == [1, 1.0, True]
     assert typed.cache_parameters() == {"maxsize": 8, "typed": True}
