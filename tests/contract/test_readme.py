@@ -8,6 +8,7 @@ import ast
 import asyncio
 import gc
 import inspect
+import itertools
 import re
 import shutil
 import subprocess
@@ -79,8 +80,24 @@ def chains_of(blocks: list[Block]) -> list[list[Block]]:
     return chains
 
 
+def longest(chains: list[list[Block]]) -> list[list[Block]]:
+    """Those that no other goes on from: they run every block, once."""
+    return [chain for chain, after in itertools.pairwise([*chains, []]) if after[:-1] != chain]
+
+
 BLOCKS = {page: blocks_of(page.read_text(encoding="utf-8"), page) for page in PAGES}
-CHAINS = [chain for blocks in BLOCKS.values() for chain in chains_of(blocks)]
+CHAINS = [chain for blocks in BLOCKS.values() for chain in longest(chains_of(blocks))]
+
+
+LIBRARIES = ("aiosqlite", "httpx", "sqlalchemy", "starlette")
+"""What pages use beside the package, from the extra ``test``."""
+
+
+def skip_without_libraries(chain: list[Block]) -> None:
+    """Skip a test of blocks that use what is not installed."""
+    for library in LIBRARIES:
+        if any(re.search(rf"\b{library}\b", block.source) for block in chain):
+            pytest.importorskip(library)
 
 
 def run_chain(chain: list[Block]) -> dict[str, Any]:
@@ -105,7 +122,8 @@ def run_chain(chain: list[Block]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
 def test_block_runs(chain: list[Block]) -> None:
-    """The block runs as printed, without an exception or a warning."""
+    """The block runs as printed, after those that it continues, without an exception or a warning."""
+    skip_without_libraries(chain)
     namespace = run_chain(chain)
     namespace.clear()
     # A coroutine that was never awaited warns when it is collected: let that be in this test.
@@ -172,7 +190,9 @@ def test_blocks_are_found_and_named() -> None:
     assert [block.name for block in found] == ["top:3", "top:7", "next-one:11", "next-one:17"]
     assert [block.language for block in found] == ["python", "sh", "python", "python"]
     assert found[3].source == "if True:\n    b = 2\n"
-    assert [[block.line for block in chain] for chain in chains_of(found)] == [[3], [3, 11], [17]]
+    chains = chains_of(found)
+    assert [[block.line for block in chain] for chain in chains] == [[3], [3, 11], [17]]
+    assert longest(chains) == chains[1:]
 
 
 def test_continued_block_shares_names() -> None:
