@@ -336,20 +336,22 @@ def bounded(
         stale_if_error: (RFC 5861) Time past ttl for which a stale result is answered if the load fails or
             times out.  Then error_ttl passes before it is tried again.
         soft_timeout: Within stale_if_error (and beyond stale_while_revalidate): how long a caller waits for the
-            load, before it is answered stale.  The load, which runs in the background (of a plain function in one of
-            the ``refresh_threads``), goes on and is stored.
+            load, before it is answered stale; and with fallback also where nothing stale is there, before that
+            answers.  The load, which runs in the background (of a plain function in one of the ``refresh_threads``),
+            goes on and is stored.
         cache_errors: Type or types of exceptions to remember for error_ttl: until then calls raise a copy
             of the exception, with a traceback of their own.  Nothing else that is raised is remembered.
         error_ttl: How long a failure is remembered, and how long after a failed load there is no other as long as
             there is a stale result; default 1 second.
-        fallback: What to answer in place of an error: where the load fails or times out, or its failure is remembered,
-            and nothing stale answers.  A value, or a function of the call, called as ``key`` is (with the instance of
-            a method where it names it; without arguments if it has no parameter; of a coroutine function, what it
-            returns is awaited if it can be), once for each caller, outside the load, in the caller's thread or task.
-            Never stored.  While it runs, ``sys.exception()`` is the error, and the context of what it raises itself,
-            which the caller gets.  The error is logged to logger "memo", once.  Not for ``refresh()`` and ``fresh()``,
-            nor where ``within(default=)`` says otherwise; nor for what is no ``Exception`` (cancellation, Ctrl-C), for
-            arguments that cannot be hashed, or while the function is switched off.
+        fallback: What to answer in place of an error: where the load fails, times out or takes longer than
+            soft_timeout, or its failure is remembered, and nothing stale answers.  A value, or a function of the call,
+            called as ``key`` is (with the instance of a method where it names it; without arguments if it has no
+            parameter, or is a class; of a coroutine function, what it returns is awaited if it can be), once for each
+            caller, outside the load, in the caller's thread or task.  Never stored.  While it runs, ``sys.exception()``
+            is the error, and so the context of what it raises itself, which the caller gets.  The error of a load is
+            logged to logger "memo", once.  Not for ``refresh()`` and ``fresh()``, nor where ``within(default=)`` says
+            otherwise; nor for what is no ``Exception`` (cancellation, Ctrl-C), for arguments that cannot be hashed, or
+            while the function is switched off.
         fallback_on: Type or types of the exceptions in place of which fallback answers; others are raised.  Of a
             timeout that is ``InflightTimeout``, a ``TimeoutError``.  Default: every ``Exception``.
         cache_if: Called with each result; if false, the result is returned but not stored.
@@ -450,6 +452,7 @@ def checked_options(
     late = late_options(
         where,
         has_ttl=ttl is not None,
+        has_fallback=fallback is not NOT_GIVEN,
         jitter=jitter,
         stale_while_revalidate=stale_while_revalidate,
         stale_if_error=stale_if_error,

@@ -43,7 +43,7 @@ class Answers:
         self._fallback = Fallback(cache, ask)
         self._stale_values = StaleValues(cache, background)
         self._waits = Waits(cache, background, self._stale_values, self._fallback)
-        self._stale = Stale(cache, self._stale_values, self._waits)
+        self._stale = Stale(cache, self._stale_values, self._waits, self._fallback)
 
     # -- calls of a wrapper that found no fresh value
 

@@ -11,6 +11,7 @@ from typing import Any
 from memo._cache.cache import Cache
 from memo._cache.terms import NOT_GIVEN, Terms
 from memo._call import Call
+from memo.errors import InflightTimeout
 
 __all__ = ("Fallback",)
 
@@ -29,6 +30,11 @@ class Fallback:
         self._ask = ask
         self._value = cache.options.fallback
         self._errors = cache.options.fallback_on
+
+    @property
+    def covers_slow_loads(self) -> bool:
+        """Whether the function's own answers for a load that takes too long."""
+        return self._value is not NOT_GIVEN and issubclass(InflightTimeout, self._errors)
 
     def covers(self, error: BaseException, terms: Terms) -> bool:
         """Whether something answers in place of *error*."""

@@ -93,6 +93,7 @@ def late_options(
     where: str,
     *,
     has_ttl: bool,
+    has_fallback: bool,
     jitter: Any,
     stale_while_revalidate: Any,
     stale_if_error: Any,
@@ -122,12 +123,13 @@ def late_options(
     }
     if not has_ttl:
         for option, value in (("jitter", jitter if share else None), *spans.items()):
-            if value is not None and option != "error_ttl":
+            if value is not None and option != "error_ttl" and not (option == "soft_timeout" and has_fallback):
                 raise TypeError(f"{where}: {option}={value!r} has no effect without ttl=; give ttl= as well.")
     stale = stale_while_revalidate is not None or stale_if_error is not None
-    if soft_timeout is not None and not stale:
+    if soft_timeout is not None and not stale and not has_fallback:
         raise TypeError(
-            f"{where}: soft_timeout={soft_timeout!r} has no stale value to answer with; give stale_if_error= as well."
+            f"{where}: soft_timeout={soft_timeout!r} has no stale value to answer with; give stale_if_error=, or "
+            f"fallback=, as well."
         )
     errors = check_error_types(where, "cache_errors", cache_errors)
     if errors and error_ttl is None:

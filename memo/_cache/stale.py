@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from memo._cache.cache import Cache
+from memo._cache.fallback import Fallback
 from memo._cache.loads import log_failure
 from memo._cache.stale_values import StaleValues
 from memo._cache.terms import ANY, Terms
@@ -27,14 +28,17 @@ class Stale:
         cache: Its results.
         stale: What stale values may do.
         waits: Wait for background loads.
+        fallback: What stands in for the errors that this raises.
     """
 
-    def __init__(self, cache: Cache, stale: StaleValues, waits: Waits) -> None:
+    def __init__(self, cache: Cache, stale: StaleValues, waits: Waits, fallback: Fallback) -> None:
         self.name: str = cache.name
         self._flights: Any = cache.flights
         self._clock = cache.clock
         self._counts = cache.counts
         self._soft_s = cache.options.soft_s
+        self._soft_first_s = self._soft_s if fallback.covers_slow_loads else None
+        """How long to wait where nothing stale is there."""
         self._late = LATE_CALL if cache.options.if_error_s else CALL
         self._stale = stale
         self._waits = waits
@@ -64,13 +68,16 @@ class Stale:
         key = self._flights.hashed(key)
         after = terms.after(now)
         entry = self._stale.find(key, now, after)
-        if entry is not None and terms.stale:
-            if self._stale.at_once(entry, key, now, Call(args, kwargs)):
-                return self._stale.serve(entry, now)
-            if self._soft_s is not None:
-                answer = self._waits.wait(key, Call(args, kwargs), self._soft_s, terms)
-                if answer.found:
-                    return answer.value  # else its time was over meanwhile: from here as without it
+        if entry is not None and terms.stale and self._stale.at_once(entry, key, now, Call(args, kwargs)):
+            return self._stale.serve(entry, now)
+        soft_s = self._soft_first_s if entry is None else self._soft_s
+        if soft_s is not None and terms.stale:
+            answer = self._waits.wait(key, Call(args, kwargs), soft_s, terms)
+            if answer.found:
+                return answer.value
+            if self._soft_first_s is not None:
+                raise self._waits.too_late(key, soft_s, answer.began)
+            # what was stale may answer no more: from here as without it
         role = Role() if role is None else role
         role.after = after
         purpose = self._purpose(terms)
@@ -97,13 +104,16 @@ class Stale:
         key = self._flights.hashed(key)
         after = terms.after(now)
         entry = self._stale.find(key, now, after)
-        if entry is not None and terms.stale:
-            if self._stale.at_once(entry, key, now, Call(args, kwargs)):
-                return self._stale.serve(entry, now)
-            if self._soft_s is not None:
-                answer = await self._waits.wait_awaited(key, Call(args, kwargs), self._soft_s, terms)
-                if answer.found:
-                    return answer.value  # else its time was over meanwhile: from here as without it
+        if entry is not None and terms.stale and self._stale.at_once(entry, key, now, Call(args, kwargs)):
+            return self._stale.serve(entry, now)
+        soft_s = self._soft_first_s if entry is None else self._soft_s
+        if soft_s is not None and terms.stale:
+            answer = await self._waits.wait_awaited(key, Call(args, kwargs), soft_s, terms)
+            if answer.found:
+                return answer.value
+            if self._soft_first_s is not None:
+                raise self._waits.too_late(key, soft_s, answer.began)
+            # what was stale may answer no more: from here as without it
         role = Role() if role is None else role
         role.after = after
         purpose = self._purpose(terms)

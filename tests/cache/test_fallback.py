@@ -174,6 +174,39 @@ def test_what_is_stale_comes_first(make: Make) -> None:
     assert s.counts == (0, 2, 0, 1, 0)
 
 
+def test_it_answers_a_first_call_after_soft_timeout(make_everywhere: Make) -> None:
+    """Without a ttl, too: the load goes on and is stored; those who insist on a load wait for it."""
+    s = make_everywhere(soft_timeout=5, fallback="fallback")
+    gate = s.hold()
+    hasty = [s.begin() for _ in range(2)]
+    s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 2)
+    patient = s.begin(lambda: s.cache.fresh("a"))
+    s.until(lambda: s.cache.inflight.stats().waiting == 1)
+    s.clock.advance(5)
+    assert [call.result() for call in hasty] == ["fallback"] * 2
+    gate.open()
+    assert patient.result() == "a1"
+    s.settle()
+    assert s() == "a1"
+    assert s.cache.stats().fallbacks == 2
+    assert s.counts == (1, 1, 2, 0, 0)
+
+
+def test_it_answers_once_what_was_stale_is_over(make: Make) -> None:
+    """While a caller waits for soft_timeout the stale value comes to its end."""
+    s = make(ttl=TTL, stale_if_error=3, soft_timeout=5, fallback="fallback")
+    s()
+    s.clock.advance(TTL)
+    gate = s.hold()
+    call = s.begin()
+    s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
+    s.clock.advance(5)
+    assert call.result() == "fallback"
+    gate.open()
+    s.settle()
+    assert s() == "a2"
+
+
 def test_it_answers_where_a_load_times_out(make: Make) -> None:
     """Those who joined it, and of a coroutine function the first caller, too."""
     s = make(timeout=5, fallback=lambda name: name.upper())
@@ -250,13 +283,16 @@ def test_it_is_for_the_named_exceptions(make: Make) -> None:
     first.result()
     s.settle()
 
-    s = make(fallback=None, fallback_on=KeyError)
+    s = make(fallback=None, fallback_on=KeyError, soft_timeout=5)  # which it is not for
     gate = s.hold()
+    first = s.begin()
+    s.until(gate.entered.is_set)
     hasty = s.begin(lambda: s.cache.within(7).call("a"))
     s.until(lambda: gate.entered.is_set() and s.clock.waiting() == 1)
     s.clock.advance(7)
     assert isinstance(hasty.error(), InflightTimeout)
     gate.open()
+    assert first.result() == "a1"
     s.settle()
 
 

@@ -115,6 +115,9 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"copy": coroutine_function}, TypeError, ("copy=<function coroutine_function", "give")),
     ({"clock": 12.5}, TypeError, ("clock=12.5", "give")),
     # what stands in for errors
+    ({"soft_timeout": 1, "ttl": 9}, TypeError, ("soft_timeout=1", "stale_if_error=", "fallback=")),
+    ({"soft_timeout": 1}, TypeError, ("soft_timeout=1", "ttl=")),
+    ({"stale_if_error": 1, "fallback": None}, TypeError, ("stale_if_error=1", "ttl=")),
     ({"fallback": NeedsMore}, TypeError, ("fallback=<class", "NeedsMore", "without arguments", "function")),
     ({"fallback": iter([1])}, TypeError, ("fallback=", "only once", "function")),
     ({"fallback_on": LookupError}, TypeError, ("fallback_on=<class 'LookupError'>", "fallback=")),
@@ -185,6 +188,8 @@ def test_there_are_enough_of_them() -> None:
         "cache_if",
         "fallback",
         "fallback_on",
+        "soft_timeout",
+        "stale_if_error",
         "on_evict",
         "copy",
         "clock",
