@@ -37,7 +37,7 @@ from memo._cache import (
     remembered_call,
     without_arguments,
 )
-from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, check_key_options
+from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, Scope, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import InflightStats, TaskFlights, ThreadFlights
 from memo._registry import Registry
@@ -63,6 +63,8 @@ class BoundedLayer(FlightLayer):
         self.options = options
         super().__init__("bounded", function, keys, clock, takes_instance, options.tags)
         check_colour("bounded", self.shape.qualname, options.fallback, is_async=self.shape.is_async)
+        if keys.scope is not None and not self.shape.is_async:
+            _refuse_threads(self.shape.where, options)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
 
@@ -89,6 +91,7 @@ class BoundedLayer(FlightLayer):
             is_off=Weakly(self._goes_straight, False),
             rewrite=Weakly(self._rewrite),
             show=Weakly(self._show),
+            forget_closed=Weakly(self._forget_closed),
         )
         called = self.called
         cache = Cache("bounded", shape.qualname, called, shape.is_async, clock, self.options, upwards)
@@ -116,8 +119,13 @@ class BoundedLayer(FlightLayer):
         self.assign("index", index)
         self.assign("ring", ring)
 
+    def _forget_closed(self) -> None:
+        loops = self.tokens.loops
+        if loops is not None:
+            loops.forget_closed()
+
     def show_keys(self, engine: Answers, keys: Keys) -> None:
-        engine.cache.store.keep_apart(keys.plan.has_token, keys.instances.dead)
+        engine.cache.store.keep_apart(keys.plan.has_token, keys.plan.has_refs, keys.tokens.instances.dead)
 
     def serve_through(self, function: Callable[..., Any]) -> None:
         super().serve_through(function)
@@ -203,6 +211,21 @@ class BoundedLayer(FlightLayer):
             self.cache.clear(None)
 
 
+def _refuse_threads(where: str, options: CacheOptions) -> None:
+    """Refuse options by which a plain function runs in threads that have no event loop, where it is to belong to one.
+
+    Raises:
+        TypeError: There is one.
+    """
+    for option, value in (("stale_while_revalidate", options.revalidate_s), ("soft_timeout", options.soft_s)):
+        if value:
+            raise TypeError(
+                f"{where}: {option}={value:g} has a plain function run in a thread without an event loop, so that its "
+                f"result could not belong to the loop that scope='loop' keeps it for; leave out one of the two, or "
+                f"decorate a coroutine function."
+            )
+
+
 def _as_is(key: Any) -> Any:
     return key
 
@@ -220,6 +243,8 @@ class _Options(TypedDict, total=False):
     policy: Policy | CacheClass
     key: Callable[..., Hashable] | None
     ignore: Iterable[str]
+    weak: Iterable[str]
+    scope: Scope | None
     typed: bool
     dedupe: bool
     timeout: Duration | None
@@ -258,6 +283,8 @@ def bounded(
     policy: Policy | CacheClass = "adaptive",
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
+    weak: Iterable[str] = (),
+    scope: Scope | None = None,
     typed: bool = False,
     dedupe: bool = True,
     timeout: Duration | None = None,
@@ -322,6 +349,12 @@ def bounded(
             the call has no other argument.
         ignore: Names of parameters to leave out of the key; "self" shares entries between
             instances.
+        weak: Names of parameters whose arguments count by identity and are not kept alive, as ``self`` does: when such
+            an argument goes, its entries go.  None stands for itself; an argument that cannot be weakly referenced is
+            a TypeError.  ``key=`` makes the rest of the key.  Users see a weak reference in the argument's place.
+        scope: "loop": each event loop has entries of its own, which go with it: for results that belong to a loop (a
+            session, a lock).  Calls outside of a running loop have theirs, which stay.  Entries of a loop that was
+            closed go when the next loop calls, at a clean-up, or with the loop object.  None: loops share.
         typed: All arguments of different types have different keys (1, 1.0 and True), not only one that a call may
             consist of alone.
         dedupe: Concurrent misses of one key share one load.
@@ -406,6 +439,8 @@ def checked_options(
     policy: Any,
     key: Any,
     ignore: Any,
+    weak: Any,
+    scope: Any,
     typed: Any,
     dedupe: Any,
     timeout: Any,
@@ -447,7 +482,7 @@ def checked_options(
         raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):
         raise TypeError(f"{where}: dedupe={dedupe!r} is not a bool; write True or False.")
-    keys = check_key_options(where, key, ignore, typed)
+    keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
     late = late_options(
         where,

@@ -16,7 +16,7 @@ from memo._base import (
     refuser,
     seconds,
 )
-from memo._call import Block, CallSource, KeyOptions, check_key_options
+from memo._call import Block, CallSource, KeyOptions, Scope, check_key_options
 from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import (
     FlightTable,
@@ -118,6 +118,8 @@ def dedupe_inflight(
     timeout: Duration = ...,
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
+    weak: Iterable[str] = (),
+    scope: Scope | None = None,
     typed: bool = False,
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
@@ -133,6 +135,8 @@ def dedupe_inflight(
     timeout: Duration = _DEFAULT_TIMEOUT_S,
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
+    weak: Iterable[str] = (),
+    scope: Scope | None = None,
     typed: bool = False,
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
@@ -170,6 +174,10 @@ def dedupe_inflight(
             one of its own parameters is named like that (``key=lambda self: ...``), or where the call has no other
             argument.
         ignore: Names of parameters to leave out of the key.
+        weak: Names of parameters whose arguments count by identity, as ``self`` does.  None stands for itself; an
+            argument that cannot be weakly referenced is a TypeError.  ``key=`` makes the rest of the key.
+        scope: "loop": calls of different event loops do not join each other, for results that belong to a loop.
+            Calls outside of a running loop join each other.  None: loops share.
         typed: All arguments of different types have different keys, not only one that a call may consist of alone.
         tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
@@ -194,7 +202,7 @@ def dedupe_inflight(
             "for example timeout=30 (seconds)."
         )
     timeout_s = seconds(timeout, where=where, option="timeout")
-    keys = check_key_options(where, key, ignore, typed)
+    keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
     found_tags = check_tags(where, tags)
     refuse = refuser(where, one_shot)

@@ -41,6 +41,8 @@ class Upwards(NamedTuple):
     """Told that keys are noted from now on, or no longer."""
     show: Callable[[dict[Hashable, Any], Any], object]
     """Told of another index to read, and of another ring to move entries in, under the lock."""
+    forget_closed: Callable[[], object]
+    """Told that a clean-up begins: what closed event loops had goes."""
 
 
 class Cache:
@@ -174,6 +176,7 @@ class Cache:
 
     def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
         """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
+        self.upwards.forget_closed()
         for gone in self.store.expire(self.clock.read(), scope, self.told.report):
             count = _count(gone, EvictionReason.EXPIRED)
             gone.clear()  # the values with it, before the next slice takes the lock

@@ -271,7 +271,14 @@ def _put(cache: Cache, key: Hashable, entry: Any) -> bool:
 
 
 def _check_call(where: str, generated: Generated, function: Any, option: str) -> None:
-    if generated.keys.plan.has_token:
+    plan = generated.keys.plan
+    if plan.has_refs:
+        raise TypeError(
+            f"{where}: the entries of {generated.shape.qualname}() belong to objects of this process "
+            f"({'weak=' if plan.weak or plan.weak_named else 'scope='}), which no other process knows; leave that "
+            f"option out where results are to outlive the process."
+        )
+    if plan.has_token:
         raise TypeError(
             f"{where}: the entries of {generated.shape.qualname}() belong to instances, which no other process knows; "
             f"give ignore=('self',) to the decorator if instances may share entries."

@@ -10,9 +10,12 @@ from collections.abc import Callable, Hashable, Iterator
 from operator import length_hint
 from typing import Any
 
-from memo._call import InstanceRef
+from memo._call import ArgumentRef, InstanceRef
 
 __all__ = ("KeyNotes", "not_noted")
+
+
+_TOKENS = frozenset({ArgumentRef, InstanceRef})
 
 
 class KeyNotes:
@@ -62,9 +65,9 @@ class KeyNotes:
 def _noting(append: Callable[[int], None], places: Iterator[int]) -> Callable[[Hashable], None]:
     def note(key: Any) -> None:
         try:
-            if type(key) is tuple and key and type(key[0]) is InstanceRef:
-                # by its number: an address is used again when an instance has died
-                code = hash((key[0].number, *key[1:]))
+            if type(key) is tuple and not _TOKENS.isdisjoint(map(type, key)):
+                # by their numbers: an address is used again when what was there has died
+                code = hash(tuple([part.number if type(part) in _TOKENS else part for part in key]))
             else:
                 code = hash(key)
         except TypeError:  # of which the call itself will tell

@@ -24,6 +24,13 @@ class Within(Generic[P, R_co]):
     __slots__ = ("_answers", "_generated", "_prefix", "_terms")
 
     def __init__(self, answers: Answers, generated: Generated, prefix: tuple[Any, ...], terms: Terms) -> None:
+        keys = generated.keys
+        if terms.seconds is not None and keys.tokens.loops is not None and not keys.shape.is_async:
+            raise TypeError(
+                f"within: {keys.shape.qualname}() is a plain function, which would run in a thread without an event "
+                f"loop, so that its result could not belong to the loop that scope='loop' keeps it for; leave the "
+                f"limit of {terms.seconds:g} s out, or decorate a coroutine function."
+            )
         self._answers = answers
         self._generated = generated
         self._prefix = prefix

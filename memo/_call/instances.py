@@ -11,17 +11,23 @@ be hashable.  So each instance gets a token, an ``InstanceRef``, found by its ad
   next change of the store, which looks at ``dead``.  The interpreter calls the newest callback first.
 - A token is equal to itself alone, so keys of a dead instance never match a later one.
 - The third callback takes no lock: the collector may run it anywhere, also in a thread that holds one.
+
+What else is in keys by identity alone (weak arguments, event loops) has tokens of the same making, an ``ArgumentRef``;
+see ``tokens``.
 """
 
 import functools
 import itertools
 import weakref
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from memo._base import Weakly
 
-__all__ = ("InstanceRef", "Instances", "belongs_to", "owner_of", "rest_of")
+__all__ = (
+    "ArgumentRef", "InstanceRef", "Instances", "belongs_to", "held_parts", "owner_of", "refs_in", "rest_of",
+    "way_to_weak_references",
+)  # fmt: skip
 
 
 _numbers = itertools.count()
@@ -53,6 +59,21 @@ class InstanceRef(weakref.ref[Any]):
         __hash__ = object.__hash__
 
 
+class ArgumentRef(InstanceRef):
+    """The token of a weak argument, or of an event loop; it stands anywhere in a key but within its parts.
+
+    Its ``table`` lists the entries whose keys hold it by their own ids.
+    """
+
+    __slots__ = ()
+
+    def __copy__(self) -> "ArgumentRef":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "ArgumentRef":
+        return self
+
+
 class Instances:
     """The tokens of the live instances on which one decorated function was called.
 
@@ -60,14 +81,17 @@ class Instances:
         name: The function's name, for messages.
         died: Called with the token of an instance that was collected, in whatever thread the
             collector ran; must neither block nor raise.
+        dead: Where those that died are noted, if others note theirs there too.
     """
 
     __slots__ = ("__weakref__", "_died", "_forget", "_name", "_note", "_ring", "dead", "refs")
 
-    def __init__(self, name: str, died: Callable[[InstanceRef], object]) -> None:
+    kind: ClassVar[type[InstanceRef]] = InstanceRef
+
+    def __init__(self, name: str, died: Callable[[InstanceRef], object], dead: list[InstanceRef] | None = None) -> None:
         self._ring = Weakly(self.bury)
-        self.refs: dict[int, InstanceRef] = {}
-        self.dead: list[InstanceRef] = []
+        self.refs: dict[int, Any] = {}
+        self.dead: list[InstanceRef] = [] if dead is None else dead
         """The tokens of instances that died, until that has been told."""
         self._forget, self._note = self.refs.pop, self.dead.append  # one of each for all tokens
         self._name = name
@@ -82,17 +106,17 @@ class Instances:
         address = id(instance)
         ref = self.refs.get(address)
         if ref is not None:
-            return ref
+            return ref  # type: ignore[no-any-return]
         try:
             bell = weakref.ref(instance, self._ring)
-            ref = InstanceRef(instance, self._note)
+            ref = self.kind(instance, self._note)
         except TypeError:
             return self._itself(instance)
         ref.bell = bell
         ref.forget = weakref.ref(instance, functools.partial(self._forget, address))
         ref.number = next(_numbers)
         ref.table = {}
-        return self.refs.setdefault(address, ref)  # two threads may get here with one instance
+        return self.refs.setdefault(address, ref)  # type: ignore[no-any-return]  # two threads may get here with one
 
     def _itself(self, instance: Any) -> Hashable:
         try:
@@ -103,7 +127,7 @@ class Instances:
             begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind!r}: {reason}"
             raise TypeError(
                 f"{begin}: {self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, "
-                f"so it cannot be part of a key; {_way_to_weak_references(type(instance))}, or leave it out of the "
+                f"so it cannot be part of a key; {way_to_weak_references(type(instance))}, or leave it out of the "
                 f"key with ignore=('self',)."
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
@@ -130,7 +154,7 @@ class Instances:
             pass
 
 
-def _way_to_weak_references(kind: type) -> str:
+def way_to_weak_references(kind: type) -> str:
     """What to write so that instances of *kind* can be weakly referenced."""
     own = vars(kind)
     if "__dataclass_fields__" in own:
@@ -147,6 +171,21 @@ def owner_of(key: Hashable) -> InstanceRef | None:
     if type(key) is tuple and key and type(key[0]) is InstanceRef:
         return key[0]
     return None
+
+
+_TOKENS = frozenset({ArgumentRef, InstanceRef})
+
+
+def refs_in(key: Hashable) -> list[ArgumentRef]:
+    """The tokens of weak arguments and event loops that *key* holds."""
+    return [part for part in key if type(part) is ArgumentRef] if type(key) is tuple else []
+
+
+def held_parts(key: Hashable) -> tuple[Any, ...]:
+    """What *key* holds beside tokens, which belong to whatever they stand for."""
+    if type(key) is not tuple or _TOKENS.isdisjoint(map(type, key)):
+        return (key,)
+    return tuple([part for part in key if type(part) not in _TOKENS])
 
 
 def belongs_to(key: Hashable, token: Hashable | None) -> bool:

@@ -10,7 +10,7 @@ from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
-__all__ = ("KeyPlan", "check_ignored")
+__all__ = ("KeyPlan", "parted")
 
 
 class KeyPlan:
@@ -28,15 +28,19 @@ class KeyPlan:
         valued: The others (of ``*args`` that take the instance, the rest).
         values: Those that the key is made of, unless ``key=`` makes it.
         has_token: Keys begin with the instance's token, so that each instance has its own entries.
+        has_refs: Keys hold tokens of weak arguments, or of an event loop.
+        weak: The names of parameters whose values count by identity alone.
+        weak_named: Those of ``**`` arguments; they have places of their own behind the values.
         is_tuple: A key is a tuple, not one value alone.
-        count: How many values a key has, types and token apart.
+        count: How many values are shown of a key.
+        start: Where these begin in a key that is a tuple.
         alone: The one of *values* whose argument a call may consist of, and which is told with its type (see
             ``key_types``).
     """
 
     __slots__ = (
-        "_asked_for_key", "alone", "count", "has_token", "instance", "is_tuple", "options", "parameters", "prefix",
-        "shape", "through", "valued", "values",
+        "_asked_for_key", "alone", "count", "has_refs", "has_token", "instance", "is_tuple", "options", "parameters",
+        "prefix", "shape", "start", "through", "valued", "values", "weak", "weak_named",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, options: KeyOptions, *, through: bool) -> None:
@@ -45,7 +49,7 @@ class KeyPlan:
         self.through: bool = through
         self.parameters: tuple[Parameter, ...] = nameable(shape.parameters)
         self.prefix: str = free_prefix(p.name for p in self.parameters)
-        instance, valued = _parted(self.parameters, shape.takes_instance or through)
+        instance, valued = parted(self.parameters, shape.takes_instance or through)
         self.instance: Parameter | None = instance
         self.valued: tuple[Parameter, ...] = valued
         ignored = set(options.ignore)
@@ -55,10 +59,20 @@ class KeyPlan:
             ignored -= names
         self.has_token: bool = self.instance is not None and not shared and options.apart
         self.values: tuple[Parameter, ...] = tuple(p for p in self.valued if p.name not in ignored)
-        self.is_tuple: bool = self.has_token or options.typed or (options.key is None and len(self.values) != 1)
+        self.weak: frozenset[str] = options.weak & {p.name for p in self.valued}
+        self.weak_named: tuple[str, ...] = (
+            tuple(sorted(options.weak - {p.name for p in self.parameters})) if _takes_any(self.valued) else ()
+        )
+        self.has_refs: bool = bool(self.weak or self.weak_named or options.scope)
+        self.is_tuple: bool = (
+            self.has_token or self.has_refs or options.typed or (options.key is None and len(self.values) != 1)
+        )
+        before_key = 0 if options.key is None else len(self.weak) + len(self.weak_named)
+        self.start: int = self.has_token + before_key
         self.count: int = 1 if options.key is not None else len(self.values)
         tells_types = options.key is None and not options.typed and options.apart
-        self.alone: Parameter | None = stands_alone(self.values, self.instance) if tells_types else None
+        alone = stands_alone(self.values, self.instance) if tells_types else None
+        self.alone: Parameter | None = None if alone is not None and alone.name in self.weak else alone
         self._asked_for_key = "" if options.key is None else self.asked(options.key)
 
     # -- source
@@ -70,13 +84,13 @@ class KeyPlan:
 
     @property
     def key(self) -> str:
-        """The expression of a key; KeyError where the instance has no token yet."""
-        return self._key("$refs[$id({})]")
+        """The expression of a key; KeyError where what stands for something in it has no token yet."""
+        return self._key(whole=False)
 
     @property
     def whole_key(self) -> str:
-        """The expression of a key, making the token where there is none."""
-        return self._key("$token({})")
+        """The expression of a key, making tokens where there are none."""
+        return self._key(whole=True)
 
     @property
     def lookup(self) -> str:
@@ -84,16 +98,16 @@ class KeyPlan:
 
         A method looks in its instance's own table, which spares it to build and to hash a tuple.
         """
-        return self._lookup(self._rest("" if self.guess is None else self.guess.kind))
+        return self._lookup(self._rest(kind="" if self.guess is None else self.guess.kind))
 
     @property
     def guessed(self) -> str:
         """The expression of that entry where the guess holds."""
-        return self._lookup([_value(p, self.instance) for p in self.values])
+        return self._lookup(self._rest(bare=True))
 
     def _lookup(self, rest: list[str]) -> str:
         if not self.has_token or self.instance is None:
-            return f"$index[{self._joined(rest, '')}]"
+            return f"$index[{self._joined(rest, whole=False)}]"
         return f"{_table_of(self.instance)}[{rest[0] if len(rest) == 1 else tuple_of(rest)}]"
 
     @property
@@ -133,21 +147,38 @@ class KeyPlan:
     def _place(self) -> str:
         return self.shape.qualname.rpartition(".")[0]
 
-    def _key(self, token: str) -> str:
-        return self._joined(self._rest(), token)
+    def _key(self, *, whole: bool) -> str:
+        return self._joined(self._rest(whole=whole), whole=whole)
 
-    def _joined(self, rest: list[str], token: str) -> str:
+    def _joined(self, rest: list[str], *, whole: bool) -> str:
         if not self.is_tuple:
             return rest[0]
-        first = [token.format(instance_value(self.instance))] if self.has_token and self.instance is not None else []
-        return tuple_of([*first, *rest])
+        if not self.has_token or self.instance is None:
+            return tuple_of(rest)
+        instance = instance_value(self.instance)
+        return tuple_of([f"$token({instance})" if whole else f"$refs[$id({instance})]", *rest])
 
-    def _rest(self, kind: str = "") -> list[str]:
-        """What a key is made of, but for the token; *kind* is the type of the value that is told with it, if known."""
+    def _rest(self, *, whole: bool = False, bare: bool = False, kind: str = "") -> list[str]:
+        """What a key is made of, but for the instance's token.
+
+        Args:
+            whole: Tokens are made where there are none.
+            bare: The value that is told with its type stands for itself.
+            kind: The source of its type, if that is known.
+        """
+        loop = (["$loop()"] if whole else ["$loop_refs[$id($running_loop())]"]) if self.options.scope else []
+        named = [_weak(f"{self.valued[-1].name}.get({name!r}, $absent)", name, whole) for name in self.weak_named]
         if self.options.key is not None:
-            return ["$k"]
+            weak = [_weak(p.name, p.name, whole) for p in self.valued if p.name in self.weak]
+            return [*weak, *named, "$k", *loop]
+        values = [
+            _weak(p.name, p.name, whole) if p.name in self.weak
+            else told(p, kind) if p is self.alone and not bare
+            else _value(p, self.instance)
+            for p in self.values
+        ]  # fmt: skip
         types = [_type(p, self.instance) for p in self.values] if self.options.typed else []
-        return [*(told(p, kind) if p is self.alone else _value(p, self.instance) for p in self.values), *types]
+        return [*values, *named, *loop, *types]
 
     # -- what others ask
 
@@ -167,7 +198,7 @@ class KeyPlan:
         return sum(p.kind in POSITIONAL for p in self.parameters) - skipped != 1
 
 
-def _parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:
+def parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:
     """The parameter that takes the instance, if one does, and those that make a key (``*args`` may do both)."""
     if not takes_instance or not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
         return None, parameters
@@ -175,8 +206,17 @@ def _parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Pa
     return parameters[0], parameters if several else parameters[1:]
 
 
+def _takes_any(valued: tuple[Parameter, ...]) -> bool:
+    """Whether there are ``**`` arguments, which come last."""
+    return bool(valued) and valued[-1].kind is Parameter.VAR_KEYWORD
+
+
 def _table_of(instance: Parameter) -> str:
     return f"$refs[$id({instance_value(instance)})].table"
+
+
+def _weak(value: str, name: str, whole: bool) -> str:
+    return f"$weak({value}, {name!r})" if whole else f"$weak_refs[$id({value})]"
 
 
 def _value(p: Parameter, instance: Parameter | None) -> str:
@@ -191,29 +231,3 @@ def _type(p: Parameter, instance: Parameter | None) -> str:
     if p.kind is Parameter.VAR_POSITIONAL:
         return f"$types({_value(p, instance)})"
     return f"$type({p.name})"
-
-
-def check_ignored(shape: Shape, options: KeyOptions) -> None:
-    """Check that ``ignore=`` names parameters.
-
-    Raises:
-        ValueError: It names what is no parameter.
-        TypeError: It has no effect together with ``key=``.
-    """
-    if not options.ignore:
-        return
-    instance, valued = _parted(shape.parameters, shape.takes_instance)
-    ignored = options.ignore - ({"self", "cls", instance.name} if instance is not None else set())
-    where = shape.where
-    if ignored and options.key is not None:
-        raise TypeError(
-            f"{where}: ignore={tuple(sorted(ignored))!r} has no effect together with key=; let key= leave them out."
-        )
-    names = {p.name for p in valued}
-    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in valued)
-    for name in sorted(ignored - {"self", "cls"}):
-        if name not in names and not takes_any:
-            raise ValueError(
-                f"{where}: ignore contains {name!r}, but {shape.qualname} has no such parameter; "
-                f"it has {', '.join(sorted(names)) or 'none'}."
-            )

@@ -1,9 +1,11 @@
 """The keys of a function's calls, and how they are made.
 
-A key is the one parameter's value, else a tuple: the instance's token (methods), the values in signature
-order, then their types (``typed``).  The parameters are the documented ones.  A call that does not fit them is
-passed on all the same (the function may take what it does not document), under a key of its own *spelling*, unless
-``key=`` takes it too.
+A key is the one parameter's value, else a tuple: the instance's token (methods), the values in signature order, in
+the places of weak ones their tokens, the token of the event loop (``scope``), then the values' types (``typed``).  What
+``key=`` makes stands behind the tokens of instance and weak arguments.
+
+The parameters are the documented ones.  A call that does not fit them is passed on all the same (the function may take
+what it does not document), under a key of its own *spelling*, unless ``key=`` takes it too.
 
 Nothing here refers to a layer, its wrapper or its store: those refer to the keys.
 """
@@ -15,7 +17,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
-from memo._call.instances import Instances
 from memo._call.key_functions import AskedAsSpelled
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
@@ -23,6 +24,7 @@ from memo._call.key_types import BARE, TOLD
 from memo._call.shown_keys import ShownKeys
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import Block, Titles, code_of, keyword_defaults, positional_defaults
+from memo._call.tokens import Tokens
 
 __all__ = ("Keys",)
 
@@ -33,7 +35,7 @@ class Keys:
     Args:
         shape: The function.
         options: The key's options.
-        instances: Tokens of the instances, used if the function takes one.
+        tokens: What stands in them for what they do not keep alive.
         through: These are the keys of calls through the instances of a class that refers to a plain function.
 
     Attributes:
@@ -42,14 +44,14 @@ class Keys:
         token: What stands for an instance in a key.
     """
 
-    def __init__(self, shape: Shape, options: KeyOptions, instances: Instances, *, through: bool = False) -> None:
+    def __init__(self, shape: Shape, options: KeyOptions, tokens: Tokens, *, through: bool = False) -> None:
         self.shape: Shape = shape
         self.options: KeyOptions = options
-        self.instances: Instances = instances
+        self.tokens: Tokens = tokens
         self.plan: KeyPlan = KeyPlan(shape, options, through=through)
         self.shown: ShownKeys = ShownKeys(self.plan)
         self.token: Callable[[Any], Hashable] = (
-            functools.partial(token_through, instances) if through else instances.token
+            functools.partial(token_through, tokens.instances) if through else tokens.instances.token
         )
 
     @functools.cached_property
@@ -72,10 +74,10 @@ class Keys:
             "type": type,
             "types": _types_of,
             "item_types": _item_types_of,
-            "sorted_items": functools.partial(_sorted_items, without=self.options.ignore),
+            "sorted_items": functools.partial(_sorted_items, without=self.options.ignore.union(self.plan.weak_named)),
             "user_key": self.options.key,
-            "refs": self.instances.refs,
             "token": self.token,
+            **self.tokens.words(),
         }
 
     def scope(self, prefix: tuple[Any, ...]) -> Hashable | None:
@@ -112,11 +114,12 @@ class Keys:
         """The key of a call that does not fit the documented parameters, as *error* seems to say.
 
         Raises:
-            TypeError: *error*, if the call does fit: then it was raised by ``key=``, or by an instance.
+            TypeError: *error*, if the call does fit: then it was raised by ``key=``, or by an instance; or if nothing
+                tells which of its arguments are weak.
         """
-        if self._fits(args, kwargs):
-            raise error
         plan = self.plan
+        if plan.weak or plan.weak_named or self._fits(args, kwargs):
+            raise error
         parts: list[Any] = []
         if plan.instance is not None and args and plan.has_token:
             parts.append(self.token(args[0]))
@@ -124,7 +127,8 @@ class Keys:
             asked = plan.asked_as_spelled(self.options.key)
             if asked.takes(args, kwargs):
                 made = asked(args, kwargs)
-                return (*parts, made) if plan.is_tuple else made
+                return (*parts, made, *self._loop()) if plan.is_tuple else made
+        parts += self._loop()
         if plan.instance is not None:
             args = args[1:]
         items = _sorted_items(kwargs, without=self.options.ignore)
@@ -132,6 +136,10 @@ class Keys:
         if self.options.typed:
             parts += [_types_of(args), _item_types_of(items)]
         return (*parts, SPELLED)
+
+    def _loop(self) -> list[Hashable]:
+        """The token of the loop that runs, if keys hold it."""
+        return [] if self.tokens.loops is None else [self.tokens.loops.running()]
 
     def teller(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         """A function of a whole call that asks *ask* about it, as ``key=`` is asked."""

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Hashable, Iterable
 from inspect import Parameter
+from operator import itemgetter
 from typing import Any
 
 from memo._base import short_text
@@ -10,6 +11,7 @@ from memo._call.key_marks import came_through, is_spelled
 from memo._call.key_plan import KeyPlan
 from memo._call.key_types import tell, untold
 from memo._call.stored_keys import plain_key
+from memo._call.tokens import ABSENT
 
 __all__ = ("ShownKeys",)
 
@@ -33,7 +35,7 @@ class ShownKeys:
         return self.plan.instance is None and came_through(key)
 
     def reveal(self, key: Hashable) -> Any:
-        """The key as users see it: without the instance and the types."""
+        """The key as users see it: without instance, event loop and types; weak arguments as weak references."""
         plan = self.plan
         key = plain_key(key)
         if type(key) is not tuple and not plan.is_tuple:
@@ -43,10 +45,11 @@ class ShownKeys:
         if is_spelled(key):
             end = -3 if plan.options.typed else -1
             return key[end - 2 : end]  # type: ignore[index]
-        start = 1 if plan.has_token else 0
-        values: Any = key[start : start + plan.count] if plan.is_tuple else (key,)  # type: ignore[index]
+        values: Any = key[plan.start : plan.start + plan.count] if plan.is_tuple else (key,)  # type: ignore[index]
         if plan.alone is not None:
             values = (untold(values[0], plan.alone), *values[1:])
+        if plan.weak_named and plan.options.key is None:
+            values = _with_named(plan, values, key[plan.start + plan.count :])  # type: ignore[index]
         return values[0] if plan.count == 1 else values
 
     def arguments(self, key: Hashable) -> list[tuple[str, Any]]:
@@ -58,12 +61,12 @@ class ShownKeys:
         if plan.count == 0 or is_spelled(key):
             return [("arguments", made)]
         values = (made,) if plan.count == 1 else made
-        return [(parameter.name, value) for parameter, value in zip(plan.values, values, strict=False)]
+        return [(p.name, value) for p, value in zip(plan.values, values, strict=False) if p.name not in plan.weak]
 
     def fits(self, key: Hashable) -> bool:
-        """Whether *key*, from a file, has the shape of a key of this function; one of a method never has."""
+        """Whether *key*, from a file, has the shape of a key of this function; one with a token never has."""
         plan = self.plan
-        if plan.has_token:
+        if plan.has_token or plan.has_refs:
             return False
         count = plan.count + (len(plan.values) if plan.options.typed else 0)
         return not plan.is_tuple or (type(key) is tuple and len(key) == count)
@@ -123,9 +126,16 @@ class ShownKeys:
         if is_spelled(key):
             return ()
         plan = self.plan
-        start = 1 if plan.has_token else 0
-        values = key[start:] if plan.is_tuple and isinstance(key, tuple) else (key,)
+        values = key[plan.start :] if plan.is_tuple and isinstance(key, tuple) else (key,)
         return zip(plan.values, values, strict=False)
+
+
+def _with_named(plan: KeyPlan, values: tuple[Any, ...], tokens: tuple[Any, ...]) -> tuple[Any, ...]:
+    """*values* of a key with the weak ones of its ``**`` arguments, whose *tokens* follow, among the others."""
+    if not plan.values or plan.values[-1].kind is not Parameter.VAR_KEYWORD:
+        return values
+    given = [pair for pair in zip(plan.weak_named, tokens, strict=False) if pair[1] is not ABSENT]
+    return (*values[:-1], tuple(sorted((*values[-1], *given), key=itemgetter(0))))
 
 
 def _unhashable_part(value: Any) -> tuple[Any, str] | None:

@@ -13,12 +13,13 @@ import types
 from collections.abc import Callable, Hashable
 from inspect import Parameter
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 from memo._base import attribute, run_by, wrapped_by
 
 __all__ = (
-    "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Shape", "check_key_options", "is_coroutine_function", "is_exact",
+    "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
+    "is_exact",
 )  # fmt: skip
 
 _CLASS_NAMES = frozenset({"cls", "kls", "klass", "mcs", "mcls", "metacls"})
@@ -37,43 +38,74 @@ class ExactSignature(inspect.Signature):
     """The ``__signature__`` of a function of this package that passes on everything to what takes just this."""
 
 
+Scope = Literal["loop"]
+"""What ``scope=`` takes."""
+
+
 class KeyOptions:
     """What a decorator was told about its keys, already checked."""
 
-    __slots__ = ("apart", "ignore", "key", "typed")
+    __slots__ = ("apart", "ignore", "key", "scope", "typed", "weak")
 
     apart: bool
     ignore: frozenset[str]
     key: Callable[..., Hashable] | None
+    scope: Scope | None
     typed: bool
+    weak: frozenset[str]
 
-    def __init__(self, key: Callable[..., Hashable] | None, ignore: frozenset[str], typed: bool) -> None:
+    def __init__(
+        self,
+        key: Callable[..., Hashable] | None,
+        ignore: frozenset[str],
+        typed: bool,
+        weak: frozenset[str] = frozenset(),
+        scope: Scope | None = None,
+    ) -> None:
         self.key = key
         self.ignore = ignore
         self.typed = typed
+        self.weak = weak
+        self.scope = scope
         self.apart = True  # whether the instance is part of the key
 
 
-def check_key_options(where: str, key: Any, ignore: Any, typed: Any) -> KeyOptions:
-    """Check ``key``, ``ignore`` and ``typed`` as far as that is possible without the function."""
+def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any = (), scope: Any = None) -> KeyOptions:
+    """Check ``key``, ``ignore``, ``typed``, ``weak`` and ``scope`` as far as that is possible without the function."""
     if key is not None and not callable(key):
         raise TypeError(f"{where}: key={key!r} cannot be called; give a function of the call's arguments.")
     if key is not None and inspect.iscoroutinefunction(key):
         raise TypeError(f"{where}: key={key!r} is a coroutine function; give a plain function.")
-    if isinstance(ignore, str):
-        raise TypeError(f"{where}: ignore={ignore!r} is one string; write ignore=({ignore!r},).")
-    try:
-        names = tuple(ignore)
-    except TypeError:
-        raise TypeError(f"{where}: ignore={ignore!r} is no collection; give names of parameters in a tuple.") from None
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"{where}: ignore={ignore!r} contains {name!r}; give names of parameters as text.")
+    ignored, weakly = _names(where, "ignore", ignore), _names(where, "weak", weak)
+    both = sorted(ignored & weakly)
+    if both:
+        raise TypeError(
+            f"{where}: {both[0]!r} is in ignore= and in weak=, but what is left out of the key does not count by "
+            f"identity either; leave it out of one of them."
+        )
+    if scope is not None and scope != "loop":
+        raise (ValueError if isinstance(scope, str) else TypeError)(
+            f"{where}: scope={scope!r} is no scope; write scope='loop' to keep event loops apart, or leave it out."
+        )
     if not isinstance(typed, bool):
         raise TypeError(f"{where}: typed={typed!r} is not a bool; write True or False.")
     if key is not None and typed:
         raise TypeError(f"{where}: typed=True has no effect together with key=; let key= return the types.")
-    return KeyOptions(key, frozenset(names), typed)
+    return KeyOptions(key, ignored, typed, weakly, scope)
+
+
+def _names(where: str, option: str, given: Any) -> frozenset[str]:
+    """Names of parameters."""
+    if isinstance(given, str):
+        raise TypeError(f"{where}: {option}={given!r} is one string; write {option}=({given!r},).")
+    try:
+        names = tuple(given)
+    except TypeError:
+        raise TypeError(f"{where}: {option}={given!r} is no collection; give names of parameters in a tuple.") from None
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{where}: {option}={given!r} contains {name!r}; give names of parameters as text.")
+    return frozenset(names)
 
 
 class Shape:

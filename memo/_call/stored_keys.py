@@ -23,13 +23,13 @@ from types import WrapperDescriptorType
 from typing import Any, TypeVar
 from weakref import ref
 
-from memo._call.instances import InstanceRef
+from memo._call.instances import ArgumentRef, InstanceRef
 
 __all__ = ("PLAIN_KEYS", "HashedValue", "Known", "Undecided", "comparing_outside", "plain_key", "stored_key")
 
 T = TypeVar("T")
 
-PLAIN_KEYS = frozenset({int, str, bytes, float, bool, complex, type(None), type, InstanceRef})
+PLAIN_KEYS = frozenset({int, str, bytes, float, bool, complex, type(None), type, InstanceRef, ArgumentRef})
 """Types that need no box, which are most of those that keys are made of."""
 
 _OWNERS = frozenset({*PLAIN_KEYS, object, date, datetime, timedelta})

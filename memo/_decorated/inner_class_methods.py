@@ -61,7 +61,7 @@ class _NoClass:
 
 def _classes_called(function: OfAnyClass[..., Any]) -> list[type]:
     """The classes on which *function* was called."""
-    called = (ref() for layer in layers_of(function) for ref in list(layer.instances.refs.values()))
+    called = (ref() for layer in layers_of(function) for ref in list(layer.tokens.instances.refs.values()))
     return list(dict.fromkeys(one for one in called if isinstance(one, type) and one is not _NoClass))
 
 

@@ -13,13 +13,13 @@ from memo._call import (
     CallSource,
     Generated,
     InstanceRef,
-    Instances,
     KeyOptions,
     Keys,
     Shape,
     Through,
+    Tokens,
     called_with_instance,
-    check_ignored,
+    check_names,
 )
 from memo._decorated.fence import fence_around
 from memo._decorated.works import Works
@@ -71,7 +71,7 @@ class Layer(OfTheProgram):
         self._is_watched = False  # a call looks whether the function is switched off
         self.decorated: Callable[[], Callable[..., Any] | None] = _nothing
         """The decorated function, held weakly; set when it is made."""
-        check_ignored(self.shape, options)
+        check_names(self.shape, options)
 
     # -- what it works with
 
@@ -88,9 +88,9 @@ class Layer(OfTheProgram):
     def make_works(self) -> Works:
         """Make what it works with."""
         clock = Clock(self._read)
-        instances = Instances(self.shape.qualname, Weakly(self.collected))
+        tokens = Tokens(self.shape.qualname, self._options, Weakly(self.collected))
         engine = self.make_engine(clock)
-        made = Works(self, self.shape, self._options, self.tags, clock, instances, engine, self.asked())
+        made = Works(self, self.shape, self._options, self.tags, clock, tokens, engine, self.asked())
         self.show_keys(engine, made.generated.keys)
         clock.on_exchange(self._follow_exchanged)
         works: Works = self.__dict__.setdefault("_works", made)
@@ -106,9 +106,9 @@ class Layer(OfTheProgram):
         return self.works.clock
 
     @property
-    def instances(self) -> Instances:
-        """The tokens of the instances on which it was called."""
-        return self.works.instances
+    def tokens(self) -> Tokens:
+        """What stands in its keys for what they do not keep alive."""
+        return self.works.tokens
 
     @property
     def generated(self) -> Generated:
@@ -180,7 +180,7 @@ class Layer(OfTheProgram):
         """Learn what the function has become: something was assigned to it that calls or keys go by."""
         below = layer_of(self.shape.function)
         self.shape.read(None if below is None else below.shape)
-        check_ignored(self.shape, self._options)
+        check_names(self.shape, self._options)
         if self.is_made:
             self.works.exchange_keys(self.show_keys)
 

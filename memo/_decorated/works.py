@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import Clock, Tags
-from memo._call import Generated, Instances, KeyOptions, Keys, Maker, Shape
+from memo._call import Generated, KeyOptions, Keys, Maker, Shape, Tokens
 
 __all__ = ("Works",)
 
@@ -18,7 +18,7 @@ class Works:
         options: The key's options.
         tags: What the decorator was told about tags.
         clock: What reads the time.
-        instances: Tokens of instances.
+        tokens: What stands in keys for what they do not keep alive.
         engine: The loads, running calls or window.
         asked: Functions that are asked about calls, as ``key`` is, by the option that they were given as.
 
@@ -27,7 +27,7 @@ class Works:
     """
 
     __slots__ = (
-        "_asked", "_asks", "_options", "_shape", "_tags", "_through", "clock", "engine", "generated", "instances"
+        "_asked", "_asks", "_options", "_shape", "_tags", "_through", "clock", "engine", "generated", "tokens"
     )  # fmt: skip
 
     def __init__(
@@ -37,7 +37,7 @@ class Works:
         options: KeyOptions,
         tags: Tags,
         clock: Clock,
-        instances: Instances,
+        tokens: Tokens,
         engine: Any,
         asked: Mapping[str, Callable[..., Any]],
     ) -> None:
@@ -50,12 +50,12 @@ class Works:
         self._through: dict[str, Generated] = {}
         """Of calls through the instances of a class that merely refers to the function; at most one."""
         self.clock: Clock = clock
-        self.instances: Instances = instances
+        self.tokens: Tokens = tokens
         self.engine: Any = engine
         self.generated: Generated = Generated(self._keys(), layer)
 
     def _keys(self, *, through: bool = False) -> Keys:
-        keys = Keys(self._shape, self._options, self.instances, through=through)
+        keys = Keys(self._shape, self._options, self.tokens, through=through)
         for option, function in self._asked.items():
             self._asks[option, through] = keys.teller(function)
         return keys

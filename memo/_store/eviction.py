@@ -21,4 +21,5 @@ class EvictionReason(enum.StrEnum):
     CLEARED = "cleared"
     """``clear()`` or ``cache_clear()``."""
     COLLECTED = "collected"
-    """The instance that its key belongs to was garbage-collected."""
+    """The instance, a weak argument or the event loop that its key belongs to was garbage-collected; or that loop was
+    closed."""

@@ -1,45 +1,59 @@
-"""Entries of methods, listed with the token of the instance that their key begins with.
+"""Entries listed with the tokens in their keys: of an instance, of weak arguments, of an event loop.
 
-A hit on a method reads the token's ``table`` without a lock, and all of an instance's entries go with it.  The tables
-follow from the index of the store; guarded by the store's lock, but for ``dead``.
+A hit on a method reads the table of its instance's token without a lock, and all entries go with whatever a token of
+theirs stands for.  The tables follow from the index of the store; guarded by the store's lock, but for ``dead``.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from memo._call import InstanceRef, owner_of, rest_of
+from memo._call import InstanceRef, owner_of, refs_in, rest_of
 
 __all__ = ("Owners",)
 
 
 class Owners:
-    """The instances that entries of one store belong to."""
+    """What entries of one store belong to.
 
-    __slots__ = ("apart", "dead")
+    Attributes:
+        instances: Keys begin with an instance.
+        weak: Keys hold weak arguments, or event loops.
+        apart: One or the other: tokens are told of each entry, so that all can go with what they stand for.
+    """
+
+    __slots__ = ("apart", "dead", "instances", "weak")
 
     def __init__(self) -> None:
-        self.apart = False
-        """Keys begin with an instance: its token is told of each, so that all can go with it."""
+        self.apart = self.instances = self.weak = False
         self.dead: list[InstanceRef] = []
-        """The tokens of instances that died, of which nobody may have told; see ``Instances``."""
+        """The tokens of what died, of which nobody may have told; see ``Instances``."""
 
-    def follow(self, apart: bool, dead: list[InstanceRef] | None = None) -> None:
-        """Know from now on whether keys begin with an instance, and where those that died are noted."""
-        self.apart = apart
+    def follow(self, instances: bool, weak: bool = False, dead: list[InstanceRef] | None = None) -> None:
+        """Know from now on what is in keys, and where what died is noted."""
+        self.instances = instances
+        self.weak = weak or (dead is None and self.weak)
+        self.apart = instances or self.weak
         if dead is not None:
             self.dead = dead
 
-    def add(self, entry: Any) -> InstanceRef | None:
+    def add(self, entry: Any) -> tuple[InstanceRef, ...]:
         """List *entry*, whose key is set.
 
         Returns:
-            Its token, if the instance died during the load: its callback has run, and will not again.
+            Those of its tokens that stand for what died during the load: their callbacks have run, and will not again.
         """
+        died: tuple[InstanceRef, ...] = ()
         owner = owner_of(entry.key)
-        if owner is None:
-            return None
-        owner.table[rest_of(entry.key)] = entry
-        return owner if owner() is None else None
+        if owner is not None:
+            owner.table[rest_of(entry.key)] = entry
+            if owner() is None:
+                died = (owner,)
+        if self.weak:
+            for ref in refs_in(entry.key):
+                ref.table[id(entry)] = entry
+                if ref() is None:
+                    died = (*died, ref)
+        return died
 
     def remove(self, entry: Any) -> None:
         """Strike *entry* out, unless another stands in its place already."""
@@ -48,12 +62,19 @@ class Owners:
             rest = rest_of(entry.key)
             if owner.table.get(rest) is entry:
                 del owner.table[rest]
+        if self.weak:
+            for ref in refs_in(entry.key):
+                ref.table.pop(id(entry), None)
 
     def clear(self, entries: Iterable[Any]) -> None:
         """Strike all out: these are all that the store has."""
-        for owner in {owner_of(entry.key) for entry in entries}:
+        for entry in entries:
+            owner = owner_of(entry.key)
             if owner is not None:
                 owner.table.clear()
+            if self.weak:
+                for ref in refs_in(entry.key):
+                    ref.table.clear()
 
     def bury(self, owner: InstanceRef) -> None:
         """Take one out of ``dead``."""
@@ -67,3 +88,5 @@ class Owners:
         for entry in entries:
             owner = owner_of(entry.key)
             assert owner is None or owner.table.get(rest_of(entry.key)) is entry, "an instance lost an entry"
+            for ref in refs_in(entry.key):
+                assert ref.table.get(id(entry)) is entry, "a weak argument, or a loop, lost an entry"

@@ -117,7 +117,7 @@ class Shelf(ABC):
             self.drop(gone, entry.key, reason, now, only=entry)
 
     def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
-        """Take out every entry of one instance."""
+        """Take out every entry that belongs to what *owner* stands for."""
         self.drop_all(gone, list(owner.table.values()), reason, now)
 
     def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
@@ -155,13 +155,13 @@ class Shelf(ABC):
         self._follow_bound()
 
     def bury(self) -> None:
-        """Have the entries of instances go that died unheard of."""
+        """Have the entries go of what died unheard of."""
         for owner in tuple(self.owners.dead):
             self.put_off_drop(owner, -math.inf)
             self.owners.bury(owner)
 
     def put_off_drop(self, owner: InstanceRef, now: float) -> None:
-        """Have the entries of an instance that died go, at the end of this change or with the next."""
+        """Have the entries of what died go, at the end of this change or with the next."""
         self._put_off.append((self.drop_owned, (owner, _COLLECTED, now)))
 
     @abstractmethod
@@ -211,9 +211,8 @@ class Shelf(ABC):
             self.tags.add(entry)
 
     def own(self, entry: Any) -> None:
-        """List *entry* with its instance; if that has died meanwhile, the entry leaves at the end of the change."""
-        died = self.owners.add(entry)
-        if died is not None:
+        """List *entry* with what it belongs to; if any of that died meanwhile, it leaves at the end of the change."""
+        for died in self.owners.add(entry):
             self.put_off_drop(died, -math.inf)
 
     # -- after a change that was cut short, and after all entries have left

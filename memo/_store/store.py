@@ -130,7 +130,7 @@ class Store:
     @property
     def instances(self) -> bool:
         """Whether keys begin with an instance."""
-        return self._shelf.owners.apart
+        return self._shelf.owners.instances
 
     # -- reading
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from memo._base import total_size
-from memo._call import owner_of
+from memo._call import held_parts
 
 __all__ = ("ENTRY_BYTES", "weight")
 
@@ -21,8 +21,7 @@ _TAG_BYTES = 200
 
 def weight(key: Hashable, tags: tuple[str, ...], *values: Any) -> int:
     """Bytes of an entry that holds *values*; what these, its key and its tags share counts once."""
-    # the instance's token is nothing of this key's own: all keys of the instance begin with it
-    held = key[1:] if owner_of(key) is not None else (key,)  # type: ignore[index]
+    held = held_parts(key)  # a token is nothing of this key's own: all keys of what it stands for hold it
     if tags:
         held = (*held, tags)
     return ENTRY_BYTES + _TAG_BYTES * len(tags) + total_size((*held, *values))

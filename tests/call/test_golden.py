@@ -1,4 +1,4 @@
-"""What generated wrappers look like: six of them, written down in ``golden/``, to be read as documentation.
+"""What generated wrappers look like: seven of them, written down in ``golden/``, to be read as documentation.
 
 After a change that is meant, write them anew and look at the difference:
 
@@ -87,6 +87,16 @@ def of_every_freshness(own: Registry) -> CodeType:
     return load("alice")[0]
 
 
+def of_what_counts_by_identity(own: Registry) -> CodeType:
+    """@bounded(max=500, weak=("client",), scope="loop"): a function of two parameters, one of them weak."""
+
+    @bounded(max=500, weak=("client",), scope="loop", registry=own)
+    def load(client: object, name: str) -> CodeType:
+        return calling()
+
+    return load(own, "alice")
+
+
 def of_a_flight(own: Registry) -> CodeType:
     """@dedupe_inflight(timeout=30)."""
 
@@ -112,6 +122,7 @@ CASES: dict[str, Callable[[Registry], CodeType]] = {
     "bounded_coroutine_function": of_a_coroutine_function,
     "bounded_method": of_a_method,
     "bounded_with_all_freshness": of_every_freshness,
+    "bounded_with_weak_arguments": of_what_counts_by_identity,
     "dedupe_inflight": of_a_flight,
     "sliding_window": of_a_window,
 }

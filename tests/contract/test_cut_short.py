@@ -60,7 +60,7 @@ def test_an_operation_that_is_cut_short(decorator: str, operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("decorator", ["errors", "dedupe"])
+@pytest.mark.parametrize("decorator", ["errors", "dedupe", "scope"])
 def test_an_awaited_operation_that_is_cut_short(decorator: str, operation: str) -> None:
     """Some points of each operation of some decorated coroutine functions."""
     strike_all(decorator, operation, Struck, everywhere=False, is_async=True, each=EACH)

@@ -33,7 +33,7 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
     mortal = [one.method(x) for x in range(3)]
     kept = other.method(1)
     layer: Any = next(iter(layers_of(Bot.__dict__["method"])))
-    instances, store = layer.instances, layer.cache.store
+    instances, store = layer.tokens.instances, layer.cache.store
     address = id(one)
     bots = [one]
     del one

@@ -43,7 +43,10 @@ ARROWS: dict[str, set[str]] = {
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
 PUBLIC = {"policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")}
 # What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
-OF_CALLS = {"InstanceRef", "Instances", "Undecided", "belongs_to", "comparing_outside", "owner_of", "rest_of"}
+OF_CALLS = {
+    "InstanceRef", "Undecided", "belongs_to", "comparing_outside", "held_parts", "owner_of", "refs_in",
+    "rest_of",
+}  # fmt: skip
 # Which folders and files may import a library that the package is built on, or an extra.
 USERS = {
     "wrapt": {"_decorated"},

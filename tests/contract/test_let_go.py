@@ -34,6 +34,7 @@ DECORATORS: dict[str, Decorate] = {
     "bytes": bounded(max_bytes="1MB", idle=60),
     "tags": bounded(max=8, tags=lambda *args: ["tag"]),
     "key": bounded(max=8, key=lambda *args: args),
+    "scope": bounded(max=8, scope="loop"),
     "typed": bounded(max=8, typed=True, dedupe=False, timeout=60),
     "dedupe": dedupe_inflight,
     "window": sliding_window("1h"),

@@ -48,6 +48,7 @@ DECORATORS: dict[str, Callable[..., Any]] = {
     "fallback": store(ttl=60, fallback=lambda x: x),
     "alone": store(dedupe=False),
     "timeout": store(timeout=30),
+    "scope": store(scope="loop"),
     "dedupe": lambda f, common, on_evict: dedupe_inflight(timeout=30, **common)(f),
     "stack": lambda f, common, on_evict: store()(
         dedupe_inflight(timeout=30, **common)(sliding_window("1h", **common)(f)), common, on_evict

@@ -127,7 +127,7 @@ def test_entries_go_with_their_instance_and_with_their_method(policy: Any, optio
     Service.fetch.cache.clear()
     one.fetch(1), one.fetch(2), two.fetch(1)
     assert len(watch.alive) == 3
-    instances = weakref.ref(next(layers_of(Service.__dict__["fetch"])).instances)
+    instances = weakref.ref(next(layers_of(Service.__dict__["fetch"])).tokens.instances)
     del one
     assert len(watch.alive) == 1
     del Service.fetch
