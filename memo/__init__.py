@@ -7,6 +7,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_bounded``            ``@bounded``: its options, and what a call of it does
 ``_dedupe_inflight``    ``@dedupe_inflight``
 ``_sliding_window``     ``@sliding_window``
+``_lru_cache``          ``@lru_cache``: drop-in for that of ``functools``, made of ``_bounded``
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``)
 ``_registry/``          every function in one place: names, figures, clean-up, leak report
 ``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._call import freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
     from memo._flight import Flight, InflightStats
+    from memo._lru_cache import lru_cache
     from memo._registry import (
         CleanupReport,
         Finding,
@@ -93,6 +95,7 @@ __all__ = (
     "dedupe_inflight",
     "freeze",
     "freeze_typed",
+    "lru_cache",
     "read_recording",
     "registry",
     "sizeof",
@@ -102,7 +105,7 @@ __all__ = (
 # Where a public name is looked for, lightest first: it is what the face of that folder names.
 _FACES = (
     "_base", "_call", "_window", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
-    "_dedupe_inflight", "_sliding_window",
+    "_dedupe_inflight", "_sliding_window", "_lru_cache",
 )  # fmt: skip
 
 

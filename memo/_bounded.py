@@ -51,6 +51,8 @@ class BoundedLayer(FlightLayer):
     """Results of one function."""
 
     kind = "cache"
+    where = "bounded"
+    """The decorator's name, for messages."""
 
     def __init__(
         self,
@@ -61,8 +63,8 @@ class BoundedLayer(FlightLayer):
         takes_instance: bool | None,
     ) -> None:
         self.options = options
-        super().__init__("bounded", function, keys, clock, takes_instance, options.tags)
-        check_colour("bounded", self.shape.qualname, options.fallback, is_async=self.shape.is_async)
+        super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
+        check_colour(self.where, self.shape.qualname, options.fallback, is_async=self.shape.is_async)
         if keys.scope is not None and not self.shape.is_async:
             _refuse_threads(self.shape.where, options)
         if options.policy not in POLICIES.values():
@@ -94,7 +96,7 @@ class BoundedLayer(FlightLayer):
             forget_closed=Weakly(self._forget_closed),
         )
         called = self.called
-        cache = Cache("bounded", shape.qualname, called, shape.is_async, clock, self.options, upwards)
+        cache = Cache(self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards)
         pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
         return Answers(cache, pool, Weakly(self._ask_fallback, NOT_GIVEN) if self.options.asks_fallback else None)
 

@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ALSO_CALLED: Mapping[str, str] = {
     "max": "capacity count entries keep lenght length limit lru_size max_count max_entries max_items max_keys max_len "
     "max_length max_number max_size maxcount maxentries maxitems maxlen maxsize number size",
+    "maxsize": "capacity max max_entries max_size maxlen size",
     "ttl": "age cache_time default_timeout duration expiration expiration_time expire expire_after expire_after_write "
     "expire_in expires expires_after expires_in expiry lifespan lifetime live max_age maxage seconds stale_after "
     "time_to_live ttl_s ttl_sec ttl_seconds ttls valid_for",
@@ -50,6 +51,7 @@ _WRITTEN = {
     "bounded": "bounded(max=500)",
     "dedupe_inflight": "dedupe_inflight",
     "sliding_window": 'sliding_window("24h")',
+    "lru_cache": "lru_cache(maxsize=500)",
 }
 
 

@@ -10,6 +10,7 @@ from memo._decorated.placement import AnyProperty, Decorator, Placement, check_c
 
 if TYPE_CHECKING:  # what is there for annotations alone
     from memo._decorated.typed import Function as Function
+    from memo._decorated.typed import Method as Method
 
 __all__ = (
     "AnyProperty",

@@ -17,12 +17,21 @@ _UNUSED_SHARE = 0.9
 """Share of the entries without a hit from which on a store does not pay."""
 _LARGE = 100_000
 """Bytes of arguments from which on keys are worth a look, if they are as large as the values."""
+_UNBOUNDED = "it is unbounded: no entry ever leaves."
 
 
-def findings_of_bounded(store: StoreReport, arguments: Arguments) -> Iterable[Finding]:
-    """What deserves a look in the store of a decorated function, of whose keys *arguments* were found."""
+def findings_of_bounded(store: StoreReport, arguments: Arguments, grows: bool) -> Iterable[Finding]:
+    """What deserves a look in the store of a decorated function.
+
+    Args:
+        store: The store.
+        arguments: What was found of arguments in its keys.
+        grows: It may come to hold more than one entry.
+    """
     found = functools.partial(Finding, store.name)
     seen = _sample_note(store)
+    if store.bounded is False and grows:
+        yield found("high", _UNBOUNDED, "Give lru_cache a maxsize, or decorate the function with @bounded(max=...).")
     if store.value_instances:
         yield found(
             "medium",
@@ -86,7 +95,7 @@ def findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterab
         else:
             yield found(
                 "high",
-                "it is unbounded: no entry ever leaves.",
+                _UNBOUNDED,
                 "Give it a maxsize, or decorate the function with @bounded(max=...) instead.",
             )
     if store.key_instances:

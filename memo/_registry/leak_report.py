@@ -61,8 +61,8 @@ class StoreReport(Frozen):
     name: str
     """Name of the function or adopted cache in the registry."""
     kind: str
-    """"bounded", or the library of an adopted cache: "functools", "async_lru", "cachetools" or another; "window" for
-    the keys whose calls a window with ``keys=`` counts."""
+    """"bounded" (``memo.lru_cache``, too), or the library of an adopted cache: "functools", "async_lru",
+    "cachetools" or another; "window" for the keys whose calls a window with ``keys=`` counts."""
     entries: int | None = None
     """Entries, also those past their life that nothing has removed yet; of a window, keys."""
     max: int | None = None

@@ -56,7 +56,8 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
     if not part.is_made:
         stats = part.stats(name)
         bounds = {"max": stats.max, "max_bytes": stats.max_bytes, "small_share": stats.small_share}
-        return StoreReport(name, "bounded", entries=0, bytes=0, never_hit=0, expired=0, **bounds)
+        bounded = stats.max is not None or stats.max_bytes is not None
+        return StoreReport(name, "bounded", entries=0, bounded=bounded, bytes=0, never_hit=0, expired=0, **bounds)
     handle = part.handle()
     cache, shape = handle._cache, handle._generated.shape
     store = cache.store
@@ -83,6 +84,7 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         "bounded",
         entries=len(entries),
         max=store.max_entries,
+        bounded=store.max_entries is not None or store.weighed,
         bytes=size,
         measured=measured,
         unmeasured=search.unmeasured,
@@ -94,7 +96,9 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         small_share=store.small_share,
         **search.instances(),
     )
-    return replace(report, findings=tuple(findings_of_bounded(report, arguments)))
+    plan = handle._generated.keys.plan
+    grows = plan.count > 0 or plan.has_token
+    return replace(report, findings=tuple(findings_of_bounded(report, arguments, grows)))
 
 
 def _of_keys(name: str, part: Part) -> list[StoreReport]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from memo._adopted import AdoptedStats
 from memo._base import MOST, aligned, escaped, fitted, format_bytes, format_seconds, html_rows, width
+from memo._cache import CacheStats
 from memo._registry.overview import Row
 
 __all__ = ("html_table", "text_table")
@@ -39,7 +40,7 @@ def _cells(row: Row) -> dict[str, str]:
         cells |= {"running": inflight.active, "timeouts": inflight.timeouts or None}
     if cache is not None:
         cells |= {
-            "entries": cache.size if cache.max is None else f"{cache.size}/{cache.max}",
+            "entries": _entries(cache),
             "bytes": _share(cache.bytes, cache.max_bytes),
             "hit ratio": f"{cache.hit_ratio:.1%}" if cache.requests else None,
             "hits": cache.hits,
@@ -60,6 +61,12 @@ def _cells(row: Row) -> dict[str, str]:
             "window": f"{row.sparkline} {format_seconds(window.span)}".lstrip(),
         }
     return {column: str(cell) for column, cell in cells.items() if cell is not None}
+
+
+def _entries(cache: CacheStats) -> str:
+    if cache.max is not None:
+        return f"{cache.size}/{cache.max}"
+    return f"{cache.size}/unbounded" if cache.max_bytes is None else f"{cache.size}"
 
 
 def _share(held: int | None, most: int | None) -> str | None:

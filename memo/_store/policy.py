@@ -1,6 +1,7 @@
 """What ``policy=`` names: a policy of our own, or a cachetools class of the user's."""
 
 import functools
+import math
 from typing import Any
 
 import cachetools
@@ -74,7 +75,7 @@ def make_cache(where: str, policy: CacheClass, max_entries: int | None, max_byte
     try:
         if max_bytes is not None:
             return policy(max_bytes, getsizeof=_size_of)
-        return policy(max_entries or 0)
+        return policy(math.inf if max_entries is None else max_entries)
     except TypeError as error:
         raise TypeError(
             f"{where}: policy={policy!r} cannot be made with a maxsize alone ({error}); give a class whose "

@@ -42,7 +42,7 @@ class Store:
     Args:
         where: The decorator, for messages.
         max_entries: Most entries, or None.
-        max_bytes: Most bytes of entries together, or None; one of the two is given.
+        max_bytes: Most bytes of entries together, or None.  Where both are None, nothing is ever evicted.
         policy: The cachetools class that decides what leaves.
         idle_s: Seconds after its last use at which an entry is past its life; None: never.
         rich: Entries are ``RichEntry``.

@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "_bounded": {"_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
     "_dedupe_inflight": {"_decorated", "_registry", "_flight", "_call", "_base"},
     "_sliding_window": {"_decorated", "_registry", "_window", "_call", "_base"},
+    "_lru_cache": {"_bounded", "_decorated", "_cache", "_call", "_base"},
     "testing": {"_decorated", "_registry", "_base"},
     "pytest_plugin": {"testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
