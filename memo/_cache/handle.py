@@ -89,8 +89,8 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
 
         Args:
             span: The most to wait: seconds, a timedelta, or text such as "50ms".  Real time; a clock that is
-                advanced by hand ends the wait as well.  Left out: as long as it takes, a plain function's load in this
-                thread.
+                advanced by hand ends the wait as well.  Left out: as long as a plain call would, and where that
+                would run the load of a plain function.
             max_age: Whatever is stored already, a value or a remembered failure, answers only if it is younger than
                 this, counted from the end of its load.  What is older counts as not there: a load begins, or is joined,
                 and the older value is not answered if that fails or takes longer, either; others still get it.  0:

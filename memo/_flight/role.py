@@ -15,7 +15,7 @@ class Role:
     __slots__ = ("after", "joined", "led", "stale")
 
     def __init__(self, after: float = ANY_TIME) -> None:
-        self.after = after
+        self.after: float = after
         self.led: bool = False
         """It began an execution, at least."""
         self.joined: bool = False

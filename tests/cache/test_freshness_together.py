@@ -194,13 +194,15 @@ def test_every_call_raises_exactly_one_counter(make: Make, seed: int) -> None:
         copy=rng.choice([None, "deep"]),
         policy=rng.choice(POLICIES),
         **ERRORS,
+        **rng.choice([{}, {"fallback": "in place"}, {"fallback": lambda name: "in place", "fallback_on": ValueError}]),
     )
-    calls = 0
+    calls = in_place = 0
     for _ in range(300):
         s.body.error = rng.choice([None, None, LookupError(), ValueError()])
         s.clock.advance(rng.choice([0, 0, 0.5, 2, 6, 12, 40]))
         name = rng.choice("abc")
-        act = rng.randrange(10)
+        act = rng.randrange(12)
+        got = None
         with contextlib.suppress(LookupError, ValueError):
             if act == 0:
                 s.run(lambda: s.cache.refresh(name))  # noqa: B023
@@ -210,16 +212,21 @@ def test_every_call_raises_exactly_one_counter(make: Make, seed: int) -> None:
                 s.cache.put("put", name)
             elif act == 3:
                 calls += 1
-                s.run(lambda: s.cache.within(7).call(name))  # noqa: B023
+                got = s.run(lambda: s.cache.within(7).call(name))  # noqa: B023
             elif act == 4:
                 calls += 1
                 s.run(lambda: s.cache.fresh(name))  # noqa: B023
+            elif act == 5:
+                calls += 1
+                terms = s.cache.within(*rng.choice([(), (7,)]), max_age=rng.choice([0, 3, 15]), default="in place")
+                got = s.run(lambda: rng.choice([terms.call, terms.fresh])(name))  # noqa: B023
             else:
                 calls += 1
-                s(name)
+                got = s(name)
         s.settle()
+        in_place += got == "in place"
         stats = s.cache.stats()
-        assert stats.requests == calls
+        assert (stats.requests, stats.fallbacks) == (calls, in_place)
         assert all(count >= 0 for count in s.counts)
         assert stats.loads + stats.load_errors == len(s.body.calls)
 

@@ -1,5 +1,7 @@
 """How old a result may be for one caller: ``within(max_age=)``."""
 
+import contextlib
+import random
 import threading
 from typing import Any
 
@@ -72,9 +74,9 @@ def test_the_older_value_is_not_answered_when_the_load_is_slow(make: Make) -> No
     for age, calls in ((4, 2), (TTL + 4, 3)):
         s.clock.advance(age)
         gate = s.hold()
-        hasty = s.begin(lambda: s.cache.within(7, max_age=3).call("a"))
+        hasty = s.begin(lambda: s.cache.within(5, max_age=3).call("a"))
         s.until(lambda gate=gate: gate.entered.is_set() and s.clock.waiting() == 1)
-        s.clock.advance(7)
+        s.clock.advance(5)
         assert isinstance(hasty.error(), InflightTimeout)
         gate.open()
         s.settle()
@@ -130,6 +132,40 @@ def test_a_remembered_failure_has_an_age_too(make: Make, span: Any) -> None:
     s.body.error = None
     assert aged(s, 3, *span) == "a2"
     assert s() == "a2"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_older_is_ever_answered(make: Make, seed: int) -> None:
+    """In random sequences of calls, failures and time: what is answered is young enough, or was loaded for the call."""
+    rng = random.Random(seed)
+    s = make(
+        max=2, ttl=TTL, stale_while_revalidate=rng.choice([None, 5]), stale_if_error=rng.choice([None, 20]),
+        **rng.choice([{}, ERRORS]),
+    )  # fmt: skip
+    loaded: dict[int, float] = {}
+
+    def result(name: str, number: int) -> int:
+        loaded[number] = s.clock()
+        return number
+
+    s.body.result = result
+    answered = 0
+    for _ in range(300):
+        s.body.error = rng.choice([None, None, LookupError(), ValueError()])
+        s.clock.advance(rng.choice([0, 0.5, 1, 2, 6]))
+        name, max_age, span = rng.choice("abc"), rng.choice([0, 1, 3, 8, 15, 40]), rng.choice([(), (7,)])
+        if rng.random() < 0.5:
+            with contextlib.suppress(LookupError, ValueError):
+                s(name)
+            s.settle()
+        before = len(s.body.calls)
+        terms = s.cache.within(*span, max_age=max_age, default=None)
+        number = s.run(lambda: terms.call(name))  # noqa: B023
+        s.settle()
+        if number is not None:
+            answered += 1
+            assert s.clock() - loaded[number] < max_age or number > before
+    assert answered > 100
 
 
 def test_a_load_of_others_that_found_an_older_value_will_not_do() -> None:
