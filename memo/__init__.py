@@ -5,11 +5,13 @@ The plan of the house, from the roof down; each folder imports only what stands 
 
 ======================  ================================================================================
 ``_bounded``            ``@bounded``: its options, and what a call of it does
+``_bounded_many``       ``@bounded_many``: the same for functions of many keys
 ``_dedupe_inflight``    ``@dedupe_inflight``
 ``_sliding_window``     ``@sliding_window``
 ``_lru_cache``          ``@lru_cache``: drop-in for that of ``functools``, made of ``_bounded``
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``)
 ``_registry/``          every function in one place: names, figures, clean-up, leak report
+``_many/``              a function of many keys: its batches, and what gathers single calls into them
 ``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
 ``_window/``            what happened of late: events, totals, the handle ``f.window``
 ``_flight/``            one execution for many callers, the handle ``f.inflight``
@@ -38,12 +40,13 @@ imported already.  This word in a docstring is the way that it leaves to say no:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
+from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
     from memo._base import RecordedKeys, read_recording, sizeof
     from memo._bounded import bounded
+    from memo._bounded_many import bounded_many
     from memo._cache import CacheInfo, CacheStats, EntryInfo, Recording
     from memo._call import freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
@@ -65,6 +68,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._window import Bucket, Event, KeyCount, WindowStats
 
 __all__ = (
+    "AbsentKey",
     "AdoptedStats",
     "Bucket",
     "CacheInfo",
@@ -92,6 +96,7 @@ __all__ = (
     "StoreReport",
     "WindowStats",
     "bounded",
+    "bounded_many",
     "dedupe_inflight",
     "freeze",
     "freeze_typed",
@@ -105,7 +110,7 @@ __all__ = (
 # Where a public name is looked for, lightest first: it is what the face of that folder names.
 _FACES = (
     "_base", "_call", "_window", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
-    "_dedupe_inflight", "_sliding_window", "_lru_cache",
+    "_dedupe_inflight", "_sliding_window", "_lru_cache", "_bounded_many",
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy, first_share
 
-__all__ = ("BoundedLayer", "bounded", "checked_options")
+__all__ = ("BoundedLayer", "Policy", "bounded", "checked_options")
 
 
 class BoundedLayer(FlightLayer):
@@ -53,6 +53,8 @@ class BoundedLayer(FlightLayer):
     kind = "cache"
     where = "bounded"
     """The decorator's name, for messages."""
+    kinds: tuple[type[ThreadFlights], type[TaskFlights]] = (ThreadFlights, TaskFlights)
+    """What runs the loads of a plain function, and of a coroutine function."""
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class BoundedLayer(FlightLayer):
             forget_closed=Weakly(self._forget_closed),
         )
         called = self.called
-        cache = Cache(self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards)
+        cache = Cache(self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards, self.kinds)
         pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
         return Answers(cache, pool, Weakly(self._ask_fallback, NOT_GIVEN) if self.options.asks_fallback else None)
 
@@ -183,7 +185,11 @@ class BoundedLayer(FlightLayer):
     def stats(self, name: str) -> CacheStats:
         if self.is_made:
             return self.cache.cache_stats(name)
-        options = self.options
+        return self.no_stats(self.options, name)
+
+    @staticmethod
+    def no_stats(options: CacheOptions, name: str) -> CacheStats:
+        """The figures of a function that was never called."""
         return CacheStats(
             name,
             max=options.max_entries,

@@ -1,6 +1,6 @@
 """The exceptions of this package, each also derived from the closest builtin."""
 
-__all__ = ("DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RecordingError")
+__all__ = ("AbsentKey", "DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RecordingError")
 
 
 class MemoError(Exception):
@@ -8,6 +8,21 @@ class MemoError(Exception):
 
     Misuse of an option or of an argument raises plain ``TypeError`` or ``ValueError``.
     """
+
+
+class AbsentKey(MemoError, KeyError):
+    """A function of many keys, asked for one, has no value for it: the mapping that it returned lacks the key.
+
+    Attributes:
+        key: The key.
+    """
+
+    def __init__(self, message: str, key: object = None) -> None:
+        super().__init__(message, key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DumpError(MemoError, ValueError):

@@ -20,6 +20,9 @@ _ALSO_CALLED: Mapping[str, str] = {
     "time_to_live ttl_s ttl_sec ttl_seconds ttls valid_for",
     "max_bytes": "bytes max_mem max_memory maxbytes maxmem maxmemory memory memory_limit size_bytes size_limit",
     "sizeof": "calculate_size cost get_size get_size_of getsize getsizeof size_of weigh weigher weight",
+    "absent_ttl": "miss_ttl missing_ttl negative_ttl none_ttl not_found_ttl",
+    "gather": "batch_delay batch_interval batch_timeout batch_window collect debounce delay gather_time wait window",
+    "max_batch": "batch batch_size batchsize chunk chunk_size chunksize max_batch_size",
     "idle": "expire_after_access idle_s idle_seconds idle_time idle_timeout max_idle sliding time_to_idle tti",
     "policy": "algorithm cache_class eviction eviction_policy evict_policy replacement strategy",
     "key": "cache_key hash_func hash_function key_builder key_fn key_func key_function key_maker keyfunc keymaker "
@@ -47,9 +50,28 @@ _ALSO_CALLED: Mapping[str, str] = {
     "only": "error_types errors exception exceptions only_errors",
 }
 
+_NOT_IN_BATCHES = (
+    "which bounded_many has not, for loads of many keys: a load that fails is tried again by the next call. Use "
+    "@bounded on a function of one key, and absent_ttl= for keys that have no value."
+)
+_NOT_HERE: Mapping[tuple[str, str], str] = {
+    ("bounded_many", option): _NOT_IN_BATCHES
+    for option in (
+        "stale_while_revalidate",
+        "stale_if_error",
+        "soft_timeout",
+        "cache_errors",
+        "error_ttl",
+        "fallback",
+        "fallback_on",
+    )
+}
+"""What is an option of another decorator for good reasons, by decorator and option."""
+
 _WRITTEN = {
     "bounded": "bounded(max=500)",
     "dedupe_inflight": "dedupe_inflight",
+    "bounded_many": "bounded_many(max=500)",
     "sliding_window": 'sliding_window("24h")',
     "lru_cache": "lru_cache(maxsize=500)",
 }
@@ -72,7 +94,8 @@ def knows_its_options(function: F) -> F:
     def checked(*args: Any, **given: Any) -> Any:
         for option in given:
             if option not in known:
-                raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {_meant(option, options)}")
+                remedy = _NOT_HERE.get((where, option)) or _meant(option, options)
+                raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {remedy}")
         return function(*args, **given)
 
     return checked  # type: ignore[return-value]

@@ -11,7 +11,7 @@ from memo._cache.options import CacheOptions, check_callback, copier, late_optio
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
-from memo._cache.templates import remembered_call
+from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
 
 __all__ = (
@@ -30,6 +30,7 @@ __all__ = (
     "check_colour",
     "copier",
     "fallback_options",
+    "found_call",
     "late_options",
     "remembered_call",
     "without_arguments",

@@ -56,6 +56,7 @@ class Cache:
         clock: Tells the time.
         options: What ``bounded`` was told.
         upwards: What is asked of whoever holds this.
+        kinds: What runs the loads of a plain function, and of a coroutine function.
     """
 
     flights: ThreadFlights | TaskFlights
@@ -69,6 +70,7 @@ class Cache:
         clock: Clock,
         options: CacheOptions,
         upwards: Upwards,
+        kinds: tuple[type[ThreadFlights], type[TaskFlights]] = (ThreadFlights, TaskFlights),
     ) -> None:
         self.name = name
         self.clock = clock
@@ -85,7 +87,7 @@ class Cache:
         self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
         self.maker: EntryMaker = EntryMaker(name, options)
         self.loads: Loads = Loads(self.told, self.table, self.maker)
-        kind = TaskFlights if is_async else ThreadFlights
+        kind = kinds[is_async]
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
 
     def handed(self, value: Any) -> Any:

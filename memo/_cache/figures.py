@@ -14,7 +14,7 @@ class CallCounts:
     one, since no call stands in between.
     """
 
-    __slots__ = ("fallbacks", "joins", "load_seconds", "misses", "rejected")
+    __slots__ = ("absent", "fallbacks", "joins", "load_seconds", "misses", "rejected")
 
     def __init__(self) -> None:
         self.misses: int = 0
@@ -26,6 +26,8 @@ class CallCounts:
         """Values returned but not stored."""
         self.fallbacks: int = 0
         """Calls answered with a default or fallback in place of an error; each counts as what it was, too."""
+        self.absent: int = 0
+        """Loads of a key that turned out to have no value, which to flights are failures."""
         self.load_seconds: float = 0.0
         """Those that the loads which returned took together."""
 
@@ -38,7 +40,7 @@ class CallCounts:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.misses = self.joins = self.rejected = self.fallbacks = 0
+        self.misses = self.joins = self.rejected = self.fallbacks = self.absent = 0
         self.load_seconds = 0.0
 
 
@@ -52,8 +54,8 @@ def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> 
         joins=counters.joins + counts.joins,
         stale_hits=stale_hits,
         error_hits=error_hits,
-        loads=counters.completed,
-        load_errors=counters.failed + counters.cancelled - counters.called_off,
+        loads=counters.completed + counts.absent,
+        load_errors=counters.failed + counters.cancelled - counters.called_off - counts.absent,
         load_seconds=counts.load_seconds,
         refreshes=counters.refreshes,
         rejected=counts.rejected,

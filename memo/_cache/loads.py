@@ -17,6 +17,7 @@ from memo._cache.told_store import ToldStore
 from memo._call import Undecided
 from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
 from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
+from memo.errors import AbsentKey
 
 __all__ = ("Loads", "log_failure")
 
@@ -172,14 +173,17 @@ class Loads:
     def failed(self, flight: InFlight, error: Exception) -> None:
         """Let a stale value serve for a while before the next attempt, or remember the failure."""
         options = self._options
-        if not options.serves_late:
+        is_answer = type(error) is AbsentKey  # there is nothing to load, which is newer than what is stored
+        if is_answer:
+            self._counts.absent += 1
+        if not options.serves_late and not is_answer:
             return
         if flight.state is TIMED_OUT and flight.purpose is BACKGROUND and type(flight) is InFlight:
             log_failure(self.maker.name, error)  # its job cannot tell: it hangs, in a thread
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self.maker.failure(flight.key, error, flight.tags)
-        self.told.alter(self._note_failure, flight, failure)
+        self.told.alter(self._note_absence if is_answer else self._note_failure, flight, failure)
 
     def _note_failure(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:
         key, now = flight.key, self.clock.read()
@@ -194,6 +198,18 @@ class Loads:
             failure.stored = failure.used = now
             failure.ends = now + self._options.error_s
             self.told.keep(gone, key, failure, now)
+
+    def _note_absence(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:
+        """Remember that a key has no value, in place of the one that it had, or (None) just drop that."""
+        if not self._was_current(flight):
+            return
+        now = self.clock.read()
+        if failure is None:
+            self.store.drop(gone, flight.key, EvictionReason.REPLACED, now)
+            return
+        failure.stored = failure.used = now
+        failure.ends = now + self._options.error_s
+        self.told.keep(gone, flight.key, failure, now)
 
     def _was_current(self, flight: InFlight) -> bool:
         """Whether nothing fenced *flight* before it failed."""

@@ -1,11 +1,13 @@
 """What a call does whose results are remembered, as lines of a generated wrapper."""
 
+from collections.abc import Callable
+
 from memo._cache.options import CacheOptions
 from memo._call import Block, CallSource, share, stored_key
 from memo._flight import BIRTH, FAILED
 from memo._store import Store
 
-__all__ = ("remembered_call",)
+__all__ = ("found_call", "remembered_call")
 
 share(stored_key=stored_key)
 
@@ -13,17 +15,22 @@ share(stored_key=stored_key)
 def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool) -> Block:
     """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key."""
     note: Block = [f"$note({call.whole_key})"] if noted else []
+    learns = call.guess is not None and not store.foreign
     return [
-        *(["global $usual"] if call.guess is not None and not store.foreign else []),
+        *(["global $usual"] if learns else []),
         *call.prelude,
         *note,
-        *_hit(call, options, store),
+        *(["$now = $clock()"] if options.ages and not store.foreign else []),
+        *found_call(call, options, store, lambda value: [f"return {value}"]),
         *_load(call, options, store),
     ]
 
 
-def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
+def found_call(call: CallSource, options: CacheOptions, store: Store, use: Callable[[str], Block]) -> Block:
     """What answers a hit: under policies of our own, without a lock.
+
+    Before it, where time matters and the policy is one of ours, ``$now`` is read; *use* says what is done with the
+    value, whose source it is given.
 
     The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
     of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
@@ -34,15 +41,15 @@ def _hit(call: CallSource, options: CacheOptions, store: Store) -> Block:
         return [
             "try:", [f"$entry = $use($stored_key({call.whole_key}), $clock())"],
             "except $TypeError:", ["$entry = None"],
-            "if $entry is not None:", [f"return {value}"],
+            "if $entry is not None:", use(value),
         ]  # fmt: skip
     touch = _TOUCHES[store.touches]
-    answer: Block = _of_any_age(options, value, touch) if options.ages else [_COUNTED, *touch, f"return {value}"]
+    answer: Block = _of_any_age(options, use(value), touch) if options.ages else [_COUNTED, *touch, *use(value)]
     looks: Block = _look(call.lookup, answer)
     if call.guess is not None:
         others = [*call.guess.unusual, *looks, *call.guess.learn]
         looks = [f"if {call.guess.holds}:", _look(call.guessed, answer), "else:", others]
-    return [*(["$now = $clock()"] if options.ages else []), *looks]
+    return looks
 
 
 _COUNTED = "$entry.hits = $entry.hits + 1"
@@ -58,7 +65,7 @@ def _look(lookup: str, answer: Block) -> Block:
     ]  # fmt: skip
 
 
-def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
+def _of_any_age(options: CacheOptions, answer: Block, touch: Block) -> Block:
     """What is done with an entry that was found, where time may have made it unusable."""
     idles = options.idle_s is not None
     used = " and $now < $entry.used + $idle_s" if idles else ""
@@ -69,7 +76,7 @@ def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
             _COUNTED,
             "$entry.stale_hits += 1",
             *touch,
-            f"return {value}",
+            *answer,
         ],
     ]  # fmt: skip
     return [
@@ -77,7 +84,7 @@ def _of_any_age(options: CacheOptions, value: str, touch: Block) -> Block:
             *use,
             _COUNTED,
             *touch,
-            f"return {value}",
+            *answer,
         ],
         *(stale if options.stale_s else []),
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from memo._call.instances import (
 from memo._call.key_marks import Through
 from memo._call.key_names import check_names
 from memo._call.keys import Keys
-from memo._call.signature import KeyOptions, Scope, Shape, check_key_options
+from memo._call.signature import ExactSignature, KeyOptions, Scope, Shape, check_key_options
 from memo._call.source import Block
 from memo._call.stored_keys import PLAIN_KEYS, Known, Undecided, comparing_outside, plain_key, stored_key
 from memo._call.tokens import Tokens
@@ -32,6 +32,7 @@ __all__ = (
     "Block",
     "Call",
     "CallSource",
+    "ExactSignature",
     "FenceOthers",
     "Generated",
     "Handle",

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from memo._decorated.layer import FlightLayer, Layer
 from memo._decorated.placement import AnyProperty, Decorator, Placement, check_common
+from memo._decorated.proxy import Decorated
 
 if TYPE_CHECKING:  # what is there for annotations alone
     from memo._decorated.typed import Function as Function
     from memo._decorated.typed import Method as Method
+    from memo._decorated.typed_many import ManyDecorator as ManyDecorator
 
 __all__ = (
     "AnyProperty",
+    "Decorated",
     "Decorator",
     "FlightLayer",
     "Layer",

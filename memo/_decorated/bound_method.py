@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from memo._decorated.handles import SHOWN, Handles
-from memo._decorated.stack import HANDLES, find_handle
+from memo._decorated.stack import HANDLES, find_handle, find_one
 
 __all__ = ("Bound",)
 
@@ -69,6 +69,8 @@ class Bound(Handles[P, R_co]):
         def __getattr__(self, name):
             if name in HANDLES:
                 return find_handle(*self._place(), name)
+            if name == "one" and (one := find_one(*self._place())) is not None:
+                return one
             return getattr(self.__func__, name)
 
     @property
@@ -95,7 +97,7 @@ class Bound(Handles[P, R_co]):
 
     def __dir__(self) -> list[str]:
         function = self.__func__
-        added = (name for name in (*SHOWN, "__wrapped__") if name in dir(function))
+        added = (name for name in (*SHOWN, "one", "__wrapped__") if name in dir(function))
         return sorted({*dir(types.MethodType), *vars(function), *added})
 
     def __copy__(self) -> Self:

@@ -274,6 +274,10 @@ class Layer(OfTheProgram):
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError
 
+    def one_for(self, prefix: tuple[Any, ...]) -> Any:
+        """Of a function of many keys: that of one, bound to the instance in *prefix*; None of any other."""
+        return None
+
     def stats(self, name: str) -> Any:
         """Its figures now, as those of *name*.  For them nothing is made that is not there yet, no handle either."""
         raise NotImplementedError

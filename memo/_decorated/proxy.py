@@ -20,7 +20,7 @@ from memo._decorated.bound_method import Bound
 from memo._decorated.handles import LIKE_LRU_CACHE, SHOWN, Handles
 from memo._decorated.holders import DecoratedClassMethod
 from memo._decorated.layer import Layer
-from memo._decorated.stack import HANDLES, become_method, find_handle, original_of, tell_name
+from memo._decorated.stack import HANDLES, become_method, find_handle, find_one, original_of, tell_name
 
 if TYPE_CHECKING:
     _Proxy = object
@@ -92,6 +92,8 @@ class Transparent(Handles[P, R_co], _Proxy):
         def __getattr__(self, name):
             if name in HANDLES:
                 return find_handle(self, (), name)
+            if name == "one" and (one := find_one(*self._place())) is not None:
+                return one
             original = _layer(self).shape.function
             try:
                 return getattr(original, name)
@@ -140,6 +142,8 @@ class Transparent(Handles[P, R_co], _Proxy):
         original = _layer(self).shape.function
         handles = [name for name in HANDLES if hasattr(self, name)]
         more = LIKE_LRU_CACHE if "cache" in handles else ()
+        if find_one(self, ()) is not None:
+            more = (*more, "one")
         return sorted({*dir(original), *handles, *more, "__wrapped__"})
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:

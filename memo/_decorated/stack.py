@@ -7,7 +7,7 @@ from typing import Any
 from memo._base import wrapped_by
 from memo._decorated.layer import Layer, layer_of
 
-__all__ = ("HANDLES", "become_method", "find_handle", "found_at", "layers_of", "original_of", "tell_name")
+__all__ = ("HANDLES", "become_method", "find_handle", "find_one", "found_at", "layers_of", "original_of", "tell_name")
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
 """The handles, and the decorators that add them."""
@@ -40,6 +40,15 @@ def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:
             return layer.handle_for(prefix).inflight
     name = "it" if layer is None else layer.shape.qualname
     raise AttributeError(f"{name} has no {kind!r}; decorate it with @{HANDLES[kind]} as well.")
+
+
+def find_one(function: Any, prefix: tuple[Any, ...]) -> Any:
+    """What ``f.one`` is of a function of many keys: that of one; None of any other function."""
+    for layer in layers_of(function):
+        one = layer.one_for(prefix)
+        if one is not None:
+            return one
+    return None
 
 
 def original_of(function: Any) -> Any:

@@ -3,8 +3,10 @@
 Imports ``_call``, ``_base`` and ``memo.errors``.
 """
 
+from memo._flight.circles import depend, no_longer_depend
 from memo._flight.figures import Counters
 from memo._flight.flight import (
+    ABANDONED,
     ANY_TIME,
     BACKGROUND,
     CALL,
@@ -14,6 +16,11 @@ from memo._flight.flight import (
     RUNNING,
     TIMED_OUT,
     InFlight,
+    TaskFlight,
+    Work,
+    born,
+    set_apart,
+    task_flight,
 )
 from memo._flight.handle import InflightHandle
 from memo._flight.keeper import KeepsNothing
@@ -22,13 +29,14 @@ from memo._flight.role import Role
 from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
-from memo._flight.task_work import outside_work
+from memo._flight.task_work import current_work, first_step, outside_work
 from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.templates import BIRTH, FAILED, shared_await, shared_call
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
 
 __all__ = (
+    "ABANDONED",
     "ANY_TIME",
     "BACKGROUND",
     "BIRTH",
@@ -48,19 +56,28 @@ __all__ = (
     "InflightStats",
     "KeepsNothing",
     "Role",
+    "TaskFlight",
     "TaskFlights",
     "ThreadFlights",
+    "Work",
+    "born",
     "call_off",
+    "current_work",
+    "depend",
     "fence_for",
+    "first_step",
     "held",
     "keep_quiet",
     "lay_to_rest",
+    "no_longer_depend",
     "outside_work",
     "own_loop",
     "put_back",
     "resume",
+    "set_apart",
     "set_aside",
     "shared_await",
     "shared_call",
+    "task_flight",
     "wake",
 )

@@ -1,0 +1,409 @@
+"""``@bounded_many``: results remembered by key, of a function that takes many keys at once.
+
+The decorated function consists of two layers.  The outer one is what users call with many keys.  Within it, apart from
+the stack, is a ``bounded`` function of *one* key, which is ``f.one``: it has the store, the running loads, the keys and
+the handles; what the outer one is asked for, that answers.
+"""
+
+import dataclasses
+import inspect
+import math
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
+
+from memo._base import (
+    Aside,
+    Clock,
+    Duration,
+    OneShot,
+    Swept,
+    TagsOption,
+    knows_its_options,
+    positive_int,
+    refuse_class,
+    seconds,
+)
+from memo._bounded import BoundedLayer, Policy, bounded, checked_options
+from memo._cache import CacheHandle, CacheOptions, CacheStats
+from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
+from memo._decorated import Decorated, Decorator, Layer, Placement
+from memo._flight import InflightStats
+from memo._many import BatchAnswers, Gatherer, ManyFunction, TaskBatches, ThreadBatches, many_calls
+from memo._registry import Record, Registry
+from memo._store import POLICIES, CacheClass, EvictionReason
+from memo.errors import AbsentKey
+
+if TYPE_CHECKING:
+    from memo._decorated import ManyDecorator
+
+__all__ = ("bounded_many",)
+
+_WHERE = "bounded_many"
+
+
+class _Terms(NamedTuple):
+    """What was said of batches."""
+
+    gather_s: float | None
+    most: int | None
+
+
+class _SingleLayer(BoundedLayer):
+    """Results of the function, one key at a time.
+
+    Args:
+        function: Loads one key.
+        front: The layer of calls with many keys, which holds this one.
+        clock: What reads the time, or None for the default clock.
+    """
+
+    where = _WHERE
+    kinds = (ThreadBatches, TaskBatches)
+
+    def __init__(self, function: Callable[..., Any], front: "_ManyLayer", clock: Callable[[], float] | None) -> None:
+        self._front = weakref.ref(front)
+        super().__init__(function, front.options, front.single_keys, clock, front.shape.takes_instance)
+
+    @property
+    def record(self) -> Record | None:
+        """That of the function of many keys."""
+        front = self._front()
+        return None if front is None else front.record
+
+    @record.setter
+    def record(self, record: Record | None) -> None: ...  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def fence_others(self, call: Call | None) -> AbstractContextManager[None]:
+        front = self._front()
+        return super().fence_others(None) if front is None else front.fence_others(None)
+
+    def assign(self, word: str, value: Any) -> None:
+        super().assign(word, value)
+        front = self._front()
+        if front is not None:
+            front.assign(word, value)
+
+    def write_anew(self) -> None:
+        super().write_anew()
+        front = self._front()
+        if front is not None:
+            front.write_anew()
+
+
+class _Engine(NamedTuple):
+    """What answers calls with many keys."""
+
+    single: _SingleLayer
+    one: Any
+    """The decorated function of one key."""
+    answers: BatchAnswers
+
+
+class _ManyLayer(Layer):
+    """What is added to a function of many keys."""
+
+    kind = "cache"
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        options: CacheOptions,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+        terms: _Terms,
+    ) -> None:
+        self.options = options
+        self.single_keys = keys
+        self._terms = terms
+        super().__init__(_WHERE, function, keys, clock, takes_instance, options.tags)
+        self._asked = ManyFunction(self.shape, self.called)
+        if terms.gather_s is not None and not self.shape.is_async:
+            raise TypeError(
+                f"{_WHERE}: gather={terms.gather_s:g} s has no effect on {self.shape.qualname}, a plain function, "
+                f"whose calls would each block a thread meanwhile; make it a coroutine function, or call it with many "
+                f"keys."
+            )
+        if options.policy not in POLICIES.values():
+            self.make_works()  # which shows whether it can be made
+
+    # -- what it consists of
+
+    @property
+    def engine(self) -> _Engine:
+        """What answers its calls."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    @property
+    def single(self) -> _SingleLayer:
+        """The layer of the function of one key."""
+        return self.engine.single
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.single.tokens
+
+    def make_engine(self, clock: Clock) -> _Engine:
+        gatherer = Gatherer(self._asked, clock, self._terms.gather_s, self._terms.most) if self.shape.is_async else None
+        gathers = gatherer is not None and self._terms.gather_s is not None
+        one = self._asked.single(gatherer.load if gathers and gatherer is not None else None)
+        single = _SingleLayer(one, self, self._read)
+        single.watch_switch(self._is_watched)
+        loader = None if gatherer is None else gatherer.of_one_call
+        answers = BatchAnswers(self._asked, single.cache, single.generated.key_of, loader, self._terms.most)
+        decorated: Any = Decorated
+        return _Engine(single, decorated(single), answers)
+
+    def one_for(self, prefix: tuple[Any, ...]) -> Any:
+        one = self.engine.one
+        return one.__get__(prefix[0], type(prefix[0])) if prefix else one
+
+    # -- calls
+
+    def template(self, call: CallSource) -> Block:
+        single = self.single
+        plan = single.generated.keys.plan
+        keys = plan.parameters[self._asked.at].name
+        noted = single.cache.notes is not None
+        return many_calls(keys, call, plan.call(), self.options, single.cache.store, noted=noted)
+
+    def internals(self) -> dict[str, Any]:
+        answers, is_async = self.engine.answers, self.shape.is_async
+        return {
+            **self.single.internals(),
+            "unique": self._asked.unique,
+            "answer_many": answers.answer_awaited if is_async else answers.answer,
+            "answer_spelled": answers.answer_spelled_awaited if is_async else answers.answer_spelled,
+        }
+
+    def words(self, *, through: bool) -> dict[str, Any]:
+        return {**super().words(through=through), **self.single.generated.keys.words()}
+
+    @property
+    def needs_through(self) -> bool:
+        return False
+
+    def take_instance(self) -> None:
+        self.shape.takes_instance = True
+        self._asked.check()
+        if self.is_made:
+            self._describe_anew()
+            self.single.take_instance()
+        super().take_instance()
+
+    def read_anew(self) -> None:
+        super().read_anew()
+        self._asked.check()
+        if self.is_made:
+            self._describe_anew()
+            self.single.read_anew()
+            self.write_anew()
+
+    def _describe_anew(self) -> None:
+        self._asked.describe(self.single.shape.function)
+
+    # -- what the function of one key does for it
+
+    def fence(self, call: Call | None) -> None:
+        if self.is_made:
+            self.single.fence(None)  # of a call with many keys, too: more than need be does no harm
+
+    def fence_others(self, call: Call | None) -> AbstractContextManager[None]:
+        return super().fence_others(None)  # whose keys are those of calls with many
+
+    def watch_switch(self, on: bool) -> None:
+        super().watch_switch(on)
+        if self.is_made:
+            self.single.watch_switch(on)
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
+        single = self.single
+        return CacheHandle(single.answers, single.generated, self.name, self.fence_others, prefix)
+
+    def stats(self, name: str) -> CacheStats:
+        return self.single.stats(name) if self.is_made else BoundedLayer.no_stats(self.options, name)
+
+    def load_stats(self, name: str) -> InflightStats:
+        return self.single.load_stats(name) if self.is_made else InflightStats(name)
+
+    def drop_tagged(self, tag: str | None) -> int:
+        return self.single.drop_tagged(tag) if self.is_made else 0
+
+    def sweep(self) -> Iterator[Swept]:
+        if self.is_made:
+            yield from self.single.sweep()
+
+    def empty(self) -> None:
+        if self.is_made:
+            self.single.empty()
+
+    def set_aside(self, aside: Aside) -> None:
+        self.single.set_aside(aside)
+
+    def put_back(self, aside: Aside) -> None:
+        if self.is_made:
+            self.single.put_back(aside)
+
+
+class _Options(TypedDict, total=False):
+    """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
+
+    ttl: Duration | Callable[[Any], Duration | None] | None
+    absent_ttl: Duration | None
+    gather: Duration | None
+    max_batch: int | None
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None
+    idle: Duration | None
+    jitter: float
+    policy: Policy | CacheClass
+    key: Callable[..., Hashable] | None
+    ignore: Iterable[str]
+    weak: Iterable[str]
+    scope: Scope | None
+    typed: bool
+    dedupe: bool
+    timeout: Duration | None
+    cache_if: Callable[[Any], object] | None
+    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
+    on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    tags: TagsOption
+    one_shot: OneShot
+    name: str | None
+    registry: Registry | None
+    clock: Callable[[], float] | None
+
+
+@overload
+def bounded_many(*, max: int, max_bytes: int | str | None = None, **options: Unpack[_Options]) -> "ManyDecorator": ...
+@overload
+def bounded_many(*, max_bytes: int | str, max: int | None = None, **options: Unpack[_Options]) -> "ManyDecorator": ...
+@knows_its_options
+def bounded_many(
+    function: Any = None,
+    /,
+    *,
+    max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
+    ttl: Duration | Callable[[Any], Duration | None] | None = None,
+    absent_ttl: Duration | None = None,
+    gather: Duration | None = None,
+    max_batch: int | None = None,
+    max_bytes: int | str | None = None,
+    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None = None,
+    idle: Duration | None = None,
+    jitter: float = 0.0,
+    policy: Policy | CacheClass = "adaptive",
+    key: Callable[..., Hashable] | None = None,
+    ignore: Iterable[str] = (),
+    weak: Iterable[str] = (),
+    scope: Scope | None = None,
+    typed: bool = False,
+    dedupe: bool = True,
+    timeout: Duration | None = None,
+    cache_if: Callable[[Any], object] | None = None,
+    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
+    on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    tags: TagsOption = (),
+    one_shot: OneShot = "refuse",
+    name: str | None = None,
+    registry: Registry | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Any:
+    """Remember the results of a function of many keys, each key by itself.
+
+    For a function that takes a collection of keys first (after ``self`` or ``cls``) and returns a mapping from key to
+    value, such as ``def profiles(names: Sequence[str], lang: str = "en") -> Mapping[str, Profile]``.  A call returns a
+    new dict in the order in which the keys were given, each once.  The function is called with a list of the keys that
+    are neither stored nor being loaded, and with the other arguments, which are part of each key.  A key that its
+    mapping lacks is *absent*: the result lacks it, too, and that is remembered; keys that it was not asked for are left
+    out.  ``f.one("alice")`` is the value of one key, or raises ``AbsentKey``, a ``KeyError``.
+
+    Each key has an entry, a running load, a life and tags of its own, and counts by itself in ``f.cache.stats()``:
+    what is said of ``bounded`` holds for each.  ``f.cache`` and ``f.inflight`` take one key in place of the keys:
+    ``f.cache.invalidate("alice")``.
+
+    Calls at the same time share what overlaps: a call loads the keys that nobody loads yet, before it waits for those
+    that others load.  If the function raises, so does each call that waits for one of its keys, with a note that names
+    the keys that did not come; what came from other batches is stored.  A caller who is cancelled leaves; the function
+    is cancelled when nobody is left who waits for any key of its batch.
+
+    Safe from any thread and any event loop; a batch of single calls is gathered within one event loop.
+
+    Args:
+        max: Most entries at any moment.  This or max_bytes is required.  A call with more keys than that is
+            answered completely all the same.
+        ttl: Age at which a result is no longer fresh, or a function of the result that returns it; see ``bounded``.
+        absent_ttl: How long it is remembered that a key is absent: seconds, a timedelta or text; 0: not at all.  None:
+            as long as ttl; for ever where there is none (invalidating, eviction and ``f.cache.put()`` end it); not at
+            all where ttl is a function.
+        gather: For a coroutine function: how long a call of ``f.one()`` that must load waits for others, so that one
+            batch serves all of them; seconds, or text such as "5ms".  Those whose other arguments are the same (plain
+            values equal, other objects identical) go together; so does a call with many keys, which waits for nobody.
+            Real time; a clock that is advanced by hand ends the wait as well.  The function then runs in the context
+            of the first of them.  None: single calls load by themselves.
+        max_batch: The most keys with which the function is called at once.  A batch with so many goes at once; calls
+            with more make several batches, of a coroutine function at the same time, of a plain one one after the
+            other until one raises.
+        max_bytes: Most bytes of entries together; see ``bounded``, as for the options that follow.
+        sizeof: Prices a value in bytes.
+        idle: Time since its last use after which an entry is dropped.
+        jitter: Share by which each ttl is shortened at random.
+        policy: Which entry goes when room is needed.
+        key: Makes the key of an entry; called with one key in place of the keys.
+        ignore: Names of parameters to leave out of the key; what they are given is that of whoever begins the batch.
+        weak: Names of parameters whose arguments count by identity and are not kept alive.
+        scope: "loop": each event loop has entries of its own.
+        typed: Arguments of different types have different keys (of keys that are equal, one call has the first alone).
+        dedupe: Calls at the same time share loads.
+        timeout: Age at which a running load is given up.
+        cache_if: Called with each result; if false, the result is returned but not stored.
+        copy: Applied to each value that is stored and handed out.
+        on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
+        tags: Names, or a function that returns names, called as ``key`` is.
+        one_shot: What to do with a value that can be used only once; "refuse": TypeError, the others are stored.
+        name: Name in the registry; default ``module.qualname``.
+        registry: Where the function is listed; default ``memo.registry``.
+        clock: Returns the time in seconds, never going back; default ``time.monotonic``.
+
+    Raises:
+        TypeError: At decoration: an option is of the wrong type, no bound is given, or the function takes no keys.  At
+            a call: the keys are a text or no collection, one cannot be hashed, the function returned no mapping.
+        ValueError: At decoration: an option's value makes no sense.
+        AbsentKey: At a call of ``f.one()``: the key has no value.
+        InflightTimeout: At a call: a load that it waited for took longer than timeout.
+    """
+    given = dict(locals())
+    if function is not None:
+        refuse_class(_WHERE, function)
+        if callable(function) or isinstance(function, property | classmethod | staticmethod):
+            shown = getattr(function, "__qualname__", None) or repr(function)
+            raise TypeError(f"{_WHERE}: {shown} is decorated without a bound; write @{_WHERE}(max=500).")
+        raise TypeError(f"{_WHERE}: {function!r} is given without a name; write {_WHERE}(max={function!r}).")
+    del given["function"]
+    options, keys = checked_options(_WHERE, **_as_for_one(given))
+    gather_s = None if gather is None else seconds(gather, where=_WHERE, option="gather")
+    terms = _Terms(gather_s, None if max_batch is None else positive_int(max_batch, where=_WHERE, option="max_batch"))
+    options = _remembering_absence(options, absent_ttl)
+
+    def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
+        return _ManyLayer(function, options, keys, clock, takes_instance, terms)
+
+    return Decorator(Placement(_WHERE, make, name, registry), bounded_many, given)
+
+
+def _as_for_one(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``bounded`` would be told for single calls: of what this decorator has no option for, its default."""
+    options = inspect.signature(bounded).parameters.values()
+    return {p.name: given.get(p.name, p.default) for p in options if p.kind is p.KEYWORD_ONLY}
+
+
+def _remembering_absence(options: CacheOptions, absent_ttl: Any) -> CacheOptions:
+    """*options*, and for how long it is remembered that a key has no value: as a failure of its load is."""
+    if absent_ttl is not None:
+        absent_s = seconds(absent_ttl, where=_WHERE, option="absent_ttl", zero_ok=True)
+    elif options.ttl_of is not None:
+        absent_s = 0.0
+    else:
+        absent_s = math.inf if options.ttl_s is None else options.ttl_s
+    return dataclasses.replace(options, cache_errors=(AbsentKey,), error_s=absent_s) if absent_s else options
