@@ -39,7 +39,7 @@ from memo._cache import (
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, Scope, check_key_options
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
-from memo._flight import InflightStats, TaskFlights, ThreadFlights
+from memo._flight import InflightStats, TaskFlights, ThreadFlights, WorkIn, check_work
 from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy, first_share
@@ -53,7 +53,7 @@ class BoundedLayer(FlightLayer):
     kind = "cache"
     where = "bounded"
     """The decorator's name, for messages."""
-    kinds: tuple[type[ThreadFlights], type[TaskFlights]] = (ThreadFlights, TaskFlights)
+    kinds: tuple[type[ThreadFlights], type[TaskFlights]] | None = None
     """What runs the loads of a plain function, and of a coroutine function."""
 
     def __init__(
@@ -69,6 +69,7 @@ class BoundedLayer(FlightLayer):
         check_colour(self.where, self.shape.qualname, options.fallback, is_async=self.shape.is_async)
         if keys.scope is not None and not self.shape.is_async:
             _refuse_threads(self.shape.where, options)
+        options.work.check_function("bounded", self.shape.qualname, self.shape.is_async)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
 
@@ -163,14 +164,12 @@ class BoundedLayer(FlightLayer):
             "note": self.cache.note,
         }
         if isinstance(flights, TaskFlights):
-            return {**hit, "run": flights.run, "answer": answers.answer_awaited}
-        return {
-            **hit,
-            "enter": flights.enter,
-            **flights.failed_names(),
-            "finish": loads.finish_lean if loads.lean else flights.finish,
-            "answer": answers.answer,
-        }
+            found = {**hit, **flights.names(), "answer": answers.answer_awaited}
+        else:
+            found = {**hit, **flights.names(), "answer": answers.answer}
+        if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
+            found["finish"] = loads.finish_lean
+        return found
 
     def template(self, call: CallSource) -> Block:
         return remembered_call(call, self.options, self.cache.store, noted=self.cache.notes is not None)
@@ -256,6 +255,8 @@ class _Options(TypedDict, total=False):
     typed: bool
     dedupe: bool
     timeout: Duration | None
+    work: WorkIn
+    keep: Duration | None
     stale_while_revalidate: Duration | None
     stale_if_error: Duration | None
     soft_timeout: Duration | None
@@ -296,6 +297,8 @@ def bounded(
     typed: bool = False,
     dedupe: bool = True,
     timeout: Duration | None = None,
+    work: WorkIn = "shared",
+    keep: Duration | None = None,
     stale_while_revalidate: Duration | None = None,
     stale_if_error: Duration | None = None,
     soft_timeout: Duration | None = None,
@@ -368,6 +371,14 @@ def bounded(
         dedupe: Concurrent misses of one key share one load.
         timeout: Age at which a running load is given up: those who wait for it get
             ``InflightTimeout``, and the next call starts a new one.  None: never.
+        work: Where a load of a coroutine function runs.  "shared": in a task of its own, in a copy of its first
+            caller's context (who sees afterwards what was bound there), so that a cancelled caller leaves alone; when
+            the last one leaves, the task is cancelled and awaited.  "caller": in the first caller's own task, with
+            its context, cancel scopes, timeouts and what belongs to that task; should that caller be cancelled, one of
+            those who wait takes over, in its task and with its arguments.  With dedupe=False always there.  A plain
+            function runs where it was called.
+        keep: For how long the load of a coroutine function goes on when its last caller has left it, by the clock:
+            newcomers join it, and its result is stored.  Then it is cancelled.  None: it is cancelled at once.
         stale_while_revalidate: (RFC 5861) Time past ttl for which a stale result is answered at once, while one
             load runs in the background: of a coroutine function in a task, of a plain one in one of the registry's
             ``refresh_threads``, both in the context of the caller that began it.  A background load that fails is
@@ -452,6 +463,8 @@ def checked_options(
     typed: Any,
     dedupe: Any,
     timeout: Any,
+    work: Any,
+    keep: Any,
     stale_while_revalidate: Any,
     stale_if_error: Any,
     soft_timeout: Any,
@@ -490,6 +503,7 @@ def checked_options(
         raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):
         raise TypeError(f"{where}: dedupe={dedupe!r} is not a bool; write True or False.")
+    work_options = check_work(where, work, keep, dedupe)
     keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
     late = late_options(
@@ -517,6 +531,7 @@ def checked_options(
         typed=typed,
         dedupe=dedupe,
         timeout_s=timeout_s,
+        work=work_options,
         tags=check_tags(where, tags),
         refuse=refuser(where, one_shot),
         **late,

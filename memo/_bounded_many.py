@@ -29,7 +29,7 @@ from memo._bounded import BoundedLayer, Policy, bounded, checked_options
 from memo._cache import CacheHandle, CacheOptions, CacheStats
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
-from memo._flight import InflightStats
+from memo._flight import InflightStats, WorkOptions
 from memo._many import BatchAnswers, Gatherer, ManyFunction, TaskBatches, ThreadBatches, many_calls
 from memo._registry import Record, Registry
 from memo._store import POLICIES, CacheClass, EvictionReason
@@ -384,7 +384,7 @@ def bounded_many(
     options, keys = checked_options(_WHERE, **_as_for_one(given))
     gather_s = None if gather is None else seconds(gather, where=_WHERE, option="gather")
     terms = _Terms(gather_s, None if max_batch is None else positive_int(max_batch, where=_WHERE, option="max_batch"))
-    options = _remembering_absence(options, absent_ttl)
+    options = _remembering_absence(dataclasses.replace(options, work=WorkOptions()), absent_ttl)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _ManyLayer(function, options, keys, clock, takes_instance, terms)

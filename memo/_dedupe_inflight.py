@@ -25,6 +25,10 @@ from memo._flight import (
     KeepsNothing,
     TaskFlights,
     ThreadFlights,
+    WorkIn,
+    WorkOptions,
+    check_work,
+    led_await,
     shared_await,
     shared_call,
 )
@@ -55,36 +59,40 @@ class _InflightLayer(FlightLayer):
         takes_instance: bool | None,
         tags: Tags,
         refuse: Callable[[str, Any], None],
+        work: WorkOptions,
     ) -> None:
         self.timeout_s = timeout_s
+        self.work = work
         self._refuse = refuse
         super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
+        work.check_function("dedupe_inflight", self.shape.qualname, self.shape.is_async)
 
     def make_engine(self, clock: Clock) -> ThreadFlights | TaskFlights:
         name = self.shape.qualname
         table = FlightTable(clock)
-        kind = TaskFlights if self.shape.is_async else ThreadFlights
         keeper = KeepsNothing(name, table, self._refuse)
+        kind = self.work.kind(self.shape.is_async)
         return kind(name, self.called, table, keeper, self.timeout_s, Weakly(self.explain), self.teller())
 
     def internals(self) -> dict[str, Any]:
         flights = self.flights
         if isinstance(flights, TaskFlights):
-            return {"run": flights.run}
+            return flights.names()
         table = flights.table
         return {
-            "enter": flights.enter,
-            "finish": flights.finish,
             "setdefault": table.by_key.setdefault,
             "pop": table.by_key.pop,
-            **flights.failed_names(),
+            **flights.names(),
             "lock": table.lock,
             "refuse": self._refuse,
             "name": flights.name,
         }
 
     def template(self, call: CallSource) -> Block:
-        return shared_await(call) if call.is_async else shared_call(call, tagged=self.tags.function is not None)
+        tagged = self.tags.function is not None
+        if not call.is_async:
+            return shared_call(call, tagged=tagged)
+        return [*call.prelude, *led_await(call, tagged=tagged)] if self.work.in_caller else shared_await(call)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)
@@ -116,6 +124,8 @@ def dedupe_inflight(function: Callable[P, R], /) -> "Function[P, R]": ...
 def dedupe_inflight(
     *,
     timeout: Duration = ...,
+    work: WorkIn = ...,
+    keep: Duration | None = None,
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     weak: Iterable[str] = (),
@@ -133,6 +143,8 @@ def dedupe_inflight(
     /,
     *,
     timeout: Duration = _DEFAULT_TIMEOUT_S,
+    work: WorkIn = "shared",
+    keep: Duration | None = None,
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
     weak: Iterable[str] = (),
@@ -170,6 +182,12 @@ def dedupe_inflight(
             such as "30s".  It is detached: those who wait get ``InflightTimeout``, the next call
             starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
             so its own caller still gets its result.
+        work: Where the work of a coroutine function runs.  "shared": in a task of its own, in a copy of its first
+            caller's context, who sees afterwards what was bound there.  "caller": in the first caller's own task, with
+            its context, cancel scopes, timeouts and what belongs to that task; should that caller be cancelled, one of
+            those who wait takes over, in its task and with its arguments.  A plain function runs where it was called.
+        keep: For how long the work of a coroutine function goes on when its last caller has left it, by the clock;
+            newcomers join it.  Then it is cancelled.  None: it is cancelled at once.
         key: Makes the key of a call.  Called as the function was, defaults filled in; with the instance only where
             one of its own parameters is named like that (``key=lambda self: ...``), or where the call has no other
             argument.
@@ -204,11 +222,12 @@ def dedupe_inflight(
     timeout_s = seconds(timeout, where=where, option="timeout")
     keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
+    work_options = check_work(where, work, keep)
     found_tags = check_tags(where, tags)
     refuse = refuser(where, one_shot)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse)
+        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse, work_options)
 
     decorator = Decorator(Placement(where, make, name, registry), dedupe_inflight, locals())
     if function is None:

@@ -56,7 +56,7 @@ class Cache:
         clock: Tells the time.
         options: What ``bounded`` was told.
         upwards: What is asked of whoever holds this.
-        kinds: What runs the loads of a plain function, and of a coroutine function.
+        kinds: What runs the loads of a plain function, and of a coroutine function; None: what *options* say.
     """
 
     flights: ThreadFlights | TaskFlights
@@ -70,7 +70,7 @@ class Cache:
         clock: Clock,
         options: CacheOptions,
         upwards: Upwards,
-        kinds: tuple[type[ThreadFlights], type[TaskFlights]] = (ThreadFlights, TaskFlights),
+        kinds: tuple[type[ThreadFlights], type[TaskFlights]] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -87,7 +87,7 @@ class Cache:
         self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
         self.maker: EntryMaker = EntryMaker(name, options)
         self.loads: Loads = Loads(self.told, self.table, self.maker)
-        kind = kinds[is_async]
+        kind = options.work.kind(is_async) if kinds is None else kinds[is_async]
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
 
     def handed(self, value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 from memo._base import Tags, byte_size, check_error_types, positive_int, real_number, seconds
 from memo._cache.terms import NOT_GIVEN
+from memo._flight import WorkOptions
 from memo._store import CacheClass, EvictionReason
 
 __all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options", "new_bounds")
@@ -37,6 +38,8 @@ class CacheOptions:
     typed: bool
     dedupe: bool
     timeout_s: float | None
+    work: WorkOptions
+    """Where loads of a coroutine function run, and how long those that their callers have left."""
     revalidate_s: float
     """Seconds past the deadline for which a stale value answers at once."""
     if_error_s: float

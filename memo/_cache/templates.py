@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from memo._cache.options import CacheOptions
 from memo._call import Block, CallSource, share, stored_key
-from memo._flight import BIRTH, FAILED
+from memo._flight import BIRTH, FAILED, led_await
 from memo._store import Store
 
 __all__ = ("found_call", "remembered_call")
@@ -116,6 +116,8 @@ def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
     now = "$now" if options.ages and not store.foreign else "$clock()"
     if options.stands_in:
         return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
+    if call.is_async and options.work.in_caller:
+        return led_await(call, tagged=options.tags.function is not None)
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
     return [

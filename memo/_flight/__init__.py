@@ -31,9 +31,10 @@ from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
 from memo._flight.task_work import current_work, first_step, outside_work
 from memo._flight.tasks import TaskFlights, own_loop
-from memo._flight.templates import BIRTH, FAILED, shared_await, shared_call
+from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
+from memo._flight.work_options import WorkIn, WorkOptions, check_work
 
 __all__ = (
     "ABANDONED",
@@ -60,8 +61,11 @@ __all__ = (
     "TaskFlights",
     "ThreadFlights",
     "Work",
+    "WorkIn",
+    "WorkOptions",
     "born",
     "call_off",
+    "check_work",
     "current_work",
     "depend",
     "fence_for",
@@ -69,6 +73,7 @@ __all__ = (
     "held",
     "keep_quiet",
     "lay_to_rest",
+    "led_await",
     "no_longer_depend",
     "outside_work",
     "own_loop",

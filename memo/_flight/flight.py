@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from memo._base import Caller, Clock, Timer, thread_ident
@@ -79,12 +80,25 @@ class InFlight:
 
 
 class TaskFlight(InFlight):
-    """A flight whose work runs in a task."""
+    """A flight whose work runs in a task: in one of its own, or in its leader's."""
 
-    __slots__ = ("__weakref__", "alarm", "loop", "task", "timer", "when_done", "work")
+    __slots__ = (
+        "__weakref__", "alarm", "bound", "cancelling", "inside", "left_at", "loop", "struck", "task", "timer",
+        "when_done", "work",
+    )  # fmt: skip
 
     loop: asyncio.AbstractEventLoop
-    task: asyncio.Task[None] | None
+    task: asyncio.Task[Any] | None
+    bound: list[tuple[ContextVar[Any], Any]] | None
+    """The context variables that its work, in a task of its own, has bound, for its first caller; None: none yet."""
+    inside: Work | None
+    """The work that its leader was in, as long as its own runs there; None: in none, or in a task of its own."""
+    left_at: float | None
+    """When the last of those who waited left it, and it goes on all the same; guarded by the table's lock."""
+    struck: bool
+    """Its leader's task, in which its work runs, was cancelled because it was too old."""
+    cancelling: int
+    """How often its leader's task had been cancelled when it began, where it may be struck."""
     timer: Timer | None
     """Makes it expire at its deadline; used in the thread of its loop alone."""
     alarm: Callable[[], object] | None
@@ -142,7 +156,10 @@ def task_flight(key: Hashable, loop: asyncio.AbstractEventLoop, clock: Clock, pu
     flight.present = 1  # the leader
     flight.joined = 0
     flight.state = RUNNING
+    flight.struck = False
+    flight.cancelling = 0
     flight.task = flight.timer = flight.alarm = flight.when_done = None
+    flight.bound = flight.inside = flight.left_at = None
     flight.work = Work(None)
     flight.key = key
     flight.loop = loop

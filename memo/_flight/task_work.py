@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
+import logging
 from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from memo._base import PLAIN, call_elsewhere, one_step
@@ -17,9 +18,11 @@ from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
 
-__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "outside_work")
+__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "outside_work", "take_bound")
 
-current_work: contextvars.ContextVar[Work | None] = contextvars.ContextVar("memo_work", default=None)
+log = logging.getLogger("memo")
+
+current_work: ContextVar[Work | None] = ContextVar("memo_work", default=None)
 """The work of a flight that the present context belongs to."""
 
 
@@ -32,6 +35,7 @@ class TaskWork:
     """Begins the work of flights of one function, and ends them as it ends.
 
     Args:
+        name: The function's qualified name, for messages.
         table: The flights.
         keeper: Decides what becomes of results.
         deadlines: When they are too old.
@@ -41,12 +45,14 @@ class TaskWork:
 
     def __init__(
         self,
+        name: str,
         table: FlightTable,
         keeper: Keeper,
         deadlines: Deadlines,
         timed: bool,
         tags_of: Callable[..., tuple[str, ...] | None] | None,
     ) -> None:
+        self._name = name
         self._table = table
         self._keeper = keeper
         self._copies = keeper.copies
@@ -109,6 +115,7 @@ class TaskWork:
         Returns what nobody asks the task for, unless the flight was given up before.
         """
         flight.led = True
+        before = copy_context()
         try:
             try:
                 if self._tags_of is not None:
@@ -118,8 +125,10 @@ class TaskWork:
                     value = self._keeper.accept(value)
             except Exception as error:
                 flight.work.over = True
+                _note_bound(flight, before)
                 self._deadlines.disarm(flight)
                 given_up = flight.state is ABANDONED
+                self._tell_unheard(flight, error)
                 self._keeper.failed(flight, error)
                 if not self._table.settle(flight, RAISED, error=error, count=True):
                     self._counters.failed += 1
@@ -128,6 +137,8 @@ class TaskWork:
                 return None
             except BaseException as reason:
                 flight.work.over = True
+                if isinstance(reason, asyncio.CancelledError):  # else the context may be anybody's
+                    _note_bound(flight, before)
                 self._deadlines.disarm(flight)
                 counts = not flight.over
                 called_off = counts and isinstance(reason, asyncio.CancelledError) and flight.state is not TIMED_OUT
@@ -136,6 +147,7 @@ class TaskWork:
                 self._counters.called_off += called_off
                 raise
             flight.work.over = True
+            _note_bound(flight, before)
             if self._timed:
                 self._deadlines.disarm(flight)
             task = flight.task
@@ -149,6 +161,11 @@ class TaskWork:
             if flight.state is RUNNING or flight.waiters:  # it was cut short as it told its end
                 self._table.settle(flight, ABANDONED, count=not flight.over)
             raise
+
+    def _tell_unheard(self, flight: TaskFlight, error: Exception) -> None:
+        """Log why work failed that went on though all who had waited had left."""
+        if flight.left_at is not None and flight.present <= 0 and flight.state is RUNNING:
+            log.warning("%s: work that all its callers had left has failed", self._name, exc_info=error)
 
     def _task_done(self, flight: TaskFlight, task: asyncio.Future[None]) -> None:
         flight.when_done = None
@@ -166,6 +183,30 @@ class TaskWork:
             task.exception()  # its callers have it; the loop need not report it
         except asyncio.CancelledError:  # the task lets go of it now, and so of the flight in its traceback's frames
             pass
+
+
+# -- what the work binds
+
+
+def _note_bound(flight: TaskFlight, before: Context) -> None:
+    """Note on *flight* what its work, which ends, has bound since its context was *before*.
+
+    A context can be in one task at a time, while another of its tasks goes on as well: so the work has a copy of its
+    first caller's, under every task factory, and that caller takes over what was bound there as it goes on.
+    """
+    bound = [(var, value) for var, value in copy_context().items() if before.get(var, before) is not value]
+    if bound:
+        flight.bound = [(var, value) for var, value in bound if var is not current_work]
+
+
+def take_bound(flight: TaskFlight) -> None:
+    """Bind in the present context, that of the first caller of *flight*, what its work has bound."""
+    bound, flight.bound = flight.bound, None
+    for var, value in bound or ():
+        var.set(value)
+
+
+# -- waiting
 
 
 async def first_step() -> None:

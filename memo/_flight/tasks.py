@@ -1,7 +1,7 @@
 """Single flight for coroutines: the work runs in a task of its own, and all callers wait, the first too.
 
-So a cancelled caller leaves alone; when the last one leaves, the task is cancelled and awaited.
-Callers may belong to several event loops in several threads.
+So a cancelled caller leaves alone; when the last one leaves, the task is cancelled and awaited, or goes on for a while
+(see ``keep``).  Callers may belong to several event loops in several threads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._base import Weakly, call_elsewhere, caller_lives, need_depth, thread_ident, until
+from memo._base import Weakly, caller_lives, need_depth, thread_ident, until
 from memo._call import PLAIN_KEYS
 from memo._flight.circles import depend, no_longer_depend
 from memo._flight.deadlines import Deadlines
@@ -31,12 +31,13 @@ from memo._flight.flight import (
     task_flight,
 )
 from memo._flight.flights import Flights
+from memo._flight.keep import Keep, cancel_task
 from memo._flight.keeper import Keeper
 from memo._flight.lost_work import lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
-from memo._flight.task_work import TaskWork, cancel_work, current_work, first_step
-from memo._flight.waiters import remove_waiter, running_loop
+from memo._flight.task_work import TaskWork, cancel_work, current_work, first_step, take_bound
+from memo._flight.waiters import remove_waiter
 
 __all__ = ("TaskFlights", "own_loop")
 
@@ -57,7 +58,11 @@ def own_loop(name: str) -> asyncio.AbstractEventLoop:
 
 
 class TaskFlights(Flights):
-    """The running calls of a coroutine function: ``run`` answers one."""
+    """The running calls of a coroutine function: ``run`` answers one.
+
+    Args:
+        keep_s: Seconds for which work goes on that its last caller has left; None: it is cancelled at once.
+    """
 
     def __init__(
         self,
@@ -68,10 +73,16 @@ class TaskFlights(Flights):
         timeout_s: float | None,
         explain: Callable[[Hashable], TypeError | None],
         tags_of: Callable[..., tuple[str, ...] | None] | None,
+        keep_s: float | None = None,
     ) -> None:
         super().__init__(name, call, table, keeper, timeout_s, explain, tags_of)
         self._deadlines = Deadlines(table.clock, timeout_s, Weakly(self.expire))
-        self._work = TaskWork(table, keeper, self._deadlines, timeout_s is not None, tags_of)
+        self._work = TaskWork(name, table, keeper, self._deadlines, timeout_s is not None, tags_of)
+        self._keep = None if keep_s is None else Keep(table, keep_s)
+
+    def names(self) -> dict[str, Any]:
+        """What those words in templates mean that are the function's own."""
+        return {"run": self.run}
 
     async def run(
         self,
@@ -122,7 +133,11 @@ class TaskFlights(Flights):
                     if inside is not None:
                         no_longer_depend(inside, current)
                 if led:
-                    return self._taken(current) if current.state is RETURNED else await self._own_end(current)
+                    try:
+                        return self._taken(current) if current.state is RETURNED else await self._own_end(current)
+                    finally:
+                        if current.bound is not None:
+                            take_bound(current)
                 if joined and current.state is not ABANDONED:
                     if current.state is RETURNED and purpose is CALL and role is None:  # as _share() does
                         self._counters.joins += 1
@@ -130,9 +145,11 @@ class TaskFlights(Flights):
                     return self._share(current, purpose, role)
                 lost = current if current.state is ABANDONED else None  # else it had ended before this could join it
                 current = None
-        except BaseException:
+        except BaseException as reason:
             if mine is not None and mine.task is not None:
                 self._leave_work(mine)
+                if mine.bound is not None and isinstance(reason, asyncio.CancelledError):
+                    take_bound(mine)
             elif mine is not None:
                 # no call here: at the recursion limit it would fail, and leave the flight in the table
                 mine.was_current = False
@@ -236,19 +253,19 @@ class TaskFlights(Flights):
         return was_running
 
     def _stop(self, flight: TaskFlight) -> None:
-        if flight.task is not None:
-            if running_loop() is flight.loop:
-                flight.task.cancel()
-            else:
-                call_elsewhere(flight.loop, flight.task.cancel)
+        cancel_task(flight)
 
     def cleanup(self) -> int:
         self._deadlines.forget_closed()
+        if self._keep is not None:
+            self._keep.forget_closed()
         return super().cleanup()
 
     def follow(self, read: Callable[[], float]) -> None:
         super().follow(read)
         self._deadlines.follow()
+        if self._keep is not None:
+            self._keep.follow()
 
     # -- waiting
 
@@ -285,6 +302,8 @@ class TaskFlights(Flights):
             last = self._leave(flight, waiter, led)
             if last and flight.task is not None:
                 await cancel_work(flight, loop, may_wait=isinstance(reason, asyncio.CancelledError))
+            elif led and isinstance(reason, asyncio.CancelledError):
+                self._time_left(flight)
             raise
         if led:
             self._deadlines.disarm(flight)  # work that goes on though it was given up has no deadline any more
@@ -299,6 +318,11 @@ class TaskFlights(Flights):
             if not future.done() and self.is_dead(flight, loop):
                 self.abandon(flight)
 
+    def _time_left(self, flight: TaskFlight) -> None:
+        """See to it that *flight*, which its leader leaves, perhaps in its first step, ends at its deadline."""
+        if flight.timer is None and self.timeout_s is not None and flight.state is RUNNING:
+            self._deadlines.set_timer(flight)
+
     def _leave(self, flight: TaskFlight, waiter: object, led: bool) -> bool:
         """Take a cancelled waiter out; whether it was the last, so that the flight was abandoned."""
         with self._lock:
@@ -312,7 +336,12 @@ class TaskFlights(Flights):
             remove_waiter(flight, waiter)
             if flight.present > 0:
                 return False
-            flight.was_current = self.table.take_out(flight)
-            flight.heir = None
-            flight.state = ABANDONED
-            return True
+            keep = None if flight.fenced else self._keep
+            if keep is None:
+                flight.was_current = self.table.take_out(flight)
+                flight.heir = None
+                flight.state = ABANDONED
+                return True
+            flight.left_at = self.clock.read()
+        keep.begin(flight)
+        return False

@@ -6,9 +6,10 @@
 from memo._base import PLAIN, who
 from memo._call import Block, CallSource, share
 from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight
+from memo._flight.task_work import current_work
 from memo._flight.waiters import wake_all
 
-__all__ = ("BIRTH", "FAILED", "shared_await", "shared_call")
+__all__ = ("BIRTH", "FAILED", "led_await", "shared_await", "shared_call")
 
 share(
     ABANDONED=ABANDONED,
@@ -18,6 +19,8 @@ share(
     PLAIN=PLAIN,
     RETURNED=RETURNED,
     RUNNING=RUNNING,
+    end_inside=current_work.set,
+    inside=current_work.get,
     wake_all=wake_all,
     who=who,
 )
@@ -111,3 +114,36 @@ def shared_call(call: CallSource, *, tagged: bool) -> Block:
 def shared_await(call: CallSource) -> Block:
     """A call of a coroutine function, whose work runs in a task of its own."""
     return [*call.prelude, f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
+
+
+def led_await(call: CallSource, *, tagged: bool) -> Block:
+    """A call of a coroutine function that its leader runs in its own task.
+
+    ``run`` of ``_flight.caller_work`` inline as far as the call is alone.  The call's prelude comes before it.
+    """
+    return [
+        "$flight = $born()",
+        "try:", [
+            f"if $enter($flight, {call.whole_key}):", [
+                *([f"$flight.tags = $tags_of({call.passed})"] if tagged else []),
+                f"$result = await $function({call.passed})",
+                "$flight.work.over = True",
+                "if $flight.inside is None and $inside() is $flight.work:", ["$end_inside(None)"],
+                "else:", ["$come_out($flight)"],
+                "return $finish($flight, $result)",
+            ],
+            "if $flight.state is $RETURNED:", ["return $flight.value"],
+            f"return await $run({call.whole_key}, {call.args}, {call.kwargs})",
+        ],
+        "except $BaseException as $error:", [
+            "try:", [
+                "$flight.over = $flight.work.over = True",
+                "$failed($flight, $error)",
+            ],
+            "except $BaseException:", [
+                "$rescue($flight)",
+                "raise",
+            ],
+            "raise",
+        ],
+    ]  # fmt: skip

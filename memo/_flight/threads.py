@@ -186,9 +186,11 @@ class ThreadFlights(Flights):
             if role is not None:
                 role.led = mine.led
 
-    def failed_names(self) -> dict[str, Any]:
-        """What those words in FAILED mean that are the function's own."""
+    def names(self) -> dict[str, Any]:
+        """What those words in templates mean that are the function's own."""
         return {
+            "enter": self.enter,
+            "finish": self.finish,
             "failed": self.failed,
             "table": self._by_key,
             "counters": self._counters,

@@ -52,6 +52,18 @@ def of_a_coroutine_function(own: Registry) -> CodeType:
     return awaited.cr_code  # type: ignore[no-any-return]
 
 
+def of_work_in_the_callers_task(own: Registry) -> CodeType:
+    """@bounded(max=500, work="caller"): a coroutine function."""
+
+    @bounded(max=500, work="caller", registry=own)
+    async def load(name: str) -> str:
+        return name
+
+    awaited: Any = load("alice")
+    asyncio.run(awaited)
+    return awaited.cr_code  # type: ignore[no-any-return]
+
+
 def of_a_method(own: Registry) -> CodeType:
     """@bounded(max=500, ttl="1h", policy="lru"): a method, called through its instance."""
 
@@ -120,6 +132,7 @@ def of_a_window(own: Registry) -> CodeType:
 CASES: dict[str, Callable[[Registry], CodeType]] = {
     "bounded": of_a_function,
     "bounded_coroutine_function": of_a_coroutine_function,
+    "bounded_in_the_callers_task": of_work_in_the_callers_task,
     "bounded_method": of_a_method,
     "bounded_with_all_freshness": of_every_freshness,
     "bounded_with_weak_arguments": of_what_counts_by_identity,

@@ -1,5 +1,6 @@
 """The page on the life of a call tells the rooms that a call passes through."""
 
+import asyncio
 import re
 import sys
 from collections.abc import Callable
@@ -63,6 +64,25 @@ def test_a_miss(own: Registry) -> None:
     assert entered(lambda: f(9)) == told("A miss") - {"_flight/tasks.py"}
 
 
+def test_a_miss_in_the_callers_task(own: Registry) -> None:
+    """A miss of a coroutine function that runs in its caller's task passes the rooms that the page tells."""
+
+    @bounded(max=2, work="caller", registry=own)
+    async def f(x: int) -> int:
+        return x
+
+    async def main() -> set[str]:
+        for x in range(3):
+            await f(x)
+        call: Any = f(9)
+        return entered(lambda: next(call.__await__(), None))
+
+    met = asyncio.run(main())
+    named = told("A miss in the caller's task") - {"_flight/threads.py"}
+    assert met >= named
+    assert met - named <= told("A miss")
+
+
 def test_a_joined_call(own: Registry) -> None:
     """A call that waits for another's execution passes the rooms that the page tells."""
     gate = Gate()
@@ -102,4 +122,5 @@ def test_a_figure(own: Registry) -> None:
 @pytest.mark.parametrize("heading", re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
 def test_every_way_is_walked(heading: str) -> None:
     """Each section has a test of its name."""
-    assert f"test_{heading.lower().replace(' ', '_')}" in globals()
+    name = "_".join(heading.lower().replace("'", "").split())
+    assert f"test_{name}" in globals()

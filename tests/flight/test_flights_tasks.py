@@ -342,7 +342,7 @@ def test_a_result_is_let_go_though_a_task_of_the_work_lives_on() -> None:
 @every_loop
 @every_make
 def test_context_variables_are_those_of_the_first_caller(make: Make, kind: str) -> None:
-    """The work sees the first caller's context, and changes no caller's."""
+    """The work sees the first caller's context, who sees what it bound there; no other caller does."""
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
     async def main() -> None:
@@ -364,7 +364,7 @@ def test_context_variables_are_those_of_the_first_caller(make: Make, kind: str) 
         await until_async(lambda: waiters(fetch) == [2])
         opened.set()
         results = await asyncio.gather(*tasks)
-        assert results == [("first", "first"), ("first", "second"), ("first", "third")]
+        assert results == [("first", "the work"), ("first", "second"), ("first", "third")]
         assert who.get() == "nobody"
 
     play(main, kind)

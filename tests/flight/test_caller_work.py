@@ -1,0 +1,583 @@
+"""Work in its caller's own task: ``work="caller"``."""
+
+import asyncio
+import contextvars
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kit.coroutines import calls_of, every_loop, play, some_turns, until_async
+from kit.flights import assert_idle, waiters
+from kit.flights_tasks import Work, function_of
+from kit.strikes import Struck, StruckError, strike
+
+from memo import InflightTimeout, Registry, bounded, dedupe_inflight
+from memo._flight.task_work import current_work
+from memo.testing import FakeClock
+
+
+def deduped(function: Any, **options: Any) -> Any:
+    """Single flight by itself."""
+    return dedupe_inflight(work="caller", registry=Registry(), **options)(function)
+
+
+def remembered(function: Any, **options: Any) -> Any:
+    """The loads of a cache, the lean way."""
+    return bounded(max=100, work="caller", registry=Registry(), **options)(function)
+
+
+def stale(function: Any, **options: Any) -> Any:
+    """The loads of a cache that may answer stale, in whose place others may answer."""
+    here = Registry()
+    return bounded(max=100, work="caller", ttl=60, stale_if_error=60, registry=here, **options)(function)
+
+
+every_make = pytest.mark.parametrize("make", [deduped, remembered, stale], ids=lambda make: make.__name__)
+single_make = pytest.mark.parametrize("make", [deduped, remembered], ids=lambda make: make.__name__)
+
+who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
+
+
+# -- where it runs
+
+
+@every_loop
+@every_make
+def test_the_work_is_in_its_callers_task_and_context(make: Callable[..., Any], kind: str) -> None:
+    """The leader's task runs the function, in its own context, and after that is in no work any more."""
+
+    async def main() -> None:
+        tasks = []
+
+        async def work(name: str) -> Any:
+            tasks.append(asyncio.current_task())
+            await asyncio.sleep(0)
+            return (who.set(name),)
+
+        fetch = make(work)
+        (token,) = await fetch("a")
+        assert (who.get(), tasks, current_work.get()) == ("a", [asyncio.current_task()], None)
+        who.reset(token)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert_idle(fetch)
+        stats = fetch.inflight.stats()
+        assert (stats.started, stats.completed, stats.cancelled) == (1, 1, 0)
+
+    play(main, kind)
+
+
+@every_loop
+def test_calls_that_are_not_shared_are_in_their_callers_tasks(kind: str) -> None:
+    """With dedupe=False each caller runs the function in its own task."""
+
+    async def main() -> None:
+        work = Work()
+        fetch: Any = bounded(max=10, dedupe=False, registry=Registry())(function_of(work))
+        tasks = [asyncio.create_task(fetch("a")) for _ in range(3)]
+        await until_async(lambda: work.started == 3)
+        assert work.tasks == tasks
+        tasks[1].cancel()
+        work.opened.set()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [end for end in ends if not isinstance(end, asyncio.CancelledError)] == [["result"]] * 2
+        assert (await fetch("a"), work.started) == (["result"], 3)
+        assert_idle(fetch)
+
+    play(main, kind)
+
+
+def test_a_load_in_the_background_has_a_task_of_its_own() -> None:
+    """What answers stale loads in another task than its caller's, and the caller goes on."""
+    clock = FakeClock()
+
+    async def main() -> None:
+        tasks = []
+
+        @bounded(max=9, ttl=10, stale_while_revalidate=60, work="caller", clock=clock, registry=Registry())
+        async def fetch(name: str) -> int:
+            tasks.append(asyncio.current_task())
+            return len(tasks)
+
+        assert await fetch("a") == 1
+        clock.advance(20)
+        assert await fetch("a") == 1
+        await until_async(lambda: len(tasks) == 2)
+        assert tasks[0] is asyncio.current_task() is not tasks[1]
+        await some_turns()
+        assert await fetch("a") == 2
+
+    play(main)
+
+
+# -- who leaves
+
+
+@every_loop
+@every_make
+def test_a_cancelled_leader_goes_at_once_and_a_joiner_takes_over(make: Callable[..., Any], kind: str) -> None:
+    """The successor runs the function in its own task, with its own arguments, and the others get its result."""
+
+    async def main() -> None:
+        begun: list[tuple[str, Any]] = []
+        opened = asyncio.Event()
+
+        async def work(name: str, by: str) -> str:
+            begun.append((by, asyncio.current_task()))
+            await opened.wait()
+            return by
+
+        fetch = make(work, ignore=("by",))
+        tasks = [asyncio.create_task(fetch("a", by=by), name=by) for by in ("one", "two", "three", "four")]
+        await until_async(lambda: waiters(fetch) == [3])
+        assert [flight.leader for flight in fetch.inflight.pending()] == ["one"]
+        for number in (0, 1):
+            tasks[number].cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await tasks[number]
+            await until_async(lambda number=number: len(begun) == number + 2)  # type: ignore[misc]
+        opened.set()
+        assert await asyncio.gather(*tasks[2:]) == ["three", "three"]
+        assert begun == [("one", tasks[0]), ("two", tasks[1]), ("three", tasks[2])]
+        stats = fetch.inflight.stats()
+        assert (stats.started, stats.joined, stats.completed, stats.cancelled) == (3, 1, 1, 2)
+        if hasattr(fetch, "cache"):
+            assert fetch.cache.items() == [("a", "three")]
+            assert fetch.cache.stats().load_errors == 0
+        assert_idle(fetch)
+
+    play(main, kind)
+
+
+@every_loop
+@every_make
+def test_a_leader_alone_that_is_cancelled_leaves_nothing(make: Callable[..., Any], kind: str) -> None:
+    """The function learns of it where it awaits, and the next call begins anew."""
+
+    async def main() -> None:
+        work = Work()
+        fetch = make(function_of(work))
+        (task,) = await calls_of(fetch, 1, "a")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (work.started, work.cancelled, work.ended) == (1, 1, 1)
+        assert_idle(fetch)
+        work.opened.set()
+        assert await fetch("a") == ["result"]
+
+    play(main, kind)
+
+
+@every_loop
+@every_make
+def test_a_cancelled_joiner_leaves_alone(make: Callable[..., Any], kind: str) -> None:
+    """The leader and the other joiners get the one result, also when all joiners have left."""
+
+    async def main() -> None:
+        for leaving in ([1], [1, 2]):
+            work = Work()
+            fetch = make(function_of(work))
+            tasks = await calls_of(fetch, 3, "a")
+            for number in leaving:
+                tasks[number].cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await tasks[number]
+            assert (waiters(fetch), work.cancelled) == ([2 - len(leaving)], 0)
+            work.opened.set()
+            rest = [task for number, task in enumerate(tasks) if number not in leaving]
+            assert await asyncio.gather(*rest) == [["result"]] * len(rest)
+            assert work.started == 1
+            assert_idle(fetch)
+
+    play(main, kind)
+
+
+@every_loop
+@every_make
+def test_cancelled_at_every_turn(make: Callable[..., Any], kind: str) -> None:
+    """A leader and a joiner, each cancelled after so many turns of the loop: the third gets a result."""
+
+    async def main() -> None:
+        async def work(name: str) -> str:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return name
+
+        for first in range(7):
+            for second in range(7):
+                fetch = make(work)
+                tasks = [asyncio.create_task(fetch("a")) for _ in range(3)]
+                for turn in range(7):
+                    if turn == first:
+                        tasks[0].cancel()
+                    if turn == second:
+                        tasks[1].cancel()
+                    await asyncio.sleep(0)
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
+                assert ends[2] == "a"
+                assert all(end == "a" or isinstance(end, asyncio.CancelledError) for end in ends)
+                assert_idle(fetch)
+                stats = fetch.inflight.stats()
+                assert stats.started == stats.completed + stats.cancelled
+
+    play(main, kind)
+
+
+class Stop(BaseException):
+    """Ends work, and is no failure."""
+
+
+@every_make
+@pytest.mark.parametrize("error", [Stop(), asyncio.CancelledError(), LookupError("no")], ids=lambda e: type(e).__name__)
+def test_what_is_no_failure_stays_with_the_leader(make: Callable[..., Any], error: BaseException) -> None:
+    """One of those who wait takes over; an Exception reaches them all."""
+
+    async def main() -> None:
+        begun = []
+        opened = asyncio.Event()
+
+        async def work(name: str) -> str:
+            begun.append(name)
+            if len(begun) > 1:
+                return name
+            await opened.wait()
+            raise error
+
+        fetch = make(work)
+
+        async def call() -> Any:
+            try:
+                return await fetch("a")
+            except BaseException as reason:
+                return reason
+
+        tasks = [asyncio.create_task(call()) for _ in range(3)]
+        await until_async(lambda: waiters(fetch) == [2])
+        opened.set()
+        ends = await asyncio.gather(*tasks)
+        assert ends[0] is error
+        assert [type(end) for end in ends[1:]] == [LookupError if isinstance(error, LookupError) else str] * 2
+        assert_idle(fetch)
+
+    play(main)
+
+
+@single_make
+def test_a_call_that_is_collected_leaves_and_touches_no_other_context(make: Callable[..., Any]) -> None:
+    """A coroutine that is closed half-way ends its flight, and who joined takes over."""
+
+    async def main() -> None:
+        work = Work()
+        fetch = make(function_of(work))
+        call = fetch("a")
+        future = call.send(None)
+        current_work.set(None)  # which was this context's as long as it ran here
+        task = asyncio.create_task(fetch("a"))
+        await until_async(lambda: waiters(fetch) == [1])
+        inner = object()
+        current_work.set(inner)  # type: ignore[arg-type]
+        call.close()
+        assert current_work.get() is inner
+        current_work.set(None)
+        del future
+        work.opened.set()
+        assert await task == ["result"]
+        assert work.tasks[1] is task
+        assert_idle(fetch)
+
+    play(main)
+
+
+# -- deadlines
+
+
+@every_loop
+@every_make
+def test_at_the_deadline_all_callers_are_released(make: Callable[..., Any], kind: str) -> None:
+    """The leader and those who wait get InflightTimeout, and the leader's task is not cancelled any more."""
+    clock = FakeClock()
+
+    async def main() -> None:
+        work = Work()
+        fetch = make(function_of(work), timeout=30, clock=clock)
+
+        async def call() -> int:
+            with pytest.raises(InflightTimeout):
+                await fetch("a")
+            await asyncio.sleep(0)
+            task = asyncio.current_task()
+            assert task is not None
+            return task.cancelling()
+
+        tasks = [asyncio.create_task(call()) for _ in range(3)]
+        await until_async(lambda: waiters(fetch) == [2])
+        clock.advance(30)
+        assert_idle(fetch)
+        assert await asyncio.gather(*tasks) == [0, 0, 0]
+        assert (work.started, work.cancelled) == (1, 1)
+        stats = fetch.inflight.stats()
+        assert (stats.started, stats.cancelled, stats.timeouts) == (1, 1, 1)
+
+    play(main, kind)
+
+
+@single_make
+def test_a_deadline_follows_real_time(make: Callable[..., Any]) -> None:
+    """Without a clock that is advanced by hand the loop's timer ends the work."""
+
+    async def main() -> None:
+        fetch = make(function_of(Work()), timeout=0.02)
+        with pytest.raises(InflightTimeout, match=r"did not end within 0\.02 s"):
+            await fetch("a")
+        assert_idle(fetch)
+
+    play(main)
+
+
+@single_make
+@pytest.mark.parametrize("end", ["returns", "raises", "cancelled too", "asks in its last step"])
+def test_a_deadline_changes_no_other_end(make: Callable[..., Any], end: str) -> None:
+    """What the work returns late is its own caller's, its own error too; a cancellation by others stays one."""
+    clock = FakeClock()
+
+    async def main() -> None:
+        opened = asyncio.Event()
+
+        async def work(name: str) -> str:
+            if end == "asks in its last step":
+                clock.advance(30)
+                return name
+            try:
+                await opened.wait()
+            except asyncio.CancelledError:
+                if end == "raises":
+                    raise LookupError(name) from None
+                if end == "cancelled too":
+                    raise
+            return name
+
+        fetch = make(work, timeout=30, clock=clock)
+
+        async def call() -> Any:
+            answer = await fetch("a")
+            await asyncio.sleep(0)
+            return answer
+
+        task = asyncio.create_task(call())
+        await some_turns()
+        if end == "cancelled too":
+            task.cancel()
+        clock.advance(30)
+        (answer,) = await asyncio.gather(task, return_exceptions=True)
+        kind = {"raises": LookupError, "cancelled too": asyncio.CancelledError}.get(end, str)
+        assert type(answer) is kind
+        assert task.cancelling() == (end == "cancelled too")
+        if hasattr(fetch, "cache"):
+            assert fetch.cache.items() == []
+        assert_idle(fetch)
+
+    play(main)
+
+
+# -- fencing
+
+
+@every_loop
+def test_what_is_done_later_wins(kind: str) -> None:
+    """A load that was invalidated is not stored, newcomers begin another, and a refresh supersedes it."""
+
+    async def main() -> None:
+        numbers = iter(range(9))
+        gates = [asyncio.Event() for _ in range(9)]
+
+        @bounded(max=9, work="caller", registry=Registry())
+        async def fetch(name: str) -> int:
+            number = next(numbers)
+            await gates[number].wait()
+            return number
+
+        first = asyncio.create_task(fetch("a"))
+        await some_turns()
+        fetch.cache.invalidate("a")
+        second = asyncio.create_task(fetch("a"))
+        await some_turns()
+        gates[0].set()
+        assert (await first, fetch.cache.items()) == (0, [])
+        third: Any = asyncio.ensure_future(fetch.cache.refresh("a"))  # type: ignore[arg-type]
+        await some_turns()
+        gates[2].set()
+        assert (await third, fetch.cache.items()) == (2, [("a", 2)])
+        gates[1].set()
+        assert (await second, fetch.cache.items()) == (1, [("a", 2)])
+        assert_idle(fetch)
+
+    play(main, kind)
+
+
+# -- recursion
+
+
+@every_loop
+@every_make
+@pytest.mark.parametrize("way", ["same task", "gather", "through another"])
+def test_who_would_wait_for_himself_runs_straight_through(make: Callable[..., Any], kind: str, way: str) -> None:
+    """A call of the same key in the work, in tasks that it begins, or in a work within it."""
+    depth: contextvars.ContextVar[int] = contextvars.ContextVar("depth", default=0)
+
+    async def main() -> None:
+        async def work(name: str) -> int:
+            level = depth.get()
+            if level == 2:
+                return level
+            depth.set(level + 1)
+            if way == "same task":
+                return int(await fetch("a"))
+            if way == "gather":
+                return max(await asyncio.gather(fetch("a"), fetch("a")))
+            return int(await other("b"))
+
+        async def between(name: str) -> int:
+            return int(await fetch("a"))
+
+        fetch, other = make(work), make(between)
+        assert await fetch("a") == 2
+        assert current_work.get() is None
+        assert_idle(fetch)
+        assert_idle(other)
+
+    play(main, kind)
+
+
+@every_loop
+@every_make
+@pytest.mark.parametrize("first", ["a", "c"])
+def test_a_circle_of_tasks_is_seen_through_work_in_one_task(make: Callable[..., Any], kind: str, first: str) -> None:
+    """One task runs a and in it b, which needs c, whose leader needs a: the call that closes that runs through."""
+
+    async def main() -> None:
+        inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
+        gates = {"a": asyncio.Event(), "c": asyncio.Event()}
+        begun = []
+
+        async def of_a(name: str) -> str:
+            begun.append(name)
+            return str(await b("b"))
+
+        async def of_b(name: str) -> str:
+            begun.append(name)
+            await gates["a"].wait()
+            return str(await c("c"))
+
+        async def of_c(name: str) -> str:
+            begun.append(name)
+            if inside.get():
+                return "straight"
+            inside.set(True)
+            await gates["c"].wait()
+            return str(await a("a"))
+
+        a, b, c = make(of_a), make(of_b), make(of_c)
+        tasks = [asyncio.create_task(a("a")), asyncio.create_task(c("c"))]
+        await until_async(lambda: sorted(begun) == ["a", "b", "c"])
+        gates[first].set()
+        await some_turns()
+        gates["c" if first == "a" else "a"].set()
+        if first == "c":
+            inside.set(True)
+        async with asyncio.timeout(10):
+            assert "straight" in await asyncio.gather(*tasks)
+        for function in (a, b, c):
+            assert_idle(function)
+
+    play(main, kind)
+
+
+# -- what is left
+
+
+@every_make
+def test_nothing_of_a_call_is_held(make: Callable[..., Any]) -> None:
+    """Once it has ended nothing holds its result, its error, or the work that its context belonged to."""
+
+    class Value:
+        pass
+
+    async def main() -> None:
+        refs: list[weakref.ref[Any]] = []
+
+        async def work(name: str) -> Value:
+            refs.append(weakref.ref(current_work.get()))  # type: ignore[arg-type]
+            value = Value()
+            refs.append(weakref.ref(value))
+            await asyncio.sleep(0)
+            if name == "fails":
+                raise LookupError(name)
+            return value
+
+        fetch = make(work, timeout=1000)
+        for name in ("a", "fails"):
+            tasks = [asyncio.create_task(fetch(name)) for _ in range(2)]
+            await asyncio.gather(*tasks, return_exceptions=True)
+            del tasks
+        if hasattr(fetch, "cache"):
+            fetch.cache.clear()
+        await some_turns()
+        gc.collect()
+        assert [ref() for ref in refs] == [None] * 4
+
+    play(main)
+
+
+@pytest.mark.parametrize("error", [Struck, StruckError])
+@single_make
+def test_a_call_that_is_cut_short_leaves_nobody_waiting(make: Callable[..., Any], error: type[BaseException]) -> None:
+    """Wherever a leader that is waited for is struck, who waits has an answer, and every execution is counted."""
+    for fails in (False, True):
+        at = 0
+        where: str | None = ""
+        while where is not None:
+            loop = asyncio.new_event_loop()
+            loop.set_exception_handler(lambda loop, context: None)
+            try:
+                where = struck_at(make, error, at, fails, loop)
+            finally:
+                loop.close()
+            at += 2
+
+
+def struck_at(
+    make: Callable[..., Any], error: type[BaseException], at: int, fails: bool, loop: asyncio.AbstractEventLoop
+) -> str | None:
+    """Strike the end of a leader's call at one point; where."""
+    opened = asyncio.Event()
+
+    async def work(name: str) -> str:
+        await opened.wait()
+        if fails:
+            raise LookupError(name)
+        return name
+
+    fetch = make(work)
+
+    async def joined() -> list[asyncio.Task[Any]]:
+        tasks = await calls_of(fetch, 2, "a")
+        opened.set()
+        return tasks
+
+    async def the_rest(tasks: list[asyncio.Task[Any]]) -> list[Any]:
+        async with asyncio.timeout(10):
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    tasks = loop.run_until_complete(joined())
+    where, raised = strike(lambda: loop.run_until_complete(asyncio.sleep(0)), at, error, below=True)
+    del raised
+    ends = loop.run_until_complete(the_rest(tasks))
+    assert {type(end) for end in ends} <= {str, LookupError, error}, where
+    assert_idle(fetch)
+    stats = fetch.inflight.stats()
+    assert stats.started == stats.completed + stats.failed + stats.cancelled, where
+    fails = False
+    assert loop.run_until_complete(fetch("b")) == "b", where
+    return where
