@@ -2,40 +2,18 @@
 
 import asyncio
 import contextvars
-import gc
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.caller_work import every_make, single_make
 from kit.coroutines import calls_of, every_loop, play, some_turns, until_async
 from kit.flights import assert_idle, waiters
 from kit.flights_tasks import Work, function_of
-from kit.strikes import Struck, StruckError, strike
 
-from memo import InflightTimeout, Registry, bounded, dedupe_inflight
+from memo import Registry, bounded
 from memo._flight.task_work import current_work
 from memo.testing import FakeClock
-
-
-def deduped(function: Any, **options: Any) -> Any:
-    """Single flight by itself."""
-    return dedupe_inflight(work="caller", registry=Registry(), **options)(function)
-
-
-def remembered(function: Any, **options: Any) -> Any:
-    """The loads of a cache, the lean way."""
-    return bounded(max=100, work="caller", registry=Registry(), **options)(function)
-
-
-def stale(function: Any, **options: Any) -> Any:
-    """The loads of a cache that may answer stale, in whose place others may answer."""
-    here = Registry()
-    return bounded(max=100, work="caller", ttl=60, stale_if_error=60, registry=here, **options)(function)
-
-
-every_make = pytest.mark.parametrize("make", [deduped, remembered, stale], ids=lambda make: make.__name__)
-single_make = pytest.mark.parametrize("make", [deduped, remembered], ids=lambda make: make.__name__)
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
@@ -194,9 +172,8 @@ def test_a_cancelled_joiner_leaves_alone(make: Callable[..., Any], kind: str) ->
     play(main, kind)
 
 
-@every_loop
 @every_make
-def test_cancelled_at_every_turn(make: Callable[..., Any], kind: str) -> None:
+def test_cancelled_at_every_turn(make: Callable[..., Any]) -> None:
     """A leader and a joiner, each cancelled after so many turns of the loop: the third gets a result."""
 
     async def main() -> None:
@@ -222,7 +199,7 @@ def test_cancelled_at_every_turn(make: Callable[..., Any], kind: str) -> None:
                 stats = fetch.inflight.stats()
                 assert stats.started == stats.completed + stats.cancelled
 
-    play(main, kind)
+    play(main)
 
 
 class Stop(BaseException):
@@ -285,97 +262,6 @@ def test_a_call_that_is_collected_leaves_and_touches_no_other_context(make: Call
         work.opened.set()
         assert await task == ["result"]
         assert work.tasks[1] is task
-        assert_idle(fetch)
-
-    play(main)
-
-
-# -- deadlines
-
-
-@every_loop
-@every_make
-def test_at_the_deadline_all_callers_are_released(make: Callable[..., Any], kind: str) -> None:
-    """The leader and those who wait get InflightTimeout, and the leader's task is not cancelled any more."""
-    clock = FakeClock()
-
-    async def main() -> None:
-        work = Work()
-        fetch = make(function_of(work), timeout=30, clock=clock)
-
-        async def call() -> int:
-            with pytest.raises(InflightTimeout):
-                await fetch("a")
-            await asyncio.sleep(0)
-            task = asyncio.current_task()
-            assert task is not None
-            return task.cancelling()
-
-        tasks = [asyncio.create_task(call()) for _ in range(3)]
-        await until_async(lambda: waiters(fetch) == [2])
-        clock.advance(30)
-        assert_idle(fetch)
-        assert await asyncio.gather(*tasks) == [0, 0, 0]
-        assert (work.started, work.cancelled) == (1, 1)
-        stats = fetch.inflight.stats()
-        assert (stats.started, stats.cancelled, stats.timeouts) == (1, 1, 1)
-
-    play(main, kind)
-
-
-@single_make
-def test_a_deadline_follows_real_time(make: Callable[..., Any]) -> None:
-    """Without a clock that is advanced by hand the loop's timer ends the work."""
-
-    async def main() -> None:
-        fetch = make(function_of(Work()), timeout=0.02)
-        with pytest.raises(InflightTimeout, match=r"did not end within 0\.02 s"):
-            await fetch("a")
-        assert_idle(fetch)
-
-    play(main)
-
-
-@single_make
-@pytest.mark.parametrize("end", ["returns", "raises", "cancelled too", "asks in its last step"])
-def test_a_deadline_changes_no_other_end(make: Callable[..., Any], end: str) -> None:
-    """What the work returns late is its own caller's, its own error too; a cancellation by others stays one."""
-    clock = FakeClock()
-
-    async def main() -> None:
-        opened = asyncio.Event()
-
-        async def work(name: str) -> str:
-            if end == "asks in its last step":
-                clock.advance(30)
-                return name
-            try:
-                await opened.wait()
-            except asyncio.CancelledError:
-                if end == "raises":
-                    raise LookupError(name) from None
-                if end == "cancelled too":
-                    raise
-            return name
-
-        fetch = make(work, timeout=30, clock=clock)
-
-        async def call() -> Any:
-            answer = await fetch("a")
-            await asyncio.sleep(0)
-            return answer
-
-        task = asyncio.create_task(call())
-        await some_turns()
-        if end == "cancelled too":
-            task.cancel()
-        clock.advance(30)
-        (answer,) = await asyncio.gather(task, return_exceptions=True)
-        kind = {"raises": LookupError, "cancelled too": asyncio.CancelledError}.get(end, str)
-        assert type(answer) is kind
-        assert task.cancelling() == (end == "cancelled too")
-        if hasattr(fetch, "cache"):
-            assert fetch.cache.items() == []
         assert_idle(fetch)
 
     play(main)
@@ -492,92 +378,3 @@ def test_a_circle_of_tasks_is_seen_through_work_in_one_task(make: Callable[..., 
             assert_idle(function)
 
     play(main, kind)
-
-
-# -- what is left
-
-
-@every_make
-def test_nothing_of_a_call_is_held(make: Callable[..., Any]) -> None:
-    """Once it has ended nothing holds its result, its error, or the work that its context belonged to."""
-
-    class Value:
-        pass
-
-    async def main() -> None:
-        refs: list[weakref.ref[Any]] = []
-
-        async def work(name: str) -> Value:
-            refs.append(weakref.ref(current_work.get()))  # type: ignore[arg-type]
-            value = Value()
-            refs.append(weakref.ref(value))
-            await asyncio.sleep(0)
-            if name == "fails":
-                raise LookupError(name)
-            return value
-
-        fetch = make(work, timeout=1000)
-        for name in ("a", "fails"):
-            tasks = [asyncio.create_task(fetch(name)) for _ in range(2)]
-            await asyncio.gather(*tasks, return_exceptions=True)
-            del tasks
-        if hasattr(fetch, "cache"):
-            fetch.cache.clear()
-        await some_turns()
-        gc.collect()
-        assert [ref() for ref in refs] == [None] * 4
-
-    play(main)
-
-
-@pytest.mark.parametrize("error", [Struck, StruckError])
-@single_make
-def test_a_call_that_is_cut_short_leaves_nobody_waiting(make: Callable[..., Any], error: type[BaseException]) -> None:
-    """Wherever a leader that is waited for is struck, who waits has an answer, and every execution is counted."""
-    for fails in (False, True):
-        at = 0
-        where: str | None = ""
-        while where is not None:
-            loop = asyncio.new_event_loop()
-            loop.set_exception_handler(lambda loop, context: None)
-            try:
-                where = struck_at(make, error, at, fails, loop)
-            finally:
-                loop.close()
-            at += 2
-
-
-def struck_at(
-    make: Callable[..., Any], error: type[BaseException], at: int, fails: bool, loop: asyncio.AbstractEventLoop
-) -> str | None:
-    """Strike the end of a leader's call at one point; where."""
-    opened = asyncio.Event()
-
-    async def work(name: str) -> str:
-        await opened.wait()
-        if fails:
-            raise LookupError(name)
-        return name
-
-    fetch = make(work)
-
-    async def joined() -> list[asyncio.Task[Any]]:
-        tasks = await calls_of(fetch, 2, "a")
-        opened.set()
-        return tasks
-
-    async def the_rest(tasks: list[asyncio.Task[Any]]) -> list[Any]:
-        async with asyncio.timeout(10):
-            return await asyncio.gather(*tasks, return_exceptions=True)
-
-    tasks = loop.run_until_complete(joined())
-    where, raised = strike(lambda: loop.run_until_complete(asyncio.sleep(0)), at, error, below=True)
-    del raised
-    ends = loop.run_until_complete(the_rest(tasks))
-    assert {type(end) for end in ends} <= {str, LookupError, error}, where
-    assert_idle(fetch)
-    stats = fetch.inflight.stats()
-    assert stats.started == stats.completed + stats.failed + stats.cancelled, where
-    fails = False
-    assert loop.run_until_complete(fetch("b")) == "b", where
-    return where
