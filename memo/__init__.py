@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._bounded import bounded
     from memo._bounded_many import bounded_many
     from memo._cache import CacheInfo, CacheStats, EntryInfo, Recording
-    from memo._call import freeze, freeze_typed
+    from memo._call import CallInfo, freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
     from memo._flight import Flight, InflightStats
     from memo._lru_cache import lru_cache
@@ -73,6 +73,7 @@ __all__ = (
     "Bucket",
     "CacheInfo",
     "CacheStats",
+    "CallInfo",
     "CleanupReport",
     "DumpError",
     "EntryInfo",

@@ -9,6 +9,7 @@ from memo._base import (
     Duration,
     OneShot,
     Swept,
+    TaggedCall,
     TagsOption,
     Weakly,
     byte_size,
@@ -25,9 +26,11 @@ from memo._cache import (
     Answers,
     Cache,
     CacheHandle,
+    CacheIfOption,
     CacheOptions,
     CacheStats,
     RefreshPool,
+    TtlOption,
     Upwards,
     check_callback,
     check_colour,
@@ -37,7 +40,7 @@ from memo._cache import (
     remembered_call,
     without_arguments,
 )
-from memo._call import Block, CallSource, InstanceRef, KeyOptions, Keys, Scope, check_key_options
+from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Scope, check_key_options, takes_call
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import InflightStats, TaskFlights, ThreadFlights, WorkIn, check_work
 from memo._registry import Registry
@@ -105,9 +108,20 @@ class BoundedLayer(FlightLayer):
 
     def asked(self) -> dict[str, Callable[..., Any]]:
         asked = super().asked()
+        if self.options.asks_call:
+            asked["call"] = CallInfo
         if self.options.asks_fallback:
             asked["fallback"] = without_arguments(self.options.fallback)
         return asked
+
+    def teller(self) -> Weakly | None:
+        return Weakly(self.tags_of) if self.options.asks_call else super().teller()
+
+    def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        tags = super()._tags_of(through, *args, **kwargs)
+        if tags is None or not self.options.asks_call:
+            return tags
+        return TaggedCall(tags, self.works.ask("call", through, args, kwargs))
 
     def _ask_fallback(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.ask("fallback", *args, **kwargs)
@@ -243,7 +257,7 @@ Policy = Literal["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", 
 class _Options(TypedDict, total=False):
     """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
 
-    ttl: Duration | Callable[[Any], Duration | None] | None
+    ttl: TtlOption | None
     sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None
     idle: Duration | None
     jitter: float
@@ -264,7 +278,7 @@ class _Options(TypedDict, total=False):
     error_ttl: Duration | None
     fallback: object
     fallback_on: type[Exception] | Iterable[type[Exception]]
-    cache_if: Callable[[Any], object] | None
+    cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
     tags: TagsOption
@@ -284,7 +298,7 @@ def bounded(
     /,
     *,
     max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
-    ttl: Duration | Callable[[Any], Duration | None] | None = None,
+    ttl: TtlOption | None = None,
     max_bytes: int | str | None = None,
     sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None = None,
     idle: Duration | None = None,
@@ -306,7 +320,7 @@ def bounded(
     error_ttl: Duration | None = None,
     fallback: object = NOT_GIVEN,
     fallback_on: type[Exception] | Iterable[type[Exception]] = Exception,
-    cache_if: Callable[[Any], object] | None = None,
+    cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     tags: TagsOption = (),
@@ -343,7 +357,9 @@ def bounded(
         max: Most entries at any moment.  This or max_bytes is required.
         ttl: Age from the end of the load at which a result is no longer fresh: seconds, a
             timedelta, or text such as "24h" or "1h30m".  None: never.  Or a function that is called with each
-            result and returns one of these; there 0 or less means that the result is returned but not stored.
+            result and returns one of these; there 0 or less means that the result is returned but not stored.  One
+            with a second parameter that has no default, or is named "call", is given the ``CallInfo`` of the call as
+            well: ``ttl=lambda value, call: ...``.
         max_bytes: Most bytes of entries together: an int, or text such as "64MB".  An entry takes what its value, its
             key and its tags take, and 400 bytes for itself.  A value that does not fit with that is returned, not
             stored, and counted as rejected.
@@ -406,7 +422,8 @@ def bounded(
             while the function is switched off.
         fallback_on: Type or types of the exceptions in place of which fallback answers; others are raised.  Of a
             timeout that is ``InflightTimeout``, a ``TimeoutError``.  Default: every ``Exception``.
-        cache_if: Called with each result; if false, the result is returned but not stored.
+        cache_if: Called with each result, or as ``cache_if(value, call)`` with the ``CallInfo`` of its call too; if
+            false, the result is returned but not stored.
         copy: "shallow", "deep" or a function, applied once to each value that is loaded or put, and to each value
             handed out, so that nobody can alter the stored one: neither callers, nor who made it.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
@@ -523,9 +540,11 @@ def checked_options(
         policy=cache_class,
         ttl_s=ttl_s,
         ttl_of=ttl_of,
+        ttl_asks=ttl_of is not None and takes_call(where, "ttl", ttl_of),
         idle_s=idle_s,
         sizeof=deep_sizeof if sizeof is None else sizeof,
         cache_if=cache_if,
+        cache_if_asks=cache_if is not None and takes_call(where, "cache_if", cache_if),
         copy=copier(where, copy),
         on_evict=on_evict,
         typed=typed,

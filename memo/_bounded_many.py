@@ -26,7 +26,7 @@ from memo._base import (
     seconds,
 )
 from memo._bounded import BoundedLayer, Policy, bounded, checked_options
-from memo._cache import CacheHandle, CacheOptions, CacheStats
+from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
 from memo._flight import InflightStats, WorkOptions
@@ -250,7 +250,7 @@ class _ManyLayer(Layer):
 class _Options(TypedDict, total=False):
     """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
 
-    ttl: Duration | Callable[[Any], Duration | None] | None
+    ttl: TtlOption | None
     absent_ttl: Duration | None
     gather: Duration | None
     max_batch: int | None
@@ -265,7 +265,7 @@ class _Options(TypedDict, total=False):
     typed: bool
     dedupe: bool
     timeout: Duration | None
-    cache_if: Callable[[Any], object] | None
+    cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
     tags: TagsOption
@@ -285,7 +285,7 @@ def bounded_many(
     /,
     *,
     max: int | None = None,  # noqa: A002  # the field's term, and never needed as the builtin here
-    ttl: Duration | Callable[[Any], Duration | None] | None = None,
+    ttl: TtlOption | None = None,
     absent_ttl: Duration | None = None,
     gather: Duration | None = None,
     max_batch: int | None = None,
@@ -301,7 +301,7 @@ def bounded_many(
     typed: bool = False,
     dedupe: bool = True,
     timeout: Duration | None = None,
-    cache_if: Callable[[Any], object] | None = None,
+    cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     tags: TagsOption = (),
@@ -333,7 +333,8 @@ def bounded_many(
     Args:
         max: Most entries at any moment.  This or max_bytes is required.  A call with more keys than that is
             answered completely all the same.
-        ttl: Age at which a result is no longer fresh, or a function of the result that returns it; see ``bounded``.
+        ttl: Age at which a result is no longer fresh, or a function of the result, or of result and call (of one key),
+            that returns it; see ``bounded``.
         absent_ttl: How long it is remembered that a key is absent: seconds, a timedelta or text; 0: not at all.  None:
             as long as ttl; for ever where there is none (invalidating, eviction and ``f.cache.put()`` end it); not at
             all where ttl is a function.
@@ -357,7 +358,7 @@ def bounded_many(
         typed: Arguments of different types have different keys (of keys that are equal, one call has the first alone).
         dedupe: Calls at the same time share loads.
         timeout: Age at which a running load is given up.
-        cache_if: Called with each result; if false, the result is returned but not stored.
+        cache_if: Called with each result, or with result and call; if false, the result is returned but not stored.
         copy: Applied to each value that is stored and handed out.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
         tags: Names, or a function that returns names, called as ``key`` is.

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ("NO_TAGS", "TagFunction", "Tags", "TagsOption", "check_tag", "check_tags")
+__all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tags")
 
 log = logging.getLogger("memo")
 
@@ -47,6 +47,20 @@ class Tags:
 
 
 NO_TAGS = Tags()
+
+
+class TaggedCall(tuple[str, ...]):
+    """The tags of a call, and the call itself for what is asked about it once its result is there.
+
+    It stands for the tags alone as long as the call runs; what is stored bears a plain tuple.
+    """
+
+    call: Any
+
+    def __new__(cls, tags: tuple[str, ...], call: Any) -> "TaggedCall":
+        made = super().__new__(cls, tags)
+        made.call = call
+        return made
 
 
 def _names(where: str, names: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from memo._cache.answers import Answers
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
-from memo._cache.options import CacheOptions, check_callback, copier, late_options
+from memo._cache.options import CacheIfOption, CacheOptions, TtlOption, check_callback, copier, late_options
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -19,12 +19,14 @@ __all__ = (
     "Answers",
     "Cache",
     "CacheHandle",
+    "CacheIfOption",
     "CacheInfo",
     "CacheOptions",
     "CacheStats",
     "EntryInfo",
     "Recording",
     "RefreshPool",
+    "TtlOption",
     "Upwards",
     "check_callback",
     "check_colour",

@@ -34,7 +34,8 @@ class Upwards(NamedTuple):
     revealer: Callable[[], Callable[[Any], Any]]
     """Gives what makes of a key what users see."""
     tags_of: Callable[..., tuple[str, ...] | None] | None
-    """Computes the tags of a call; None if they are fixed."""
+    """Computes the tags of a call, a ``TaggedCall`` where results are asked about it; None if they are fixed, and the
+    call does not matter."""
     is_off: Callable[[], bool]
     """Whether calls go straight to the function now."""
     rewrite: Callable[[], object]

@@ -201,9 +201,12 @@ def _entries(
 def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -> None:
     """Give *entry*, made as if loaded now, the age of *row*."""
     store, ttl_s = cache.store, cache.options.ttl_s
-    life = entry.deadline - now if ttl_s is None else ttl_s  # jitter has shortened what was left already
+    # jitter has shortened what was left already; a ttl= that asks about the call has no say, since nobody knows it
+    life = entry.deadline - now if ttl_s is None else ttl_s
     entry.stored = now - row.age - elapsed
-    if not math.isinf(life):  # else the function has no ttl (any more), and its hits look at no deadline
+    if cache.options.ttl_asks or not math.isinf(
+        life
+    ):  # else the function has no ttl (any more), and its hits look at no deadline
         deadline = min(entry.stored + life, now + row.left - elapsed)
         if store.rich:
             entry.ends = deadline + cache.options.stale_s

@@ -6,9 +6,9 @@ import random
 from collections.abc import Hashable
 from typing import Any
 
-from memo._base import frameless_copy, real_number, seconds, short_text, sizeof
+from memo._base import TaggedCall, frameless_copy, real_number, seconds, short_text, sizeof
 from memo._cache.options import CacheOptions
-from memo._call import plain_key
+from memo._call import CallInfo, plain_key
 from memo._store import Entry, Failure, IdleEntry, RichEntry, WeighedEntry, weight
 
 __all__ = ("EntryMaker",)
@@ -37,7 +37,15 @@ class EntryMaker:
         """An entry needs nothing but a value and a deadline."""
 
     def make(self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
-        """A new entry; None if the value is to be returned but not stored."""
+        """A new entry; None if the value is to be returned but not stored.
+
+        Args:
+            key: Its key.
+            value: What is stored.
+            now: The time.
+            tags: Those of the call, a ``TaggedCall`` where that is to be asked about.  Else nobody knows the call: the
+                value comes from a file, and was wanted once.
+        """
         if self.simple:
             plain = Entry()
             plain.value = value
@@ -46,8 +54,11 @@ class EntryMaker:
             plain.deadline = now + self.life_s
             return plain
         options = self.options
-        life_s = self._life_of(value)
-        if life_s is None or tags is None or not self._is_wanted(value):
+        call = None
+        if type(tags) is TaggedCall:
+            call, tags = tags.call, tuple(tags)
+        life_s = self._life_of(value, call)
+        if life_s is None or tags is None or not self._is_wanted(value, call):
             return None
         deadline = now + life_s
         entry: Any
@@ -72,21 +83,24 @@ class EntryMaker:
         entry.deadline = deadline
         return entry
 
-    def _is_wanted(self, value: Any) -> bool:
+    def _is_wanted(self, value: Any, call: CallInfo | None) -> bool:
         """Whether ``cache_if`` lets *value* be stored."""
+        cache_if = self.options.cache_if
         try:
-            return self.options.cache_if is None or bool(self.options.cache_if(value))
+            if self.options.cache_if_asks and cache_if is not None:
+                return call is None or bool(cache_if(value, call))
+            return cache_if is None or bool(cache_if(value))
         except Exception:
             log.exception("%s: cache_if raised; the value is returned but not stored", self.name)
             return False
 
-    def _life_of(self, value: Any) -> float | None:
+    def _life_of(self, value: Any, call: CallInfo | None) -> float | None:
         """Seconds for which *value* is fresh, infinite if there is no limit; None if it is not to be stored."""
         options = self.options
         life_s = self.life_s
-        if options.ttl_of is not None:
+        if options.ttl_of is not None and not (options.ttl_asks and call is None):
             try:
-                ttl = options.ttl_of(value)
+                ttl = options.ttl_of(value, call) if options.ttl_asks else options.ttl_of(value)
                 if ttl is not None:
                     life_s = seconds(ttl, where=self.name, option="ttl(value)", zero_ok=True, negative_ok=True)
             except Exception:
@@ -125,7 +139,7 @@ class EntryMaker:
         entry.failure = True
         entry.hits = entry.counted = entry.stale_hits = entry.counted_stale = 0
         entry.deadline = entry.retry = entry.paused = -math.inf
-        entry.tags = tags
+        entry.tags = tuple(tags)
         if self.options.max_bytes is not None:
             entry.size = weight(key, tags, remembered)
         return entry

@@ -54,6 +54,7 @@ class Loads:
         self._lock = table.lock
         self._life_s = maker.life_s
         self._tells = options.on_evict is not None
+        self._asks_call = options.asks_call
 
     def finish_lean(self, mine: InFlight, value: Any) -> Any:
         """What ``ThreadFlights.finish`` does, without detours, for a ``lean`` store: on the path of every miss."""
@@ -141,6 +142,7 @@ class Loads:
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
         entry: Any = self.maker.make(flight.key, value, now, flight.tags)
+        self._let_go_of_call(flight)
         if entry is None:
             self._counts.rejected += 1
         if self._tells:
@@ -154,6 +156,11 @@ class Loads:
         except BaseException:
             self.told.report(gone)
             raise
+
+    def _let_go_of_call(self, flight: InFlight) -> None:
+        """Have *flight*, which something may hold when it has ended, hold the arguments of its call no more."""
+        if self._asks_call and flight.tags is not None:
+            flight.tags = tuple(flight.tags)
 
     def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
         """End a load, and store its result if its flight is still the current one."""
@@ -177,12 +184,14 @@ class Loads:
         if is_answer:
             self._counts.absent += 1
         if not options.serves_late and not is_answer:
+            self._let_go_of_call(flight)
             return
         if flight.state is TIMED_OUT and flight.purpose is BACKGROUND and type(flight) is InFlight:
             log_failure(self.maker.name, error)  # its job cannot tell: it hangs, in a thread
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self.maker.failure(flight.key, error, flight.tags)
+        self._let_go_of_call(flight)
         self.told.alter(self._note_absence if is_answer else self._note_failure, flight, failure)
 
     def _note_failure(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:

@@ -6,12 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
-from memo._base import Tags, byte_size, check_error_types, positive_int, real_number, seconds
+from memo._base import Duration, Tags, byte_size, check_error_types, positive_int, real_number, seconds
 from memo._cache.terms import NOT_GIVEN
+from memo._call import CallInfo
 from memo._flight import WorkOptions
 from memo._store import CacheClass, EvictionReason
 
-__all__ = ("LEASE_S", "CacheOptions", "check_callback", "copier", "late_options", "new_bounds")
+__all__ = (
+    "LEASE_S",
+    "CacheIfOption",
+    "CacheOptions",
+    "TtlOption",
+    "check_callback",
+    "copier",
+    "late_options",
+    "new_bounds",
+)
+
+TtlOption = Duration | Callable[[Any], Duration | None] | Callable[[Any, CallInfo], Duration | None]
+"""What ``ttl=`` takes."""
+CacheIfOption = Callable[[Any], object] | Callable[[Any, CallInfo], object]
+"""What ``cache_if=`` takes."""
 
 _ERROR_TTL_S = 1.0
 LEASE_S = 1.0
@@ -28,11 +43,15 @@ class CacheOptions:
     policy: CacheClass
     ttl_s: float | None
     """Seconds; None where ``ttl_of`` says, and where there is no limit."""
-    ttl_of: Callable[[Any], Any] | None
+    ttl_of: Callable[..., Any] | None
+    ttl_asks: bool
+    """``ttl_of`` takes the call, too."""
     jitter: float
     idle_s: float | None
     sizeof: Callable[[Any], SupportsIndex | SupportsFloat]
-    cache_if: Callable[[Any], object] | None
+    cache_if: Callable[..., object] | None
+    cache_if_asks: bool
+    """``cache_if`` takes the call, too."""
     copy: Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
     typed: bool
@@ -55,6 +74,16 @@ class CacheOptions:
     tags: Tags
     refuse: Callable[[str, Any], None]
     """Raises if a result cannot be remembered, given the function's name and the result."""
+
+    @property
+    def asks_call(self) -> bool:
+        """Whether what is stored depends on the call: it must be known when its result is there."""
+        return self.ttl_asks or self.cache_if_asks
+
+    @property
+    def notes_calls(self) -> bool:
+        """Whether a load notes something of its call."""
+        return self.tags.function is not None or self.asks_call
 
     @property
     def stale_s(self) -> float:

@@ -124,7 +124,7 @@ def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
         *BIRTH,
         "try:", [
             f"if $enter($flight, {call.whole_key}, {now}):", [
-                *([] if options.tags.function is None else [f"$flight.tags = $tags_of({call.passed})"]),
+                *([f"$flight.tags = $tags_of({call.passed})"] if options.notes_calls else []),
                 f"return $finish($flight, $function({call.passed}))",
             ],
             "return $flight.value",

@@ -4,6 +4,7 @@ Imports ``_base``, and ``_freeze`` for the marks in keys.
 """
 
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
+from memo._call.call_info import CallInfo, takes_call
 from memo._call.call_source import CallSource
 from memo._call.freezing import freeze, freeze_typed
 from memo._call.handles import Call, FenceOthers, Handle
@@ -31,6 +32,7 @@ __all__ = (
     "ArgumentRef",
     "Block",
     "Call",
+    "CallInfo",
     "CallSource",
     "ExactSignature",
     "FenceOthers",
@@ -63,4 +65,5 @@ __all__ = (
     "rest_of",
     "share",
     "stored_key",
+    "takes_call",
 )

@@ -144,6 +144,16 @@ class KeyPlan:
         return AskedAsSpelled(function, self.parameters, self.instance, self._place)
 
     @property
+    def by_name(self) -> str:
+        """The source of a dictionary of the call's arguments by name, without the instance."""
+        parts = [
+            f"{real.name!r}: {p.name}{'[1:]' if p is self.instance else ''}"
+            for real, p in zip(self.shape.parameters, self.parameters, strict=True)
+            if p in self.valued
+        ]
+        return f"{{{', '.join(parts)}}}"
+
+    @property
     def _place(self) -> str:
         return self.shape.qualname.rpartition(".")[0]
 

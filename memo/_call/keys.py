@@ -17,7 +17,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
-from memo._call.key_functions import AskedAsSpelled
+from memo._call.call_info import CallInfo
+from memo._call.key_functions import AskedAsSpelled, instance_value
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
 from memo._call.key_types import BARE, TOLD
@@ -147,6 +148,18 @@ class Keys:
         if self.shape.exact:
             return fitting
         return functools.partial(self._tell, fitting, self.plan.asked_as_spelled(ask))
+
+    def informer(self) -> Callable[..., CallInfo]:
+        """A function of a whole call that tells what it is."""
+        instance = "None" if self.plan.instance is None else instance_value(self.plan.instance)
+        fitting = self._function([f"return $CallInfo({instance}, {self.plan.by_name})"], {"CallInfo": CallInfo})
+        return fitting if self.shape.exact else functools.partial(self._inform, fitting)
+
+    def _inform(self, fitting: Callable[..., CallInfo], /, *args: Any, **kwargs: Any) -> CallInfo:
+        if self._fits(args, kwargs):
+            return fitting(*args, **kwargs)
+        skipped = self.plan.instance is not None and bool(args)
+        return CallInfo(args[0] if skipped else None, {"args": args[skipped:], "kwargs": kwargs})
 
     def _tell(self, fitting: Callable[..., Any], spelled: AskedAsSpelled, /, *args: Any, **kwargs: Any) -> Any:
         return fitting(*args, **kwargs) if self._fits(args, kwargs) else spelled(args, kwargs)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import Clock, Tags
-from memo._call import Generated, KeyOptions, Keys, Maker, Shape, Tokens
+from memo._call import CallInfo, Generated, KeyOptions, Keys, Maker, Shape, Tokens
 
 __all__ = ("Works",)
 
@@ -20,7 +20,8 @@ class Works:
         clock: What reads the time.
         tokens: What stands in keys for what they do not keep alive.
         engine: The loads, running calls or window.
-        asked: Functions that are asked about calls, as ``key`` is, by the option that they were given as.
+        asked: Functions that are asked about calls, as ``key`` is, by the option that they were given as; ``CallInfo``
+            is told of the whole call.
 
     Attributes:
         generated: The wrapper, and the keys of its calls.
@@ -57,7 +58,7 @@ class Works:
     def _keys(self, *, through: bool = False) -> Keys:
         keys = Keys(self._shape, self._options, self.tokens, through=through)
         for option, function in self._asked.items():
-            self._asks[option, through] = keys.teller(function)
+            self._asks[option, through] = keys.informer() if function is CallInfo else keys.teller(function)
         return keys
 
     def exchange_keys(self, show: Callable[[Any, Keys], None]) -> None:

@@ -50,6 +50,7 @@ HOUR = 3600.0
 MAKERS: dict[str, Callable[[Any], Any]] = {
     "dedupe_inflight": lambda f: dedupe_inflight(timeout=HOUR, registry=Registry())(f),
     "bounded": lambda f: bounded(max=9, key=id, registry=Registry())(f),
+    "bounded that asks": lambda f: bounded(max=9, key=id, ttl=lambda _, call: HOUR, registry=Registry())(f),
     "bounded, timeout": lambda f: bounded(max=9, timeout=HOUR, key=id, registry=Registry())(f),
     "bounded, caller": lambda f: bounded(max=9, timeout=HOUR, work="caller", key=id, registry=Registry())(f),
     "bounded, lru": lambda f: bounded(max=9, policy="lru", timeout=HOUR, key=id, registry=Registry())(f),

@@ -1,5 +1,6 @@
 """What type checkers must see of ``@bounded``, in every placement; checked by mypy --strict and pyright, never run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -8,6 +9,7 @@ import cachetools
 from memo import (
     CacheInfo,
     CacheStats,
+    CallInfo,
     EntryInfo,
     EvictionReason,
     InflightStats,
@@ -15,6 +17,7 @@ from memo import (
     Recording,
     Registry,
     bounded,
+    dedupe_inflight,
     read_recording,
     registry,
 )
@@ -272,3 +275,28 @@ def options() -> None:
     bounded(max=3, maximum=4)  # type: ignore[call-overload]
     bounded(max=3, on_evict=print)
     bounded(max=3, key=str.lower, ignore=("x",))
+    bounded(max=3, weak=("x",), scope="loop")
+    bounded(max=3, scope="task")  # type: ignore[call-overload]
+    bounded(max=3, weak=3)  # type: ignore[call-overload]
+
+
+def life(value: str, call: CallInfo) -> int | None:
+    assert_type(call.arguments, Mapping[str, Any])
+    return 60 if call["x"] else None
+
+
+def kept(value: str, call: CallInfo) -> bool:
+    return call.instance is None
+
+
+def wrong(value: str, call: int) -> bool:
+    return True
+
+
+def of_the_call() -> None:
+    bounded(max=3, ttl=life, cache_if=kept)
+    bounded(max=3, ttl=lambda value, call: call["x"] and "1h", cache_if=lambda value, call: bool(call.arguments))
+    bounded(max=3, ttl=lambda value: "1h", cache_if=bool)
+    bounded(max=3, cache_if=wrong)  # type: ignore[arg-type]
+    bounded(max=3, ttl=note)  # type: ignore[arg-type]
+    dedupe_inflight(weak=("x",), scope="loop")
