@@ -8,12 +8,14 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_bounded_many``       ``@bounded_many``: the same for functions of many keys
 ``_dedupe_inflight``    ``@dedupe_inflight``
 ``_sliding_window``     ``@sliding_window``
+``_limit``              ``@limit``
 ``_lru_cache``          ``@lru_cache``: drop-in for that of ``functools``, made of ``_bounded``
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``)
 ``_registry/``          every function in one place: names, figures, clean-up, leak report
 ``_many/``              a function of many keys: its batches, and what gathers single calls into them
 ``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
 ``_window/``            what happened of late: events, totals, the handle ``f.window``
+``_rate/``              how often something may begin, the handle ``f.limit``
 ``_flight/``            one execution for many callers, the handle ``f.inflight``
 ``_store/``             what is kept, and what leaves: entries, their order, the store
 ``_adopted/``           caches that others made
@@ -40,7 +42,7 @@ imported already.  This word in a docstring is the way that it leaves to say no:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
+from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
@@ -51,7 +53,9 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._call import CallInfo, freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
     from memo._flight import Flight, InflightStats
+    from memo._limit import limit
     from memo._lru_cache import lru_cache
+    from memo._rate import LimitStats
     from memo._registry import (
         CleanupReport,
         Finding,
@@ -87,8 +91,10 @@ __all__ = (
     "Janitor",
     "KeyCount",
     "LeakReport",
+    "LimitStats",
     "MemoError",
     "MissingExtra",
+    "RateLimited",
     "Record",
     "RecordedKeys",
     "Recording",
@@ -101,6 +107,7 @@ __all__ = (
     "dedupe_inflight",
     "freeze",
     "freeze_typed",
+    "limit",
     "lru_cache",
     "read_recording",
     "registry",
@@ -110,8 +117,8 @@ __all__ = (
 
 # Where a public name is looked for, lightest first: it is what the face of that folder names.
 _FACES = (
-    "_base", "_call", "_window", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
-    "_dedupe_inflight", "_sliding_window", "_lru_cache", "_bounded_many",
+    "_base", "_call", "_window", "_rate", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
+    "_dedupe_inflight", "_sliding_window", "_limit", "_lru_cache", "_bounded_many",
 )  # fmt: skip
 
 

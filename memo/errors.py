@@ -1,6 +1,8 @@
 """The exceptions of this package, each also derived from the closest builtin."""
 
-__all__ = ("AbsentKey", "DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RecordingError")
+__all__ = (
+    "AbsentKey", "DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RateLimited", "RecordingError",
+)  # fmt: skip
 
 
 class MemoError(Exception):
@@ -54,6 +56,27 @@ class InflightTimeout(MemoError, TimeoutError):
 
 class MissingExtra(MemoError, ImportError):
     """A feature was used whose optional dependency is not installed; the message names the extra."""
+
+
+class RateLimited(MemoError, RuntimeError):
+    """A call was refused since as many of its key as may had begun; the function was not called.
+
+    Attributes:
+        key: The key of the call; None where all calls share one limit.
+        limit: The limit, such as "100/1m".
+        retry_after: In how many seconds there will be room for a call, as far as can be known: others may come first.
+    """
+
+    def __init__(
+        self, message: str, key: object = None, limit: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, key, limit, retry_after)
+        self.key = key
+        self.limit = limit
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RecordingError(MemoError, ValueError):

@@ -48,6 +48,8 @@ class Stage(enum.IntEnum):
     """The thread that writes which keys one function is asked for.  It is not in the child, and holds no lock."""
     WINDOWS = enum.auto()
     """The events of one window."""
+    LIMITS = enum.auto()
+    """The latest calls of one function, and who waits for a turn."""
     JANITORS = enum.auto()
     """The thread that cleans one registry up.  Last of all in a child: that begins another thread."""
     CALLERS = enum.auto()

@@ -47,6 +47,11 @@ _ALSO_CALLED: Mapping[str, str] = {
     "registry": "group_in register registries",
     "clock": "now time time_func time_function timefunc timer",
     "window": "duration length period seconds span",
+    "rate": "calls limit limits max_calls max_rate per rate_limit",
+    "when_full": "action block mode on_full on_limit raise_on_limit strategy wait when_limited",
+    "max_delay": "delay longest max_wait maximum_delay timeout wait_timeout",
+    "max_waiting": "max_queue max_waiters queue_size waiters",
+    "keys": "max_keys maxkeys most_keys top",
     "only": "error_types errors exception exceptions only_errors",
 }
 
@@ -73,6 +78,7 @@ _WRITTEN = {
     "dedupe_inflight": "dedupe_inflight",
     "bounded_many": "bounded_many(max=500)",
     "sliding_window": 'sliding_window("24h")',
+    "limit": 'limit("100/1m")',
     "lru_cache": "lru_cache(maxsize=500)",
 }
 

@@ -221,7 +221,9 @@ def _key(key: Any) -> str:
 # -- as people read it
 
 _FORMS: Mapping[str, Callable[[Any], str]] = {
-    **dict.fromkeys(("load_seconds", "load_mean", "oldest", "seconds", "span", "p50", "p95", "p99"), format_seconds),
+    **dict.fromkeys(
+        ("load_seconds", "load_mean", "delay_seconds", "oldest", "seconds", "span", "p50", "p95", "p99"), format_seconds
+    ),
     **dict.fromkeys(("bytes", "max_bytes"), format_bytes),
     **dict.fromkeys(("hit_ratio", "error_ratio"), lambda share: f"{share:.1%}"),
     "rate": lambda per_second: f"{per_second:.3g}/s",

@@ -1,4 +1,4 @@
-"""What a clean-up drops, counted in one form for stores, running calls and windows."""
+"""What a clean-up drops, counted in one form for stores, running calls, windows and limits."""
 
 from typing import NamedTuple, Self
 
@@ -14,6 +14,8 @@ class Swept(NamedTuple):
     """Calls that were stuck, or whose thread or loop had died."""
     events: int = 0
     """Window events past their span."""
+    keys: int = 0
+    """Keys that a limit need not follow any more."""
 
     @property
     def total(self) -> int:
@@ -22,4 +24,4 @@ class Swept(NamedTuple):
 
     def plus(self, more: "Swept") -> Self:
         """Both together."""
-        return type(self)(self.entries + more.entries, self.flights + more.flights, self.events + more.events)
+        return type(self)(*map(int.__add__, self, more))

@@ -6,6 +6,7 @@ from memo._cache import CacheHandle, CacheInfo
 from memo._decorated.layer import layer_of
 from memo._decorated.stack import HANDLES, find_handle
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 from memo._registry import Record
 from memo._window import WindowHandle
 
@@ -41,6 +42,11 @@ class Handles(Generic[P, R_co]):
     def window(self) -> WindowHandle[P, R_co]:
         """What happened of late; AttributeError if it is not decorated with ``sliding_window``."""
         return find_handle(*self._place(), kind="window")  # type: ignore[no-any-return]
+
+    @property
+    def limit(self) -> LimitHandle[P, R_co]:
+        """How often it may be called; AttributeError if it is not decorated with ``limit``."""
+        return find_handle(*self._place(), kind="limit")  # type: ignore[no-any-return]
 
     def cache_info(self) -> CacheInfo:
         """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""

@@ -219,6 +219,10 @@ class Layer(OfTheProgram):
     def serve_through(self, function: Callable[..., Any]) -> None:
         """Expect keys of calls through instances too, and such calls (marked by ``Through``) of the function."""
 
+    def explain(self, key: Hashable) -> TypeError | None:
+        """Why *key* cannot be hashed, in terms of the function's parameters."""
+        return self.generated.keys.shown.explain(key)
+
     def generated_for(self, args: tuple[Any, ...]) -> Generated:
         """The wrapper that is concerned with a call."""
         return self.through() if args and type(args[0]) is Through else self.generated
@@ -357,10 +361,6 @@ class FlightLayer(Layer):
     def flights(self) -> ThreadFlights | TaskFlights:
         """Its running calls."""
         return self.works.engine  # type: ignore[no-any-return]
-
-    def explain(self, key: Hashable) -> TypeError | None:
-        """Why *key* cannot be hashed, in terms of the function's parameters."""
-        return self.generated.keys.shown.explain(key)
 
     def teller(self) -> Weakly | None:
         """What computes the tags of a call, for what lies below; None if they are fixed."""

@@ -9,7 +9,7 @@ from memo._decorated.layer import Layer, layer_of
 
 __all__ = ("HANDLES", "become_method", "find_handle", "find_one", "found_at", "layers_of", "original_of", "tell_name")
 
-HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window"}
+HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window", "limit": "limit"}
 """The handles, and the decorators that add them."""
 
 

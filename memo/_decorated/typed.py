@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, P
 
 from memo._cache import CacheHandle, CacheInfo
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 from memo._registry import Record
 from memo._window import WindowHandle
 
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
         def inflight(self) -> InflightHandle[P, R_co]: ...
         @property
         def window(self) -> WindowHandle[P, R_co]: ...
+        @property
+        def limit(self) -> LimitHandle[P, R_co]: ...
         @property
         def __name__(self) -> str: ...
         @property

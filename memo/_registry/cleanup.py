@@ -46,7 +46,7 @@ def sweep(records: Iterable[HasParts], enough: Callable[[], bool] = _never) -> C
         if enough():
             break
     seconds = real.fine() - began
-    return CleanupReport(everywhere.entries, everywhere.flights, everywhere.events, seconds, went)
+    return CleanupReport(everywhere.entries, everywhere.flights, everywhere.events, seconds, went, everywhere.keys)
 
 
 def _sweep_part(record: HasParts, part: Part, pace: Pace, enough: Callable[[], bool]) -> Swept:

@@ -122,6 +122,7 @@ class Janitor:
                 (report.expired, "entry", "entries"),
                 (report.flights, "flight", "flights"),
                 (report.events, "event", "events"),
+                *(((report.keys, "key", "keys"),) if report.keys else ()),
             )
         )
         return f"janitor: {state}, last run {when:%Y-%m-%d %H:%M:%S} UTC took {format_seconds(report.seconds)}: {went}"

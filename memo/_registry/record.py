@@ -12,6 +12,7 @@ from memo._adopted import Adopted, AdoptedHandle
 from memo._base import attribute, wrapped_by
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 from memo._registry.cleanup import sweep
 from memo._registry.names import Number
 from memo._registry.origins import Origin
@@ -91,6 +92,11 @@ class Record:
     def window(self) -> WindowHandle[..., Any] | None:
         """The handle on its window, or None."""
         return self._handle("window")  # type: ignore[no-any-return]
+
+    @property
+    def limit(self) -> LimitHandle[..., Any] | None:
+        """The handle on its limit, or None."""
+        return self._handle("limit")  # type: ignore[no-any-return]
 
     @property
     def adopted(self) -> AdoptedHandle | None:

@@ -8,6 +8,7 @@ from memo._adopted import AdoptedStats
 from memo._base import Frozen, FrozenDict, freeze_fields, in_lines
 from memo._cache import CacheStats
 from memo._flight import InflightStats
+from memo._rate import LimitStats
 from memo._window import WindowStats
 
 __all__ = ("CleanupReport", "FunctionStats")
@@ -26,6 +27,7 @@ class FunctionStats(Frozen):
     window: WindowStats | None = None
     adopted: AdoptedStats | None = None
     """Those of a cache that others made; it has no other part."""
+    limit: LimitStats | None = None
 
     def __sub__(self, earlier: Self) -> Self:
         """What happened between two snapshots of one function."""
@@ -42,6 +44,7 @@ class FunctionStats(Frozen):
             _minus(self.inflight, earlier.inflight),
             _minus(self.window, earlier.window),
             _minus(self.adopted, earlier.adopted),
+            _minus(self.limit, earlier.limit),
         )
 
     def __str__(self) -> str:
@@ -69,6 +72,8 @@ class CleanupReport(Frozen):
     """How long it took, in real time."""
     functions: Mapping[str, int] = field(default_factory=FrozenDict)
     """How much went, by name of the function; functions that had nothing to clean are left out."""
+    keys: int = 0
+    """Keys that limits need not follow any more."""
 
     def __post_init__(self) -> None:
         freeze_fields(self, "functions")
@@ -80,4 +85,4 @@ class CleanupReport(Frozen):
     @property
     def total(self) -> int:
         """Everything that went."""
-        return self.expired + self.flights + self.events
+        return self.expired + self.flights + self.events + self.keys

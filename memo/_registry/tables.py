@@ -13,7 +13,7 @@ __all__ = ("html_table", "text_table")
 _NONE = "-"
 _COLUMNS = (
     "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
-    "timeouts", "calls", "errors", "p95", "window",
+    "timeouts", "allowed", "delayed", "refused", "calls", "errors", "p95", "window",
 )  # fmt: skip
 _OF_WINDOWS = ("calls", "errors", "p95", "window")  # the last of them
 _SHORT = {
@@ -24,6 +24,9 @@ _SHORT = {
     "evicted": "out",
     "running": "run",
     "timeouts": "late",
+    "allowed": "ok",
+    "delayed": "delay",
+    "refused": "full",
 }
 
 _Line = tuple[str, dict[str, str]]
@@ -53,6 +56,9 @@ def _cells(row: Row) -> dict[str, str]:
         }
     if stats.adopted is not None:
         cells |= _adopted_cells(stats.adopted)
+    if stats.limit is not None:
+        cells |= {"allowed": stats.limit.allowed, "delayed": stats.limit.delayed or None}
+        cells |= {"refused": stats.limit.refused or None}
     if window is not None:
         cells |= {
             "calls": window.count,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from memo import Registry, bounded, dedupe_inflight, sliding_window
+from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
 from memo.testing import FakeClock
 
 DECORATORS: list[Callable[..., Any]] = [bounded, dedupe_inflight, sliding_window]
@@ -41,6 +41,8 @@ MEANT: list[tuple[Callable[..., Any], str, str]] = [
     (sliding_window, "maxlen", "max"), (sliding_window, "maxsize", "max"), (sliding_window, "exceptions", "only"),
     (sliding_window, "span", "window"), (sliding_window, "period", "window"), (sliding_window, "seconds", "window"),
     (sliding_window, "timer", "clock"),
+    (limit, "max_calls", "rate"), (limit, "max_keys", "keys"), (limit, "max_wait", "max_delay"),
+    (limit, "rate_limit", "rate"),
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from memo import Registry, bounded, dedupe_inflight, sliding_window
+from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -129,6 +129,16 @@ def of_a_window(own: Registry) -> CodeType:
     return load("alice")
 
 
+def of_a_limit(own: Registry) -> CodeType:
+    """@limit("100/1m", key=lambda name, lang: name, when_full="delay")."""
+
+    @limit("100/1m", key=lambda name, lang: name, when_full="delay", registry=own)
+    async def load(name: str, lang: str = "en") -> CodeType:
+        return calling()
+
+    return asyncio.run(load("alice"))
+
+
 CASES: dict[str, Callable[[Registry], CodeType]] = {
     "bounded": of_a_function,
     "bounded_coroutine_function": of_a_coroutine_function,
@@ -138,6 +148,7 @@ CASES: dict[str, Callable[[Registry], CodeType]] = {
     "bounded_with_weak_arguments": of_what_counts_by_identity,
     "dedupe_inflight": of_a_flight,
     "sliding_window": of_a_window,
+    "limit": of_a_limit,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memo import Registry, bounded, dedupe_inflight, sliding_window
+from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
 
 NEW = dt.datetime(2020, 2, 3)  # noqa: DTZ001  # what strptime() returns
 
@@ -19,6 +19,7 @@ DECORATORS: dict[str, Callable[..., Any]] = {
     "alone": lambda **o: bounded(max=3, dedupe=False, **o),
     "dedupe": dedupe_inflight,
     "window": lambda **o: sliding_window("1h", **o),
+    "limit": lambda **o: limit("1000/1h", **o),
 }
 every_decorator = pytest.mark.parametrize("decorate", DECORATORS.values(), ids=list(DECORATORS))
 

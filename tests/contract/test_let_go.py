@@ -16,7 +16,7 @@ import pytest
 from kit.coroutines import finished
 from kit.tools import stacked
 
-from memo import bounded, dedupe_inflight, registry, sliding_window
+from memo import bounded, dedupe_inflight, limit, registry, sliding_window
 from memo._decorated.layer import layer_of
 from memo.testing import FakeClock, isolated
 
@@ -37,7 +37,9 @@ DECORATORS: dict[str, Decorate] = {
     "scope": bounded(max=8, scope="loop"),
     "typed": bounded(max=8, typed=True, dedupe=False, timeout=60),
     "dedupe": dedupe_inflight,
-    "window": sliding_window("1h"),
+    "window": sliding_window("1h", keys=5),
+    "limit": limit("1000/1h", key=lambda *args: args),
+    "delay": limit("1000/1h", when_full="delay"),
     "stack": stacked,
 }
 over = pytest.mark.parametrize("decorate", DECORATORS.values(), ids=DECORATORS)
@@ -125,6 +127,11 @@ def use_handles(function: Any) -> None:
         function.window.count()
         function.window.events()
         function.window.by_key()
+        function.window.top()
+    if hasattr(function, "limit"):
+        function.limit.remaining("a")
+        function.limit.forget("a")
+        function.limit.reset()
     record = registry[function]
     record.stats()
     record.cleanup()
@@ -290,7 +297,9 @@ def test_a_handle_or_a_record_that_is_kept(decorate: Decorate) -> None:
     function = make(decorate, is_async=False)
     function("a")
     record = registry[function]
-    handle = next(handle for name in ("cache", "inflight", "window") if (handle := getattr(function, name, None)))
+    handle = next(
+        handle for name in ("cache", "inflight", "window", "limit") if (handle := getattr(function, name, None))
+    )
     del function
     assert handle.stats() is not None
     if hasattr(handle, "call"):
@@ -298,7 +307,7 @@ def test_a_handle_or_a_record_that_is_kept(decorate: Decorate) -> None:
         assert handle.invalidate("a")
     del handle
     assert record.parts == ()
-    assert record.cache is record.inflight is record.window is None
+    assert record.cache is record.inflight is record.window is record.limit is None
     assert record.is_gone()
     assert record not in list(registry)
 

@@ -40,11 +40,13 @@ from memo import (
     InflightStats,
     KeyCount,
     LeakReport,
+    LimitStats,
     Registry,
     StoreReport,
     WindowStats,
     bounded,
     dedupe_inflight,
+    limit,
     sliding_window,
 )
 from memo._base.snapshots import FrozenDict, plain
@@ -52,7 +54,7 @@ from memo.testing import FakeClock
 
 RECORDS = (
     AdoptedStats, Bucket, CacheInfo, CacheStats, CleanupReport, EntryInfo, Event, Finding, Flight, FunctionStats,
-    InflightStats, KeyCount, LeakReport, StoreReport, WindowStats,
+    InflightStats, KeyCount, LeakReport, LimitStats, StoreReport, WindowStats,
 )  # fmt: skip
 DERIVED = {
     AdoptedStats: {"requests", "hit_ratio"},
@@ -69,6 +71,7 @@ def live_records() -> dict[str, Any]:
     own, clock = Registry(), FakeClock()
     flights: list[Flight] = []
 
+    @limit("100/1m", clock=clock)
     @sliding_window("1h", registry=own, name="fetch", clock=clock)
     @bounded(max=3, ttl="1m", max_bytes="1MB", tags=("t",), policy="fifo", clock=clock)
     def fetch(name: str) -> dict[str, list[str]]:
@@ -103,6 +106,7 @@ def live_records() -> dict[str, Any]:
         "InflightStats": stats["fetch"].inflight,
         "KeyCount": fetch.window.of_key("a"),
         "LeakReport": report,
+        "LimitStats": fetch.limit.stats(),
         "StoreReport": report.stores[0],
         "WindowStats": stats["fetch"].window,
     }

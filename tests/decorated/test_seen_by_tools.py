@@ -171,7 +171,7 @@ def answer(question: Question, thing: Any) -> Any:
         return told
     told = re.sub(r"<bound <\w+ subject_of_tools\.([\w.<>]+)> of", r"<bound method \1 of", told)
     told = re.sub(
-        r"<(?:bounded|dedupe_inflight|sliding_window) subject_of_tools\.([\w.<>]+)>", r"<function \1 at>", told
+        r"<(?:bounded|dedupe_inflight|sliding_window|limit) subject_of_tools\.([\w.<>]+)>", r"<function \1 at>", told
     )
     return re.sub(r" at 0x[0-9a-f]+", " at", told)
 

@@ -31,12 +31,13 @@ from memo import (
     InflightStats,
     KeyCount,
     LeakReport,
+    LimitStats,
     StoreReport,
     WindowStats,
     freeze,
     freeze_typed,
 )
-from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RecordingError
+from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
 
 __all__ = ("PROTOCOLS", "Point", "frozen_keys", "records")
 
@@ -79,8 +80,10 @@ def records() -> dict[str, Any]:
         "InflightTimeout": InflightTimeout("load(): it took too long.", ("a", 1), 2.5),
         "KeyCount": KeyCount(("alice", 1), 7, 2, 6, 9),
         "LeakReport": LeakReport((store,)),
+        "LimitStats": LimitStats("load", 100, 60.0, allowed=7, refused=2, delay_seconds=0.5, keys=3, max_keys=10),
         "MemoError": MemoError("something"),
         "MissingExtra": MissingExtra("it needs the extra 'x'."),
+        "RateLimited": RateLimited("load(): come again.", ("a", 1), "100/1m", 2.5),
         "RecordingError": RecordingError("read_recording: it is no recording."),
         "StoreReport": store,
         "WindowStats": window,

@@ -12,7 +12,7 @@ from memo import Registry
 
 __all__ = ("HEAD", "PLACEMENTS", "Module", "names")
 
-HEAD = "from memo import bounded, dedupe_inflight, sliding_window\n"
+HEAD = "from memo import bounded, dedupe_inflight, limit, sliding_window\n"
 
 
 class Module:
@@ -43,6 +43,7 @@ PLACEMENTS = {
     "coroutine": ("@bounded(max=3)\nasync def f(x=0): return VERSION", "f", lambda m: m.f),
     "flights": ("@dedupe_inflight\ndef f(x=0): return VERSION", "f", lambda m: m.f),
     "window": ("@sliding_window('1h')\ndef f(x=0): return VERSION", "f", lambda m: m.f),
+    "limit": ("@limit('9/1h')\ndef f(x=0): return VERSION", "f", lambda m: m.f),
     "stack": (
         "@sliding_window('1h')\n@bounded(max=3)\n@dedupe_inflight(timeout=5)\ndef f(x=0): return VERSION",
         "f",

@@ -150,6 +150,9 @@ class Subject:
             if layer.kind == "window":
                 layer.recorder._check()
                 continue
+            if layer.kind == "limit":
+                layer.limiter._check()
+                continue
             if layer.kind == "cache":
                 layer.cache.store._check()
                 assert not layer.cache.jobs, f"background loads are thought to run: {layer.cache.jobs}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from memo import bounded, dedupe_inflight, sliding_window
+from memo import bounded, dedupe_inflight, limit, sliding_window
 
 __all__ = (
     "ABSTRACT",
@@ -27,6 +27,7 @@ DECORATORS: dict[str, Callable[[Any], Any]] = {
     "bounded": bounded(max=8),
     "dedupe_inflight": dedupe_inflight,
     "sliding_window": sliding_window("1h"),
+    "limit": limit("10000/1h"),
     "stack": stacked,
 }
 

@@ -109,7 +109,8 @@ def test_loops_are_told_from_runs(own: Registry, loop: str) -> None:
 
 
 EDITABLE = (
-    "function", "coroutine", "flights", "window", "stack", "method", "class method", "static method", "property",
+    "function", "coroutine", "flights", "window", "limit", "stack", "method", "class method", "static method",
+    "property",
 )  # fmt: skip
 
 
