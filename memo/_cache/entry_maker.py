@@ -36,15 +36,17 @@ class EntryMaker:
         )  # whether a function is true is its own affair
         """An entry needs nothing but a value and a deadline."""
 
-    def make(self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = ()) -> Any:
+    def make(
+        self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = (), *, restored: bool = False
+    ) -> Any:
         """A new entry; None if the value is to be returned but not stored.
 
         Args:
             key: Its key.
             value: What is stored.
             now: The time.
-            tags: Those of the call, a ``TaggedCall`` where that is to be asked about.  Else nobody knows the call: the
-                value comes from a file, and was wanted once.
+            tags: Those of the call, a ``TaggedCall`` where that is asked about.
+            restored: It comes from a file, so that nobody knows the call: it was wanted once.
         """
         if self.simple:
             plain = Entry()
@@ -57,6 +59,7 @@ class EntryMaker:
         call = None
         if type(tags) is TaggedCall:
             call, tags = tags.call, tuple(tags)
+        assert call is not None or tags is None or restored or not options.asks_call, "nobody noted the call"
         life_s = self._life_of(value, call)
         if life_s is None or tags is None or not self._is_wanted(value, call):
             return None

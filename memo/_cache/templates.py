@@ -117,7 +117,7 @@ def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
     if options.stands_in:
         return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
     if call.is_async and options.work.in_caller:
-        return led_await(call, tagged=options.tags.function is not None)
+        return led_await(call, tagged=options.notes_calls)
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
     return [

@@ -151,6 +151,22 @@ def test_every_way_into_the_store(own: Registry, tmp_path: Path) -> None:
     assert {name: life and round(life) for name, life in lives().items()} == {"short": 6, "long": 996, "endless": None}
 
 
+@pytest.mark.parametrize("options", [{}, {"stale_if_error": 9}, {"dedupe": False}], ids=str)
+@pytest.mark.parametrize("work", ["shared", "caller"])
+def test_whoever_runs_the_load(work: Any, options: dict[str, Any], own: Registry) -> None:
+    """A load asks about its call in a task of its own and in the caller's, alone and with other options."""
+    ttl = {"ttl": 60} if "stale_if_error" in options else {}
+
+    @bounded(max=9, work=work, cache_if=lambda value, call: call["name"] != "no", registry=own, **ttl, **options)
+    async def load(name: str) -> list[str]:
+        return [name]
+
+    async def twice(name: str) -> bool:
+        return await load(name) is await load(name)
+
+    assert [asyncio.run(twice(name)) for name in ("yes", "no")] == [True, False]
+
+
 OF_ONE: dict[str, Callable[..., object]] = {
     "builtin type": bool,
     "builtin": len,
