@@ -10,6 +10,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_sliding_window``     ``@sliding_window``
 ``_limit``              ``@limit``
 ``_lru_cache``          ``@lru_cache``: drop-in for that of ``functools``, made of ``_bounded``
+``_cached_property``    ``@cached_property``: drop-in for that of ``functools``, with the calls of ``_dedupe_inflight``
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``)
 ``_registry/``          every function in one place: names, figures, clean-up, leak report
 ``_many/``              a function of many keys: its batches, and what gathers single calls into them
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._bounded import bounded
     from memo._bounded_many import bounded_many
     from memo._cache import CacheInfo, CacheStats, EntryInfo, Recording
+    from memo._cached_property import cached_property
     from memo._call import CallInfo, freeze, freeze_typed
     from memo._dedupe_inflight import dedupe_inflight
     from memo._flight import Flight, InflightStats
@@ -104,6 +106,7 @@ __all__ = (
     "WindowStats",
     "bounded",
     "bounded_many",
+    "cached_property",
     "dedupe_inflight",
     "freeze",
     "freeze_typed",
@@ -118,7 +121,7 @@ __all__ = (
 # Where a public name is looked for, lightest first: it is what the face of that folder names.
 _FACES = (
     "_base", "_call", "_window", "_rate", "_adopted", "_store", "_flight", "_cache", "_registry", "_bounded",
-    "_dedupe_inflight", "_sliding_window", "_limit", "_lru_cache", "_bounded_many",
+    "_dedupe_inflight", "_sliding_window", "_limit", "_lru_cache", "_bounded_many", "_cached_property",
 )  # fmt: skip
 
 

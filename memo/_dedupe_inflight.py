@@ -37,7 +37,7 @@ from memo._registry import Registry
 if TYPE_CHECKING:
     from memo._decorated import Function
 
-__all__ = ("dedupe_inflight",)
+__all__ = ("InflightLayer", "dedupe_inflight")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,15 +45,17 @@ R = TypeVar("R")
 _DEFAULT_TIMEOUT_S = 30.0
 
 
-class _InflightLayer(FlightLayer):
+class InflightLayer(FlightLayer):
     """Running calls of one function."""
 
     kind = "inflight"
+    where = "dedupe_inflight"
+    """The decorator's name, for messages."""
 
     def __init__(
         self,
         function: Callable[..., Any],
-        timeout_s: float,
+        timeout_s: float | None,
         keys: KeyOptions,
         clock: Callable[[], float] | None,
         takes_instance: bool | None,
@@ -64,8 +66,8 @@ class _InflightLayer(FlightLayer):
         self.timeout_s = timeout_s
         self.work = work
         self._refuse = refuse
-        super().__init__("dedupe_inflight", function, keys, clock, takes_instance, tags)
-        work.check_function("dedupe_inflight", self.shape.qualname, self.shape.is_async)
+        super().__init__(self.where, function, keys, clock, takes_instance, tags)
+        work.check_function(self.where, self.shape.qualname, self.shape.is_async)
 
     def make_engine(self, clock: Clock) -> ThreadFlights | TaskFlights:
         name = self.shape.qualname
@@ -227,7 +229,7 @@ def dedupe_inflight(
     refuse = refuser(where, one_shot)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
-        return _InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse, work_options)
+        return InflightLayer(function, timeout_s, keys, clock, takes_instance, found_tags, refuse, work_options)
 
     decorator = Decorator(Placement(where, make, name, registry), dedupe_inflight, locals())
     if function is None:

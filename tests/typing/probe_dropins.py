@@ -1,8 +1,9 @@
-"""What type checkers must see of ``lru_cache``; checked by mypy and pyright, never run."""
+"""What type checkers must see of ``lru_cache`` and ``cached_property``; checked by mypy and pyright, never run."""
 
+from collections.abc import Awaitable
 from typing import Any, assert_type
 
-from memo import CacheInfo, lru_cache
+from memo import CacheInfo, cached_property, lru_cache
 
 
 @lru_cache
@@ -68,3 +69,25 @@ def wrong(shop: Shop) -> None:
     shop.price.cache.invalidate(1)  # type: ignore[arg-type]
     lru_cache("x")  # type: ignore[call-overload]
     lru_cache(max=3)  # type: ignore[call-overload]
+
+
+class Profile:
+    @cached_property
+    def name(self) -> str:
+        return ""
+
+    @cached_property
+    async def data(self) -> list[int]:
+        return []
+
+
+async def properties(profile: Profile) -> None:
+    """Properties have the type of their value, of coroutine functions an awaitable; they can be set and deleted."""
+    assert_type(profile.name, str)
+    assert_type(profile.data, Awaitable[list[int]])
+    assert_type(await profile.data, list[int])
+    assert_type(Profile.name, cached_property[str])
+    assert_type(len(Profile.name.inflight), int)
+    profile.name = "alice"
+    del profile.name
+    profile.name = 1  # type: ignore[assignment]
