@@ -1,5 +1,6 @@
 """How old a result may be for one caller: ``within(max_age=)``."""
 
+import asyncio
 import contextlib
 import random
 import threading
@@ -213,6 +214,34 @@ def test_without_a_limit_a_plain_function_runs_in_its_callers_thread(make: Make)
     assert aged(s, 3) == "a2"
     assert ran == [threading.current_thread()]
     assert len(s.cache) == 0
+
+
+def test_terms_hold_where_loads_run_in_their_callers_tasks() -> None:
+    """The second look obeys them, defaults and fallbacks answer, and the load runs in the caller's task."""
+    clock, tasks = FakeClock(), []
+
+    @bounded(max=8, work="caller", fallback=lambda name: name.upper(), clock=clock)
+    async def fetch(name: str) -> str:
+        tasks.append(asyncio.current_task())
+        if name == "bad":
+            raise LookupError(name)
+        return f"{name}{len(tasks)}"
+
+    async def main() -> None:
+        assert await fetch("a") == "a1"
+        clock.advance(4)
+        assert await fetch.cache.within(max_age=5).call("a") == "a1"
+        assert await fetch.cache.within(max_age=4).call("a") == "a2"
+        assert tasks == [asyncio.current_task()] * 2
+        assert await fetch.cache.within(7, max_age=0).call("a") == "a3"
+        assert await fetch("a") == "a3"
+        assert (await fetch("bad"), await fetch.cache.within(default=None).call("bad")) == ("BAD", None)
+        with pytest.raises(LookupError):
+            await fetch.cache.fresh("bad")
+
+    asyncio.run(main())
+    stats = fetch.cache.stats()
+    assert (stats.hits, stats.misses, stats.requests, stats.fallbacks) == (2, 6, 8, 2)
 
 
 @pytest.mark.parametrize(
