@@ -1,4 +1,4 @@
-"""What an exception that strikes as an instance dies leaves: no lock taken, and no entry beyond the next change."""
+"""What an exception that strikes as an instance, or a weak argument, dies leaves: no lock, no entry for long."""
 
 from typing import Any
 
@@ -13,27 +13,37 @@ class Value:
     """What is stored."""
 
 
-def die_in_part(policy: str, error: type[BaseException], everywhere: bool, each: int) -> None:
+def die_in_part(policy: str, error: type[BaseException], everywhere: bool, each: int, weak: bool = False) -> None:
     at = 0
-    while strike_one(policy, error, everywhere, at):
+    while strike_one(policy, error, everywhere, at, weak):
         at += each
 
 
-def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: int) -> bool:
+def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: int, weak: bool) -> bool:
     here, told = Registry(), []  # type: ignore[var-annotated]
+    options: Any = {"policy": policy, "registry": here, "on_evict": lambda key, value, reason: told.append(value)}
 
     class Bot:
         """An instance of it is part of keys."""
 
-        @bounded(max=9, policy=policy, registry=here, on_evict=lambda key, value, reason: told.append(value))
+        @bounded(max=9, **options)
         def method(self, x: Any) -> Value:
             return Value()
+
+        if weak:
+
+            def method(self, x: Any) -> Value:
+                return of_bots(x, self)
+
+    @bounded(max=9, weak=("bot",), **options)
+    def of_bots(x: Any, bot: Any) -> Value:
+        return Value()
 
     one, other = Bot(), Bot()
     mortal = [one.method(x) for x in range(3)]
     kept = other.method(1)
-    layer: Any = next(iter(layers_of(Bot.__dict__["method"])))
-    instances, store = layer.tokens.instances, layer.cache.store
+    layer: Any = next(iter(layers_of(of_bots if weak else Bot.__dict__["method"])))
+    instances, store = layer.tokens.arguments if weak else layer.tokens.instances, layer.cache.store
     address = id(one)
     bots = [one]
     del one
@@ -61,6 +71,12 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
 def test_every_point(policy: str) -> None:
     """Whatever a signal interrupts, the address is free for another, and the entries go, told."""
     die_in_part(policy, Struck, everywhere=False, each=1)
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "lfu"])
+def test_every_point_of_a_weak_argument(policy: str) -> None:
+    """The death of a weak argument is as that of an instance."""
+    die_in_part(policy, Struck, everywhere=False, each=1, weak=True)
 
 
 @pytest.mark.parametrize("error", [Struck, StruckError])
