@@ -34,13 +34,25 @@ from memo._cache import (
     Upwards,
     check_callback,
     check_colour,
+    check_fit,
     copier,
     fallback_options,
     late_options,
     remembered_call,
     without_arguments,
 )
-from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Scope, check_key_options, takes_call
+from memo._call import (
+    Block,
+    CallInfo,
+    CallSource,
+    InstanceRef,
+    KeyOptions,
+    Keys,
+    Scope,
+    check_key_options,
+    misfit_of,
+    takes_call,
+)
 from memo._decorated import Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import InflightStats, TaskFlights, ThreadFlights, WorkIn, check_work
 from memo._registry import Registry
@@ -69,12 +81,19 @@ class BoundedLayer(FlightLayer):
     ) -> None:
         self.options = options
         super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
-        check_colour(self.where, self.shape.qualname, options.fallback, is_async=self.shape.is_async)
+        self._check_fallback(keys)
         if keys.scope is not None and not self.shape.is_async:
             _refuse_threads(self.shape.where, options)
         options.work.check_function("bounded", self.shape.qualname, self.shape.is_async)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
+
+    def _check_fallback(self, keys: KeyOptions) -> None:
+        """Check that the fallback can be called as the function is; else it would fail no sooner than it is needed."""
+        if self.options.asks_fallback:
+            fallback = without_arguments(self.options.fallback)
+            check_colour(self.where, self.shape.qualname, self.options.fallback, is_async=self.shape.is_async)
+            check_fit(self.where, self.shape.qualname, fallback, misfit_of(self.shape, keys, fallback))
 
     @property
     def answers(self) -> Answers:

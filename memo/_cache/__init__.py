@@ -5,7 +5,7 @@ Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 
 from memo._cache.answers import Answers
 from memo._cache.cache import Cache, Upwards
-from memo._cache.fallback_options import check_colour, fallback_options, without_arguments
+from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
 from memo._cache.options import CacheIfOption, CacheOptions, TtlOption, check_callback, copier, late_options
 from memo._cache.recording import Recording
@@ -30,6 +30,7 @@ __all__ = (
     "Upwards",
     "check_callback",
     "check_colour",
+    "check_fit",
     "copier",
     "fallback_options",
     "found_call",

@@ -19,6 +19,7 @@ from memo._call.instances import (
 )
 from memo._call.key_marks import Through
 from memo._call.key_names import check_names
+from memo._call.key_plan import misfit_of
 from memo._call.keys import Keys
 from memo._call.signature import ExactSignature, KeyOptions, Scope, Shape, check_key_options
 from memo._call.source import Block
@@ -59,6 +60,7 @@ __all__ = (
     "freeze",
     "freeze_typed",
     "held_parts",
+    "misfit_of",
     "owner_of",
     "plain_key",
     "refs_in",

@@ -9,6 +9,7 @@ need one, to their first (``key=operator.attrgetter("pk")`` of a property).  Oth
 A call that does not fit the documented parameters is handed to them as it was spelled, if they take that.
 """
 
+import ast
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
@@ -19,7 +20,7 @@ from typing import Any
 from memo._call.signature import INSTANCE_NAMES
 from memo._call.source import POSITIONAL
 
-__all__ = ("AskedAsSpelled", "asked_arguments", "instance_value")
+__all__ = ("AskedAsSpelled", "asked_arguments", "instance_value", "misfit")
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -125,6 +126,20 @@ def asked_arguments(
     if instance is not None and asked.for_instance is not None:
         _give_instance(asked, instance_value(instance), parts, named)
     return ", ".join([*parts, *named])
+
+
+def misfit(function: Callable[..., Any], arguments: str) -> str | None:
+    """Why *function*, which a user gave, cannot be called with *arguments* (their source), as far as that is known."""
+    call: Any = ast.parse(f"f({arguments})", mode="eval").body
+    if any(isinstance(part, ast.Starred) for part in call.args) or any(part.arg is None for part in call.keywords):
+        return None
+    try:
+        inspect.signature(function).bind(*call.args, **{part.arg: part for part in call.keywords})
+    except TypeError as error:
+        return f"{error} if it is called with ({arguments})"
+    except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
+        pass
+    return None
 
 
 def _give_instance(asked: _Asked, value: str, parts: list[str], named: list[str]) -> None:

@@ -5,12 +5,12 @@ from inspect import Parameter
 from typing import Any
 
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
-from memo._call.key_functions import AskedAsSpelled, asked_arguments, instance_value
+from memo._call.key_functions import AskedAsSpelled, asked_arguments, instance_value, misfit
 from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
-__all__ = ("KeyPlan", "parted")
+__all__ = ("KeyPlan", "misfit_of", "parted")
 
 
 class KeyPlan:
@@ -206,6 +206,11 @@ class KeyPlan:
         if any(p.kind is Parameter.VAR_POSITIONAL for p in self.parameters):
             return True
         return sum(p.kind in POSITIONAL for p in self.parameters) - skipped != 1
+
+
+def misfit_of(shape: Shape, options: KeyOptions, function: Callable[..., Any]) -> str | None:
+    """Why *function*, which a user gave, cannot be asked about calls as ``key=`` is, as far as that is known."""
+    return misfit(function, KeyPlan(shape, options, through=False).asked(function)) if shape.exact else None
 
 
 def parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:

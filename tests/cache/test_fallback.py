@@ -497,6 +497,44 @@ def test_a_fallback_that_callers_cannot_use_is_refused(fallback: Any) -> None:
             return name
 
 
+def test_a_fallback_that_does_not_fit_is_refused_before_it_is_needed() -> None:
+    """At decoration, in any placement, with what is wrong."""
+    with pytest.raises(TypeError, match=r"cannot be called as .*fetch\(\) is: too many positional"):
+
+        @bounded(max=8, fallback=lambda name: name)
+        def fetch(name: str, lang: str = "en") -> str:
+            return name
+
+    with pytest.raises(TypeError, match="missing a required argument: 'y'"):
+
+        @bounded(max=8, fallback=lambda x, y: x)
+        @staticmethod
+        async def static(name: str) -> str:
+            return name
+
+    with pytest.raises(TypeError, match="too many positional arguments"):
+
+        class Shop:
+            @bounded(max=8, fallback=lambda self: self)
+            def price(self, item: str) -> str:
+                return item
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [lambda: 1, lambda name, lang: 1, lambda *all: 1, lambda **all: 1, lambda name, **all: 1, min],
+    ids=["nothing", "the same", "positional", "named", "mixed", "of C"],
+)
+def test_a_fallback_that_may_fit_is_taken(fallback: Any) -> None:
+    """And is called by position or by name, as it takes them; of a builtin nobody knows."""
+
+    @bounded(max=8, fallback=fallback)
+    def fetch(name: str, lang: str = "en") -> Any:
+        raise DOWN
+
+    assert fetch("a") in (1, "a")
+
+
 def test_what_the_decorator_was_told_is_shown() -> None:
     """Its repr names a fallback that was given, None too, and none else."""
     assert repr(bounded(max=8, fallback=None)) == "bounded(max=8, fallback=None)"
