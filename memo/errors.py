@@ -71,9 +71,9 @@ class RateLimited(MemoError, RuntimeError):
         self, message: str, key: object = None, limit: str | None = None, retry_after: float | None = None
     ) -> None:
         super().__init__(message, key, limit, retry_after)
-        self.key = key
-        self.limit = limit
-        self.retry_after = retry_after
+        self.key: object = key
+        self.limit: str | None = limit
+        self.retry_after: float | None = retry_after
 
     def __str__(self) -> str:
         return str(self.args[0])

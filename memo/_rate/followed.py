@@ -42,7 +42,7 @@ class Followed:
 
     def __init__(self, key: Hashable, rate: Rate) -> None:
         self._rate = rate
-        self.key = key
+        self.key: Hashable = key
         self.starts: Starts = starts_of(rate)
         self.queue: dict[Turn, None] = {}
 
@@ -95,8 +95,8 @@ class KeyTable:
     __slots__ = ("by_key", "dead", "most", "rate")
 
     def __init__(self, rate: Rate, most: int) -> None:
-        self.rate = rate
-        self.most = most
+        self.rate: Rate = rate
+        self.most: int = most
         self.by_key: OrderedDict[Hashable, Followed] = OrderedDict()
         self.dead: list[InstanceRef] = []
 

@@ -20,6 +20,7 @@ Invariants
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from types import SimpleNamespace
@@ -62,8 +63,11 @@ class _Counts:
     __slots__ = ("allowed", "crowded", "delay_s", "delayed", "refused")
 
     def __init__(self) -> None:
-        self.allowed = self.delayed = self.refused = self.crowded = 0
-        self.delay_s = 0.0
+        self.allowed: int = 0
+        self.delayed: int = 0
+        self.refused: int = 0
+        self.crowded: int = 0
+        self.delay_s: float = 0.0
 
 
 class Limiter:
@@ -94,16 +98,16 @@ class Limiter:
         explain: Callable[[Hashable], TypeError | None],
         reveal: Callable[[Hashable], object],
     ) -> None:
-        self.rate = rate
-        self.table = KeyTable(rate, most_keys)
-        self.clock = clock
+        self.rate: Rate = rate
+        self.table: KeyTable = KeyTable(rate, most_keys)
+        self.clock: Clock = clock
         self._waits = waits
         self._name = name
         self._explain = explain
         self._reveal = reveal
-        self.lock = rlock()
+        self.lock: threading.RLock = rlock()
         self.known: Known = Known(self.lock)
-        self.counts = _Counts()
+        self.counts: _Counts = _Counts()
         self.waiting: dict[Turn, Followed] = {}
         hold(Stage.LIMITS, self, self.lock)
         renew(Stage.LIMITS, self)
