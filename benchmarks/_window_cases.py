@@ -9,7 +9,7 @@ from _ratios import Ratio, Timed, interleaved, timed
 
 from memo import sliding_window
 
-__all__ = ("WINDOW_CASES", "window", "window_method", "window_text", "window_two")
+__all__ = ("WINDOW_CASES", "window", "window_keys", "window_method", "window_text", "window_two")
 
 # With what follows from them within the batch: events are entered into the window some hundreds at a time.
 CALLS = 200_000
@@ -86,6 +86,15 @@ def window_two(rounds: int) -> Ratio:
     )  # fmt: skip
 
 
+def window_keys(rounds: int) -> Ratio:
+    """f("alice"), with the calls of a thousand keys counted beyond those that are kept."""
+    ours = sliding_window("24h", keys=1_000)(_identity)
+    return _added(
+        "sliding_window, added", "one str argument, keys=1_000", _one(_identity, "alice"), _one(ours, "alice"),
+        ours.window, rounds,
+    )  # fmt: skip
+
+
 def window_method(rounds: int) -> Ratio:
     """obj.f(7)."""
     instance = _Methods()
@@ -106,5 +115,5 @@ def window_method(rounds: int) -> Ratio:
 
 
 WINDOW_CASES: dict[str, Callable[[int], Ratio]] = {
-    case.__name__: case for case in (window, window_text, window_two, window_method)
+    case.__name__: case for case in (window, window_text, window_keys, window_two, window_method)
 }

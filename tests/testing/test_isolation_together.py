@@ -9,7 +9,7 @@ from kit.testing_kit import check, counted, layer
 
 import memo._base.clock
 import memo._window.intake
-from memo import EvictionReason, Registry, bounded, dedupe_inflight, registry, sliding_window
+from memo import EvictionReason, Registry, bounded, dedupe_inflight, limit, registry, sliding_window
 from memo._decorated.stack import layers_of
 from memo._registry.record import Record
 from memo.testing import FakeClock, isolated
@@ -280,7 +280,7 @@ FIXED = {
     },
     "loads": {
         "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
-        "_counts", "_life_s", "_lock", "_options", "_tells",
+        "_asks_call", "_counts", "_life_s", "_lock", "_options", "_tells",
     },
     "told": {"counts", "name", "on_evict", "revealer", "store"},
     "table": {"by_key", "clock", "lock", "share", "asked", "counters", "earlier", "known"},
@@ -289,6 +289,10 @@ FIXED = {
         "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_hand_out",
         "_kept", "_lock", "_tags_of",
     },
+    "limiter": {
+        "clock", "known", "lock", "rate", "table", "waiting", "_explain", "_name", "_reveal", "_waits",
+    },
+    "keys of a limit": {"dead", "most", "rate"},
     "intake": {"__weakref__", "_busy", "_lock", "_only", "_pending", "_plan", "_where", "span_s"},
 }  # fmt: skip
 """What needs no exchange: options, locks, what is empty between two operations, and boxes of keys, which live
@@ -296,9 +300,9 @@ as long as what they are in."""
 
 
 def test_nothing_new_is_forgotten() -> None:
-    """Each attribute of a store, of loads and of an intake is exchanged by isolated(), or listed as needing none."""
-    f, _ = counted(bounded(max=10), sliding_window("1h"))
-    window, cache = layers_of(f)
+    """Each attribute of store, loads, limit and intake is exchanged by isolated(), or listed as needing none."""
+    f, _ = counted(bounded(max=10), sliding_window("1h"), limit("9/1h"))
+    limited, window, cache = layers_of(f)
     results = cache.cache  # type: ignore[attr-defined]
     slots = set(window.intake.__slots__)  # type: ignore[attr-defined]
     store = results.store
@@ -311,3 +315,6 @@ def test_nothing_new_is_forgotten() -> None:
     for part in ("loads", "told", "table", "jobs", "flights"):
         assert set(vars(getattr(results, part))) == FIXED[part]
     assert slots - FIXED["intake"] == set(memo._window.intake._HELD)
+    limiter = limited.limiter  # type: ignore[attr-defined]
+    assert set(vars(limiter)) - FIXED["limiter"] == {"counts"}
+    assert set(type(limiter.table).__slots__) - FIXED["keys of a limit"] == {"by_key"}
