@@ -300,6 +300,7 @@ class _Options(TypedDict, total=False):
     cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    lease_timeout: Duration | None
     tags: TagsOption
     one_shot: OneShot
     name: str | None
@@ -342,6 +343,7 @@ def bounded(
     cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    lease_timeout: Duration | None = None,
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
     name: str | None = None,
@@ -447,7 +449,10 @@ def bounded(
             handed out, so that nobody can alter the stored one: neither callers, nor who made it.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left the
             store, after it left, in the thread whose operation removed it.  What it raises is logged
-            to logger "memo" and dropped.  A value that was never stored never reaches it.
+            to logger "memo" and dropped.  A value that was never stored never reaches it, unless it is leased
+            (``f.cache.lease()``); one that is leased is told at the end of its last lease.
+        lease_timeout: Age of a lease from which on it keeps ``on_evict`` waiting no more: then it is called though the
+            value is leased, which is logged to logger "memo" and counted; same forms as ttl.  None: it waits.
         tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` drops every entry that bears one.  If the function raises,
             that is logged to logger "memo", and the result is returned but not stored.
@@ -511,6 +516,7 @@ def checked_options(
     cache_if: Any,
     copy: Any,
     on_evict: Any,
+    lease_timeout: Any,
     tags: Any,
     one_shot: Any,
     name: Any,
@@ -532,6 +538,9 @@ def checked_options(
     ttl_s = None if ttl is None or callable(ttl) else seconds(ttl, where=where, option="ttl")
     idle_s = None if idle is None else seconds(idle, where=where, option="idle")
     timeout_s = None if timeout is None else seconds(timeout, where=where, option="timeout")
+    lease_timeout_s = None if lease_timeout is None else seconds(lease_timeout, where=where, option="lease_timeout")
+    if lease_timeout is not None and on_evict is None:
+        raise TypeError(f"{where}: lease_timeout={lease_timeout!r} has no effect without on_evict=; give both.")
     cache_class = check_policy(where, policy)
     for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
         check_callback(where, option, value)
@@ -566,6 +575,7 @@ def checked_options(
         cache_if_asks=cache_if is not None and takes_call(where, "cache_if", cache_if),
         copy=copier(where, copy),
         on_evict=on_evict,
+        lease_timeout_s=lease_timeout_s,
         typed=typed,
         dedupe=dedupe,
         timeout_s=timeout_s,

@@ -41,6 +41,7 @@ _ALSO_CALLED: Mapping[str, str] = {
     "copy": "clone copy_on_read copy_result deep_copy deepcopy",
     "on_evict": "callback eviction_callback eviction_listener evict_callback on_delete on_eviction on_expire on_remove "
     "on_removal removal_listener",
+    "lease_timeout": "lease_ttl lease_time max_lease",
     "tags": "group groups label labels tag",
     "one_shot": "iterators oneshot share share_iterators shared",
     "name": "id label_name namespace prefix",

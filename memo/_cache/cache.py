@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from memo._base import Aside, Clock, Pace, Pair
 from memo._cache.entry_maker import EntryMaker
-from memo._cache.figures import CallCounts, figures
+from memo._cache.figures import CallCounts, Leased, figures
 from memo._cache.jobs import Jobs
 from memo._cache.key_notes import KeyNotes, not_noted
+from memo._cache.leases import Leases
+from memo._cache.listener import Listener
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -81,7 +83,9 @@ class Cache:
             where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
         )
         self.counts: CallCounts = CallCounts()
-        self.told: ToldStore = ToldStore(name, self.store, self.counts, options.on_evict, upwards.revealer)
+        on_evict = options.on_evict
+        listener = None if on_evict is None else Listener(name, on_evict, self.counts)
+        self.told: ToldStore = ToldStore(self.store, self.counts, listener, upwards.revealer)
         self.notes: KeyNotes | None = None
         """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
         self.jobs: Jobs = Jobs(self.store)
@@ -94,6 +98,16 @@ class Cache:
     def handed(self, value: Any) -> Any:
         """*value* as a caller gets it."""
         return self.loads.hand_out(value)
+
+    def leases(self) -> Leases:
+        """The leases of its values, which from now on keep ``on_evict`` waiting."""
+        told = self.told
+        if told.leases is None:
+            made = Leases(self.store, self.clock, told.listener, self.options.lease_timeout_s)
+            with self.store.lock:
+                told.leases = told.leases or made
+        told.leases.reveal = self.upwards.revealer()
+        return told.leases
 
     # -- which keys are asked for
 
@@ -184,6 +198,8 @@ class Cache:
             count = _count(gone, EvictionReason.EXPIRED)
             gone.clear()  # the values with it, before the next slice takes the lock
             yield count
+        if self.told.leases is not None:
+            self.told.leases.overrule()
 
     def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
         """Change the bounds, and evict what no longer fits."""
@@ -217,6 +233,8 @@ class Cache:
         """Go by another clock, which may have been put back."""
         self.flights.follow(read)
         self.store.rewind(read(), self.options.pause_s)
+        if self.told.leases is not None:
+            self.told.leases.follow(read())
 
     def set_aside(self, aside: Aside) -> None:
         """Hold nothing and have counted nothing, until *aside* is put back."""
@@ -307,8 +325,16 @@ class Cache:
 
     def cache_stats(self, name: str) -> CacheStats:
         """The figures now."""
+        leased = self.leased()
         with self.store.lock:
-            return figures(name, self.store, self.table.counters, self.counts)
+            return figures(name, self.store, self.table.counters, self.counts, leased)
+
+    def leased(self, now: float | None = None) -> Leased:
+        """What is leased, at a time that the clock has told, or now."""
+        leases = self.told.leases
+        if leases is None:
+            return Leased()
+        return leases.now(self.clock.read() if now is None else now)
 
     def cache_info(self) -> CacheInfo:
         """What ``functools.lru_cache`` tells."""

@@ -1,10 +1,12 @@
 """What the calls of a ``bounded`` function turned out to be, and the figures of its store."""
 
+from typing import NamedTuple
+
 from memo._cache.stats import CacheStats
 from memo._flight import Counters
 from memo._store import Store
 
-__all__ = ("CallCounts", "figures")
+__all__ = ("CallCounts", "Leased", "figures")
 
 
 class CallCounts:
@@ -14,7 +16,7 @@ class CallCounts:
     one, since no call stands in between.
     """
 
-    __slots__ = ("absent", "fallbacks", "joins", "load_seconds", "misses", "rejected")
+    __slots__ = ("absent", "fallbacks", "joins", "load_seconds", "misses", "overruled", "rejected")
 
     def __init__(self) -> None:
         self.misses: int = 0
@@ -28,6 +30,8 @@ class CallCounts:
         """Calls answered with a default or fallback in place of an error; each counts as what it was, too."""
         self.absent: int = 0
         """Loads of a key that turned out to have no value, which to flights are failures."""
+        self.overruled: int = 0
+        """Values that ``on_evict`` was told of though they were leased."""
         self.load_seconds: float = 0.0
         """Those that the loads which returned took together."""
 
@@ -40,11 +44,19 @@ class CallCounts:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.misses = self.joins = self.rejected = self.fallbacks = self.absent = 0
+        self.misses = self.joins = self.rejected = self.fallbacks = self.absent = self.overruled = 0
         self.load_seconds = 0.0
 
 
-def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> CacheStats:
+class Leased(NamedTuple):
+    """What is leased at one moment."""
+
+    number: int = 0
+    oldest: float | None = None
+    """Seconds since the oldest lease began."""
+
+
+def figures(name: str, store: Store, counters: Counters, counts: CallCounts, leased: Leased) -> CacheStats:
     """The figures of one function, each a sum of what was counted; called with the store's lock held."""
     hits, stale_hits, error_hits = store.answers()
     return CacheStats(
@@ -66,4 +78,7 @@ def figures(name: str, store: Store, counters: Counters, counts: CallCounts) -> 
         evictions=store.evictions(),
         small_share=store.small_share,
         fallbacks=counts.fallbacks,
+        leases=leased.number,
+        oldest_lease=leased.oldest,
+        overruled=counts.overruled,
     )

@@ -1,10 +1,12 @@
 """The handle ``f.cache``: the store of a decorated function."""
 
+import functools
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from memo._base import Duration, Path, byte_size, counted, in_slices, short_text
 from memo._cache.answers import Answers
+from memo._cache.lease import AwaitedLease, Lease
 from memo._cache.options import new_bounds
 from memo._cache.recording import Recording
 from memo._cache.stats import CacheStats, EntryInfo
@@ -106,6 +108,22 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             ValueError: span is not positive, max_age is negative, or one is text that is no duration.
         """
         return Within(self._answers, self._generated, self._prefix, own_terms(span, max_age, default))
+
+    @overload
+    def lease(  # type: ignore[overload-overlap]  # the more special one comes first
+        self: "CacheHandle[P, Coroutine[Any, Any, Any], V]", /, *args: P.args, **kwargs: P.kwargs
+    ) -> AwaitedLease[V]: ...
+    @overload
+    def lease(self, /, *args: P.args, **kwargs: P.kwargs) -> Lease[V]: ...
+    def lease(self, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Answer a call as ``call()`` does, and keep ``on_evict`` waiting as long as its result is in use.
+
+        ``with f.cache.lease("alice") as client:``, for a coroutine function ``async with``; see ``Lease``.  Entering it
+        raises what the call raises.
+        """
+        key = self._cache.flights.hashed(self._key(args, kwargs))
+        kind = AwaitedLease if self._generated.shape.is_async else Lease
+        return kind(self._cache, key, functools.partial(self._generated.call, *self._prefix, *args, **kwargs))
 
     def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.

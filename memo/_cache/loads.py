@@ -87,6 +87,8 @@ class Loads:
                         store.change(nothing if victim is not None else store.put, key, entry, now, gone=gone)
                     if not mine.fenced:  # by what a comparison, or a finalizer, asked for meanwhile
                         by_key.pop(key, None)
+                elif self.told.leases is not None:
+                    self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
                 # from here on nothing strikes: it has ended, or it has not and ``failed()`` counts it
                 self._counts.load_seconds += now - mine.started
                 self._counters.completed += 1
@@ -168,8 +170,12 @@ class Loads:
         if self._by_key.get(key) is flight:
             if entry is not None:
                 self.told.keep(gone, key, entry, now)
+                if self.told.leases is not None and not self.told.fits(entry):
+                    self.told.leases.unstored((key, value, EvictionReason.SIZE))
             if not flight.fenced:  # by what a comparison asked for meanwhile
                 self._by_key.pop(key, None)
+        elif entry is not None and self.told.leases is not None:
+            self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
         # from here on nothing strikes: it has ended, or it has not and whoever runs it counts that
         self._counts.load_seconds += now - flight.started
         self._counters.completed += 1

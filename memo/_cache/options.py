@@ -54,6 +54,8 @@ class CacheOptions:
     """``cache_if`` takes the call, too."""
     copy: Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    lease_timeout_s: float | None
+    """Seconds after which a lease does not keep ``on_evict`` waiting any more; None: never."""
     typed: bool
     dedupe: bool
     timeout_s: float | None

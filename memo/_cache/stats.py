@@ -69,6 +69,14 @@ class CacheStats(Snapshot):
     """Calls answered with ``fallback``, or the ``default`` of ``within()``, in place of an error.  Each also counts as
     what it was: a miss if it led the load, a join, or an error hit."""
 
+    leases: int = 0
+    """Gauge: leases under way (``cache.lease()``), however many are of one value, and those past ``lease_timeout``."""
+    oldest_lease: float | None = None
+    """Gauge: seconds since the oldest of them began, by the function's clock; None if there is none."""
+    overruled: int = counter()
+    """Values that ``on_evict`` was called for though they were leased, since all their leases were older than
+    ``lease_timeout``; not leases that are merely that old."""
+
     def __post_init__(self) -> None:
         freeze_fields(self, "evictions")
 

@@ -1,43 +1,37 @@
 """A store whose departures are told, whatever cuts a change short."""
 
-import logging
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import need_depth
 from memo._cache.figures import CallCounts
+from memo._cache.leases import Leases
+from memo._cache.listener import Listener, Reveal
 from memo._call import InstanceRef
-from memo._store import Departures, EvictionReason, Failure, Gone, Store
+from memo._store import Departures, EvictionReason, Gone, Store
 
 __all__ = ("ToldStore",)
-
-log = logging.getLogger("memo")
 
 
 class ToldStore:
     """The store of one function, and ``on_evict``, which is told what leaves it.
 
     Args:
-        name: The function's qualified name, for messages.
         store: The store.
         counts: Of what it rejects.
-        on_evict: Called with each key, value and reason, without a lock.
+        listener: Tells ``on_evict``; None if there is none.
         revealer: Gives what makes of a key what users see.
     """
 
     def __init__(
-        self,
-        name: str,
-        store: Store,
-        counts: CallCounts,
-        on_evict: Callable[[Any, Any, EvictionReason], object] | None,
-        revealer: Callable[[], Callable[[Any], Any]],
+        self, store: Store, counts: CallCounts, listener: Listener | None, revealer: Callable[[], Reveal]
     ) -> None:
-        self.name = name
         self.store = store
-        self.on_evict = on_evict
+        self.listener = listener
         self.revealer = revealer
         self.counts = counts
+        self.leases: Leases | None = None
+        """Who has values in use; None before the first lease.  Set under the lock."""
 
     def alter(self, operation: Callable[..., None], *args: Any) -> Departures:
         """Change the store, and tell ``on_evict`` what left, also where an exception cuts the change short.
@@ -57,8 +51,13 @@ class ToldStore:
 
     def report(self, gone: Departures) -> None:
         """Tell ``on_evict`` what left; it goes on where it was interrupted if it is called again."""
-        if self.on_evict is not None and gone:
-            gone.tell(self.on_evict, self._shown, self._log_listener)
+        listener = self.listener
+        if listener is None or not gone:
+            return
+        if self.leases is None:
+            listener.tell(gone, self._shown)
+        else:
+            self.leases.tell(gone, self.revealer())
 
     def collected(self, owner: InstanceRef, now: float) -> None:
         """Drop the entries of an instance that died."""
@@ -89,8 +88,4 @@ class ToldStore:
 
     def _shown(self, gone: list[Gone]) -> list[Gone]:
         """What left as users see it."""
-        reveal = self.revealer()
-        return [(reveal(key), value, reason) for key, value, reason in gone if type(value) is not Failure]
-
-    def _log_listener(self, error: Exception, reason: EvictionReason) -> None:
-        log.error("%s: on_evict raised for a value that left (%s)", self.name, reason, exc_info=error)
+        return self.listener.shown(gone, self.revealer())  # type: ignore[union-attr]  # it asks

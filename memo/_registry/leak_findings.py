@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from memo._base import counted, format_bytes
+from memo._base import counted, format_bytes, format_seconds
 from memo._registry.kept_arguments import Arguments
 from memo._registry.leak_report import SAMPLE, Finding, StoreReport, tally
 
@@ -15,18 +15,23 @@ _FEW = 20
 """So few entries that how often they were hit tells nothing."""
 _UNUSED_SHARE = 0.9
 """Share of the entries without a hit from which on a store does not pay."""
+_LONG_S = 3600.0
+"""Seconds from which on a lease is a long one, where ``lease_timeout=`` does not say."""
 _LARGE = 100_000
 """Bytes of arguments from which on keys are worth a look, if they are as large as the values."""
 _UNBOUNDED = "it is unbounded: no entry ever leaves."
 
 
-def findings_of_bounded(store: StoreReport, arguments: Arguments, grows: bool) -> Iterable[Finding]:
+def findings_of_bounded(
+    store: StoreReport, arguments: Arguments, grows: bool, lease_timeout_s: float | None
+) -> Iterable[Finding]:
     """What deserves a look in the store of a decorated function.
 
     Args:
         store: The store.
         arguments: What was found of arguments in its keys.
         grows: It may come to hold more than one entry.
+        lease_timeout_s: Seconds from which on a lease is too old; None: that is for this to say.
     """
     found = functools.partial(Finding, store.name)
     seen = _sample_note(store)
@@ -49,6 +54,12 @@ def findings_of_bounded(store: StoreReport, arguments: Arguments, grows: bool) -
             "low",
             f"{_expired(store.expired)} past {'its' if store.expired == 1 else 'their'} life.",
             "Call registry.cleanup() from time to time, or start registry.janitor().",
+        )
+    if store.oldest_lease is not None and store.oldest_lease >= (lease_timeout_s or _LONG_S):
+        yield found(
+            "medium",
+            f"its oldest lease began {format_seconds(store.oldest_lease)} ago, and may keep on_evict waiting.",
+            "Take leases in a with statement, as short as possible, or give lease_timeout=.",
         )
     entries, unused = store.entries or 0, store.never_hit or 0
     if entries >= _FEW and unused >= entries * _UNUSED_SHARE:

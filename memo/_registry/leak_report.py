@@ -30,6 +30,8 @@ SAMPLE = 1_000
 
 _NONE = "-"
 _HEAD = ["store", "kind", "entries", "bytes", "oldest", "never hit", "expired", "small", "instances"]
+_LEASES = "leases"
+"""The column that is there as long as there is something in it."""
 _SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
 
 
@@ -100,6 +102,11 @@ class StoreReport(Frozen):
     small_share: float | None = None
     """The part of the store that its policy means for new keys at present; see ``CacheStats.small_share``."""
 
+    leases: int = 0
+    """Leases of its values that are under way."""
+    oldest_lease: float | None = None
+    """Seconds since the oldest of them began, by the function's clock; None if there is none."""
+
     def __post_init__(self) -> None:
         freeze_fields(self, "instances", "key_instances", "value_instances", "arguments")
 
@@ -154,16 +161,24 @@ class LeakReport(Frozen):
             return ""
         return f"~ estimated from {SAMPLE:,} values, evenly spread over the store"
 
+    def _rows(self) -> list[list[str]]:
+        rows = [_HEAD, *map(_cells, self.stores)]
+        if not any(store.leases for store in self.stores):
+            return rows
+        return [
+            [*row[:-1], cell, row[-1]] for row, cell in zip(rows, [_LEASES, *map(_leases, self.stores)], strict=True)
+        ]
+
     def __str__(self) -> str:
         lines = [self._title()]
         if self.stores:
-            lines.append(aligned(fitted([_HEAD, *map(_cells, self.stores)], _SHORT)))
+            lines.append(aligned(fitted(self._rows(), _SHORT)))
         if note := self._note():
             lines.append(note)
         return "\n".join([*lines, *(f"{i}. {one}" for i, one in enumerate(self.findings, 1))])
 
     def _repr_html_(self) -> str:
-        parts = [f"<p>{escaped(self._title())}</p>", html_rows([_HEAD, *map(_cells, self.stores)])]
+        parts = [f"<p>{escaped(self._title())}</p>", html_rows(self._rows())]
         if note := self._note():
             parts.append(f"<p>{escaped(note)}</p>")
         if self.findings:
@@ -196,6 +211,11 @@ def _cells(store: StoreReport) -> list[str]:
         _NONE if store.small_share is None else f"{store.small_share:.0%}",
         tally(store.instances) or _NONE,
     ]
+
+
+def _leases(store: StoreReport) -> str:
+    """How many leases, and how old the oldest is."""
+    return _NONE if store.oldest_lease is None else f"{store.leases}, {format_seconds(store.oldest_lease)}"
 
 
 def tally(instances: Mapping[str, int]) -> str:

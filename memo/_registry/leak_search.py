@@ -64,6 +64,7 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
     with store.lock:  # two copies of pointers: pairs would take a hundred times as long
         keys, entries = list(store.index), list(store.index.values())
     now = oldest = cache.clock.read()
+    leased = cache.leased(now)
     search = _Search(name, shape.qualname, shape.module)
     expired = never_hit = 0
     for key, entry in search.unhurried(keys, entries):
@@ -94,11 +95,14 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         arguments=arguments.bytes,
         max_bytes=store.max_bytes,
         small_share=store.small_share,
+        leases=leased.number,
+        oldest_lease=leased.oldest,
         **search.instances(),
     )
     plan = handle._generated.keys.plan
     grows = plan.count > 0 or plan.has_token
-    return replace(report, findings=tuple(findings_of_bounded(report, arguments, grows)))
+    found = findings_of_bounded(report, arguments, grows, cache.options.lease_timeout_s)
+    return replace(report, findings=tuple(found))
 
 
 def _of_keys(name: str, part: Part) -> list[StoreReport]:

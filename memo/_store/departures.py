@@ -1,8 +1,9 @@
 """What left a store, on its way to ``on_evict``."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import starmap
-from operator import length_hint
+from operator import call, length_hint
 from typing import Any
 
 from memo._store.eviction import EvictionReason
@@ -28,9 +29,36 @@ class Departures(list[Any]):
     _calls: tuple[Iterator[Any], Iterator[Any]]
     """The items still to be drawn, and the calls that draw them."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is settled what is told, so that this is not to be found out again."""
+        return hasattr(self, "_calls")
+
+    def make_ready(
+        self,
+        listener: Callable[..., object],
+        items: list[tuple[Any, ...]],
+        also: Iterable[tuple[Any, ...]] = (),
+    ) -> None:
+        """Settle that *listener* is to be told *items*, and call what is to happen in the same step: no exception
+        strikes in between.
+
+        Args:
+            listener: Called with the parts of an item.
+            items: What is told.
+            also: What else is called: functions in C, each with its arguments.
+        """
+        left = iter(items)
+        steps = [
+            (setattr, self, "_items", items),
+            (setattr, self, "_calls", (left, starmap(listener, left))),
+            *also,
+        ]
+        deque(starmap(call, steps), 0)
+
     def tell(
         self,
-        listener: Callable[[Any, Any, EvictionReason], object],
+        listener: Callable[..., object],
         prepared: Callable[[Any], list[Gone]],
         failed: Callable[[Exception, EvictionReason], object],
     ) -> None:
@@ -38,15 +66,15 @@ class Departures(list[Any]):
 
         Args:
             listener: Called with key, value and reason.
-            prepared: Makes the items as *listener* wants them of what is in this list.
+            prepared: Makes the items as *listener* wants them of what is in this list, unless that is settled.
             failed: Called with an ``Exception`` that *listener* raised, and the item's reason.
         """
-        if not hasattr(self, "_calls"):
+        if not hasattr(self, "_calls"):  # as make_ready() does, without its detour
             self._items = prepared(self)
             left = iter(self._items)
             self._calls = left, starmap(listener, left)
         left, calls = self._calls
-        while True:
+        while self._items:
             try:
                 for _ in calls:
                     pass

@@ -64,6 +64,10 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"max_bytes": "-1MB"}, ValueError, ("max_bytes='-1MB'", "64MB")),
     ({"max_bytes": "0kB"}, ValueError, ("max_bytes='0kB'", "give")),
     ({"max_bytes": ODD}, TypeError, ("max_bytes=<odd>", "give")),
+    # lease_timeout
+    ({"max": 1, "lease_timeout": 30}, TypeError, ("lease_timeout=30", "on_evict=", "give both")),
+    ({"max": 1, "lease_timeout": 0, "on_evict": print}, ValueError, ("lease_timeout=0", "give")),
+    ({"max": 1, "lease_timeout": "2h5", "on_evict": print}, ValueError, ("lease_timeout='2h5'", "write")),
     # ttl, idle, timeout: durations
     ({"ttl": 0}, ValueError, ("ttl=0", "give")),
     ({"ttl": -1}, ValueError, ("ttl=-1", "give")),
@@ -197,6 +201,7 @@ def test_there_are_enough_of_them() -> None:
         "soft_timeout",
         "stale_if_error",
         "on_evict",
+        "lease_timeout",
         "copy",
         "clock",
         "ignore",

@@ -282,7 +282,10 @@ FIXED = {
         "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
         "_asks_call", "_counts", "_life_s", "_lock", "_options", "_tells",
     },
-    "told": {"counts", "name", "on_evict", "revealer", "store"},
+    "told": {
+        "counts", "revealer", "store",
+        "leases", "listener",  # leases are of values, wherever these are kept meanwhile, and go on
+    },
     "table": {"by_key", "clock", "lock", "share", "asked", "counters", "earlier", "known"},
     "jobs": {"by_loop", "_store"},
     "flights": {

@@ -138,6 +138,8 @@ def handle() -> None:
     assert_type(function.cache.fresh(1), float)
     assert_type(function.cache.within("50ms").call(1), float)
     assert_type(function.cache.within(0.05).fresh(1), float)
+    with function.cache.lease(1, lang="de") as leased:
+        assert_type(leased, float)
     assert_type(registry.invalidate(tag="t"), int)
     assert_type(len(registry.select("bot.*", tag="t")), int)
     with registry.disabled("bot.*"):
@@ -162,6 +164,7 @@ def handle() -> None:
     function.cache.call("no")  # type: ignore[arg-type]
     function.cache.fresh("no")  # type: ignore[arg-type]
     function.cache.within("50ms").call("no")  # type: ignore[arg-type]
+    function.cache.lease("no")  # type: ignore[arg-type]
     registry.invalidate("t")  # type: ignore[call-arg]
     function.cache.resize("5")  # type: ignore[arg-type]
     function.inflight.forget("no")  # type: ignore[arg-type]
@@ -192,6 +195,11 @@ async def coroutines(c: C) -> None:
     assert_type(coroutine.cache.invalidate(1), bool)
     assert_type(await coroutine.cache.refresh(1), str)
     assert_type(await coroutine.cache.within("50ms").call(1), str)
+    async with coroutine.cache.lease(1) as leased, c.async_method.cache.lease(1) as of_method:
+        assert_type(leased, str)
+        assert_type(of_method, str)
+    with coroutine.cache.lease(1):  # type: ignore[attr-defined]
+        pass
     assert_type(coroutine.cache.entry(1), EntryInfo[str] | None)
     coroutine.cache.put("value", 1)
     assert_type(coroutine.cache.put_many({1: "value"}), int)
@@ -217,6 +225,8 @@ def methods(c: C, d: D) -> None:
     assert_type(c.method.cache.invalidate(1), bool)
     assert_type(c.method.cache.refresh(1), str)
     assert_type(c.method.cache.within("50ms").call(1), str)
+    with c.method.cache.lease(1) as leased:
+        assert_type(leased, str)
     assert_type(c.method.cache.fresh(1), str)
     assert_type(c.method.cache.entry(1), EntryInfo[str] | None)
     assert_type(c.method.cache_info(), CacheInfo)
