@@ -268,6 +268,7 @@ class _Options(TypedDict, total=False):
     cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    lease_timeout: Duration | None
     tags: TagsOption
     one_shot: OneShot
     name: str | None
@@ -304,6 +305,7 @@ def bounded_many(
     cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    lease_timeout: Duration | None = None,
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
     name: str | None = None,
@@ -361,6 +363,7 @@ def bounded_many(
         cache_if: Called with each result, or with result and call; if false, the result is returned but not stored.
         copy: Applied to each value that is stored and handed out.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
+        lease_timeout: Age of a lease (``f.cache.lease(key)``) from which on it keeps ``on_evict`` waiting no more.
         tags: Names, or a function that returns names, called as ``key`` is.
         one_shot: What to do with a value that can be used only once; "refuse": TypeError, the others are stored.
         name: Name in the registry; default ``module.qualname``.

@@ -11,7 +11,7 @@ import pytest
 from kit.leased import Cache, Client, Closer
 from kit.threads import Gate, Running
 
-from memo import bounded
+from memo import bounded, bounded_many
 
 # -- garbage
 
@@ -206,3 +206,21 @@ def test_two_leases_share_one_load_that_is_outdated() -> None:
     assert first.result().closed == 1
     assert second.result().closed == 0
     assert second.result() is cache.fetch("a")
+
+
+# -- batches
+
+
+def test_values_that_came_in_a_batch_are_leased_each_by_itself() -> None:
+    """Of ``bounded_many`` a lease is of the value of one key; the others of its batch are told as they leave."""
+    closer = Closer()
+
+    @bounded_many(max=10, on_evict=closer, lease_timeout="1h")
+    def fetch(names: list[str]) -> dict[str, Client]:
+        return {name: Client(name) for name in names}
+
+    fetch(["a", "b"])
+    with fetch.cache.lease("a"), fetch.cache.lease("c"):
+        fetch.cache.clear()
+        assert closer.take() == [("b", "b", "cleared")]
+    assert sorted(closer.take()) == [("a", "a", "cleared"), ("c", "c", "cleared")]
