@@ -104,12 +104,13 @@ def test_hit_ratios_of_what_is_no_trace(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_worst_miss_is_measured() -> None:
-    """The longest miss of each policy is told for each number of entries, the dictionary's part of it apart."""
+    """The longest miss of each policy is told for each number of entries, that of a store that grows apart."""
     ran = subprocess.run(
         [sys.executable, "benchmarks/worst_miss.py", "--entries", "100", "1000", "--rounds", "1"],
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+    assert all(" ms, while it grows " in line for line in ran.stdout.splitlines() if "longest" in line)
     told = [line.partition(": longest ")[0] for line in ran.stdout.splitlines() if "longest" in line]
     assert told == [f"{n} entries, {policy}" for n in ("100", "1,000") for policy in ("adaptive", "s3fifo")]
 
