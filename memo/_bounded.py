@@ -1,6 +1,6 @@
 """``@bounded``: results remembered within bounds of number, size and age."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
 from memo._base import (
@@ -153,7 +153,7 @@ class BoundedLayer(FlightLayer):
             self.assign("note", self.cache.note)  # so that nothing holds what was noted
         self.write_anew()
 
-    def _show(self, index: dict[Hashable, Any], ring: Any) -> None:
+    def _show(self, index: MutableMapping[Hashable, Any], ring: Any) -> None:
         self.assign("index", index)
         self.assign("ring", ring)
 
@@ -363,7 +363,8 @@ def bounded(
 
     Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"``, ``"lirs"`` and a policy of your
     own excepted).  Calls that miss at the same time share one load; user code never runs under a lock,
-    but for a policy of your own.  A key is hashed once in a hit, and once more in a miss.
+    but for a policy of your own.  A key is hashed once in a hit, and once more in a miss;
+    in a store that has more than 500 entries, and may have more than 10,000, twice in a hit.
     A result is stored only if nothing invalidated it while it loaded.
     A plain function that is called in a thread that runs an event loop waits for no other thread's load,
     which may need that loop: it runs straight through, and only the load that it did not wait for is stored.

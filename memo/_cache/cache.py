@@ -5,7 +5,7 @@ the token of the instance that the handle was reached through; None: all.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from memo._base import Aside, Clock, Pace, Pair
@@ -42,7 +42,7 @@ class Upwards(NamedTuple):
     """Whether calls go straight to the function now."""
     rewrite: Callable[[], object]
     """Told that keys are noted from now on, or no longer."""
-    show: Callable[[dict[Hashable, Any], Any], object]
+    show: Callable[[MutableMapping[Hashable, Any], Any], object]
     """Told of another index to read, and of another ring to move entries in, under the lock."""
     forget_closed: Callable[[], object]
     """Told that a clean-up begins: what closed event loops had goes."""
@@ -80,7 +80,7 @@ class Cache:
         self.options = options
         self.upwards = upwards
         self.store: Store = Store(
-            where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich
+            where, options.max_entries, options.max_bytes, options.policy, options.idle_s, options.rich, upwards.show
         )
         self.counts: CallCounts = CallCounts()
         on_evict = options.on_evict

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memo._base import Pace, Path, in_slices, real, short_text
@@ -223,7 +223,7 @@ def _room(store: Store, entries: list[tuple[Hashable, Any]]) -> tuple[float, flo
         return count, size, _present(store.index, entries)
 
 
-def _present(index: dict[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
+def _present(index: MutableMapping[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
     # apart, since from 3.12 on the compiler leaves the jumps of a comprehension out of the with
     return {key: index[key] for key, _ in entries if key in index}
 

@@ -19,7 +19,7 @@ see ``tokens``.
 import functools
 import itertools
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from memo._base import Weakly
@@ -43,7 +43,7 @@ class InstanceRef(weakref.ref[Any]):
     """More weak references to the instance, which have callbacks of their own."""
     number: int
     """What no other token has, also none that comes to live where this one did."""
-    table: dict[Any, Any]
+    table: MutableMapping[Any, Any]
     """The entries that bear this token, by the rest of their key: what a hit on a method reads without a
     lock.  Changed under the lock of the store that holds them."""
 

@@ -158,7 +158,7 @@ class Changes:
         try:
             self.busy = True
             # the look-up first: it may run a comparison, which may ask for anything, and gets it afterwards
-            if key in index or len(index) < shelf.most:
+            if key in index or cache._Cache__currsize < shelf.most:  # each counts 1, and len() may be a call
                 self.busy = False
                 return None
             victim = cache.exchange(key, entry)
@@ -230,5 +230,5 @@ def _would_fail_again(error: BaseException) -> bool:
     return isinstance(error, Exception) and type(error) is not RecursionError
 
 
-def nothing(gone: list[Gone], *args: Any) -> None:
+def nothing(*args: Any) -> None:
     """An operation for who wants done what was put off."""

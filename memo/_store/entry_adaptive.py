@@ -1,7 +1,7 @@
 """The adaptive policy in the stores, which is the default: its two queues are rings of entries."""
 
 import sys
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, MutableMapping
 from typing import Any, TypeVar
 
 from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, REMEMBERED, Share
@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 _ORDER = sys.byteorder
 
 
-class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc, override]  # entries are nodes
+class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc]  # entries are nodes
     """The adaptive policy whose values are entries and their own nodes."""
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
@@ -110,7 +110,7 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
                 cells[bucket] = mark
                 stamps[bucket] = victim.time << 1 & 0xFFFFFFFF
         # one entry of weight 1 for another: cachetools' sum of sizes stays
-        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         self.leaving = victim
         del nodes[victim.key]
         older = victim.older

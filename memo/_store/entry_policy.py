@@ -11,7 +11,7 @@ Invariants, checked by ``_check()``:
 """
 
 import copy
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cachetools
@@ -47,7 +47,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         """The entries, the one to go first at the old end."""
 
     @property
-    def nodes(self) -> dict[K, Any]:
+    def nodes(self) -> MutableMapping[K, Any]:
         """The entry of each key."""
         return self._Cache__data  # type: ignore[attr-defined, no-any-return]
 
@@ -112,7 +112,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         """
         victim = self.choose()
         self.leaving = victim
-        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         del nodes[victim.key]
         self.take_down(victim)
         entry.key = key

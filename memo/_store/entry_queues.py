@@ -11,7 +11,7 @@ __all__ = ("EntryQueues",)
 K = TypeVar("K", bound=Hashable)
 
 
-class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc, override]  # entries are nodes
+class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # entries are nodes
     """Two queues whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits.
 
     A second dictionary would take a third of the memory of an entry, and a good part of the time of a miss.

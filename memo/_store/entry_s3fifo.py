@@ -1,7 +1,7 @@
 """S3-FIFO in the stores: its two queues are rings of entries."""
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any, TypeVar
 
 from memo._rings import BUCKETS, MARKS, PROMOTED_FROM
@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 _ORDER = sys.byteorder
 
 
-class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc, override]  # entries are nodes
+class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  # entries are nodes
     """S3-FIFO whose values are entries and their own nodes."""
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
@@ -65,7 +65,7 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc, ov
                 turns[bucket] = turn + 1 & 7
                 cells[8 * bucket + turn] = mark
         # one entry of weight 1 for another: cachetools' sum of sizes stays
-        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         self.leaving = victim
         del nodes[victim.key]
         older = victim.older

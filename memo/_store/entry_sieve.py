@@ -12,7 +12,7 @@ __all__ = ("EntrySieve",)
 K = TypeVar("K", bound=Hashable)
 
 
-class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[override]  # entries are nodes
+class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[misc]  # entries are nodes
     """SIEVE whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits."""
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:

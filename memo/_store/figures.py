@@ -8,10 +8,11 @@ Invariants:
 """
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from memo._store.eviction import EvictionReason
+from memo._store.parted import Parted
 
 __all__ = ("LOOK", "Figures")
 
@@ -27,15 +28,17 @@ class Figures:
         rich: Entries are ``RichEntry``.
     """
 
-    HELD = ("_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits")
+    HELD = ("_parts", "_round", "left", "left_for_size", "seen_error_hits", "seen_hits", "seen_stale_hits")
     """What is exchanged with those of a twin."""
 
     __slots__ = ("_rich", *HELD)
 
     def __init__(self, rich: bool) -> None:
         self._rich = rich
+        self._parts: Iterator[Any] = iter(())
         self._round: Iterator[Any] | None = None
-        """How far adding up has come in a store of more than ``LOOK`` entries."""
+        """How far adding up has come in a store of more than ``LOOK`` entries: the parts of the index, and the entries,
+        that are still to come."""
         self.left = {name: 0 for _, name in _REASONS}
         self.left_for_size = 0
         """Counted apart from ``left``, by ``put_lean()``, since every miss does it."""
@@ -67,7 +70,7 @@ class Figures:
         else:
             self.seen_stale_hits += 1
 
-    def answers(self, index: dict[Hashable, Any]) -> tuple[int, int, int]:
+    def answers(self, index: MutableMapping[Hashable, Any]) -> tuple[int, int, int]:
         """All hits so far, on entries here and gone: on fresh values, on stale values and on remembered failures.
 
         Looks at ``LOOK`` entries at the most, at others the next time: what they were hit since the last look at them
@@ -76,25 +79,27 @@ class Figures:
         Args:
             index: The entries that are here.
         """
-        entries: Any = index.values()
-        if len(index) > LOOK:
-            if self._round is None:
-                self._round = iter(entries)
-            entries = itertools.islice(self._round, LOOK)
-        else:
-            self._round = None
-        looked = 0
-        try:
-            for entry in entries:
-                looked += 1
-                if entry.hits != entry.counted:
-                    self.add_up(entry)
-        except RuntimeError:  # there are more or fewer entries than at the last look
-            looked = 0
-        if self._round is not None and looked < LOOK:
-            self._round = None  # once more from the beginning
+        entries = self._round
+        if entries is None or len(index) <= LOOK:
+            self._parts = iter(index.parts() if isinstance(index, Parted) else (index,))
+            entries = self._entries()
+        left = LOOK
+        while True:
+            try:
+                for entry in itertools.islice(entries, left):
+                    left -= 1
+                    if entry.hits != entry.counted:
+                        self.add_up(entry)
+                break
+            except RuntimeError:  # a part has more or fewer entries than at the last look
+                entries = self._entries()
+        self._round = None if left else entries  # at the end, once more from the beginning
         stale, errors = self.seen_stale_hits, self.seen_error_hits
         return self.seen_hits - stale - errors, stale, errors
+
+    def _entries(self) -> Iterator[Any]:
+        """Those of the parts that are still to come."""
+        return itertools.chain.from_iterable(map(dict.values, self._parts))
 
     def forget(self, entries: Iterable[Any]) -> None:
         """Begin counting anew.
@@ -107,7 +112,7 @@ class Figures:
         self.__init__(self._rich)  # type: ignore[misc]
 
     def begin_again(self) -> None:
-        """Look from the beginning the next time: all entries have left."""
+        """Look from the beginning the next time: all entries have left, or are in another index."""
         self._round = None
 
     def evictions(self) -> dict[EvictionReason, int]:

@@ -1,7 +1,7 @@
 """Policies whose order is one ring: last use, arrival, chance."""
 
 import random
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any, TypeVar
 
 import cachetools
@@ -47,7 +47,7 @@ class EntryLRU(EntryPolicy[K], cachetools.LRUCache[K, Any]):
         while isinstance(victim, Mark):
             victim = victim.newer
         self.leaving = victim
-        nodes: dict[K, Any] = self._Cache__data  # type: ignore[attr-defined]
+        nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         del nodes[victim.key]
         older = victim.older
         newer = victim.newer

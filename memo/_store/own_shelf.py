@@ -1,14 +1,16 @@
 """What a store holds under a policy of our own.
 
 The index is the policy's own dictionary, and the truth: rings and sums follow from it, and the policy makes them anew
-where a change was cut short.
+where a change was cut short.  When it is large, and may become too large to be built anew in one piece, the dictionary
+goes on as the first part of one in parts.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableMapping
 from typing import Any
 
 from memo._store.departures import Gone
 from memo._store.eviction import EvictionReason
+from memo._store.parted import MOST, Parted
 from memo._store.shelf import Shelf
 
 __all__ = ("OwnShelf",)
@@ -39,6 +41,8 @@ class OwnShelf(Shelf):
             cache.hang(entry, recalled)
             index[key] = entry
             cache.resize_by(entry.size if self.weighed else 1)
+            if len(index) > MOST and type(index) is dict and self.may_grow:
+                self._take_index(Parted(index))
         else:
             cache.succeed(old, entry)
             self.take(gone, old, _REPLACED, now, by=entry)
@@ -72,8 +76,24 @@ class OwnShelf(Shelf):
 
     def _follow_bound(self) -> None:
         self.cache.set_targets()
+        index = self.index
+        if type(index) is dict and len(index) > MOST and self.may_grow:
+            parted = Parted(index)
+            self._take_index(parted)
+            parted.divide()
+        elif type(index) is Parted and not self.may_grow:
+            self._take_index(dict(index.items()))
+            index.clear()  # for whoever still looks there
+
+    def _take_index(self, index: MutableMapping[Hashable, Any]) -> None:
+        """Go on with *index*, which has what the present one has: the policy first, since it has the truth."""
+        self.cache._Cache__data = index
+        self.index = index
+        self.figures.begin_again()
+        self._show_index(index, self.ring)
 
     def _mend_order(self, gone: list[Gone]) -> None:
+        self._take_index(self.cache.nodes)
         self.cache.mend()
 
     def _check_order(self) -> None:

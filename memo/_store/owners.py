@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from memo._call import InstanceRef, owner_of, refs_in, rest_of
+from memo._store.parted import in_parts
 
 __all__ = ("Owners",)
 
@@ -36,8 +37,12 @@ class Owners:
         if dead is not None:
             self.dead = dead
 
-    def add(self, entry: Any) -> tuple[InstanceRef, ...]:
+    def add(self, entry: Any, may_grow: bool) -> tuple[InstanceRef, ...]:
         """List *entry*, whose key is set.
+
+        Args:
+            entry: The entry.
+            may_grow: A table may come to have so many that it must be in parts.
 
         Returns:
             Those of its tokens that stand for what died during the load: their callbacks have run, and will not again.
@@ -46,11 +51,15 @@ class Owners:
         owner = owner_of(entry.key)
         if owner is not None:
             owner.table[rest_of(entry.key)] = entry
+            if may_grow:
+                owner.table = in_parts(owner.table)
             if owner() is None:
                 died = (owner,)
         if self.weak:
             for ref in refs_in(entry.key):
                 ref.table[id(entry)] = entry
+                if may_grow:
+                    ref.table = in_parts(ref.table)
                 if ref() is None:
                     died = (*died, ref)
         return died
@@ -70,11 +79,12 @@ class Owners:
         """Strike all out: these are all that the store has."""
         for entry in entries:
             owner = owner_of(entry.key)
-            if owner is not None:
+            if owner is not None and owner.table:
                 owner.table.clear()
             if self.weak:
                 for ref in refs_in(entry.key):
-                    ref.table.clear()
+                    if ref.table:
+                        ref.table.clear()
 
     def bury(self, owner: InstanceRef) -> None:
         """Take one out of ``dead``."""

@@ -16,7 +16,7 @@ Everything here happens under the store's lock, within a change: see ``changes``
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
 from typing import Any
 
 from memo._call import InstanceRef
@@ -26,16 +26,20 @@ from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.owners import Owners
+from memo._store.parted import WHOLE
 from memo._store.policy import AnyCache
 from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
+from memo._store.weights import ENTRY_BYTES
 
-__all__ = ("Operation", "PutOff", "Shelf")
+__all__ = ("Operation", "PutOff", "Shelf", "ShowIndex")
 
 Operation = Callable[..., None]
 """Called with a list, to which it adds what leaves, and with its own arguments; for ``Changes.change()`` to run."""
 PutOff = deque[tuple[Operation, tuple[Any, ...]]]
 """Operations, and their arguments, that are to be done at the end of the change that is under way."""
+ShowIndex = Callable[[MutableMapping[Hashable, Any], Queue], object]
+"""Told of another index to read, and of another ring in which hits move entries; under the lock."""
 
 _EXPIRED = EvictionReason.EXPIRED
 _COLLECTED = EvictionReason.COLLECTED
@@ -55,6 +59,7 @@ class Shelf(ABC):
         serving: Tells what is past its life.
         rich: Entries are ``RichEntry``.
         put_off: Gets what is to be done at the end of a change.
+        show_index: Told of another index to read, and of the ring.
     """
 
     HELD = ("cache", "index", "max_bytes", "max_entries", "most", "ring")
@@ -63,13 +68,14 @@ class Shelf(ABC):
     def __init__(
         self,
         cache: AnyCache,
-        index: dict[Hashable, Any],
+        index: MutableMapping[Hashable, Any],
         ring: Queue,
         max_entries: int | None,
         max_bytes: int | None,
         serving: Serving,
         rich: bool,
         put_off: PutOff,
+        show_index: ShowIndex,
     ) -> None:
         self.cache: Any = cache
         self.index = index
@@ -81,6 +87,7 @@ class Shelf(ABC):
         self.rich = rich
         self._standing = serving.standing
         self._put_off = put_off
+        self._show_index = show_index
         self.figures = Figures(rich)
         self.owners = Owners()
         self.tags = TagIndex()
@@ -97,6 +104,11 @@ class Shelf(ABC):
                     self.owners.remove(entry)
         except AttributeError:  # it was never whole
             pass
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the bounds allow more entries than a table that is left whole may have."""
+        return self.most > WHOLE and (self.max_bytes is None or self.max_bytes > WHOLE * ENTRY_BYTES)
 
     # -- operations: each is given a list, to which it adds what leaves
 
@@ -212,7 +224,7 @@ class Shelf(ABC):
 
     def own(self, entry: Any) -> None:
         """List *entry* with what it belongs to; if any of that died meanwhile, it leaves at the end of the change."""
-        for died in self.owners.add(entry):
+        for died in self.owners.add(entry, self.may_grow):
             self.put_off_drop(died, -math.inf)
 
     # -- after a change that was cut short, and after all entries have left

@@ -7,7 +7,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from memo._base import Aside, Pair
@@ -23,7 +23,7 @@ from memo._store.foreign_shelf import ForeignShelf
 from memo._store.own_shelf import OwnShelf
 from memo._store.policy import CacheClass, make_cache
 from memo._store.serving import Serving, Standing
-from memo._store.shelf import Operation, PutOff, Shelf
+from memo._store.shelf import Operation, PutOff, Shelf, ShowIndex
 from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
 
@@ -46,6 +46,7 @@ class Store:
         policy: The cachetools class that decides what leaves.
         idle_s: Seconds after its last use at which an entry is past its life; None: never.
         rich: Entries are ``RichEntry``.
+        show_index: Told of another index to read, and of the ring.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Store:
         policy: CacheClass,
         idle_s: float | None = None,
         rich: bool = False,
+        show_index: ShowIndex = nothing,
     ) -> None:
         self.idle_s = idle_s
         self.rich = rich
@@ -64,7 +66,7 @@ class Store:
         self._serving = serving = Serving(idle_s, rich)
         self.put_off: PutOff = PutOff()
         """What was asked for in the middle of a change."""
-        held = max_entries, max_bytes, serving, rich, self.put_off
+        held = max_entries, max_bytes, serving, rich, self.put_off, show_index
         self._shelf: Shelf
         self.touches: str = ""
         """How a hit moves its entry; see ``EntryPolicy.touches``."""
@@ -98,8 +100,8 @@ class Store:
     # -- what is held
 
     @property
-    def index(self) -> dict[Hashable, Any]:
-        """The entry of each key."""
+    def index(self) -> MutableMapping[Hashable, Any]:
+        """The entry of each key: one dictionary, or one in parts."""
         return self._shelf.index
 
     @property

@@ -4,9 +4,10 @@ It follows from the tags of the entries in the store; ``renew()`` makes it anew 
 Guarded by the store's lock.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, MutableMapping
 
 from memo._store.entries import RichEntry
+from memo._store.parted import in_parts
 
 __all__ = ("TagIndex",)
 
@@ -20,16 +21,19 @@ class TagIndex:
     __slots__ = HELD
 
     def __init__(self) -> None:
-        self._bearers: dict[str, dict[Hashable, RichEntry]] = {}
+        self._bearers: MutableMapping[str, MutableMapping[Hashable, RichEntry]] = {}
 
     def bearers(self, tag: str) -> list[RichEntry]:
-        """The entries that bear *tag*, in the order in which they came."""
+        """The entries that bear *tag*."""
         return list(self._bearers.get(tag, {}).values())
 
     def add(self, entry: RichEntry) -> None:
         """List *entry*, whose key is set."""
         for tag in entry.tags:
-            self._bearers.setdefault(tag, {})[entry.key] = entry
+            bearers = self._bearers.setdefault(tag, {})
+            bearers[entry.key] = entry
+            self._bearers[tag] = in_parts(bearers)
+        self._bearers = in_parts(self._bearers)
 
     def remove(self, entry: RichEntry) -> None:
         """Strike *entry* out, unless another stands in its place already."""

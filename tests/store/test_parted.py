@@ -1,0 +1,240 @@
+"""A dictionary in parts is a dictionary, none of whose parts grows large, whoever reads it meanwhile."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from kit.strikes import Struck, strike
+
+from memo._store import parted
+from memo._store.parted import MOST, PLACES, Parted, in_parts
+
+KEYS: dict[str, Callable[[int], Hashable]] = {
+    "numbers": lambda n: n,
+    "negative numbers": lambda n: -n,
+    "even numbers": lambda n: 2 * n,
+    "addresses": lambda n: 4096 * n,
+    "far numbers": lambda n: n << 40,
+    "fractions": lambda n: n / 8,
+    "texts": lambda n: f"user:{n}",
+    "tuples": lambda n: (n % 10, n // 10),
+}
+
+
+def largest(table: Parted[Any, Any]) -> int:
+    return max(map(len, table.parts()))
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are 13 places, and parts of more than three keys are divided."""
+    set_small(monkeypatch)
+
+
+def set_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parted, "MOST", 3)
+    patch.setattr(parted, "PLACES", 13)
+
+
+# -- a dictionary
+
+
+class AsADictionary(RuleBasedStateMachine):
+    """Whatever is done to it, it has what a dictionary has, and its parts are whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        set_small(self.patch)
+        self.model: dict[int, int] = {n: n for n in range(10)}
+        self.table: Parted[int, int] = Parted(dict(self.model))
+
+    keys = st.integers(-40, 40)
+
+    @rule(key=keys, value=st.integers())
+    def put(self, key: int, value: int) -> None:
+        self.model[key] = self.table[key] = value
+
+    @rule(key=keys)
+    def look(self, key: int) -> None:
+        assert (key in self.table) == (key in self.model)
+        assert self.table.get(key, "none") == self.model.get(key, "none")
+        if key in self.model:
+            assert self.table[key] == self.model[key]
+        else:
+            with pytest.raises(KeyError) as raised:
+                self.table[key]
+            assert raised.value.args == (key,)
+
+    @rule(key=keys)
+    def delete(self, key: int) -> None:
+        if key in self.model:
+            del self.model[key], self.table[key]
+        else:
+            with pytest.raises(KeyError):
+                del self.table[key]
+
+    @rule(key=keys)
+    def pop(self, key: int) -> None:
+        assert self.table.pop(key, None) == self.model.pop(key, None)
+
+    @rule(key=keys)
+    def set_default(self, key: int) -> None:
+        assert self.table.setdefault(key, 5) == self.model.setdefault(key, 5)
+
+    @precondition(lambda self: len(self.model) > 20)
+    @rule()
+    def clear(self) -> None:
+        self.model.clear()
+        self.table.clear()
+
+    @rule()
+    def divide(self) -> None:
+        self.table.divide()
+        in_each_place = Counter(hash(key) % parted.PLACES for key in self.model)
+        assert largest(self.table) <= max(parted.MOST, *in_each_place.values(), 0)
+
+    @invariant()
+    def is_the_same(self) -> None:
+        assert dict(self.table.items()) == self.model
+        assert list(zip(self.table, self.table.values(), strict=True)) == list(self.table.items())
+        assert len(self.table) == len(self.model)
+        self.table._check()
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+
+AsADictionary.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestAsADictionary = AsADictionary.TestCase
+
+
+def test_a_key_that_cannot_be_hashed() -> None:
+    """It is refused as by a dictionary, whatever is asked."""
+    table: Parted[Any, int] = Parted({})
+    wrong: Any = []
+    for ask in (lambda: table[wrong], lambda: wrong in table, lambda: table.get(wrong), lambda: table.pop(wrong, None)):
+        with pytest.raises(TypeError, match="unhashable type: 'list'"):
+            ask()
+
+
+def test_a_dictionary_becomes_one_in_parts_when_it_is_large() -> None:
+    """It becomes its first part, not copied; one in parts stays what it is."""
+    small: dict[int, int] = dict.fromkeys(range(MOST), 0)
+    assert in_parts(small) is small
+    small[-1] = 0
+    table: Any = in_parts(small)
+    assert [part is small for part in table.parts()] == [True]
+    assert in_parts(table) is table
+
+
+# -- none is large
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_no_part_is_ever_large(kind: str) -> None:
+    """No insertion meets a part of more than MOST keys and some, while it grows and when it has grown."""
+    make, count = KEYS[kind], 30 * MOST
+    table: Parted[Any, int] = Parted({})
+    met = 0
+    for n in range(2 * count):
+        if n >= count:
+            del table[make(n - count)]
+        met = max(met, len(table._places[hash(make(n)) % PLACES]))
+        table[make(n)] = n
+    assert met <= MOST + 10  # one that is divided in vain, since all of its keys are in one half, comes again
+    assert largest(table) <= MOST + 10
+    assert len(table) == count
+    table._check()
+
+
+def test_a_large_dictionary_is_divided_at_once_if_it_is_asked_for() -> None:
+    """divide() leaves no large part, whatever it began with."""
+    table = Parted(dict.fromkeys(range(0, 50_000, 5), 0))
+    table.divide()
+    assert largest(table) <= MOST
+    table._check()
+
+
+def test_keys_that_share_a_remainder_stay_together() -> None:
+    """They are found all the same, and cost no more than they would in one dictionary."""
+    table: Parted[int, int] = Parted({})
+    for n in range(2 * MOST):
+        table[n * PLACES] = n
+    assert largest(table) == 2 * MOST
+    assert [table[n * PLACES] for n in (0, MOST, 2 * MOST - 1)] == [0, MOST, 2 * MOST - 1]
+    table._check()
+
+
+# -- others meanwhile
+
+
+class Slow:
+    """A key whose hash takes its time: others go on meanwhile."""
+
+    def __init__(self) -> None:
+        self.meanwhile: list[Callable[[], object]] = []
+        """What happens while it is hashed the next time, the time after that, ..."""
+
+    def __hash__(self) -> int:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return 1
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("leaves", ["divided", "cleared"])
+def test_who_looks_into_a_part_that_is_no_more_finds_nothing(leaves: str) -> None:
+    """A reader between part and key, where the part is divided, or all is cleared, finds nothing that left."""
+    key = Slow()
+    table: Parted[Any, int] = Parted({key: 0, 2: 0, 3: 0})
+
+    def nothing() -> None: ...
+
+    def change() -> None:
+        if leaves == "divided":
+            table[4] = 0
+            assert len(table.parts()) == 2
+            del table[key]
+        else:
+            table.clear()
+
+    key.meanwhile = [nothing, change]  # in the second of the two hashes of a look-up
+    with pytest.raises(KeyError):
+        table[key]
+    assert not key.meanwhile
+    table._check()
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_change_that_is_cut_short_is_done_or_not(everywhere: bool) -> None:
+    """Struck anywhere, each change of one key has happened or not, others are as they were, and all are counted."""
+    changes: list[Callable[[Parted[int, int]], object]] = [
+        lambda table: table.__setitem__(100, 1),
+        lambda table: table.__setitem__(3, 1),
+        lambda table: table.__delitem__(3),
+        lambda table: table.pop(4),
+        lambda table: table.divide(),
+    ]
+    before = dict.fromkeys(range(10), 0)
+    for change in changes:
+        after: Parted[int, int] = Parted(dict(before))
+        change(after)
+        for at in range(10_000):
+            table = Parted(dict(before))
+            where, raised = strike(lambda table=table, change=change: change(table), at, Struck, everywhere)  # type: ignore[misc]
+            del raised
+            table._check()
+            assert dict(table.items()) in (before, dict(after.items())), where
+            table[200] = 2
+            del table[0]
+            table._check()
+            if where is None:
+                break
+        else:
+            pytest.fail("it never ends")
