@@ -8,7 +8,7 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
-from memo._call.instances import ArgumentRef, InstanceRef, Instances, way_to_weak_references
+from memo._call.instances import ArgumentRef, InstanceRef, Instances, refs_in, way_to_weak_references
 from memo._call.signature import KeyOptions
 
 __all__ = ("ABSENT", "Loops", "Tokens", "WeakArguments")
@@ -57,6 +57,11 @@ class WeakArguments(Instances):
                 f"{kind.__qualname__!r}, which cannot be weakly referenced; {way}leave {parameter!r} out of weak=."
             )
         return token
+
+    def held_weakly(self, key: Hashable) -> list[Any]:
+        """The live objects that *key* holds weakly."""
+        found = [(ref, ref()) for ref in refs_in(key)]
+        return [argument for ref, argument in found if self.refs.get(id(argument)) is ref]
 
     def _itself(self, instance: Any) -> Hashable:
         return None  # argument() tells more

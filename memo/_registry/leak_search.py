@@ -74,7 +74,11 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
         if store.instances and type(key) is tuple and key and type(key[0]) is not InstanceRef:
             instance = plain_key(key)[0]
             search.in_keys[id(instance)] = instance
-    search.at_values([entry.value for entry in _sample(entries)], measure=not store.weighed)
+    sample = _sample(entries)
+    search.at_values([entry.value for entry in sample], measure=not store.weighed)
+    weak = handle._generated.keys.tokens.arguments
+    if weak is not None:
+        search.at_weak((entry.value, weak.held_weakly(entry.key)) for entry in sample)
     if store.weighed:
         size, measured = sum(entry.size for entry in entries), len(entries)
     else:
@@ -193,6 +197,18 @@ class _Search:
             except Exception:
                 self.unmeasured += 1
                 log.exception("%s: a value could not be measured for the leak report", self._name)
+            self._pace.rest()
+
+    def at_weak(self, values: Iterable[tuple[Any, list[Any]]]) -> None:
+        """Look in values for what their own keys hold weakly, which they keep alive."""
+        for value, arguments in values:
+            held = {id(argument): argument for argument in arguments}
+            try:
+                for item in reachable(value) if held else ():
+                    if id(item) in held:
+                        self._in_values[id(item)] = item
+            except Exception:
+                log.exception("%s: a value could not be looked into for the leak report", self._name)
             self._pace.rest()
 
     def _at_value(self, value: Any, measure: bool) -> None:

@@ -359,6 +359,25 @@ def test_other_ways_out_of_the_store_leave_no_trace(own: Registry, tmp_path: Any
     assert len(load.cache) == 0
 
 
+def test_the_report_finds_results_that_hold_the_argument(own: Registry) -> None:
+    """A result that refers to a weak argument of its own keeps it alive, and the leak report says so."""
+
+    @bounded(max=8, weak=("client",), registry=own)
+    def load(client: Client, holds: bool) -> list[Any]:
+        return [{"client": client if holds else other}]
+
+    other, clients = Client(), [Client(), Client(), Client()]
+    for client in clients:
+        load(client, client is not clients[0])
+    del client
+    clients.clear()
+    assert len(load.cache) == 2
+    assert [(finding.severity, finding.what) for finding in own.report().findings] == [
+        ("medium", "values keep 2 Client alive, so that these outlive whoever else used them."),
+    ]
+    load.cache.clear()
+
+
 def test_a_function_that_goes_leaves_the_argument_alone(own: Registry) -> None:
     """A decorated function that nobody holds goes at once with its entries, though their argument lives on."""
 
