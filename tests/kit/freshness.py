@@ -22,6 +22,7 @@ __all__ = (
     "Body",
     "Make",
     "Scene",
+    "failing",
     "on_async_class_method",
     "on_async_method",
     "on_async_static_method",
@@ -241,6 +242,13 @@ EVERY = [
 ]  # fmt: skip
 
 Make = Callable[..., Scene]
+
+
+def failing(make: Make, **options: Any) -> Scene:
+    """A function whose loads fail."""
+    scene = make(**options)
+    scene.body.error = LookupError("down")
+    return scene
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
