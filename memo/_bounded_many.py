@@ -75,6 +75,10 @@ class _SingleLayer(BoundedLayer):
     @record.setter
     def record(self, record: Record | None) -> None: ...  # pyright: ignore[reportIncompatibleVariableOverride]
 
+    def whole(self) -> Any:
+        front = self._front()
+        return None if front is None else front.decorated()
+
     def fence_others(self, call: Call | None) -> AbstractContextManager[None]:
         front = self._front()
         return super().fence_others(None) if front is None else front.fence_others(None)

@@ -278,6 +278,10 @@ class Layer(OfTheProgram):
         """The handle that this layer adds, as seen from the instance in *prefix*."""
         raise NotImplementedError
 
+    def whole(self) -> Any:
+        """The function of many keys of which this is that of one, ``f.one``; None of any other."""
+        return None
+
     def one_for(self, prefix: tuple[Any, ...]) -> Any:
         """Of a function of many keys: that of one, bound to the instance in *prefix*; None of any other."""
         return None

@@ -160,6 +160,9 @@ def by_value(function: Any) -> tuple[Any, ...]:
 
     It is made blank first and decorated in the end, so that it may refer to itself.
     """
+    whole = _layer(function).whole()
+    if whole is not None:
+        return getattr, (whole, "one")
     shape = _layer(function).shape
     state = (*sendable(function._self_recipe), shape.function, shape.takes_instance)
     return blank, (), state, None, None, decorate_blank

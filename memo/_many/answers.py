@@ -104,11 +104,12 @@ class BatchAnswers:
 
         What is remembered as absent is not among it, and counts as answered so.
         """
-        store, now = self._cache.store, self._cache.clock.read()
+        store, now, at = self._cache.store, self._cache.clock.read(), self._function.at
+        before, after = args[:at], args[at + 1 :]
         wanted: dict[Hashable, Call] = {}
         sought: dict[Hashable, list[Any]] = {}
         for item in missing:
-            call = Call(self._function.with_keys(item, args), kwargs)
+            call = Call((*before, item, *after), kwargs)
             key = self._key_of(*call.args, **kwargs)
             if note:
                 self._cache.note(key)

@@ -152,7 +152,9 @@ class _Batch:
         """Have it sent once all that is due in the loop has run."""
         if not self._soon:
             self._soon = True
-            self.loop.call_soon(functools.partial(_send, weakref.ref(self)), context=contextvars.Context())
+            send = functools.partial(_send, weakref.ref(self))
+            for _ in range(2):  # should the first be cut short
+                self.loop.call_soon(send, context=contextvars.Context())
 
     def send(self) -> None:
         """Call the function, unless that has happened."""
@@ -271,8 +273,11 @@ class _Batch:
         del mine, error, traceback  # the traceback holds this frame
 
     def give_up(self, error: BaseException) -> None:
-        """Have *error*, which is nobody's failure, strike the first who waits; the others' loads are taken over."""
+        """Tell of *error*; one that is nobody's failure strikes the first who waits, and others take over the rest."""
         self._close()
+        if isinstance(error, Exception):
+            self._fail(error)
+            return
         futures = [future for futures in list(self._waiting.values()) for future in futures if not future.done()]
         if futures and not isinstance(error, asyncio.CancelledError):
             futures.pop(0).set_result(_Raised(error))

@@ -11,7 +11,7 @@ from kit.places import ROOT
 from kit.threads import Gate, Running, until
 
 import memo
-from memo import Registry, bounded, dedupe_inflight, sliding_window
+from memo import Registry, bounded, bounded_many, dedupe_inflight, sliding_window
 
 PAGE = (ROOT / "docs" / "life_of_a_call.md").read_text(encoding="utf-8")
 HOUSE = memo.__path__[0]
@@ -103,6 +103,18 @@ def test_a_joined_call(own: Registry) -> None:
     assert entered(lambda: fetch(1)) == told("A joined call")
     opening.result()
     leading.result()
+
+
+def test_a_call_with_many_keys(own: Registry) -> None:
+    """A call with many keys, some of them missing, passes the rooms that the page tells, and of its folder no other."""
+    f: Any = bounded_many(max=2, registry=own)(lambda keys: {x: x for x in keys})
+    f([1, 2])
+    f([2, 3])
+    of_coroutines = {"_many/task_batches.py", "_many/gatherer.py"}
+    before_calls = {"_bounded_many.py", "_many/templates.py"}
+    rooms, here = entered(lambda: f([3, 9])), told("A call with many keys") - of_coroutines - before_calls
+    assert here <= rooms
+    assert {room for room in rooms if room.startswith("_many/")} <= here
 
 
 def test_a_recorded_event(own: Registry) -> None:

@@ -190,6 +190,21 @@ def test_sent_elsewhere() -> None:
     assert copy.deepcopy(of_module) is of_module
 
 
+def test_sent_by_value() -> None:
+    """cloudpickle sends one that cannot be imported decorated and empty, and the function of one key with it."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+
+    @bounded_many(max=3)
+    def local(names: list[str]) -> dict[str, str]:
+        return {name: name for name in names}
+
+    local(["a"])
+    sent = pickle.loads(cloudpickle.dumps(local))
+    assert len(sent.cache) == 0
+    assert sent(["b"]) == {"b": "b"}
+    assert pickle.loads(cloudpickle.dumps(local.one))("c") == "c"
+
+
 def test_beside_other_decorators(own: Registry) -> None:
     """A window around it counts calls with many keys; it finds its handles through what stands around it."""
 
