@@ -68,8 +68,8 @@ class BoundedLayer(FlightLayer):
     kind = "cache"
     where = "bounded"
     """The decorator's name, for messages."""
-    kinds: tuple[type[ThreadFlights], type[TaskFlights]] | None = None
-    """What runs the loads of a plain function, and of a coroutine function."""
+    kinds: tuple[Callable[..., ThreadFlights], Callable[..., TaskFlights]] | None = None
+    """What makes the loads of a plain function, and of a coroutine function; None: what its options say."""
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ the handles; what the outer one is asked for, that answers.
 """
 
 import dataclasses
+import functools
 import inspect
 import math
 import weakref
@@ -29,7 +30,7 @@ from memo._bounded import BoundedLayer, Policy, bounded, checked_options
 from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
-from memo._flight import InflightStats, WorkOptions
+from memo._flight import InflightStats
 from memo._many import BatchAnswers, Gatherer, ManyFunction, TaskBatches, ThreadBatches, many_calls
 from memo._registry import Record, Registry
 from memo._store import POLICIES, CacheClass, EvictionReason
@@ -60,10 +61,10 @@ class _SingleLayer(BoundedLayer):
     """
 
     where = _WHERE
-    kinds = (ThreadBatches, TaskBatches)
 
     def __init__(self, function: Callable[..., Any], front: "_ManyLayer", clock: Callable[[], float] | None) -> None:
         self._front = weakref.ref(front)
+        self.kinds = ThreadBatches, functools.partial(TaskBatches, keep_s=front.options.work.keep_s)
         super().__init__(function, front.options, front.single_keys, clock, front.shape.takes_instance)
 
     @property
@@ -269,6 +270,7 @@ class _Options(TypedDict, total=False):
     typed: bool
     dedupe: bool
     timeout: Duration | None
+    keep: Duration | None
     cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
@@ -306,6 +308,7 @@ def bounded_many(
     typed: bool = False,
     dedupe: bool = True,
     timeout: Duration | None = None,
+    keep: Duration | None = None,
     cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
@@ -364,6 +367,7 @@ def bounded_many(
         typed: Arguments of different types have different keys (of keys that are equal, one call has the first alone).
         dedupe: Calls at the same time share loads.
         timeout: Age at which a running load is given up.
+        keep: For how long the load of a key goes on when its last caller has left.
         cache_if: Called with each result, or with result and call; if false, the result is returned but not stored.
         copy: Applied to each value that is stored and handed out.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
@@ -392,7 +396,8 @@ def bounded_many(
     options, keys = checked_options(_WHERE, **_as_for_one(given))
     gather_s = None if gather is None else seconds(gather, where=_WHERE, option="gather")
     terms = _Terms(gather_s, None if max_batch is None else positive_int(max_batch, where=_WHERE, option="max_batch"))
-    options = _remembering_absence(dataclasses.replace(options, work=WorkOptions()), absent_ttl)
+    work = options.work._replace(in_caller=False)  # a batch has no one caller, without sharing neither
+    options = _remembering_absence(dataclasses.replace(options, work=work), absent_ttl)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _ManyLayer(function, options, keys, clock, takes_instance, terms)

@@ -56,22 +56,20 @@ _ALSO_CALLED: Mapping[str, str] = {
     "only": "error_types errors exception exceptions only_errors",
 }
 
-_NOT_IN_BATCHES = (
+_OF_OLD_VALUES = (
     "which bounded_many has not, for loads of many keys: a load that fails is tried again by the next call. Use "
     "@bounded on a function of one key, and absent_ttl= for keys that have no value."
 )
 _NOT_HERE: Mapping[tuple[str, str], str] = {
-    ("bounded_many", option): _NOT_IN_BATCHES
-    for option in (
-        "stale_while_revalidate",
-        "stale_if_error",
-        "soft_timeout",
-        "cache_errors",
-        "error_ttl",
-        "fallback",
-        "fallback_on",
-    )
-}
+    **{
+        ("bounded_many", option): _OF_OLD_VALUES
+        for option in (
+            "stale_while_revalidate", "stale_if_error", "soft_timeout", "cache_errors", "error_ttl", "fallback",
+            "fallback_on",
+        )
+    },
+    ("bounded_many", "work"): "which bounded_many has not: several callers share a batch, which runs in its own task.",
+}  # fmt: skip
 """What is an option of another decorator for good reasons, by decorator and option."""
 
 _WRITTEN = {

@@ -73,7 +73,7 @@ class Cache:
         clock: Clock,
         options: CacheOptions,
         upwards: Upwards,
-        kinds: tuple[type[ThreadFlights], type[TaskFlights]] | None = None,
+        kinds: tuple[Callable[..., ThreadFlights], Callable[..., TaskFlights]] | None = None,
     ) -> None:
         self.name = name
         self.clock = clock

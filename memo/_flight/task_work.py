@@ -114,8 +114,8 @@ class TaskWork:
 
         Returns what nobody asks the task for, unless the flight was given up before.
         """
-        flight.led = True
         before = copy_context()
+        flight.led = True  # no call stands between this and what ends it
         try:
             try:
                 if self._tags_of is not None:

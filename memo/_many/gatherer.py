@@ -107,8 +107,8 @@ class _Batch:
     """
 
     __slots__ = (
-        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_node", "_soon",
-        "_task", "_timer", "_waiting", "is_closed", "loop",
+        "__weakref__", "_alarm", "_args", "_bound", "_clock", "_context", "_forget", "_function", "_kwargs", "_node",
+        "_soon", "_task", "_timer", "_waiting", "is_closed", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -131,6 +131,8 @@ class _Batch:
         self._clock = clock
         self._forget = forget
         self._context: contextvars.Context = contextvars.copy_context()
+        self._bound: list[tuple[contextvars.ContextVar[Any], Any]] = []
+        """The context variables that the function has bound, for the first who is told of its end."""
         self._node: TaskFlight = task_flight(None, loop, clock, CALL)
         """Stands for its work in the graph of who waits for what."""
         self._soon = False
@@ -209,6 +211,9 @@ class _Batch:
         finally:
             if work is not None:
                 no_longer_depend(work, self._node)
+        bound, self._bound = self._bound, []
+        for var, value in bound:
+            var.set(value)
         if type(outcome) is _Raised:
             error = outcome.error
             try:
@@ -236,14 +241,23 @@ class _Batch:
     async def _run(self) -> None:
         """Call the function, and tell all who wait."""
         current_work.set(self._node.work)
+        before = contextvars.copy_context()
         try:
             result = await self._function.ask_awaited(list(self._waiting), self._args, self._kwargs)
         except Exception as error:
             self._node.work.over = True
+            self._note_bound(before)
             self._fail(error)
         else:
             self._node.work.over = True
+            self._note_bound(before)
             self._tell(result)
+
+    def _note_bound(self, before: contextvars.Context) -> None:
+        """Note what the function has bound in its context, which was *before*."""
+        self._bound = [
+            (var, value) for var, value in contextvars.copy_context().items() if before.get(var, before) is not value
+        ]
 
     def _tell(self, result: Mapping[Any, Any]) -> None:
         """Tell each who waits what *result* has for it."""

@@ -26,6 +26,7 @@ from memo._flight import (
     first_step,
     no_longer_depend,
     own_loop,
+    take_bound,
     task_flight,
 )
 from memo._many.asked import Found
@@ -150,6 +151,8 @@ class TaskBatches(TaskFlights):
                 del part.begun[mine]  # which leaves by itself
                 await self._attend(mine, part.loop, True, False)
             part.begun.pop(mine, None)
+            if mine.bound is not None:
+                take_bound(mine)
             try:
                 found[mine.key] = self._taken(mine) if mine.state is RETURNED else await self._own_end(mine)
             except AbsentKey:

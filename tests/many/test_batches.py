@@ -1,6 +1,5 @@
 """What one call with many keys loads, stores, and returns."""
 
-import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -125,6 +124,20 @@ def test_ttl_of_each_value(make: Make) -> None:
     assert source.calls == [["a", "b", "c"], ["a"], ["b", "a"]]
 
 
+def test_ttl_and_cache_if_of_each_call(make: Make) -> None:
+    """Both may ask about the call, which is that of one key."""
+    clock = FakeClock()
+    source = make(
+        ttl=lambda value, call: 10 if call["names"] == "a" else 20,
+        cache_if=lambda value, call: call["names"] != "c",
+        clock=clock,
+    )
+    answered(lambda: source.many(["a", "b", "c"]))
+    clock.advance(10)
+    answered(lambda: source.many(["a", "b", "c"]))
+    assert source.calls == [["a", "b", "c"], ["a", "c"]]
+
+
 def test_tags_of_each_key(make: Make, own: Registry) -> None:
     """``tags=`` is asked with one key in place of the keys, and drops single entries; so of absent ones."""
     source = make(tags=lambda names, lang: f"user:{names}")
@@ -183,38 +196,6 @@ def test_max_batch_splits(make: Make) -> None:
     assert source.calls == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
 
 
-def test_an_error_names_the_keys_that_did_not_come(make: Make) -> None:
-    """What came from another call of the function is kept; the error is the function's own, with a note of the rest."""
-    source = make(max_batch=2)
-    error = RuntimeError("down")
-
-    def fail(keys: list[str]) -> None:
-        if "c" in keys:
-            raise error
-
-    source.before = fail
-    for _ in range(2):
-        with pytest.raises(RuntimeError) as caught:
-            answered(lambda: source.many(["a", "b", "c", "d"]))
-        assert caught.value is error
-    note = "(): no result for the keys 'c', 'd'; what else was asked for is kept."
-    assert error.__notes__ == [source.many.__qualname__ + note]
-    assert source.calls == [["a", "b"], ["c", "d"], ["c", "d"]]
-    assert len(source.many.inflight) == 0
-    stats = source.many.cache.stats()
-    assert (stats.loads, stats.load_errors) == (2, 4)
-
-
-def test_one_bad_value_spares_the_others(make: Make) -> None:
-    """A value that cannot be remembered is the failure of its key; the others of its batch are stored."""
-    source = make()
-    source._values = lambda names, lang: {name: iter(()) if name == "b" else name for name in names}  # type: ignore[method-assign, assignment, return-value]
-    with pytest.raises(TypeError, match="only once") as caught:
-        answered(lambda: source.many(["a", "b", "c"]))
-    assert caught.value.__notes__[-1].endswith("no result for the keys 'b'; what else was asked for is kept.")
-    assert [("a", "en") in source.many.cache, ("c", "en") in source.many.cache] == [True, True]
-
-
 def test_cache_if_and_copy(make: Make) -> None:
     """Both are asked for each value."""
     source = make(cache_if=lambda value: not value.startswith("b"), copy=lambda value: value + "'")
@@ -243,33 +224,6 @@ def test_what_else_the_function_returns_is_left_out(make: Make) -> None:
         source.many.cache.clear()
     assert sorted(made) == ["a", "z"]
     assert "z" not in source.many.cache
-
-
-def test_what_is_no_mapping_is_refused(make: Make) -> None:
-    """A list of values in place of a mapping is an error that says what to return."""
-    source = make()
-    source._values = lambda names, lang: list(names)  # type: ignore[method-assign, assignment, return-value]
-    with pytest.raises(TypeError, match=r"returned \['a'\], which is no mapping; return one from key to value"):
-        answered(lambda: source.many(["a"]))
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ("ab", r"'ab' is one key; write many\(\['ab'\]\) for a mapping, or many.one\('ab'\)"),
-        (b"ab", "is one key"),
-        (5, r"5 is no collection of keys; write many\(\[5\]\)"),
-        ([["a"]], "unhashable type: 'list'"),
-    ],
-    ids=["text", "bytes", "number", "unhashable"],
-)
-def test_what_are_no_keys(make: Make, keys: Any, message: str) -> None:
-    """One key where many are asked for, and what cannot be a key, is refused before anything is called."""
-    source = make()
-    source.many.__name__ = "many"
-    with pytest.raises(TypeError, match=message):
-        answered(lambda: source.many(keys))
-    assert source.calls == []
 
 
 def test_keys_that_users_hash(make: Make) -> None:
@@ -400,53 +354,3 @@ def test_new_defaults(make: Make) -> None:
     source.many.__defaults__ = ("de",)
     assert answered(lambda: source.many(["a"])) == {"a": "a-de"}
     assert answered(lambda: source.many.one("a")) == "a-de"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"max": None}, "bounded_many: neither max= nor max_bytes= is given; write for example @bounded_many"),
-        ({"max_batch": 0}, "bounded_many: max_batch=0"),
-        ({"gather": "5 apples"}, "bounded_many: gather='5 apples'"),
-        ({"absent_ttl": -1}, "bounded_many: absent_ttl=-1"),
-        ({"ttl": "2h5"}, "bounded_many: ttl='2h5'"),
-        ({"stale_if_error": "1h"}, "'stale_if_error'; which bounded_many has not, for loads of many keys"),
-        ({"cache_errors": OSError}, "'cache_errors'; which bounded_many has not"),
-        ({"batch_size": 5}, "did you mean max_batch=?"),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
-)
-def test_bad_options(make: Make, options: dict[str, Any], message: str) -> None:
-    """Options that make no sense, or none for batches, are refused at decoration with a remedy."""
-    with pytest.raises((TypeError, ValueError)) as caught:
-        make(**options)
-    assert message in str(caught.value)
-
-
-def test_what_takes_no_keys() -> None:
-    """What has no parameter for keys, and a plain function that is to gather, is refused at decoration."""
-    decorate: Any = bounded_many(max=3)
-    with pytest.raises(TypeError, match="takes no keys; its first parameter must be a collection of them, as in def"):
-        decorate(dict)
-    with pytest.raises(TypeError, match="takes no keys"):
-        decorate(lambda *names: {})
-    with pytest.raises(TypeError, match="takes no keys; its first parameter after the instance"):
-        decorate(property(lambda self: {}))
-    gathering: Any = bounded_many(max=3, gather="5ms")
-    with pytest.raises(TypeError, match="a plain function, whose calls would each block a thread"):
-        gathering(lambda names: {})
-    bare: Any = bounded_many
-    with pytest.raises(TypeError, match=r"without a bound; write @bounded_many\(max=500\)"):
-        bare(lambda names: {})
-
-
-def test_nothing_is_logged(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """Absent keys and failures reach the callers, and no log."""
-    source = make()
-    source.lacking = {"x"}
-    with caplog.at_level(logging.DEBUG, "memo"):
-        answered(lambda: source.many(["x", "a"]))
-        source.before = lambda keys: 1 / 0
-        with pytest.raises(ZeroDivisionError):
-            answered(lambda: source.many(["b"]))
-    assert [record for record in caplog.records if record.name == "memo"] == []

@@ -308,6 +308,47 @@ def test_two_loops(make: Make) -> None:
     assert len(source.many.inflight) == 0
 
 
+def test_work_that_is_kept(make: Make) -> None:
+    """With ``keep`` the batch that its caller has left goes on for that long, and what it returns is stored."""
+    clock = FakeClock()
+    source = make(keep="30s", clock=clock)
+
+    async def main() -> None:
+        held = Held(source)
+        for keys, ends in (["a", "b"], True), (["c", "d"], False):
+            caller = asyncio.create_task(source.many(keys))
+            await held.begun(1 + (not ends))
+            caller.cancel()
+            await asyncio.wait([caller])
+            assert len(source.many.inflight) == 2
+            if ends:
+                held.let(keys[0])
+            else:
+                clock.advance(30)
+            await until_async(lambda: len(source.many.inflight) == 0)
+        await until_async(lambda: held.cancelled)
+        await some_turns()
+        assert held.cancelled == [["c", "d"]]
+        assert await source.many(["a", "b"]) == {"a": "a-en", "b": "b-en"}
+
+    play(main)
+    assert len(source.calls) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"absent_ttl": 0}], ids=["", "plain entries"])
+def test_without_dedupe(make: Make, options: Any) -> None:
+    """With ``dedupe=False`` every call loads what is not stored."""
+    source = make(dedupe=False, **options)
+
+    async def main() -> None:
+        assert await asyncio.gather(source.many(["a"]), source.many(["a", "b"]), source.many.one("b")) == [
+            {"a": "a-en"}, {"a": "a-en", "b": "b-en"}, "b-en",
+        ]  # fmt: skip
+
+    play(main)
+    assert source.calls == [["b"], ["a"], ["a", "b"]] or sorted(map(len, source.calls)) == [1, 1, 2]
+
+
 def test_a_task_that_others_cancel(make: Make) -> None:
     """If the function's task is cancelled by strangers, the caller is cancelled, and who joined takes over."""
     source = make()
@@ -338,15 +379,21 @@ def test_a_task_that_others_cancel(make: Make) -> None:
 
 
 def test_context_of_the_caller(make: Make) -> None:
-    """The function of a call with many keys sees the context variables of the caller."""
+    """The function of a call with many keys sees the context variables of the caller, who sees what it binds."""
     source = make()
     user: ContextVar[str] = ContextVar("user", default="nobody")
     seen: list[str] = []
-    source.before = lambda keys: seen.append(user.get())
+
+    def bind(keys: list[str]) -> None:
+        seen.append(user.get())
+        user.set("bound")
+
+    source.before = bind
 
     async def main() -> None:
         user.set("alice")
         await source.many(["a", "b"])
+        assert user.get() == "bound"
 
     play(main)
     assert seen == ["alice"]
