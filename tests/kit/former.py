@@ -37,7 +37,7 @@ from memo import (
     freeze,
     freeze_typed,
 )
-from memo.errors import DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
+from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
 
 __all__ = ("PROTOCOLS", "Point", "frozen_keys", "records")
 
@@ -64,6 +64,7 @@ def records() -> dict[str, Any]:
     finding = Finding("load", "high", "values keep 3 Page alive.", "copy them.")
     store = StoreReport("load", "bounded", entries=3, max=10, bytes=300, measured=3, findings=(finding,))
     return {
+        "AbsentKey": AbsentKey("load(): there is no value for the key 'a'.", "a"),
         "AdoptedStats": adopted,
         "Bucket": Bucket(AT, 60.0, 3, 1, 0.5),
         "CacheInfo": CacheInfo(1, 2, None, 3),
