@@ -16,7 +16,7 @@ import pytest
 from kit.coroutines import finished
 from kit.tools import stacked
 
-from memo import bounded, dedupe_inflight, limit, registry, sliding_window
+from memo import bounded, dedupe_inflight, limit, lru_cache, registry, sliding_window
 from memo._decorated.layer import layer_of
 from memo.testing import FakeClock, isolated
 
@@ -36,6 +36,8 @@ DECORATORS: dict[str, Decorate] = {
     "key": bounded(max=8, key=lambda *args: args),
     "scope": bounded(max=8, scope="loop"),
     "typed": bounded(max=8, typed=True, dedupe=False, timeout=60),
+    "lru_cache": lru_cache,
+    "unbounded": lru_cache(maxsize=None),
     "dedupe": dedupe_inflight,
     "window": sliding_window("1h", keys=5),
     "limit": limit("1000/1h", key=lambda *args: args),

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import functools
 import gc
+import itertools
 import pickle
 import threading
 import weakref
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kit.strikes import strike
 from kit.threads import LIMIT_S, Gate, Running, until
 
 import memo
@@ -132,6 +134,27 @@ def test_what_strikes_a_computation_leaves_nothing(kind: type[BaseException]) ->
     assert (len(Struck.value.inflight), vars(struck)) == (0, {})
     struck.strikes = False
     assert struck.value == 1
+
+
+def test_a_computation_that_is_cut_short_at_any_point() -> None:
+    """Struck where signals come, a look at the attribute leaves nothing under way; the next look gives the value."""
+
+    class Struck:
+        @cached_property
+        def value(self) -> list[int]:
+            return [1]
+
+    assert Struck().value == [1]
+    wrong = []
+    for at in itertools.count():
+        struck = Struck()
+        where, _ = strike(functools.partial(getattr, struck, "value"), at)
+        if where is None:
+            break
+        if len(Struck.value.inflight) or struck.value != [1] or struck.value is not vars(struck)["value"]:
+            wrong.append(where)
+    assert at > 3
+    assert not wrong
 
 
 def test_what_was_set_meanwhile_stays() -> None:
