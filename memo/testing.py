@@ -38,13 +38,13 @@ class FakeClock:
     """A clock that stands still until it is advanced; give it as ``clock=``, or install it for every function.
 
     ``with FakeClock() as clock:`` installs it, and so does ``install()`` until ``uninstall()``: it then
-    drives everything that was given no ``clock=``, whenever it was decorated: ages, idle times, windows, the
+    drives everything that was given no ``clock=``, whenever it was decorated: ages, idle times, windows, limits, the
     deadlines of running calls, and the janitor.  What was given a clock keeps it.
 
-    Waits that a function with this clock bounds by a deadline (``timeout=``) are released by ``advance()``
-    when it passes that deadline; that of a thread that began before the clock was installed, within a
-    twentieth of a second after.  Time that other libraries read (``time.time()``, ``asyncio.sleep()``)
-    goes on by itself.  Safe from any thread.
+    Waits that a function with this clock bounds by a deadline (``timeout=``), and those of calls for their turn
+    (``limit``), are released by ``advance()`` when it passes that time; that of a thread that began before the clock
+    was installed, within a twentieth of a second after.  Time that other libraries read (``time.time()``,
+    ``asyncio.sleep()``) goes on by itself.  Safe from any thread.
 
     Args:
         now: The time it shows first, in seconds; None: what the functions without ``clock=`` show at this moment.
@@ -192,7 +192,8 @@ class FakeClock:
 def isolated(*subjects: Any) -> AbstractContextManager[None]:
     """Let stores start empty within a ``with`` statement, and put them back afterwards exactly as they were.
 
-    "Stores" are the entries, the running calls, the windows, and the counters of all three, of each function.
+    "Stores" are the entries, the running calls, the windows, what limits have counted, and the counters of all four,
+    of each function.
     Entries come back with their order and frequencies in the policy, bounds that were changed by ``resize()``
     as they were, running calls that still run.  Handles (``f.cache``) show the present state before, inside
     and after.  Entries of instances that died meanwhile do not come back; they leave as ``collected``.

@@ -79,7 +79,7 @@ class View(OfTheProgram):
         return sweep(self._records())
 
     def clear(self) -> None:
-        """Drop every entry, everywhere; counters stay."""
+        """Drop every entry, everywhere; windows and limits forget the calls that they have seen.  Counters stay."""
         for record in self._records():
             record.clear()
 
@@ -142,8 +142,8 @@ class View(OfTheProgram):
     def disabled(self, pattern: str | None = None) -> SwitchedOff:
         """Have calls of these functions go straight to what they decorate, within a ``with`` block.
 
-        Nothing is looked up, joined, stored, recorded or counted then; handles keep working.  This holds for the
-        thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
+        Nothing is looked up, joined, stored, recorded, limited or counted then; handles keep working.  This holds for
+        the thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
         threads and tasks go on as before.  With the block it ends for all of them, also for tasks that outlive it.
         (A context variable carries it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the environment
         before decorating.  A pattern that matches nothing as the block is entered is warned about (UserWarning), with

@@ -46,7 +46,7 @@ def tries(function: Any, number: int, *args: Any) -> int:
 # -- the promise
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     calls=st.integers(1, 6) | st.just(EXACT + 5),
     span_s=st.sampled_from((1.0, 60.0, 0.1, 86_400.0)),

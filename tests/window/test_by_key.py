@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import threading
 import tracemalloc
 from collections import Counter
 from typing import Any
@@ -228,6 +229,20 @@ def test_methods_and_isolation() -> None:
         play(None)
         assert [Service().ask.window.count(key=key) for key in (None, "within")] == [1, 1]
     assert [Service.ask.window.count(key=key) for key in (None, "within")] == [2, 0]
+
+
+def test_threads_count_together() -> None:
+    """Each call of each thread is counted once, whichever of them folds it."""
+    ask, _ = make_function(max=1, keys=5, key=lambda who, what: who)
+    threads = [threading.Thread(target=lambda: [ask(who) for who in range(4) for _ in range(700)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [ask.window.of_key(who) for who in range(5)] == [
+        *(KeyCount(who, 2800, 0, 2800, 2800) for who in range(4)),
+        KeyCount(4),
+    ]
 
 
 def test_errors_that_are_told_count_under_their_key() -> None:
