@@ -20,6 +20,7 @@ from typing import Any
 if __name__ == "__main__":  # as a command: the checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from _caller_cases import CALLER_CASES
 from _fresh_cases import FRESH_CASES
 from _limit_cases import LIMIT_CASES
 from _many_cases import MANY_CASES
@@ -285,7 +286,7 @@ CASES: dict[str, Case] = {
     case.__name__: case
     for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
 }
-CASES |= WINDOW_CASES | FRESH_CASES | REGISTRY_CASES | MANY_CASES | LIMIT_CASES
+CASES |= WINDOW_CASES | FRESH_CASES | REGISTRY_CASES | MANY_CASES | LIMIT_CASES | CALLER_CASES
 
 
 def peers(rounds: int) -> list[Ratio]:

@@ -120,13 +120,14 @@ class Work:
 
     __slots__ = ("__weakref__", "awaits", "left", "over", "within")
 
-    def __init__(self, within: Work | None) -> None:
-        self.over = self.left = False
-        """It has ended; its first caller has left."""
-        self.awaits: dict[TaskFlight, int] = {}
-        """Flights that this work waits for, and how many times; guarded by ``graph``."""
-        self.within = within
-        """The work in which its first caller was, or the nearest around that which has not ended."""
+    over: bool
+    """It has ended."""
+    left: bool
+    """Its first caller has left."""
+    awaits: dict[TaskFlight, int]
+    """Flights that this work waits for, and how many times; guarded by ``graph``."""
+    within: Work | None
+    """The work in which its first caller was, or the nearest around that which has not ended."""
 
 
 def born(flight: F, purpose: Purpose) -> F:
@@ -160,7 +161,10 @@ def task_flight(key: Hashable, loop: asyncio.AbstractEventLoop, clock: Clock, pu
     flight.cancelling = 0
     flight.task = flight.timer = flight.alarm = flight.when_done = None
     flight.bound = flight.inside = flight.left_at = None
-    flight.work = Work(None)
+    flight.work = work = Work()
+    work.over = work.left = False
+    work.awaits = {}
+    work.within = None
     flight.key = key
     flight.loop = loop
     flight.leader = thread_ident()

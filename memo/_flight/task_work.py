@@ -194,9 +194,11 @@ def _note_bound(flight: TaskFlight, before: Context) -> None:
     A context can be in one task at a time, while another of its tasks goes on as well: so the work has a copy of its
     first caller's, under every task factory, and that caller takes over what was bound there as it goes on.
     """
-    bound = [(var, value) for var, value in copy_context().items() if before.get(var, before) is not value]
-    if bound:
-        flight.bound = [(var, value) for var, value in bound if var is not current_work]
+    after = copy_context()
+    if len(after) > 1:  # there is one variable of ours
+        bound = [(var, value) for var, value in after.items() if before.get(var, before) is not value]
+        if bound:
+            flight.bound = [(var, value) for var, value in bound if var is not current_work]
 
 
 def take_bound(flight: TaskFlight) -> None:
