@@ -31,6 +31,8 @@ _ALSO_CALLED: Mapping[str, str] = {
     "typed": "strict_types type types",
     "dedupe": "coalesce dedup deduplicate lock protected single_flight singleflight stampede thread_safe",
     "timeout": "deadline load_timeout lock_timeout max_wait timeout_s timeout_seconds wait wait_timeout",
+    "work": "in_task own_task run_in task where",
+    "keep": "keep_alive keep_for keep_running keepalive linger",
     "stale_while_revalidate": "background grace grace_period refresh_ahead soft_ttl stale swr",
     "stale_if_error": "fail_safe failover failsafe serve_stale stale_on_error",
     "cache_errors": "cache_exceptions errors exceptions negative remember_errors",

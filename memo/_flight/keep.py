@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from memo._base import Clock, Stage, Timer, call_elsewhere, call_in, call_when, is_advanced_by_hand, renew
-from memo._flight.flight import ABANDONED, RUNNING, TaskFlight
+from memo._flight.flight import RUNNING, TaskFlight
 from memo._flight.lost_work import keep_quiet
 from memo._flight.table import FlightTable
 from memo._flight.waiters import running_loop
@@ -73,11 +73,7 @@ class Keep:
             if flight.state is not RUNNING or left_at is None:
                 return
             left_s = left_at + self.keep_s - self._clock.read()
-            ends = left_s <= 0 and flight.present <= 0
-            if ends:
-                flight.was_current = self._table.take_out(flight)
-                flight.heir = None
-                flight.state = ABANDONED
+            ends = left_s <= 0 and self._table.give_up(flight)
         if ends:
             cancel_task(flight)
         elif flight in self._kept:

@@ -139,6 +139,16 @@ class FlightTable:
         flight.present -= 1
         flight.joined -= 1
 
+    def give_up(self, flight: InFlight) -> bool:
+        """Abandon *flight* if nobody waits for it any more; whether that is so."""
+        with self.lock:
+            if flight.state is not RUNNING or flight.present > 0:
+                return False
+            flight.was_current = self.take_out(flight)
+            flight.heir = None
+            flight.state = ABANDONED
+            return True
+
     def forget_error(self, flight: InFlight) -> None:
         """Let go of the error once everyone who waited has it: it holds frames that hold the flight."""
         with self.lock:

@@ -338,10 +338,12 @@ class TaskFlights(Flights):
                 return False
             keep = None if flight.fenced else self._keep
             if keep is None:
-                flight.was_current = self.table.take_out(flight)
-                flight.heir = None
-                flight.state = ABANDONED
-                return True
+                return self.table.give_up(flight)
             flight.left_at = self.clock.read()
-        keep.begin(flight)
+        try:
+            keep.begin(flight)
+        except BaseException:  # at the recursion limit, or interrupted: nobody would end it
+            if self.table.give_up(flight):
+                cancel_task(flight)
+            raise
         return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,52 @@ def test_calls_that_are_not_shared_are_in_their_callers_tasks(kind: str) -> None
         assert_idle(fetch)
 
     play(main, kind)
+
+
+@single_make
+def test_methods_and_other_placements(make: Callable[..., Any]) -> None:
+    """A method, through instance and class, a class method, a static method, and whatever stands for a function."""
+
+    async def main() -> None:
+        here = asyncio.current_task()
+
+        class Bot:
+            async def method(self, x: int, *, lang: str = "en") -> Any:
+                return self, x, lang, asyncio.current_task()
+
+            method = make(method)
+
+            @classmethod
+            async def of_class(cls, x: int) -> Any:
+                return cls, x, asyncio.current_task()
+
+            of_class = make(of_class)
+
+            @staticmethod
+            async def static(x: int) -> Any:
+                return x, asyncio.current_task()
+
+            static = make(static)
+
+        bot = Bot()
+        assert await bot.method(1) == await Bot.method(bot, x=1, lang="en") == (bot, 1, "en", here)
+        assert await bot.of_class(2) == (Bot, 2, here)
+        assert await bot.static(3) == (3, here)
+
+        async def function(x: int, y: int = 0) -> Any:
+            return x, y, asyncio.current_task()
+
+        assert await make(functools.partial(function, y=2))(1) == (1, 2, here)
+
+        class Callable:
+            async def __call__(self, x: int) -> Any:
+                return x, asyncio.current_task()
+
+        assert await make(Callable())(1) == (1, here)
+        Bot.function = make(function)
+        assert (await bot.function())[0] is bot
+
+    play(main)
 
 
 def test_a_load_in_the_background_has_a_task_of_its_own() -> None:

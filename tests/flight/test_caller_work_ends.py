@@ -1,6 +1,7 @@
 """How work in its caller's own task ends: too late, cut short, and with nothing left of it."""
 
 import asyncio
+import functools
 import gc
 import weakref
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from kit.caller_work import every_make, single_make
 from kit.coroutines import calls_of, every_loop, play, some_turns, until_async
 from kit.flights import assert_idle, waiters
 from kit.flights_tasks import Work, function_of
-from kit.strikes import Struck, StruckError, strike
+from kit.strikes import Struck, StruckError, at_the_limit, strike
 
 from memo import InflightTimeout
 from memo._flight.task_work import current_work
@@ -145,6 +146,35 @@ def test_nothing_of_a_call_is_held(make: Callable[..., Any]) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+@single_make
+def test_a_call_at_the_recursion_limit_leaves_nobody_waiting(make: Callable[..., Any], nothing_collected: None) -> None:
+    """However few levels are left where a call leads and ends, it refuses to lead, or wakes who waits."""
+
+    async def main() -> None:
+        led = 0
+        for depth in range(48):
+            work = Work()
+            fetch = make(function_of(work))
+            call = fetch("a")
+            refused = at_the_limit(functools.partial(call.send, None), depth)
+            if refused is None:
+                led += 1
+                current_work.set(None)  # which was this context's as long as it ran here
+                joiner = asyncio.create_task(fetch("a"))
+                await until_async(lambda fetch=fetch: waiters(fetch) == [1])  # type: ignore[misc]
+                at_the_limit(call.close, depth)
+                work.opened.set()
+                assert await joiner == ["result"]
+            call.close()
+            assert_idle(fetch)
+            stats = fetch.inflight.stats()
+            assert stats.started == stats.completed + stats.cancelled
+            del refused
+        assert 0 < led < 48
+
+    play(main)
 
 
 @pytest.mark.parametrize("error", [Struck, StruckError])

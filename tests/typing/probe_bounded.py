@@ -32,6 +32,24 @@ def function(x: int, *, lang: str = "en") -> float:
     return 1.0
 
 
+@bounded(max=3, work="caller")
+async def in_its_callers_task(x: int) -> str:
+    return ""
+
+
+@bounded(max=3, work="shared", keep="30s")
+@dedupe_inflight(work="shared", keep=5)
+async def going_on(x: int) -> str:
+    return ""
+
+
+async def in_tasks() -> None:
+    assert_type(await in_its_callers_task(3), str)
+    assert_type(await going_on(3), str)
+    bounded(max=3, work="callers")  # type: ignore[call-overload]
+    dedupe_inflight(work="mine")  # type: ignore[call-overload]
+
+
 @bounded(
     max=3,
     ttl="24h",
