@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from memo._base import NO_TAGS, refuser, short_text
 from memo._call import KeyOptions
@@ -87,6 +87,12 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
         if self._is_awaited:
             return _Later(functools.partial(self._shared, instance, name))
         return self._shared(instance, name)
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self):  # pydantic knows what is no field by the module of this
+            return functools.cached_property
 
     @property
     def inflight(self) -> InflightHandle[[Any], Any]:

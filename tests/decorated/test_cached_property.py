@@ -265,6 +265,38 @@ def test_instances_and_properties_are_copied() -> None:
     assert copied.__get__(Shop(), Shop) == [1]
 
 
+def test_libraries_that_know_that_of_functools_know_it() -> None:
+    """Pydantic takes it for no field, and attrs gives it a place in classes with slots."""
+    pydantic, attrs = pytest.importorskip("pydantic"), pytest.importorskip("attrs")
+
+    class Model(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        x: int
+
+        @cached_property
+        def twice(self) -> list[int]:
+            return [2 * self.x]
+
+        @pydantic.computed_field  # type: ignore[untyped-decorator]
+        @cached_property
+        def shown(self) -> int:
+            return self.x
+
+    model = Model(x=1)
+    assert model.twice is model.twice
+    assert model.model_dump() == {"x": 1, "shown": 1}
+
+    @attrs.define
+    class Slotted:
+        x: int
+
+        @cached_property
+        def twice(self) -> list[int]:
+            return [2 * self.x]
+
+    slotted = Slotted(1)
+    assert slotted.twice is slotted.twice
+
+
 def test_what_cannot_be_called_is_refused() -> None:
     """At decoration, with what to write."""
     with pytest.raises(
