@@ -125,6 +125,7 @@ class _ManyLayer(Layer):
         self._terms = terms
         super().__init__(_WHERE, function, keys, clock, takes_instance, options.tags)
         self._asked = ManyFunction(self.shape, self.called)
+        options.work.check_function(_WHERE, self.shape.qualname, self.shape.is_async)
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
                 f"{_WHERE}: gather={terms.gather_s:g} s has no effect on {self.shape.qualname}, a plain function, "

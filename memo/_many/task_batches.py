@@ -196,5 +196,7 @@ class TaskBatches(TaskFlights):
                         tasks.append(flight.task)
                     else:
                         call_elsewhere(flight.loop, flight.task.cancel)
+                elif led:
+                    self._time_left(flight)  # this caller may have left before it had a timer
         if tasks and wait:
             await asyncio.wait(tasks)

@@ -81,6 +81,7 @@ def test_what_are_no_keys(make: Make, keys: Any, message: str) -> None:
         ({"ttl": "2h5"}, "bounded_many: ttl='2h5'"),
         ({"stale_if_error": "1h"}, "'stale_if_error'; which bounded_many has not, for loads of many keys"),
         ({"cache_errors": OSError}, "'cache_errors'; which bounded_many has not"),
+        ({"work": "caller"}, "'work'; which bounded_many has not: several callers share a batch"),
         ({"batch_size": 5}, "did you mean max_batch=?"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -104,6 +105,9 @@ def test_what_takes_no_keys() -> None:
     gathering: Any = bounded_many(max=3, gather="5ms")
     with pytest.raises(TypeError, match="a plain function, whose calls would each block a thread"):
         gathering(lambda names: {})
+    kept: Any = bounded_many(max=3, keep="5s")
+    with pytest.raises(TypeError, match=r"bounded_many: keep=5 \(seconds\) has no effect"):
+        kept(lambda names: {})
     bare: Any = bounded_many
     with pytest.raises(TypeError, match=r"without a bound; write @bounded_many\(max=500\)"):
         bare(lambda names: {})
