@@ -89,7 +89,7 @@ class Cache:
         self.notes: KeyNotes | None = None
         """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
         self.jobs: Jobs = Jobs(self.store)
-        self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs)
+        self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs, self.store.may_grow)
         self.maker: EntryMaker = EntryMaker(name, options)
         self.loads: Loads = Loads(self.told, self.table, self.maker)
         kind = options.work.kind(is_async) if kinds is None else kinds[is_async]

@@ -32,6 +32,9 @@ T = TypeVar("T")
 PLAIN_KEYS = frozenset({int, str, bytes, float, bool, complex, type(None), type, InstanceRef, ArgumentRef})
 """Types that need no box, which are most of those that keys are made of."""
 
+_MANY = 509
+"""Tables of boxes where there may be many, a prime: with five million boxes each is rebuilt in half a millisecond."""
+
 _OWNERS = frozenset({*PLAIN_KEYS, object, date, datetime, timedelta})
 """Whoever has hash and comparison of one of these has none of the user's."""
 
@@ -94,17 +97,30 @@ class HashedValue:
         return repr(self.value)
 
 
-class Known(dict[ref[HashedValue], ref[HashedValue]]):
+class Known:
     """The boxes of one function that are alive.
 
     Args:
         lock: Nothing of the user's is compared while it is held.
+        many: There may be so many that they are in several tables by their hashes, none of which is rebuilt at length.
     """
 
-    __slots__ = ("lock",)
+    __slots__ = ("_count", "_tables", "lock")
 
-    def __init__(self, lock: threading.RLock) -> None:
+    def __init__(self, lock: threading.RLock, many: bool = False) -> None:
         self.lock: threading.RLock = lock
+        self._count = _MANY if many else 1
+        self._tables: dict[int, dict[ref[HashedValue], ref[HashedValue]]] = {}
+        """Those that have had a box so far; no box is ever moved to another, since who looks there holds no lock."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tables.copy().values()))
+
+    def table(self, code: int) -> dict[ref[HashedValue], ref[HashedValue]]:
+        """The boxes of this hash, and others."""
+        number = code % self._count
+        found = self._tables.get(number)
+        return self._tables.setdefault(number, {}) if found is None else found
 
 
 class Undecided(BaseException):
@@ -169,11 +185,12 @@ def _boxed(value: Any, known: Known | None) -> HashedValue:
     box = HashedValue(value)
     if known is None:
         return box
+    alive = known.table(box.code)
     while True:
-        mine = ref(box, known.pop)  # which the dictionary does itself, so that nothing strikes it
+        mine = ref(box, alive.pop)  # which the dictionary does itself, so that nothing strikes it
         try:
             # one step: what another thread adds while this compares lies where it looks next
-            found = known.setdefault(mine, mine)()
+            found = alive.setdefault(mine, mine)()
         finally:
             del mine  # before the box: if it is not held, there is nothing to take out
         if found is not None:  # else it died meanwhile

@@ -62,6 +62,7 @@ class FlightTable:
         lock: Guards the table and the flights; a store that must change together with the table shares it.
         share: False: every call leads its own execution; the last begun is the current one.
         asked: Loads that wait for a thread.
+        many: The store may come to have very many keys.
     """
 
     lock: threading.RLock
@@ -72,12 +73,13 @@ class FlightTable:
         lock: threading.RLock | None = None,
         share: bool = True,
         asked: Asked | None = None,
+        many: bool = False,
     ) -> None:
         self.clock = clock
         self.lock = lock if lock is not None else rlock()
         self.share = share
         self.by_key: dict[Hashable, InFlight] = {}
-        self.known: Known = Known(self.lock)
+        self.known: Known = Known(self.lock, many)
         """The boxes in keys, of flights and of what a store keeps."""
         self.counters: Counters = Counters()
         self.earlier: Counters = Counters()

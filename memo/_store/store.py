@@ -130,6 +130,11 @@ class Store:
         return self._shelf.max_bytes
 
     @property
+    def may_grow(self) -> bool:
+        """Whether the bounds allow so many entries that tables of them are to be in parts."""
+        return self._shelf.may_grow
+
+    @property
     def instances(self) -> bool:
         """Whether keys begin with an instance."""
         return self._shelf.owners.instances

@@ -12,6 +12,8 @@ import pytest
 from kit.threads import switching_often, until
 
 from memo import Registry, bounded
+from memo._base import rlock
+from memo._call.stored_keys import Known, stored_key
 
 POLICIES: dict[str, Any] = {
     **{name: {"policy": name} for name in ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random")},
@@ -305,7 +307,7 @@ def test_what_is_known_of_keys_goes_with_them(options: Any) -> None:
         fetch(Watched(-1))
     assert len(known) <= 2 * 4
     fetch.cache.clear()
-    assert known == {}
+    assert len(known) == 0
     fetch(Watched(1))
 
     def fail() -> None:
@@ -317,3 +319,26 @@ def test_what_is_known_of_keys_goes_with_them(options: Any) -> None:
     Watched.asked = None
     assert len(known) == 1
     assert fetch(Watched(1)) == 1
+
+
+def test_keys_of_ones_own_are_known_in_many_tables() -> None:
+    """Where there may be many, no table of them is rebuilt at length, and still equal ones are one."""
+
+    class Key:
+        def __init__(self, name: int) -> None:
+            self.name = name
+
+        def __hash__(self) -> int:
+            return hash(("key", self.name))
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Key) and other.name == self.name
+
+    count = 20_000
+    known = Known(rlock(), many=True)
+    held = [stored_key(Key(n), known) for n in range(count)]
+    assert stored_key(Key(7), known) is held[7]
+    assert len(known) == count
+    assert max(len(known.table(hash(key))) for key in held) < 3 * count / 509
+    del held
+    assert len(known) == 0
