@@ -35,6 +35,7 @@ from memo._cache import (
     check_callback,
     check_colour,
     check_fit,
+    check_fork,
     copier,
     fallback_options,
     late_options,
@@ -246,6 +247,9 @@ class BoundedLayer(FlightLayer):
                 yield Swept(entries=entries)
             yield Swept(flights=self.flights.cleanup())
 
+    def forget_inherited(self) -> int:
+        return self.cache.inherited.forget() if self.is_made else 0
+
     def empty(self) -> None:
         if self.is_made:
             self.cache.clear(None)
@@ -301,6 +305,7 @@ class _Options(TypedDict, total=False):
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
     lease_timeout: Duration | None
+    fork: Literal["keep", "drop"]
     tags: TagsOption
     one_shot: OneShot
     name: str | None
@@ -344,6 +349,7 @@ def bounded(
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     lease_timeout: Duration | None = None,
+    fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
     name: str | None = None,
@@ -454,6 +460,8 @@ def bounded(
             (``f.cache.lease()``); one that is leased is told at the end of its last lease.
         lease_timeout: Age of a lease from which on it keeps ``on_evict`` waiting no more: then it is called though the
             value is leased, which is logged to logger "memo" and counted; same forms as ttl.  None: it waits.
+        fork: What a forked child does with the entries that it inherits: "keep" them, so that ``on_evict`` is called
+            there too when they leave, or "drop" them at once, without ``on_evict``, which closes what the parent has.
         tags: Names, or a function, called as ``key`` is, that returns
             names; ``registry.invalidate(tag=...)`` drops every entry that bears one.  If the function raises,
             that is logged to logger "memo", and the result is returned but not stored.
@@ -518,6 +526,7 @@ def checked_options(
     copy: Any,
     on_evict: Any,
     lease_timeout: Any,
+    fork: Any,
     tags: Any,
     one_shot: Any,
     name: Any,
@@ -542,6 +551,7 @@ def checked_options(
     lease_timeout_s = None if lease_timeout is None else seconds(lease_timeout, where=where, option="lease_timeout")
     if lease_timeout is not None and on_evict is None:
         raise TypeError(f"{where}: lease_timeout={lease_timeout!r} has no effect without on_evict=; give both.")
+    check_fork(where, fork)
     cache_class = check_policy(where, policy)
     for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
         check_callback(where, option, value)
@@ -576,6 +586,7 @@ def checked_options(
         cache_if_asks=cache_if is not None and takes_call(where, "cache_if", cache_if),
         copy=copier(where, copy),
         on_evict=on_evict,
+        drops_inherited=fork == "drop",
         lease_timeout_s=lease_timeout_s,
         typed=typed,
         dedupe=dedupe,

@@ -245,6 +245,9 @@ class _ManyLayer(Layer):
         if self.is_made:
             self.single.empty()
 
+    def forget_inherited(self) -> int:
+        return self.single.forget_inherited() if self.is_made else 0
+
     def set_aside(self, aside: Aside) -> None:
         self.single.set_aside(aside)
 
@@ -276,6 +279,7 @@ class _Options(TypedDict, total=False):
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
     lease_timeout: Duration | None
+    fork: Literal["keep", "drop"]
     tags: TagsOption
     one_shot: OneShot
     name: str | None
@@ -314,6 +318,7 @@ def bounded_many(
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
     lease_timeout: Duration | None = None,
+    fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
     name: str | None = None,
@@ -373,6 +378,7 @@ def bounded_many(
         copy: Applied to each value that is stored and handed out.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
         lease_timeout: Age of a lease (``f.cache.lease(key)``) from which on it keeps ``on_evict`` waiting no more.
+        fork: "drop": a forked child drops what it inherited, without ``on_evict``.
         tags: Names, or a function that returns names, called as ``key`` is.
         one_shot: What to do with a value that can be used only once; "refuse": TypeError, the others are stored.
         name: Name in the registry; default ``module.qualname``.

@@ -197,6 +197,10 @@ class Adopted:
         """Drop what is past its life."""
         yield Swept(entries=self.expire())
 
+    def forget_inherited(self) -> int:
+        """Nothing: nobody is told what leaves it."""
+        return 0
+
     def empty(self) -> None:
         """Drop everything; a cache that raises is logged, so that the others are cleared all the same."""
         try:

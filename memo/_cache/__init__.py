@@ -7,7 +7,7 @@ from memo._cache.answers import Answers
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
-from memo._cache.options import CacheIfOption, CacheOptions, TtlOption, check_callback, copier, late_options
+from memo._cache.options import CacheIfOption, CacheOptions, TtlOption, check_callback, check_fork, copier, late_options
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -31,6 +31,7 @@ __all__ = (
     "check_callback",
     "check_colour",
     "check_fit",
+    "check_fork",
     "copier",
     "fallback_options",
     "found_call",

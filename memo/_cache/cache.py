@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from memo._base import Aside, Clock, Pace, Pair
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.figures import CallCounts, Leased, figures
+from memo._cache.inherited import Inherited
 from memo._cache.jobs import Jobs
 from memo._cache.key_notes import KeyNotes, not_noted
 from memo._cache.leases import Leases
@@ -86,6 +87,7 @@ class Cache:
         on_evict = options.on_evict
         listener = None if on_evict is None else Listener(name, on_evict, self.counts)
         self.told: ToldStore = ToldStore(self.store, self.counts, listener, upwards.revealer)
+        self.inherited: Inherited = Inherited(self.told, clock, options.drops_inherited)
         self.notes: KeyNotes | None = None
         """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
         self.jobs: Jobs = Jobs(self.store)

@@ -306,6 +306,18 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         with self._fence_others(None):
             return self._cache.clear(self._scope())
 
+    def forget_inherited(self) -> int:
+        """In a forked child, drop the entries that it inherited, without ``on_evict``: their values are the parent's.
+
+        To be called first of all in the child: entries that were evicted there before have been told.  What the child
+        stored itself stays.  Counters stay as they are; the entries count as no evictions.  In a process that
+        inherited nothing, it does nothing.  ``fork="drop"`` does it by itself.
+
+        Returns:
+            Number of values dropped.
+        """
+        return self._cache.inherited.forget(self._scope())
+
     def cleanup(self) -> int:
         """Drop the entries that are past their life.  Returns how many.
 

@@ -82,6 +82,12 @@ class _Guard:
             yield from guard.untold
             guard = guard.newer
 
+    def let_be(self) -> None:
+        """Tell nobody of what is held here."""
+        for untold in self.untold:
+            untold.fall = int
+        self.untold.clear()
+
 
 class Hold:
     """One lease that is under way.
@@ -127,6 +133,8 @@ class Leases:
         """By the address of the value, which the guard keeps."""
         self._by_hash: weakref.WeakValueDictionary[int, _Guard] = weakref.WeakValueDictionary()
         """Those at which newcomers may stand."""
+        self._inherited: weakref.WeakSet[_Guard] = weakref.WeakSet()
+        """Those of values that were in use at a fork, in the child."""
         self.due: deque[tuple[int, Gone]] = deque()
         """What is to be told, and its number."""
         renew(Stage.FLIGHTS, self)
@@ -380,17 +388,15 @@ class Leases:
             if hold.thread != me:
                 hold.guard = hold.began = None
         for guard in (*self._by_value.values(), *self._by_hash.values()):
-            guard.untold.clear()
+            guard.let_be()
         self.due.clear()
+        self._inherited = weakref.WeakSet(self._by_value.values())
 
-    def forget(self) -> None:
-        """Forget every lease, in a forked child: what is leased is the parent's."""
-        spared: list[Any] = []
+    def forget_inherited(self) -> None:
+        """Tell nobody of what left in this child and is the parent's."""
         with self.lock:
-            for hold in list(self._holds):
-                self._let_go(hold, spared)
-                hold.began = None
-            self.due.clear()
+            for guard in list(self._inherited):
+                guard.let_be()
 
 
 def _at_once(*steps: tuple[Any, ...]) -> None:

@@ -18,6 +18,7 @@ __all__ = (
     "CacheOptions",
     "TtlOption",
     "check_callback",
+    "check_fork",
     "copier",
     "late_options",
     "new_bounds",
@@ -54,6 +55,8 @@ class CacheOptions:
     """``cache_if`` takes the call, too."""
     copy: Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    drops_inherited: bool
+    """A forked child drops what it inherited, without ``on_evict``."""
     lease_timeout_s: float | None
     """Seconds after which a lease does not keep ``on_evict`` waiting any more; None: never."""
     typed: bool
@@ -223,6 +226,19 @@ def check_callback(where: str, option: str, value: Any) -> None:
         raise TypeError(
             f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
         )
+
+
+def check_fork(where: str, fork: Any) -> None:
+    """Check ``fork=``.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: The name is unknown.
+    """
+    if not isinstance(fork, str):
+        raise TypeError(f"{where}: fork={fork!r} is no text; write 'keep' or 'drop'.")
+    if fork not in ("keep", "drop"):
+        raise ValueError(f"{where}: fork={fork!r} is unknown; write 'keep' or 'drop'.")
 
 
 def copier(where: str, copy: Any) -> Callable[[Any], Any] | None:

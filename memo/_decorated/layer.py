@@ -310,6 +310,10 @@ class Layer(OfTheProgram):
         """Drop everything."""
         raise NotImplementedError
 
+    def forget_inherited(self) -> int:
+        """Drop what a forked child inherited, and tell nobody; how many values."""
+        return 0
+
     def follow(self, read: Callable[[], float]) -> None:
         """Go by another clock, which may have been put back."""
 

@@ -57,6 +57,10 @@ class Part(Protocol):
     def empty(self) -> None:
         """Drop everything."""
 
+    def forget_inherited(self) -> int:
+        """Drop what a forked child inherited, and tell nobody; how many values."""
+        ...
+
     def fence(self, call: Call | None) -> None:
         """Let no running call of this part serve newcomers any more: those of one call, or all (None)."""
 

@@ -83,6 +83,17 @@ class View(OfTheProgram):
         for record in self._records():
             record.clear()
 
+    def forget_inherited(self) -> int:
+        """In a forked child, drop the entries that it inherited, everywhere, without ``on_evict``.
+
+        Their values are the parent's; what the child stored itself stays.  To be called first of all in the child, in
+        gunicorn's ``post_fork`` for example; does nothing in a process that inherited nothing.
+
+        Returns:
+            Number of values dropped.
+        """
+        return sum(part.forget_inherited() for record in self._records() for part in record.parts)
+
     def report(self) -> LeakReport:
         """What the stores hold and keep alive, what to look at first, and what to do about it: ``print(x.report())``.
 

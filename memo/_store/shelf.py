@@ -128,6 +128,12 @@ class Shelf(ABC):
         for entry in entries:
             self.drop(gone, entry.key, reason, now, only=entry)
 
+    def forget(self, gone: list[Gone], entries: list[Any]) -> None:
+        """Take out those of these entries that are still there, and tell nobody."""
+        for entry in entries:
+            if self.index.get(entry.key) is entry:
+                self.take(gone, entry, None, 0.0)
+
     def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
         """Take out every entry that belongs to what *owner* stands for."""
         self.drop_all(gone, list(owner.table.values()), reason, now)
@@ -182,21 +188,20 @@ class Shelf(ABC):
 
     # -- steps of the above
 
-    def take(self, gone: list[Gone], entry: Any, reason: EvictionReason, now: float, by: Any = None) -> None:
-        """Take *entry*, which is there, out, or put *by* in its place."""
+    def take(self, gone: list[Gone], entry: Any, reason: EvictionReason | None, now: float, by: Any = None) -> None:
+        """Take *entry*, which is there, out, or put *by* in its place; without a reason, untold and uncounted."""
         key = entry.key
-        if reason is not _COLLECTED and self._standing(entry, now) is _OVER:
-            reason = _EXPIRED
-        item: Gone | None = key, entry.value, reason
-        if self.rich and entry.failure:
-            counts = False
-        elif by is not None and by.value is entry.value:
-            counts = False
-            item = None  # the identical object put again has not left
-        else:
-            counts = True
-        index, left, name = self.index, self.figures.left, reason._value_
-        self.leaving = entry, item, (name, left[name]) if counts else None
+        index, left = self.index, self.figures.left
+        item: Gone | None = None
+        counted: tuple[str, int] | None = None
+        if reason is not None:
+            if reason is not _COLLECTED and self._standing(entry, now) is _OVER:
+                reason = _EXPIRED
+            if by is None or by.value is not entry.value:  # else the identical object put again, which has not left
+                item = key, entry.value, reason
+            if item is not None and not (self.rich and entry.failure):
+                counted = reason._value_, left[reason._value_]
+        self.leaving = entry, item, counted
         if item is not None:
             gone.append(item)
         if self.owners.apart:
@@ -206,8 +211,8 @@ class Shelf(ABC):
                 del index[key]
         else:
             index[key] = by
-        if counts:
-            left[name] += 1
+        if counted is not None:
+            left[counted[0]] += 1
         if entry.hits is not entry.counted:
             self.figures.add_up(entry)
         self._take_down(entry, by)

@@ -93,6 +93,7 @@ class Store:
         self.put: Operation = shelf.put
         self.drop: Operation = shelf.drop
         self.drop_all: Operation = shelf.drop_all
+        self.forget: Operation = shelf.forget
         self.clear: Operation = shelf.clear
         self.resize: Operation = shelf.resize
         self.keep_apart: Callable[..., None] = shelf.owners.follow

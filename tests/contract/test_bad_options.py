@@ -68,6 +68,9 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"max": 1, "lease_timeout": 30}, TypeError, ("lease_timeout=30", "on_evict=", "give both")),
     ({"max": 1, "lease_timeout": 0, "on_evict": print}, ValueError, ("lease_timeout=0", "give")),
     ({"max": 1, "lease_timeout": "2h5", "on_evict": print}, ValueError, ("lease_timeout='2h5'", "write")),
+    # fork
+    ({"max": 1, "fork": "forget"}, ValueError, ("fork='forget'", "'keep' or 'drop'")),
+    ({"max": 1, "fork": True}, TypeError, ("fork=True", "'keep' or 'drop'")),
     # ttl, idle, timeout: durations
     ({"ttl": 0}, ValueError, ("ttl=0", "give")),
     ({"ttl": -1}, ValueError, ("ttl=-1", "give")),
@@ -202,6 +205,7 @@ def test_there_are_enough_of_them() -> None:
         "stale_if_error",
         "on_evict",
         "lease_timeout",
+        "fork",
         "copy",
         "clock",
         "ignore",

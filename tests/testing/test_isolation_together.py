@@ -264,7 +264,7 @@ FIXED = {
         "foreign", "idle_s", "lean", "lock", "rich", "touches", "weighed", "put_off", "_is_shown", "_shelf", "_changes",
         "_serving",
         "standing", "past_life", "live", "change", "put_lean", "take_lost", "put", "clear", "resize", "drop",
-        "drop_all", "keep_apart",
+        "drop_all", "forget", "keep_apart",
     },
     "changes": {
         "lock", "put_off", "busy", "torn", "_foreign", "_figures", "_lost", "_owners", "_serving", "_shelf", "_show",
@@ -275,6 +275,7 @@ FIXED = {
     "figures": {"_rich"},
     "results": {
         "clock", "flights", "jobs", "loads", "maker", "name", "options", "told", "upwards",
+        "inherited",  # is about one process
         "notes",  # a recording is of the calls, whatever the store holds meanwhile, and goes on
         "counts", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
