@@ -1,4 +1,4 @@
-"""What generated wrappers look like: seven of them, written down in ``golden/``, to be read as documentation.
+"""What generated wrappers look like: ten of them, written down in ``golden/``, to be read as documentation.
 
 After a change that is meant, write them anew and look at the difference:
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
+from memo import Registry, bounded, bounded_many, dedupe_inflight, limit, sliding_window
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -109,6 +109,16 @@ def of_what_counts_by_identity(own: Registry) -> CodeType:
     return load(own, "alice")
 
 
+def of_many_keys(own: Registry) -> CodeType:
+    """@bounded_many(max=500, ttl="1h"): a function of many keys and of another parameter with a default."""
+
+    @bounded_many(max=500, ttl="1h", registry=own)
+    def load(names: list[str], lang: str = "en") -> dict[str, CodeType]:
+        return {name: calling() for name in names}
+
+    return load(["alice"])["alice"]
+
+
 def of_a_flight(own: Registry) -> CodeType:
     """@dedupe_inflight(timeout=30)."""
 
@@ -146,6 +156,7 @@ CASES: dict[str, Callable[[Registry], CodeType]] = {
     "bounded_method": of_a_method,
     "bounded_with_all_freshness": of_every_freshness,
     "bounded_with_weak_arguments": of_what_counts_by_identity,
+    "bounded_many": of_many_keys,
     "dedupe_inflight": of_a_flight,
     "sliding_window": of_a_window,
     "limit": of_a_limit,
