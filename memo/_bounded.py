@@ -29,6 +29,7 @@ from memo._cache import (
     CacheIfOption,
     CacheOptions,
     CacheStats,
+    EvictLoop,
     RefreshPool,
     TtlOption,
     Upwards,
@@ -36,6 +37,7 @@ from memo._cache import (
     check_colour,
     check_fit,
     check_fork,
+    check_on_evict,
     copier,
     fallback_options,
     late_options,
@@ -83,6 +85,11 @@ class BoundedLayer(FlightLayer):
         self.options = options
         super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
         self._check_fallback(keys)
+        if options.evicts_awaited and options.evict_loop is None and not self.shape.is_async:
+            raise TypeError(
+                f"{self.where}: on_evict={options.on_evict!r} is a coroutine function, and {self.shape.qualname}() is "
+                f"none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
+            )
         if keys.scope is not None and not self.shape.is_async:
             _refuse_threads(self.shape.where, options)
         options.work.check_function("bounded", self.shape.qualname, self.shape.is_async)
@@ -304,6 +311,7 @@ class _Options(TypedDict, total=False):
     cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    evict_loop: EvictLoop
     lease_timeout: Duration | None
     fork: Literal["keep", "drop"]
     tags: TagsOption
@@ -348,6 +356,7 @@ def bounded(
     cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    evict_loop: EvictLoop = None,
     lease_timeout: Duration | None = None,
     fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
@@ -458,6 +467,11 @@ def bounded(
             store, after it left, in the thread whose operation removed it.  What it raises is logged
             to logger "memo" and dropped.  A value that was never stored never reaches it, unless it is leased
             (``f.cache.lease()``); one that is leased is told at the end of its last lease.
+            May be a coroutine function, of a coroutine function, or where evict_loop is given: then each call is a
+            task, on the loop on which the value was loaded; ``await f.cache.drain()`` waits for those of a loop.  A
+            call that cannot be made, since that loop is closed or gone, or is cancelled, is logged and counted.
+        evict_loop: The event loop, or a function that returns it, on which an ``on_evict`` runs that is a coroutine
+            function.  None: the loop on which the value was loaded.
         lease_timeout: Age of a lease from which on it keeps ``on_evict`` waiting no more: then it is called though the
             value is leased, which is logged to logger "memo" and counted; same forms as ttl.  None: it waits.
         fork: What a forked child does with the entries that it inherits: "keep" them, so that ``on_evict`` is called
@@ -525,6 +539,7 @@ def checked_options(
     cache_if: Any,
     copy: Any,
     on_evict: Any,
+    evict_loop: Any,
     lease_timeout: Any,
     fork: Any,
     tags: Any,
@@ -551,9 +566,10 @@ def checked_options(
     lease_timeout_s = None if lease_timeout is None else seconds(lease_timeout, where=where, option="lease_timeout")
     if lease_timeout is not None and on_evict is None:
         raise TypeError(f"{where}: lease_timeout={lease_timeout!r} has no effect without on_evict=; give both.")
+    evicts_awaited = check_on_evict(where, on_evict, evict_loop)
     check_fork(where, fork)
     cache_class = check_policy(where, policy)
-    for option, value in (("sizeof", sizeof), ("cache_if", cache_if), ("on_evict", on_evict)):
+    for option, value in (("sizeof", sizeof), ("cache_if", cache_if)):
         check_callback(where, option, value)
     if sizeof is not None and max_bytes is None:
         raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
@@ -586,6 +602,8 @@ def checked_options(
         cache_if_asks=cache_if is not None and takes_call(where, "cache_if", cache_if),
         copy=copier(where, copy),
         on_evict=on_evict,
+        evicts_awaited=evicts_awaited,
+        evict_loop=evict_loop,
         drops_inherited=fork == "drop",
         lease_timeout_s=lease_timeout_s,
         typed=typed,

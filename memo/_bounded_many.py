@@ -27,7 +27,7 @@ from memo._base import (
     seconds,
 )
 from memo._bounded import BoundedLayer, Policy, bounded, checked_options
-from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, TtlOption
+from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, EvictLoop, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
 from memo._flight import InflightStats
@@ -278,6 +278,7 @@ class _Options(TypedDict, total=False):
     cache_if: CacheIfOption | None
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    evict_loop: EvictLoop
     lease_timeout: Duration | None
     fork: Literal["keep", "drop"]
     tags: TagsOption
@@ -317,6 +318,7 @@ def bounded_many(
     cache_if: CacheIfOption | None = None,
     copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None = None,
     on_evict: Callable[[Any, Any, EvictionReason], object] | None = None,
+    evict_loop: EvictLoop = None,
     lease_timeout: Duration | None = None,
     fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
@@ -377,6 +379,7 @@ def bounded_many(
         cache_if: Called with each result, or with result and call; if false, the result is returned but not stored.
         copy: Applied to each value that is stored and handed out.
         on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
+        evict_loop: The event loop on which an ``on_evict`` runs that is a coroutine function.
         lease_timeout: Age of a lease (``f.cache.lease(key)``) from which on it keeps ``on_evict`` waiting no more.
         fork: "drop": a forked child drops what it inherited, without ``on_evict``.
         tags: Names, or a function that returns names, called as ``key`` is.

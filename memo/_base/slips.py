@@ -43,6 +43,7 @@ _ALSO_CALLED: Mapping[str, str] = {
     "copy": "clone copy_on_read copy_result deep_copy deepcopy",
     "on_evict": "callback eviction_callback eviction_listener evict_callback on_delete on_eviction on_expire on_remove "
     "on_removal removal_listener",
+    "evict_loop": "event_loop loop on_evict_loop",
     "lease_timeout": "lease_ttl lease_time max_lease",
     "tags": "group groups label labels tag",
     "one_shot": "iterators oneshot share share_iterators shared",

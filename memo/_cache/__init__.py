@@ -4,10 +4,20 @@ Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
 """
 
 from memo._cache.answers import Answers
+from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
-from memo._cache.options import CacheIfOption, CacheOptions, TtlOption, check_callback, check_fork, copier, late_options
+from memo._cache.options import (
+    CacheIfOption,
+    CacheOptions,
+    TtlOption,
+    check_callback,
+    check_fork,
+    check_on_evict,
+    copier,
+    late_options,
+)
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
@@ -24,6 +34,7 @@ __all__ = (
     "CacheOptions",
     "CacheStats",
     "EntryInfo",
+    "EvictLoop",
     "Recording",
     "RefreshPool",
     "TtlOption",
@@ -32,6 +43,7 @@ __all__ = (
     "check_colour",
     "check_fit",
     "check_fork",
+    "check_on_evict",
     "copier",
     "fallback_options",
     "found_call",

@@ -4,11 +4,13 @@ Whoever takes an entry out also fences the load that would bring it back, in one
 the token of the instance that the handle was reached through; None: all.
 """
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from memo._base import Aside, Clock, Pace, Pair
+from memo._cache.awaited_listener import AwaitedListener
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.figures import CallCounts, Leased, figures
 from memo._cache.inherited import Inherited
@@ -85,7 +87,10 @@ class Cache:
         )
         self.counts: CallCounts = CallCounts()
         on_evict = options.on_evict
-        listener = None if on_evict is None else Listener(name, on_evict, self.counts)
+        listener: Listener | None = None
+        if on_evict is not None:
+            awaited = functools.partial(AwaitedListener, evict_loop=options.evict_loop)
+            listener = (awaited if options.evicts_awaited else Listener)(name, on_evict, self.counts)
         self.told: ToldStore = ToldStore(self.store, self.counts, listener, upwards.revealer)
         self.inherited: Inherited = Inherited(self.told, clock, options.drops_inherited)
         self.notes: KeyNotes | None = None
@@ -151,7 +156,7 @@ class Cache:
     def invalidate(self, key: Hashable) -> bool:
         """Drop the entry of *key*; whether there was one, or a failure that is remembered."""
         gone = self.told.alter(self._invalidate, self.table.at_hand(key), self.clock.read())
-        return any(reason is _INVALIDATED for _, _, reason in gone)
+        return any(item[2] is _INVALIDATED for item in gone)
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
         """Drop the entries for whose keys and values *predicate* is true; how many."""
@@ -353,4 +358,4 @@ class Cache:
 
 def _count(gone: list[Gone], reason: EvictionReason) -> int:
     """How many values left for *reason*; what is remembered of failed loads is none."""
-    return sum(why is reason and type(value) is not Failure for _, value, why in gone)
+    return sum(item[2] is reason and type(item[1]) is not Failure for item in gone)

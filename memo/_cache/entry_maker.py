@@ -7,9 +7,10 @@ from collections.abc import Hashable
 from typing import Any
 
 from memo._base import TaggedCall, frameless_copy, real_number, seconds, short_text, sizeof
+from memo._cache.awaited_listener import loop_here
 from memo._cache.options import CacheOptions
 from memo._call import CallInfo, plain_key
-from memo._store import Entry, Failure, IdleEntry, RichEntry, WeighedEntry, weight
+from memo._store import Entry, Failure, IdleEntry, LoopEntry, RichEntry, WeighedEntry, weight
 
 __all__ = ("EntryMaker",)
 
@@ -67,6 +68,9 @@ class EntryMaker:
         entry: Any
         if options.rich:
             entry = RichEntry()
+            if options.notes_loops:
+                entry = LoopEntry()
+                entry.loop = loop_here()
             entry.used = now
             entry.ends = deadline + options.stale_s
             entry.retry = entry.paused = -math.inf

@@ -16,7 +16,7 @@ class CallCounts:
     one, since no call stands in between.
     """
 
-    __slots__ = ("absent", "fallbacks", "joins", "load_seconds", "misses", "overruled", "rejected")
+    __slots__ = ("absent", "fallbacks", "joins", "load_seconds", "misses", "overruled", "rejected", "unheard")
 
     def __init__(self) -> None:
         self.misses: int = 0
@@ -30,6 +30,8 @@ class CallCounts:
         """Calls answered with a default or fallback in place of an error; each counts as what it was, too."""
         self.absent: int = 0
         """Loads of a key that turned out to have no value, which to flights are failures."""
+        self.unheard: int = 0
+        """Values that left without a call of ``on_evict`` that ended."""
         self.overruled: int = 0
         """Values that ``on_evict`` was told of though they were leased."""
         self.load_seconds: float = 0.0
@@ -44,7 +46,7 @@ class CallCounts:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.misses = self.joins = self.rejected = self.fallbacks = self.absent = self.overruled = 0
+        self.misses = self.joins = self.rejected = self.fallbacks = self.absent = self.overruled = self.unheard = 0
         self.load_seconds = 0.0
 
 
@@ -81,4 +83,5 @@ def figures(name: str, store: Store, counters: Counters, counts: CallCounts, lea
         leases=leased.number,
         oldest_lease=leased.oldest,
         overruled=counts.overruled,
+        unheard=counts.unheard,
     )

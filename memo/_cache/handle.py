@@ -306,6 +306,16 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         with self._fence_others(None):
             return self._cache.clear(self._scope())
 
+    async def drain(self) -> None:
+        """Wait until what ``on_evict``, a coroutine function, does on the running event loop has ended.
+
+        To be awaited before a loop ends, after ``clear()`` for example: the end of a loop cancels what runs.  Waits for
+        what was begun before, and for what that begins, on this loop alone; of a plain ``on_evict`` nothing runs.
+        """
+        listener = self._cache.told.listener
+        if listener is not None:
+            await listener.drain()
+
     def forget_inherited(self) -> int:
         """In a forked child, drop the entries that it inherited, without ``on_evict``: their values are the parent's.
 

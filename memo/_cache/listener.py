@@ -44,6 +44,12 @@ class Listener:
         """Tell what left, as *prepared* makes it; it goes on where it was interrupted if it is called again."""
         gone.tell(self.on_evict, prepared, self.log_failure)
 
+    def note_home(self, home: Any) -> None:
+        """Note on which event loop a value was just loaded: of no concern to a plain function."""
+
+    async def drain(self) -> None:
+        """Wait until no call is left: there is none that runs by itself."""
+
     def log_failure(self, error: BaseException, reason: EvictionReason) -> None:
         """Log what ``on_evict`` raised."""
         log.error("%s: on_evict raised for a value that left (%s)", self.name, reason, exc_info=error)

@@ -1,5 +1,6 @@
 """What ``bounded`` was told: checked, in plain units, in one place."""
 
+import asyncio
 import copy as copying
 import inspect
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 from memo._base import Duration, Tags, byte_size, check_error_types, positive_int, real_number, seconds
+from memo._cache.awaited_listener import EvictLoop
 from memo._cache.terms import NOT_GIVEN
 from memo._call import CallInfo
 from memo._flight import WorkOptions
@@ -19,6 +21,7 @@ __all__ = (
     "TtlOption",
     "check_callback",
     "check_fork",
+    "check_on_evict",
     "copier",
     "late_options",
     "new_bounds",
@@ -55,6 +58,10 @@ class CacheOptions:
     """``cache_if`` takes the call, too."""
     copy: Callable[[Any], Any] | None
     on_evict: Callable[[Any, Any, EvictionReason], object] | None
+    evicts_awaited: bool
+    """``on_evict`` is a coroutine function."""
+    evict_loop: EvictLoop
+    """The loop on which that runs; None: the loop that the value was loaded on."""
     drops_inherited: bool
     """A forked child drops what it inherited, without ``on_evict``."""
     lease_timeout_s: float | None
@@ -123,7 +130,12 @@ class CacheOptions:
     @property
     def rich(self) -> bool:
         """Entries must know more than a value and its times."""
-        return self.serves_late or self.tags.function is not None
+        return self.serves_late or self.tags.function is not None or self.notes_loops
+
+    @property
+    def notes_loops(self) -> bool:
+        """Entries know the loop that their value was loaded on."""
+        return self.evicts_awaited and self.evict_loop is None
 
 
 def late_options(
@@ -226,6 +238,30 @@ def check_callback(where: str, option: str, value: Any) -> None:
         raise TypeError(
             f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
         )
+
+
+def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
+    """Check ``on_evict=``, and the loop that is named for it; whether it is a coroutine function.
+
+    Raises:
+        TypeError: It cannot be called, or the loop is none or has no effect.
+    """
+    if on_evict is not None and not callable(on_evict):
+        raise TypeError(f"{where}: on_evict={on_evict!r} cannot be called; give a function.")
+    called = inspect.getattr_static(type(on_evict), "__call__", None)  # of an object that is called as a function is
+    is_awaited = inspect.iscoroutinefunction(on_evict) or inspect.iscoroutinefunction(called)
+    if evict_loop is None:
+        return is_awaited
+    if not (isinstance(evict_loop, asyncio.AbstractEventLoop) or callable(evict_loop)):
+        raise TypeError(
+            f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
+        )
+    if not is_awaited:
+        raise TypeError(
+            f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "
+            f"on_evict={on_evict!r} is none; leave it out."
+        )
+    return True
 
 
 def check_fork(where: str, fork: Any) -> None:

@@ -76,6 +76,9 @@ class CacheStats(Snapshot):
     overruled: int = counter()
     """Values that ``on_evict`` was called for though they were leased, since all their leases were older than
     ``lease_timeout``; not leases that are merely that old."""
+    unheard: int = counter()
+    """Values that left without a call of ``on_evict``, a coroutine function, that ended: its event loop was closed or
+    gone, or it was cancelled; not those for which it raised."""
 
     def __post_init__(self) -> None:
         freeze_fields(self, "evictions")

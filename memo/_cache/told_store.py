@@ -73,6 +73,8 @@ class ToldStore:
 
     def keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         """Put *entry* in, if it fits."""
+        if self.listener is not None and self.store.rich:
+            self.listener.note_home(entry.loop)
         if self.fits(entry):
             self.store.put(gone, key, entry, now)
             return

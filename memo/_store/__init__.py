@@ -5,7 +5,7 @@ Imports ``policies``, ``_rings``, ``_base``, and of ``_call`` the instances and 
 
 from memo._store.changes import nothing
 from memo._store.departures import Departures, Gone
-from memo._store.entries import Entry, Failure, IdleEntry, RichEntry, WeighedEntry
+from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
@@ -24,6 +24,7 @@ __all__ = (
     "Failure",
     "Gone",
     "IdleEntry",
+    "LoopEntry",
     "RichEntry",
     "Standing",
     "Store",

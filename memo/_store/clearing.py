@@ -37,7 +37,10 @@ class Exodus:
         for entry, over in zip(self.entries, serving.over(self.entries, self._now), strict=True):
             if entry.hits is not entry.counted:
                 figures.add_up(entry)
-            items.append((entry.key, entry.value, _EXPIRED if over else self._reason))
+            item: Gone = entry.key, entry.value, _EXPIRED if over else self._reason
+            if rich and (loop := getattr(entry, "loop", None)) is not None:
+                item = (*item, loop)
+            items.append(item)
             if rich and entry.failure:
                 failures += 1
             elif over:

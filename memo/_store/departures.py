@@ -1,7 +1,7 @@
 """What left a store, on its way to ``on_evict``."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import starmap
 from operator import call, length_hint
 from typing import Any
@@ -10,8 +10,8 @@ from memo._store.eviction import EvictionReason
 
 __all__ = ("Departures", "Gone", "Leaving")
 
-Gone = tuple[Hashable, Any, EvictionReason]
-"""A key, the value that left, and why."""
+Gone = tuple[Any, ...]
+"""A key, the value that left, and why; and of a value that belongs to an event loop, a reference to that."""
 Leaving = tuple[Any, Gone | None, tuple[str, int] | None]
 """An entry that is being taken out; what its caller is told of it; and, unless it does not count, the reason that it
 counts for with how many left for that before.  A bare tuple, since one is made whenever something leaves."""
@@ -33,6 +33,11 @@ class Departures(list[Any]):
     def is_ready(self) -> bool:
         """Whether it is settled what is told, so that this is not to be found out again."""
         return hasattr(self, "_calls")
+
+    @property
+    def settled(self) -> list[tuple[Any, ...]]:
+        """What is told, once that is settled."""
+        return self._items if self.is_ready else []
 
     def make_ready(
         self,

@@ -4,7 +4,7 @@ from typing import Any
 
 from memo._rings import Node
 
-__all__ = ("Entry", "Failure", "IdleEntry", "RichEntry", "WeighedEntry")
+__all__ = ("Entry", "Failure", "IdleEntry", "LoopEntry", "RichEntry", "WeighedEntry")
 
 
 class Entry(Node):
@@ -24,7 +24,7 @@ class Entry(Node):
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
-        state = {n: getattr(self, n) for n in names if n not in ("newer", "older") and hasattr(self, n)}
+        state = {n: getattr(self, n) for n in names if n not in ("newer", "older", "loop") and hasattr(self, n)}
         if not isinstance(state.get("mark"), int):  # a place, too
             state.pop("mark", None)
         return None, state
@@ -65,6 +65,14 @@ class RichEntry(IdleEntry):
     counted_stale: int
     """Those of its stale hits that the figures of the store have."""
     tags: tuple[str, ...]
+    loop: Any = None
+    """Where its value belongs, for who is told of it as it leaves; of most, nowhere."""
+
+
+class LoopEntry(RichEntry):
+    """A ``RichEntry`` whose value belongs to an event loop."""
+
+    __slots__ = ("loop",)
 
 
 class Failure:

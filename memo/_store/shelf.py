@@ -199,6 +199,8 @@ class Shelf(ABC):
                 reason = _EXPIRED
             if by is None or by.value is not entry.value:  # else the identical object put again, which has not left
                 item = key, entry.value, reason
+                if self.rich and (loop := getattr(entry, "loop", None)) is not None:
+                    item = (*item, loop)
             if item is not None and not (self.rich and entry.failure):
                 counted = reason._value_, left[reason._value_]
         self.leaving = entry, item, counted

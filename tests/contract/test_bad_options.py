@@ -68,6 +68,9 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"max": 1, "lease_timeout": 30}, TypeError, ("lease_timeout=30", "on_evict=", "give both")),
     ({"max": 1, "lease_timeout": 0, "on_evict": print}, ValueError, ("lease_timeout=0", "give")),
     ({"max": 1, "lease_timeout": "2h5", "on_evict": print}, ValueError, ("lease_timeout='2h5'", "write")),
+    # evict_loop
+    ({"max": 1, "evict_loop": 5, "on_evict": print}, TypeError, ("evict_loop=5", "give")),
+    ({"max": 1, "evict_loop": print, "on_evict": print}, TypeError, ("evict_loop=", "no effect", "leave it out")),
     # fork
     ({"max": 1, "fork": "forget"}, ValueError, ("fork='forget'", "'keep' or 'drop'")),
     ({"max": 1, "fork": True}, TypeError, ("fork=True", "'keep' or 'drop'")),
@@ -205,6 +208,7 @@ def test_there_are_enough_of_them() -> None:
         "stale_if_error",
         "on_evict",
         "lease_timeout",
+        "evict_loop",
         "fork",
         "copy",
         "clock",

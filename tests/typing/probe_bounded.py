@@ -216,6 +216,7 @@ async def coroutines(c: C) -> None:
     async with coroutine.cache.lease(1) as leased, c.async_method.cache.lease(1) as of_method:
         assert_type(leased, str)
         assert_type(of_method, str)
+    assert_type(await coroutine.cache.drain(), None)
     with coroutine.cache.lease(1):  # type: ignore[attr-defined]
         pass
     assert_type(coroutine.cache.entry(1), EntryInfo[str] | None)
