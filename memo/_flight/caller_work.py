@@ -127,9 +127,7 @@ class CallerFlights(TaskFlights):
     def finish(self, mine: TaskFlight, value: Any) -> Any:
         """End the flight that the caller led; returns what it is to get of *value*."""
         if self.timeout_s is not None:
-            self._deadlines.disarm(mine)
-            if mine.struck and mine.task is not None:
-                mine.task.uncancel()
+            self._ends_late(mine, None)
         keeper = self.keeper
         value = keeper.accept(value)
         keeper.landed(mine, value)
@@ -283,11 +281,12 @@ class CallerFlights(TaskFlights):
         else:
             _strike(flight)
 
-    def _ends_late(self, mine: TaskFlight, error: BaseException) -> bool:
-        """Whether the work of *mine*, which raised *error*, ends by being too old; forgets its deadline."""
+    def _ends_late(self, mine: TaskFlight, error: BaseException | None) -> bool:
+        """Whether the work of *mine*, which raised *error*, ends by being too old; takes its deadline back."""
         self._deadlines.disarm(mine)
         if not mine.struck or mine.task is None:
             return False
+        mine.struck = False
         return mine.task.uncancel() <= mine.cancelling and isinstance(error, asyncio.CancelledError)
 
     def abandon(self, flight: InFlight) -> bool:

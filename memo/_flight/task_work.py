@@ -191,8 +191,9 @@ class TaskWork:
 def _note_bound(flight: TaskFlight, before: Context) -> None:
     """Note on *flight* what its work, which ends, has bound since its context was *before*.
 
-    A context can be in one task at a time, while another of its tasks goes on as well: so the work has a copy of its
-    first caller's, under every task factory, and that caller takes over what was bound there as it goes on.
+    The work has a copy of its first caller's context, and that caller takes over what was bound there as it goes on.
+    Two tasks may take turns in one context; but an eager one, and a loop that runs within a task, would enter it a
+    second time, which breaks the loop; and a first caller that left would go on in what the work still alters.
     """
     after = copy_context()
     if len(after) > 1:  # there is one variable of ours
