@@ -89,7 +89,8 @@ class KeyTable:
 
     Attributes:
         by_key: The keys, those whose latest call is longest ago first.
-        dead: Instances that died since their keys were last dropped; appended to without the lock.
+        dead: Instances that died since their keys were last dropped; appended to without the lock.  Also those that
+            had no key here: so ``find()`` sees to it that there are not many more of them than keys.
     """
 
     __slots__ = ("by_key", "dead", "most", "rate")
@@ -99,6 +100,13 @@ class KeyTable:
         self.most: int = most
         self.by_key: OrderedDict[Hashable, Followed] = OrderedDict()
         self.dead: list[InstanceRef] = []
+
+    def find(self, key: Hashable) -> Followed | None:
+        """A key, if it is followed."""
+        one = self.by_key.get(key)
+        if one is None and len(self.dead) > len(self.by_key):
+            self.drop_dead()
+        return one
 
     def follow(self, key: Hashable) -> Followed:
         """Follow a key for which room was made."""

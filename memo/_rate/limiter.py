@@ -196,7 +196,7 @@ class Limiter:
         """Begin a call that does not wait; why it cannot, if so."""
         with self.lock:
             now = self.clock.read()
-            one = self.table.by_key.get(key)
+            one = self.table.find(key)
             if one is None:
                 full = self.table.make_room(now)
                 if full is not None:
@@ -230,7 +230,7 @@ class Limiter:
             comes = one is None
             if one is None:
                 turn.came = now
-                one = self.table.by_key.get(key)
+                one = self.table.find(key)
             if one is None:
                 full = self.table.make_room(now)
                 if full is not None:

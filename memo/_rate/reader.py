@@ -36,7 +36,7 @@ class LimitReader:
         limiter = self._limiter
         with limiter.lock:
             now = limiter.clock.read()
-            one = limiter.table.by_key.get(key)
+            one = limiter.table.find(key)
             if one is None:
                 return 0 if limiter.table.make_room(now) else limiter.rate.calls
             return max(0, limiter.rate.calls - one.starts.live(now) - len(one.queue))
@@ -49,7 +49,7 @@ class LimitReader:
         limiter = self._limiter
         with limiter.lock:
             now = limiter.clock.read()
-            one = limiter.table.by_key.get(key)
+            one = limiter.table.find(key)
             if one is None:
                 full = limiter.table.make_room(now)
                 return 0.0 if full is None else full.after_s
@@ -63,7 +63,7 @@ class LimitReader:
 
     def _find(self, key: Hashable) -> Followed | None:
         with self._limiter.lock:
-            return self._limiter.table.by_key.get(key)
+            return self._limiter.table.find(key)
 
     def reset(self, scope: Hashable | None = None) -> int:
         """Have all calls that began count no more, or those of one instance; how many keys had some."""

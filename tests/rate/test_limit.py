@@ -244,6 +244,29 @@ def test_keys_of_the_dead_make_room(clock: FakeClock) -> None:
     assert [tries(client.get, 2) for client in (*kept, Client())] == [1, 1, 1, 0]
 
 
+def test_asking_for_instances_that_die_keeps_nothing_of_them(clock: FakeClock) -> None:
+    """Whoever asks what instances may do, and never calls them, leaves nothing behind when they die."""
+
+    class Client:
+        @limit("1/1m", clock=clock, registry=Registry())
+        def get(self) -> None: ...
+
+    def ask() -> None:
+        for _ in range(500):
+            client = Client()
+            assert (client.get.limit.remaining(), client.get.limit.retry_after()) == (1, 0)
+            assert not client.get.limit.forget()
+
+    ask()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        ask()
+        assert tracemalloc.get_traced_memory()[0] - before < 5_000
+    finally:
+        tracemalloc.stop()
+
+
 # -- placements and company
 
 
