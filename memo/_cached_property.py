@@ -10,6 +10,7 @@ from memo._call import KeyOptions
 from memo._decorated import Layer, Placement
 from memo._dedupe_inflight import InflightLayer
 from memo._flight import InflightHandle, WorkOptions
+from memo._registry import Record
 
 __all__ = ("cached_property",)
 
@@ -98,6 +99,10 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
     def inflight(self) -> InflightHandle[[Any], Any]:
         """The running computations; its methods take the instance."""
         return self._shared.inflight  # type: ignore[no-any-return]
+
+    @property
+    def __memo_record__(self) -> Record | None:
+        return self._shared.__memo_record__  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         state = {name: value for name, value in vars(self).items() if name not in ("lock", "_shared")}

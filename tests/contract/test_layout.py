@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "_sliding_window": {"_decorated", "_registry", "_window", "_call", "_base"},
     "_limit": {"_decorated", "_registry", "_rate", "_call", "_base"},
     "_lru_cache": {"_bounded", "_decorated", "_cache", "_call", "_base"},
-    "_cached_property": {"_dedupe_inflight", "_decorated", "_flight", "_call", "_base"},
+    "_cached_property": {"_dedupe_inflight", "_decorated", "_registry", "_flight", "_call", "_base"},
     "testing": {"_decorated", "_registry", "_base"},
     "pytest_plugin": {"testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.

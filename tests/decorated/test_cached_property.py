@@ -218,10 +218,14 @@ def test_a_value_that_can_be_used_once_is_kept() -> None:
 
 
 def test_computations_are_listed() -> None:
-    """The registry shows how many computations there were, under the property's name."""
-    before = registry[f"{__name__}.Shop.stock"].stats().inflight
+    """The registry shows how many computations there were, under the property's name, and by the property itself."""
+    assert Shop.stock in registry
+    assert registry[Shop.stock] is registry[f"{__name__}.Shop.stock"]
+    with pytest.raises(TypeError, match=r"^adopt: .* belongs to this package"):
+        registry.adopt(Shop.stock)
+    before = registry[Shop.stock].stats().inflight
     assert Shop().stock == [1]
-    after = registry[f"{__name__}.Shop.stock"].stats().inflight
+    after = registry[Shop.stock].stats().inflight
     assert before is not None
     assert after is not None
     assert after.started - before.started == 1
