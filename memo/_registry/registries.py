@@ -9,6 +9,7 @@ from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_l
 from memo._base import Duration, Stage, counted, hold, positive_int, rlock, seconds
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
 from memo._registry.names import Named, Names
@@ -219,6 +220,8 @@ registry: Registry = Registry()
 
 
 def _refuse_own(given: Any) -> None:
-    handle = isinstance(given, CacheHandle | InflightHandle | WindowHandle | Record | View | AdoptedHandle)
+    handle = isinstance(
+        given, CacheHandle | InflightHandle | WindowHandle | LimitHandle | Record | View | AdoptedHandle
+    )
     if handle or isinstance(getattr(given, "__memo_record__", None), Record):
         raise TypeError(f"adopt: {given!r} belongs to this package and is in a registry; see list(registry).")

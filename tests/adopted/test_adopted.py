@@ -12,7 +12,7 @@ import cachetools.func
 import pytest
 from kit.adopted import AsyncDuck, Info, Service, cells, passing, stats_of
 
-from memo import AdoptedStats, Registry, bounded, dedupe_inflight, sliding_window
+from memo import AdoptedStats, Registry, bounded, dedupe_inflight, limit, sliding_window
 
 pytestmark = pytest.mark.usefixtures("empty_methods")
 
@@ -300,6 +300,7 @@ class Slotted:
         (lambda: dedupe_inflight(registry=Registry())(abs), r"belongs to this package"),
         (lambda: sliding_window("1h", registry=Registry())(abs), r"belongs to this package"),
         (lambda: bounded(max=3, registry=Registry())(abs).cache, r"belongs to this package"),
+        (lambda: limit("1/1m", registry=Registry())(abs).limit, r"belongs to this package"),
         (Registry, r"belongs to this package"),
     ],
 )
