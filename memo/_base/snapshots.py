@@ -222,7 +222,19 @@ def _key(key: Any) -> str:
 
 _FORMS: Mapping[str, Callable[[Any], str]] = {
     **dict.fromkeys(
-        ("load_seconds", "load_mean", "delay_seconds", "oldest", "seconds", "span", "p50", "p95", "p99"), format_seconds
+        (
+            "load_seconds",
+            "load_mean",
+            "delay_seconds",
+            "oldest",
+            "oldest_lease",
+            "seconds",
+            "span",
+            "p50",
+            "p95",
+            "p99",
+        ),
+        format_seconds,
     ),
     **dict.fromkeys(("bytes", "max_bytes"), format_bytes),
     **dict.fromkeys(("hit_ratio", "error_ratio"), lambda share: f"{share:.1%}"),

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -294,6 +295,7 @@ def test_the_oldest_lease_is_told() -> None:
     with cache.fetch.cache.lease("a"):
         some = cache.fetch.cache.stats()
         assert (some.leases, some.oldest_lease) == (2, 7200)
+        assert re.search(r"^  oldest_lease +2h$", str(some), re.MULTILINE)
         (store,) = cache.registry.report().stores
         assert (store.leases, store.oldest_lease) == (2, 7200)
         (finding,) = (one for one in store.findings if "lease" in one.what)
