@@ -68,7 +68,7 @@ def hit_positional(rounds: int) -> Ratio:
     ours = bounded(max=SIZE, ttl="1h")(_identity)
     return interleaved(
         "hit, one positional argument", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache",
-        timed(_calls(_lru(), 7), HITS_A_BATCH), timed(_calls(ours, 7), HITS_A_BATCH), rounds, 3.6,
+        timed(_calls(_lru(), 7), HITS_A_BATCH), timed(_calls(ours, 7), HITS_A_BATCH), rounds, 3.5,
     )  # fmt: skip
 
 
