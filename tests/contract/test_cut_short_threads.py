@@ -14,6 +14,7 @@ from memo._base.gates import Bell, Gate, start
 from memo._cache import refresh_pool
 from memo._cache.jobs import ThreadJob
 from memo._cache.refresh_pool import RefreshPool
+from memo._flight import ANY_TIME
 from memo.testing import FakeClock
 
 
@@ -116,7 +117,7 @@ def test_a_wait_for_a_job_that_is_cut_short_leaves_nobody_waiting(everywhere: bo
     """Others who wait for it are let through when it ends, and a test's clock has nothing left to wake."""
     pool, clock = RefreshPool(), FakeClock()
     opened = threading.Event()
-    job = ThreadJob(0.0)
+    job = ThreadJob(0.0, ANY_TIME)
     assert job.start(pool, lambda: opened.wait(LIMIT_S), lambda: None, None)
     locks = locks_of(pool, job, clock)
     for where in every_point(lambda: job.wait(0.0, clock), locks, everywhere):
