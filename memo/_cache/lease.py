@@ -4,7 +4,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from memo._cache.cache import Cache
-from memo._cache.leases import Hold, Leases
+from memo._cache.holding import Hold
+from memo._cache.leases import Leases
 from memo._store import Departures, Failure
 
 __all__ = ("AwaitedLease", "Lease")

@@ -18,92 +18,23 @@ import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
-from operator import attrgetter, call, itemgetter
+from collections.abc import Callable, Hashable
+from operator import call, itemgetter
 from typing import Any
 
 from memo._base import Clock, Stage, format_seconds, renew, thread_ident
 from memo._cache.figures import Leased
+from memo._cache.holding import Bell, Guard, Hold, Untold
 from memo._cache.listener import Listener, Reveal
 from memo._store import Departures, Gone, Store
 
-__all__ = ("Hold", "Leases")
+__all__ = ("Leases",)
 
 log = logging.getLogger("memo")
 
 
 _numbers = itertools.count()
 """Of what left, in the order in which it did."""
-
-
-class _Untold:
-    """Something that left and is due once nobody holds this."""
-
-    fall: Callable[[], object] = int
-    """Called then; it does nothing as long as this is held by nobody but its maker."""
-    bell: "_Bell | None" = None
-
-    __del__ = property(attrgetter("fall"))
-    """So that no bytecode runs, and nothing strikes, before it is where it is to fall."""
-
-    def __init__(self, item: Gone) -> None:
-        self.item = item
-
-
-class _Bell:
-    """Goes with something untold: that may have to be told."""
-
-    __slots__ = ("_leases",)
-
-    def __init__(self, leases: "Leases") -> None:
-        self._leases = leases
-
-    def __del__(self) -> None:
-        leases = getattr(self, "_leases", None)  # it may never have been whole
-        if leases is not None:
-            leases.tell_unasked()
-
-
-class _Guard:
-    """What all hold who have one value in use, or who stand at one key."""
-
-    __slots__ = ("__weakref__", "newer", "untold", "value")
-
-    def __init__(self, value: Any = None) -> None:
-        self.value = value
-        self.untold: list[_Untold] = []
-        self.newer: _Guard | None = None
-        """That of those who came to the key later: what they hold, those who came before them hold too."""
-
-    def all_untold(self) -> Iterator[_Untold]:
-        """What is held here and behind."""
-        guard: _Guard | None = self
-        while guard is not None:
-            yield from guard.untold
-            guard = guard.newer
-
-    def let_be(self) -> None:
-        """Tell nobody of what is held here."""
-        for untold in self.untold:
-            untold.fall = int
-        self.untold.clear()
-
-
-class Hold:
-    """One lease that is under way.
-
-    Attributes:
-        began: When it got its value; None as long as it stands at its key.
-        guard: What it holds; None once it has ended.
-        thread: Whose it is.
-    """
-
-    __slots__ = ("__weakref__", "began", "guard", "thread")
-
-    def __init__(self, guard: _Guard) -> None:
-        self.began: float | None = None
-        self.guard: _Guard | None = guard
-        self.thread = thread_ident()
 
 
 class Leases:
@@ -129,11 +60,11 @@ class Leases:
         self._timeout_s = timeout_s
         self._store = weakref.ref(store)
         self._holds: weakref.WeakSet[Hold] = weakref.WeakSet()
-        self._by_value: weakref.WeakValueDictionary[int, _Guard] = weakref.WeakValueDictionary()
+        self._by_value: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         """By the address of the value, which the guard keeps."""
-        self._by_hash: weakref.WeakValueDictionary[int, _Guard] = weakref.WeakValueDictionary()
+        self._by_hash: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
         """Those at which newcomers may stand."""
-        self._inherited: weakref.WeakSet[_Guard] = weakref.WeakSet()
+        self._inherited: weakref.WeakSet[Guard] = weakref.WeakSet()
         """Those of values that were in use at a fork, in the child."""
         self.due: deque[tuple[int, Gone]] = deque()
         """What is to be told, and its number."""
@@ -147,9 +78,9 @@ class Leases:
         with self.lock:
             guard = self._by_hash.get(code)
             if guard is None:
-                guard = self._by_hash[code] = _Guard()
+                guard = self._by_hash[code] = Guard()
             elif guard.untold:
-                guard.newer = guard = self._by_hash[code] = _Guard()
+                guard.newer = guard = self._by_hash[code] = Guard()
             hold = Hold(guard)
             self._holds.add(hold)
             return hold
@@ -171,11 +102,11 @@ class Leases:
             raise
 
     def _lend(self, hold: Hold, value: Any, now: float, gone: Departures) -> None:
-        mine: list[_Untold] = []
-        guards: list[_Guard] = []
+        mine: list[Untold] = []
+        guards: list[Guard] = []
         with self.lock:
             try:
-                guards.append(self._by_value.get(id(value)) or self._by_value.setdefault(id(value), _Guard(value)))
+                guards.append(self._by_value.get(id(value)) or self._by_value.setdefault(id(value), Guard(value)))
                 if hold.guard is not None:
                     mine += [untold for untold in hold.guard.all_untold() if untold.item[1] is value]
                 _at_once(
@@ -254,13 +185,13 @@ class Leases:
         steps += self._steps_to_hold(item, held_in)
         return True
 
-    def _steps_to_hold(self, item: Gone, held_in: list[list[_Untold]]) -> list[tuple[Any, ...]]:
-        untold = _Untold(item)
+    def _steps_to_hold(self, item: Gone, held_in: list[list[Untold]]) -> list[tuple[Any, ...]]:
+        untold = Untold(item)
         fall = functools.partial(self.due.append, (next(_numbers), item))
         return [
             *((list.append, untolds, untold) for untolds in held_in),
             (setattr, untold, "fall", fall),
-            (setattr, untold, "bell", _Bell(self)),
+            (setattr, untold, "bell", Bell(self.tell_unasked)),
         ]
 
     def unstored(self, item: Gone) -> None:

@@ -17,8 +17,8 @@ EACH = 11
 """Every so many points are struck in a quick run."""
 EACH_LONG = every(20_000)
 """And in a long one."""
-LEASED = {**DECORATORS, "lease_timeout": store(lease_timeout=60), "lirs": store(policy="lirs")}
-QUICK = ("lean", "lru", "errors", "copy", "lease_timeout", "lirs")
+LEASED = {**DECORATORS, "lease_timeout": store(lease_timeout=60)}
+QUICK = ("lean", "lru", "errors", "copy", "lease_timeout")
 
 
 @pytest.fixture(autouse=True)
