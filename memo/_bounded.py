@@ -52,6 +52,7 @@ from memo._call import (
     KeyOptions,
     Keys,
     Scope,
+    Shape,
     check_key_options,
     misfit_of,
     takes_call,
@@ -62,7 +63,7 @@ from memo._registry import Registry
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, CacheClass, EvictionReason, check_policy, first_share
 
-__all__ = ("BoundedLayer", "Policy", "bounded", "checked_options")
+__all__ = ("BoundedLayer", "Policy", "bounded", "check_suits", "checked_options")
 
 
 class BoundedLayer(FlightLayer):
@@ -85,14 +86,7 @@ class BoundedLayer(FlightLayer):
         self.options = options
         super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
         self._check_fallback(keys)
-        if options.evicts_awaited and options.evict_loop is None and not self.shape.is_async:
-            raise TypeError(
-                f"{self.where}: on_evict={options.on_evict!r} is a coroutine function, and {self.shape.qualname}() is "
-                f"none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
-            )
-        if keys.scope is not None and not self.shape.is_async:
-            _refuse_threads(self.shape.where, options)
-        options.work.check_function("bounded", self.shape.qualname, self.shape.is_async)
+        check_suits(self.shape, options, keys)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
 
@@ -260,6 +254,22 @@ class BoundedLayer(FlightLayer):
     def empty(self) -> None:
         if self.is_made:
             self.cache.clear(None)
+
+
+def check_suits(shape: Shape, options: CacheOptions, keys: KeyOptions) -> None:
+    """Check that options suit the colour of the function.
+
+    Raises:
+        TypeError: One does not.
+    """
+    if options.evicts_awaited and options.evict_loop is None and not shape.is_async:
+        raise TypeError(
+            f"{shape.where}: on_evict={options.on_evict!r} is a coroutine function, and {shape.qualname}() is "
+            f"none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
+        )
+    if keys.scope is not None and not shape.is_async:
+        _refuse_threads(shape.where, options)
+    options.work.check_function(shape.where, shape.qualname, shape.is_async)
 
 
 def _refuse_threads(where: str, options: CacheOptions) -> None:

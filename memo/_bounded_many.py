@@ -26,7 +26,7 @@ from memo._base import (
     refuse_class,
     seconds,
 )
-from memo._bounded import BoundedLayer, Policy, bounded, checked_options
+from memo._bounded import BoundedLayer, Policy, bounded, check_suits, checked_options
 from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, EvictLoop, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
@@ -125,7 +125,7 @@ class _ManyLayer(Layer):
         self._terms = terms
         super().__init__(_WHERE, function, keys, clock, takes_instance, options.tags)
         self._asked = ManyFunction(self.shape, self.called)
-        options.work.check_function(_WHERE, self.shape.qualname, self.shape.is_async)
+        check_suits(self.shape, options, keys)  # now, and not as the function of one key is made
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
                 f"{_WHERE}: gather={terms.gather_s:g} s has no effect on {self.shape.qualname}, a plain function, "

@@ -201,8 +201,12 @@ class ThreadBatches(ThreadFlights):
                 self._fail(mine, error)
             del part.begun[mine]
         with self._lock:
-            while part.met:
-                self.table.withdraw(part.met.pop()[0])
+            self._withdraw_all(part)
+
+    def _withdraw_all(self, part: _Round) -> None:
+        """Leave what was joined; with the lock held, and a function of its own, since an exception strikes at jumps."""
+        while part.met:
+            self.table.withdraw(part.met.pop()[0])
 
 
 def _chunks(flights: list[InFlight], most: int | None) -> Iterator[list[InFlight]]:

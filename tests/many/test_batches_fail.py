@@ -108,6 +108,12 @@ def test_what_takes_no_keys() -> None:
     kept: Any = bounded_many(max=3, keep="5s")
     with pytest.raises(TypeError, match=r"bounded_many: keep=5 \(seconds\) has no effect"):
         kept(lambda names: {})
+
+    async def close(key: object, value: object, reason: object) -> None: ...
+
+    closing: Any = bounded_many(max=3, on_evict=close)
+    with pytest.raises(TypeError, match=r"bounded_many: on_evict=.* is a coroutine function, and .*lambda.* is none"):
+        closing(lambda names: {})
     bare: Any = bounded_many
     with pytest.raises(TypeError, match=r"without a bound; write @bounded_many\(max=500\)"):
         bare(lambda names: {})
