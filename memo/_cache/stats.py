@@ -61,7 +61,8 @@ class CacheStats(Snapshot):
     max_bytes: int | None = None
     """Gauge: most bytes; None if the store is bounded by number alone."""
     evictions: Mapping[EvictionReason, int] = counter(_NO_EVICTIONS)
-    """Values that left, by reason; a value put again as the identical object does not count."""
+    """Values that left, by reason; a value put again as the identical object does not count, unless it had left before,
+    leased, and so came back."""
     small_share: float | None = None
     """Gauge: the part of the whole that the policy means for new keys at present, from 0 to 1: it follows what is asked
     for under ``policy="adaptive"``; None under a policy that has no such part."""
