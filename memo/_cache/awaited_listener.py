@@ -162,8 +162,8 @@ class AwaitedListener(Listener):
         """Count, and log, that ``on_evict`` cannot be called."""
         self.counts.unheard += 1
         log.error(
-            "%s: on_evict was not called for the value of %s that left (%s): %s; await f.cache.drain() before a loop "
-            "ends, or name one with evict_loop=",
+            "%s: on_evict was not called for the value of %s that left (%s): %s; before a loop ends, let its values "
+            "leave (f.cache.clear()) and await f.cache.drain(), or name a loop that goes on with evict_loop=",
             self.name,
             short_text(key),
             reason,

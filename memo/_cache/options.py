@@ -256,6 +256,11 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
         )
+    if inspect.iscoroutinefunction(evict_loop):
+        raise TypeError(
+            f"{where}: evict_loop={evict_loop!r} is a coroutine function, which nobody would await; give a loop, or a "
+            f"plain function that returns it."
+        )
     if not is_awaited:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "

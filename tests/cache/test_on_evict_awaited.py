@@ -309,6 +309,10 @@ def test_a_value_that_was_put_where_no_loop_runs() -> None:
         ({"on_evict": print, "evict_loop": lambda: None}, ("evict_loop=", "no effect", "leave it out")),
         ({"evict_loop": lambda: None}, ("evict_loop=", "no effect", "leave it out")),
         ({"on_evict": AwaitedCloser(), "evict_loop": 5}, ("evict_loop=5", "no event loop", "give one")),
+        (
+            {"on_evict": AwaitedCloser(), "evict_loop": AwaitedCloser().__call__},
+            ("evict_loop=", "nobody would await", "plain function"),
+        ),
     ],
 )
 def test_a_loop_that_is_missing_or_too_much_is_refused(options: dict[str, Any], says: tuple[str, ...]) -> None:
