@@ -146,8 +146,8 @@ def limit(
     Args:
         rate: How many calls in how long: text such as "100/1m", "5/second", "1000/24h", or a pair, ``(100, 60)``.
         key: Makes the key of a call; calls of each key count by themselves.  Called as the function was, defaults
-            filled in; with the instance only where its own first parameter is named like that
-            (``key=lambda self: ...``), or where the call has no other argument.
+            filled in; with the instance only where one of its own parameters is named like that
+            (``key=lambda self, item: ...``), or where the call has no other argument.
         ignore: ``("self",)`` lets the instances of a class share what they have.
         when_full: "refuse": raise ``RateLimited``.  "delay": wait, for at most *max_delay*.
         max_delay: Longest time that a call waits, in seconds, as a timedelta or text; None: the span.  A call that
