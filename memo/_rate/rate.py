@@ -42,7 +42,8 @@ class Rate(NamedTuple):
             try:
                 return cls(calls, seconds(span, where=where, option="rate"))
             except ValueError as error:
-                raise ValueError(f"{where}: rate={given!r} does not end in a span of time: {error}") from None
+                why = str(error).removeprefix(f"{where}: ")
+                raise ValueError(f"{where}: rate={given!r} does not end in a span of time: {why}") from None
         if isinstance(given, tuple) and len(given) == 2:
             return cls(
                 positive_int(given[0], where=where, option="rate[0]"),

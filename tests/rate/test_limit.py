@@ -399,7 +399,7 @@ def test_rates() -> None:
         ("-3/1m", ValueError, "rate='-3/1m' lets no call begin"),
         ("5/1 fortnight", ValueError, "rate='5/1 fortnight' does not end in a span of time"),
         ("5/", ValueError, "rate='5/' does not end in a span of time"),
-        ("5/0s", ValueError, "rate='5/0s' does not end in a span of time"),
+        ("5/0s", ValueError, "rate='5/0s' does not end in a span of time: rate='0s' is zero; give a positive"),
         ((0, 60), ValueError, r"rate\[0\]=0"),
         ((True, 60), TypeError, r"rate\[0\]=True"),
         ((5, -1), ValueError, r"rate\[1\]=-1"),
