@@ -429,4 +429,5 @@ def _remembering_absence(options: CacheOptions, absent_ttl: Any) -> CacheOptions
         absent_s = 0.0
     else:
         absent_s = math.inf if options.ttl_s is None else options.ttl_s
+    options = dataclasses.replace(options, foreseen=(AbsentKey,))
     return dataclasses.replace(options, cache_errors=(AbsentKey,), error_s=absent_s) if absent_s else options

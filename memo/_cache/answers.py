@@ -36,7 +36,7 @@ class Answers:
     ) -> None:
         self.cache = cache
         self.name: str = cache.name
-        background = Background(cache.flights, cache.jobs, pool)
+        background = Background(cache.flights, cache.jobs, pool, cache.options.foreseen)
         self._flights: Any = cache.flights
         self._clock = cache.clock
         self._is_off = cache.upwards.is_off
@@ -81,7 +81,7 @@ class Answers:
     def _stands_in(self, error: Exception, terms: Terms, role: Role) -> bool:
         """Whether something stands in for *error*, which then is logged if the caller was to tell of it."""
         covers = self._fallback.covers(error, terms)
-        if covers and role.led:
+        if covers and role.led and not isinstance(error, self.cache.options.foreseen):
             log_failure(self.name, error, "a fallback answers")
         return covers
 

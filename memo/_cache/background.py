@@ -34,14 +34,20 @@ class Background:
         flights: What runs them.
         jobs: Those that newcomers may wait for.
         pool: Gives the threads for loads of a plain function; None: it is a coroutine function.
+        foreseen: Errors of which nothing is logged.
     """
 
     def __init__(
-        self, flights: ThreadFlights | TaskFlights, jobs: Jobs, pool: Callable[[], RefreshPool] | None
+        self,
+        flights: ThreadFlights | TaskFlights,
+        jobs: Jobs,
+        pool: Callable[[], RefreshPool] | None,
+        foreseen: tuple[type[Exception], ...],
     ) -> None:
         self.flights = flights
         self.jobs = jobs
         self.pool = pool
+        self._foreseen = foreseen
         self.clock: Clock = flights.clock
         self._lock = flights.table.lock
 
@@ -129,7 +135,8 @@ class Background:
             if error is None or job.watchers or job.told or not job.led:
                 return
             job.told = True
-        log_failure(self.flights.name, error)
+        if not isinstance(error, self._foreseen):
+            log_failure(self.flights.name, error)
 
     def unwatch(self, job: Any) -> None:
         """Take back that a caller waits for *job*."""

@@ -17,7 +17,6 @@ from memo._cache.told_store import ToldStore
 from memo._call import Undecided
 from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
 from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
-from memo.errors import AbsentKey
 
 __all__ = ("Loads", "log_failure")
 
@@ -186,7 +185,7 @@ class Loads:
     def failed(self, flight: InFlight, error: Exception) -> None:
         """Let a stale value serve for a while before the next attempt, or remember the failure."""
         options = self._options
-        is_answer = type(error) is AbsentKey  # there is nothing to load, which is newer than what is stored
+        is_answer = isinstance(error, options.foreseen)  # there is nothing to load, which is newer than what is stored
         if is_answer:
             self._counts.absent += 1
         if not options.serves_late and not is_answer:

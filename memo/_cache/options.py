@@ -86,6 +86,8 @@ class CacheOptions:
     tags: Tags
     refuse: Callable[[str, Any], None]
     """Raises if a result cannot be remembered, given the function's name and the result."""
+    foreseen: tuple[type[Exception], ...] = ()
+    """Errors that are answers of the function, no failures: newer than what is stored, and not logged."""
 
     @property
     def asks_call(self) -> bool:

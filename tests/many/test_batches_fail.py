@@ -1,5 +1,6 @@
 """What calls with many keys refuse, and how they fail."""
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 from kit.batches import Source, answered
 
-from memo import bounded_many
+from memo import Registry, bounded, bounded_many
+from memo.testing import FakeClock
 
 Make = Callable[..., Source]
 
@@ -32,6 +34,41 @@ def test_an_error_names_the_keys_that_did_not_come(make: Make) -> None:
     assert len(source.many.inflight) == 0
     stats = source.many.cache.stats()
     assert (stats.loads, stats.load_errors) == (2, 4)
+
+
+@pytest.mark.parametrize("absent_ttl", [None, 0])
+@pytest.mark.parametrize("limits", [{}, {"limit": "10s"}], ids=["", "limit"])
+def test_a_default_for_an_absent_key_is_no_failure(
+    make: Make, limits: dict[str, str], absent_ttl: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller gets it, and nothing is logged, as of what failed is."""
+    source = make(absent_ttl=absent_ttl)
+    source.lacking = {"x"}
+    within = source.many.cache.within(*limits.values(), default="none")
+    assert [answered(functools.partial(within.call, name)) for name in "xax"] == ["none", "a-en", "none"]
+    assert not caplog.records
+    source.before = lambda keys: 1 / 0
+    assert answered(lambda: within.call("b")) == "none"
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+
+
+def test_an_absent_key_is_a_failure_to_another_function() -> None:
+    """What asks for a key inside of a function of its own fails: an old value answers, and it counts as an error."""
+    clock, own = FakeClock(), Registry()
+    known = {"a": 1}
+    many = bounded_many(max=9, ttl="1s", clock=clock, registry=own)(
+        lambda names: {name: known[name] for name in names if name in known}
+    )
+
+    @bounded(max=9, ttl="1m", stale_if_error="1h", clock=clock, registry=own)
+    def outer(name: str) -> int:
+        return many.one(name) + 1
+
+    assert outer("a") == 2
+    known.clear()
+    clock.advance("2m")
+    assert outer("a") == 2
+    assert (outer.cache.stats().load_errors, outer.cache.stats().stale_hits) == (1, 1)
 
 
 def test_one_bad_value_spares_the_others(make: Make) -> None:
