@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from memo._cache import CacheHandle, CacheInfo
-from memo._decorated.typed import Function
 from memo._flight import InflightHandle
 from memo._registry import Record
 
@@ -27,6 +26,8 @@ R = TypeVar("R")
 """What a call with one key returns."""
 
 if TYPE_CHECKING:
+    from memo._decorated.typed import Function
+
     Awaited = Coroutine[Any, Any, T]
 
     class _DecoratedMany(Generic[K, P, M, R, V]):
