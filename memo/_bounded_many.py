@@ -393,6 +393,7 @@ def bounded_many(
             a call: the keys are a text or no collection, one cannot be hashed, the function returned no mapping.
         ValueError: At decoration: an option's value makes no sense.
         AbsentKey: At a call of ``f.one()``: the key has no value.
+        RuntimeError: At a call: the function raised the ``AbsentKey`` of another one, which would make its keys absent.
         InflightTimeout: At a call: a load that it waited for took longer than timeout.
     """
     given = dict(locals())

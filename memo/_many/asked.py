@@ -99,12 +99,29 @@ class ManyFunction:
     # -- asking
 
     def ask(self, keys: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[Any, Any]:
-        """What the function returns for *keys*, its other arguments as in *args* and *kwargs*."""
-        return self._mapping(self._call(*self.with_keys(keys, args), **kwargs))
+        """What the function returns for *keys*, its other arguments as in *args* and *kwargs*.
+
+        Raises:
+            RuntimeError: The function raised ``AbsentKey``, which here means that one key has no value: it came from
+                another function, and would have all keys be absent (as StopIteration would end a generator).
+        """
+        try:
+            return self._mapping(self._call(*self.with_keys(keys, args), **kwargs))
+        except AbsentKey as error:
+            raise self._came_out(error) from error
 
     async def ask_awaited(self, keys: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[Any, Any]:
         """The same of a coroutine function."""
-        return self._mapping(await self._call(*self.with_keys(keys, args), **kwargs))
+        try:
+            return self._mapping(await self._call(*self.with_keys(keys, args), **kwargs))
+        except AbsentKey as error:
+            raise self._came_out(error) from error
+
+    def _came_out(self, error: AbsentKey) -> RuntimeError:
+        return RuntimeError(
+            f"{self.name}() raised AbsentKey({str(error)!r}) for all its keys; catch it, and leave out of the mapping "
+            f"what has no value."
+        )
 
     def _mapping(self, result: Any) -> Mapping[Any, Any]:
         if isinstance(result, Mapping):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kit.batches import Source, answered
 
-from memo import Registry, bounded, bounded_many
+from memo import AbsentKey, Registry, bounded, bounded_many
 from memo.testing import FakeClock
 
 Make = Callable[..., Source]
@@ -69,6 +69,21 @@ def test_an_absent_key_is_a_failure_to_another_function() -> None:
     clock.advance("2m")
     assert outer("a") == 2
     assert (outer.cache.stats().load_errors, outer.cache.stats().stale_hits) == (1, 1)
+
+
+def test_an_absent_key_of_another_function_makes_none_absent(make: Make) -> None:
+    """It comes out as the error that it is, and nothing is remembered of it."""
+    source = make()
+    other = bounded_many(max=9, registry=Registry())(lambda names: {})
+    source.before = lambda keys: other.one("owner")
+    for ask in (lambda: source.many(["a", "b"]), lambda: source.many.one("a")):
+        with pytest.raises(RuntimeError, match=r"raised AbsentKey\(.*'owner'.*catch it") as caught:
+            answered(ask)
+        assert isinstance(caught.value.__cause__, AbsentKey)
+    source.before = lambda keys: None
+    assert answered(lambda: source.many(["a", "b"])) == {"a": "a-en", "b": "b-en"}
+    stats = source.many.cache.stats()
+    assert (stats.error_hits, stats.load_errors) == (0, 3)
 
 
 def test_one_bad_value_spares_the_others(make: Make) -> None:
