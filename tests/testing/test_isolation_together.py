@@ -270,7 +270,7 @@ FIXED = {
         "lock", "put_off", "busy", "torn", "_foreign", "_figures", "_lost", "_owners", "_serving", "_shelf", "_show",
     },
     "shelf": {
-        "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_standing", "_put_off",
+        "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_standing", "_put_off", "_show_index",
     },
     "figures": {"_rich"},
     "results": {
