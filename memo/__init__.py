@@ -4,7 +4,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``__init__``) says what others may take from it:
 
 ======================  ================================================================================
-``_bounded``            ``@bounded``: its options, and what a call of it does
+``_bounded/``           ``@bounded``: its options, and what a call of it does
 ``_bounded_many``       ``@bounded_many``: the same for functions of many keys
 ``_dedupe_inflight``    ``@dedupe_inflight``
 ``_sliding_window``     ``@sliding_window``

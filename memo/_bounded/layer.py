@@ -1,0 +1,222 @@
+"""The layer of ``@bounded``: what the results of one function are to the decorated function and the registry."""
+
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from typing import Any
+
+from memo._base import Aside, Clock, Swept, TaggedCall, Weakly
+from memo._bounded.options import check_suits
+from memo._cache import (
+    NOT_GIVEN,
+    Answers,
+    Cache,
+    CacheHandle,
+    CacheOptions,
+    CacheStats,
+    RefreshPool,
+    Upwards,
+    check_colour,
+    check_fit,
+    remembered_call,
+    without_arguments,
+)
+from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, misfit_of
+from memo._decorated import FlightLayer
+from memo._flight import InflightStats, TaskFlights, ThreadFlights
+from memo._registry import registry as default_registry
+from memo._store import POLICIES, first_share
+
+__all__ = ("BoundedLayer",)
+
+
+class BoundedLayer(FlightLayer):
+    """Results of one function."""
+
+    kind = "cache"
+    where = "bounded"
+    """The decorator's name, for messages."""
+    kinds: tuple[Callable[..., ThreadFlights], Callable[..., TaskFlights]] | None = None
+    """What makes the loads of a plain function, and of a coroutine function; None: what its options say."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        options: CacheOptions,
+        keys: KeyOptions,
+        clock: Callable[[], float] | None,
+        takes_instance: bool | None,
+    ) -> None:
+        self.options = options
+        super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
+        self._check_fallback(keys)
+        check_suits(self.shape, options, keys)
+        if options.policy not in POLICIES.values():
+            self.make_works()  # which shows whether it can be made
+
+    def _check_fallback(self, keys: KeyOptions) -> None:
+        """Check that the fallback can be called as the function is; else it would fail no sooner than it is needed."""
+        if self.options.asks_fallback:
+            fallback = without_arguments(self.options.fallback)
+            check_colour(self.where, self.shape.qualname, self.options.fallback, is_async=self.shape.is_async)
+            check_fit(self.where, self.shape.qualname, fallback, misfit_of(self.shape, keys, fallback))
+
+    @property
+    def answers(self) -> Answers:
+        """What answers its calls."""
+        return self.works.engine  # type: ignore[no-any-return]
+
+    @property
+    def cache(self) -> Cache:
+        """Its results."""
+        return self.answers.cache
+
+    @property
+    def flights(self) -> ThreadFlights | TaskFlights:
+        return self.cache.flights
+
+    def make_engine(self, clock: Clock) -> Answers:
+        shape = self.shape
+        upwards = Upwards(
+            explain=Weakly(self.explain),
+            revealer=Weakly(self._revealer, _as_is),
+            tags_of=self.teller(),
+            is_off=Weakly(self._goes_straight, False),
+            rewrite=Weakly(self._rewrite),
+            show=Weakly(self._show),
+            forget_closed=Weakly(self._forget_closed),
+        )
+        called = self.called
+        cache = Cache(self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards, self.kinds)
+        pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
+        return Answers(cache, pool, Weakly(self._ask_fallback, NOT_GIVEN) if self.options.asks_fallback else None)
+
+    def asked(self) -> dict[str, Callable[..., Any]]:
+        asked = super().asked()
+        if self.options.asks_call:
+            asked["call"] = CallInfo
+        if self.options.asks_fallback:
+            asked["fallback"] = without_arguments(self.options.fallback)
+        return asked
+
+    def teller(self) -> Weakly | None:
+        return Weakly(self.tags_of) if self.options.asks_call else super().teller()
+
+    def _tags_of(self, through: bool, /, *args: Any, **kwargs: Any) -> tuple[str, ...] | None:
+        tags = super()._tags_of(through, *args, **kwargs)
+        if tags is None or not self.options.asks_call:
+            return tags
+        return TaggedCall(tags, self.works.ask("call", through, args, kwargs))
+
+    def _ask_fallback(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.ask("fallback", *args, **kwargs)
+
+    def _revealer(self) -> Callable[[Any], Any]:
+        return self.generated.keys.shown.reveal
+
+    def _rewrite(self) -> None:
+        if self.cache.notes is None:
+            self.assign("note", self.cache.note)  # so that nothing holds what was noted
+        self.write_anew()
+
+    def _show(self, index: MutableMapping[Hashable, Any], ring: Any) -> None:
+        self.assign("index", index)
+        self.assign("ring", ring)
+
+    def _forget_closed(self) -> None:
+        loops = self.tokens.loops
+        if loops is not None:
+            loops.forget_closed()
+
+    def show_keys(self, engine: Answers, keys: Keys) -> None:
+        engine.cache.store.keep_apart(keys.plan.has_token, keys.plan.has_refs, keys.tokens.instances.dead)
+
+    def serve_through(self, function: Callable[..., Any]) -> None:
+        super().serve_through(function)
+        self.cache.store.keep_apart(True)
+
+    def follow(self, read: Callable[[], float]) -> None:
+        self.cache.follow(read)
+
+    def set_aside(self, aside: Aside) -> None:
+        self.cache.set_aside(aside)
+
+    def put_back(self, aside: Aside) -> None:
+        if self.is_made:
+            self.cache.put_back(aside)
+
+    def _goes_straight(self) -> bool:
+        return self._off_for_good or self.is_off()
+
+    def _pool(self) -> RefreshPool:
+        return (default_registry if self.record is None else self.record.registry).pool
+
+    def internals(self) -> dict[str, Any]:
+        answers, flights, loads, store = self.answers, self.flights, self.cache.loads, self.cache.store
+        hit = {
+            "index": store.index,
+            "ring": store.ring,
+            "touch": store.touch,
+            "use": store.use,
+            "idle_s": self.options.idle_s,
+            "copy": self.options.copy,
+            "note": self.cache.note,
+        }
+        if isinstance(flights, TaskFlights):
+            found = {**hit, **flights.names(), "answer": answers.answer_awaited}
+        else:
+            found = {**hit, **flights.names(), "answer": answers.answer}
+        if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
+            found["finish"] = loads.finish_lean
+        return found
+
+    def template(self, call: CallSource) -> Block:
+        return remembered_call(call, self.options, self.cache.store, noted=self.cache.notes is not None)
+
+    def collected(self, owner: InstanceRef) -> None:
+        if self.is_made:
+            self.cache.collected(owner)
+
+    def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
+        return CacheHandle(self.answers, self.generated_for(prefix), self.name, self.fence_others, prefix)
+
+    def stats(self, name: str) -> CacheStats:
+        if self.is_made:
+            return self.cache.cache_stats(name)
+        return self.no_stats(self.options, name)
+
+    @staticmethod
+    def no_stats(options: CacheOptions, name: str) -> CacheStats:
+        """The figures of a function that was never called."""
+        return CacheStats(
+            name,
+            max=options.max_entries,
+            bytes=None if options.max_bytes is None else 0,
+            max_bytes=options.max_bytes,
+            small_share=first_share(options.policy),
+        )
+
+    def load_stats(self, name: str) -> InflightStats:
+        return self.cache.table.stats(name) if self.is_made else InflightStats(name)
+
+    def drop_tagged(self, tag: str | None) -> int:
+        if not self.is_made:
+            return 0
+        if tag is None:
+            return self.cache.invalidate_all()
+        return 0 if self.tags.function is None else self.cache.invalidate_tag(tag)
+
+    def sweep(self) -> Iterator[Swept]:
+        if self.is_made:
+            for entries in self.cache.expire_entries():
+                yield Swept(entries=entries)
+            yield Swept(flights=self.flights.cleanup())
+
+    def forget_inherited(self) -> int:
+        return self.cache.inherited.forget() if self.is_made else 0
+
+    def empty(self) -> None:
+        if self.is_made:
+            self.cache.clear(None)
+
+
+def _as_is(key: Any) -> Any:
+    return key
