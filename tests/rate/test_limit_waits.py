@@ -320,7 +320,8 @@ def test_whatever_happens_no_span_has_more_calls_than_the_rate(calls: int, acts:
     play(main)
     times = [at for _, at in began]
     assert all(late >= early + 10 for early, late in zip(times, times[calls:], strict=False))
-    assert [x for x, _ in began] == sorted(x for x, _ in began)
+    by_coming = [at for _, at in sorted(began)]
+    assert by_coming == sorted(by_coming)  # those for whom there is room at one moment begin in any order
     assert (waiting(work), clock.waiting()) == (0, 0)
 
 
