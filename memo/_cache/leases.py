@@ -108,7 +108,7 @@ class Leases:
             try:
                 guards.append(self._by_value.get(id(value)) or self._by_value.setdefault(id(value), Guard(value)))
                 if hold.guard is not None:
-                    mine += [untold for untold in hold.guard.all_untold() if untold.item[1] is value]
+                    mine += _untold_of(hold.guard, value)
                 _at_once(
                     (list.extend, guards[0].untold, mine),
                     (setattr, hold, "began", now),
@@ -305,15 +305,21 @@ class Leases:
     def now(self, now: float) -> Leased:
         """What is leased now."""
         with self.lock:
-            begun = [hold.began for hold in self._under_way() if hold.began is not None]
+            begun = self._begun()
         return Leased(len(begun), max(0.0, now - min(begun)) if begun else None)
+
+    def _begun(self) -> list[float]:
+        return [hold.began for hold in self._holds if hold.began is not None]
 
     def follow(self, now: float) -> None:
         """Go by another clock: what began later than it shows counts as begun now."""
         with self.lock:
-            for hold in self._under_way():
-                if hold.began is not None:
-                    hold.began = min(hold.began, now)
+            self._begin_by(now)
+
+    def _begin_by(self, now: float) -> None:
+        for hold in self._under_way():
+            if hold.began is not None:
+                hold.began = min(hold.began, now)
 
     def renew(self) -> None:
         """Forget, in a forked child, the leases of threads that are not there; what left is the parent's to tell."""
@@ -336,6 +342,11 @@ class Leases:
 def _at_once(*steps: tuple[Any, ...]) -> None:
     """Call functions in C, each with its arguments; no exception strikes in between."""
     deque(itertools.starmap(call, steps), 0)
+
+
+def _untold_of(guard: Guard, value: Any) -> list[Untold]:
+    """What is not told yet of one value, among what the guard of its key has."""
+    return [untold for untold in guard.all_untold() if untold.item[1] is value]
 
 
 def _whole(gone: list[Gone]) -> list[Gone]:
