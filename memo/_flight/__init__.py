@@ -29,7 +29,7 @@ from memo._flight.role import Role
 from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
-from memo._flight.task_work import current_work, first_step, outside_work, take_bound
+from memo._flight.task_work import current_work, first_step, note_bound, outside_work, take_bound
 from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call
 from memo._flight.threads import ThreadFlights
@@ -75,6 +75,7 @@ __all__ = (
     "lay_to_rest",
     "led_await",
     "no_longer_depend",
+    "note_bound",
     "outside_work",
     "own_loop",
     "put_back",

@@ -18,7 +18,7 @@ from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
 
-__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "outside_work", "take_bound")
+__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "note_bound", "outside_work", "take_bound")
 
 log = logging.getLogger("memo")
 
@@ -125,7 +125,7 @@ class TaskWork:
                     value = self._keeper.accept(value)
             except Exception as error:
                 flight.work.over = True
-                _note_bound(flight, before)
+                note_bound(flight, before)
                 self._deadlines.disarm(flight)
                 given_up = flight.state is ABANDONED
                 self._tell_unheard(flight, error)
@@ -138,7 +138,7 @@ class TaskWork:
             except BaseException as reason:
                 flight.work.over = True
                 if isinstance(reason, asyncio.CancelledError):  # else the context may be anybody's
-                    _note_bound(flight, before)
+                    note_bound(flight, before)
                 self._deadlines.disarm(flight)
                 counts = not flight.over
                 called_off = counts and isinstance(reason, asyncio.CancelledError) and flight.state is not TIMED_OUT
@@ -147,7 +147,7 @@ class TaskWork:
                 self._counters.called_off += called_off
                 raise
             flight.work.over = True
-            _note_bound(flight, before)
+            note_bound(flight, before)
             if self._timed:
                 self._deadlines.disarm(flight)
             task = flight.task
@@ -188,7 +188,7 @@ class TaskWork:
 # -- what the work binds
 
 
-def _note_bound(flight: TaskFlight, before: Context) -> None:
+def note_bound(flight: TaskFlight, before: Context) -> None:
     """Note on *flight* what its work, which ends, has bound since its context was *before*.
 
     The work has a copy of its first caller's context, and that caller takes over what was bound there as it goes on.

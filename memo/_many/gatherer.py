@@ -21,7 +21,17 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping
 from typing import Any
 
 from memo._base import Clock, Stage, Timer, call_elsewhere, call_in, call_when, renew, shared_copy
-from memo._flight import CALL, TaskFlight, current_work, depend, no_longer_depend, own_loop, task_flight
+from memo._flight import (
+    CALL,
+    TaskFlight,
+    current_work,
+    depend,
+    no_longer_depend,
+    note_bound,
+    own_loop,
+    take_bound,
+    task_flight,
+)
 from memo._many.asked import ManyFunction, absent_key
 from memo.errors import AbsentKey
 
@@ -107,8 +117,8 @@ class _Batch:
     """
 
     __slots__ = (
-        "__weakref__", "_alarm", "_args", "_bound", "_clock", "_context", "_forget", "_function", "_kwargs", "_node",
-        "_soon", "_task", "_timer", "_waiting", "is_closed", "loop",
+        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_node", "_soon",
+        "_task", "_timer", "_waiting", "is_closed", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -131,10 +141,8 @@ class _Batch:
         self._clock = clock
         self._forget = forget
         self._context: contextvars.Context = contextvars.copy_context()
-        self._bound: list[tuple[contextvars.ContextVar[Any], Any]] = []
-        """The context variables that the function has bound, for the first who is told of its end."""
         self._node: TaskFlight = task_flight(None, loop, clock, CALL)
-        """Stands for its work in the graph of who waits for what."""
+        """Stands for its work in the graph of who waits for what; holds what that binds, for the first who is told."""
         self._soon = False
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -211,9 +219,7 @@ class _Batch:
         finally:
             if work is not None:
                 no_longer_depend(work, self._node)
-        bound, self._bound = self._bound, []
-        for var, value in bound:
-            var.set(value)
+        take_bound(self._node)
         if type(outcome) is _Raised:
             error = outcome.error
             try:
@@ -246,18 +252,12 @@ class _Batch:
             result = await self._function.ask_awaited(list(self._waiting), self._args, self._kwargs)
         except Exception as error:
             self._node.work.over = True
-            self._note_bound(before)
+            note_bound(self._node, before)
             self._fail(error)
         else:
             self._node.work.over = True
-            self._note_bound(before)
+            note_bound(self._node, before)
             self._tell(result)
-
-    def _note_bound(self, before: contextvars.Context) -> None:
-        """Note what the function has bound in its context, which was *before*."""
-        self._bound = [
-            (var, value) for var, value in contextvars.copy_context().items() if before.get(var, before) is not value
-        ]
 
     def _tell(self, result: Mapping[Any, Any]) -> None:
         """Tell each who waits what *result* has for it."""
