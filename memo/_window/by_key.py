@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from typing import NamedTuple
 
 from memo._base import Tracked, stored_key
@@ -46,12 +45,12 @@ class KeyReader:
 
     def _look(self, last: float | None) -> _Look:
         intake = self._intake
-        last_s = intake.span_s if last is None else min(last, intake.span_s)
+        last_s = intake.length(last)
 
         def read() -> _Look:
             now, contents = intake.now(), intake.contents
             kept, totals = contents.kept, contents.totals
-            raws = list(islice(kept.ring, kept.first_within(now, last_s), None))
+            raws = kept.within(now, last_s)
             if kept.covers(now, last_s):
                 return _Look(raws, 0, None, 0)
             cut = totals.index(now - last_s)

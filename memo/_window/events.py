@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -204,6 +205,10 @@ class EventCache(cachetools.Cache[int, Raw]):
     def first_within(self, now: float, last_s: float) -> int:
         """Position in the ring of the oldest event that ended less than last_s ago."""
         return bisect_right(self.ring, now, key=lambda raw: raw[0] + last_s)
+
+    def within(self, now: float, last_s: float) -> list[Raw]:
+        """The events that ended less than last_s ago, in the order of their ends."""
+        return list(islice(self.ring, self.first_within(now, last_s), None))
 
     def covers(self, now: float, last_s: float) -> bool:
         """True if no event of the last last_s seconds has left for want of room."""

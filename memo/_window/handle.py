@@ -111,8 +111,7 @@ class WindowHandle(Generic[P, R_co]):
         last_s = self._seconds(last, "rate")
         if key is _EVERY:
             return self._recorder.rate(per_s, last_s)
-        span_s = self._recorder.span_s
-        return self._keys.of_key(key, last_s).count * per_s / (span_s if last_s is None else min(last_s, span_s))
+        return self._keys.of_key(key, last_s).count * per_s / self._recorder.intake.length(last_s)
 
     def error_ratio(self, last: Duration | None = None, *, key: object = _EVERY) -> float:
         """Share of the calls that ended in an error, 0.0 to 1.0; 0.0 if there was none.

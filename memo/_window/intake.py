@@ -98,6 +98,10 @@ class Intake:
         self.time: OwnTime = OwnTime(clock, wall, where)
         renew(Stage.WINDOWS, self)
 
+    def length(self, last: float | None) -> float:
+        """How long the last so many seconds of the window are; None, and more than the span: the span."""
+        return self.span_s if last is None else min(float(last), self.span_s)
+
     # Recording
 
     def note(self, started: float, ended: float, detail: str | Failure, key: object) -> None:

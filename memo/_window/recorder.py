@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 from memo._base import label, real, stored_key
 from memo._window.events import Raw
@@ -43,9 +42,6 @@ class Recorder:
     def __init__(self, intake: Intake) -> None:
         self.intake: Intake = intake
 
-    def _span_of(self, last: float | None) -> float:
-        return self.span_s if last is None else min(float(last), self.span_s)
-
     @property
     def span_s(self) -> float:
         """Length of the window in seconds."""
@@ -54,7 +50,7 @@ class Recorder:
     # Totals
 
     def _tally(self, last: float | None) -> tuple[int, int, int, float]:
-        intake, last_s = self.intake, self._span_of(last)
+        intake, last_s = self.intake, self.intake.length(last)
         return intake.folded(lambda: intake.contents.tally(intake.now(), last_s))
 
     def count(self, last: float | None = None) -> int:
@@ -63,7 +59,7 @@ class Recorder:
 
     def rate(self, per_s: float = 1.0, last: float | None = None) -> float:
         """Calls per per_s seconds: the count over the length asked for, also while the recorder is younger."""
-        return self.count(last) * per_s / self._span_of(last)
+        return self.count(last) * per_s / self.intake.length(last)
 
     def error_ratio(self, last: float | None = None) -> float:
         """Share of the calls that ended in an error, from 0.0 (also if there was no call) to 1.0."""
@@ -82,7 +78,7 @@ class Recorder:
         Returns:
             Seconds, or None where nothing was recorded.
         """
-        intake, last_s = self.intake, self._span_of(last)
+        intake, last_s = self.intake, self.intake.length(last)
         return percentiles(intake.folded(lambda: self._histogram(intake.now(), last_s)), q)[0]
 
     def _histogram(self, now: float, last_s: float) -> list[int]:
@@ -111,8 +107,7 @@ class Recorder:
             now, contents = intake.now(), intake.contents
             kept = contents.kept
             if kept.covers(now, span_s):
-                raws = list(islice(kept.ring, kept.first_within(now, span_s), None))
-                return now - span_s, intake.time.anchor, raws, []
+                return now - span_s, intake.time.anchor, kept.within(now, span_s), []
             return now - span_s, intake.time.anchor, None, contents.spread(now, parts)
 
         begin, anchor, raws, spread = intake.folded(read)
@@ -160,11 +155,11 @@ class Recorder:
     # Kept events
 
     def _raws(self, last: float | None) -> tuple[float, list[Raw]]:
-        intake, last_s = self.intake, self._span_of(last)
+        intake, last_s = self.intake, self.intake.length(last)
 
         def read() -> tuple[float, list[Raw]]:
-            begin = intake.contents.kept.first_within(intake.now(), last_s)
-            return intake.time.anchor, list(islice(intake.contents.kept.ring, begin, None))
+            raws = intake.contents.kept.within(intake.now(), last_s)
+            return intake.time.anchor, raws
 
         return intake.folded(read)
 
