@@ -23,7 +23,7 @@ from memo._base import (
     TagsOption,
     knows_its_options,
     positive_int,
-    refuse_class,
+    refuse_bare,
     seconds,
 )
 from memo._bounded import BoundedLayer, Policy, bounded, check_suits, checked_options
@@ -398,10 +398,7 @@ def bounded_many(
     """
     given = dict(locals())
     if function is not None:
-        refuse_class(_WHERE, function)
-        if callable(function) or isinstance(function, property | classmethod | staticmethod):
-            shown = getattr(function, "__qualname__", None) or repr(function)
-            raise TypeError(f"{_WHERE}: {shown} is decorated without a bound; write @{_WHERE}(max=500).")
+        refuse_bare(_WHERE, function, "a bound")
         raise TypeError(f"{_WHERE}: {function!r} is given without a name; write {_WHERE}(max={function!r}).")
     del given["function"]
     options, keys = checked_options(_WHERE, **_as_for_one(given))

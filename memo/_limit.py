@@ -14,7 +14,7 @@ from memo._base import (
     did_you_mean,
     knows_its_options,
     positive_int,
-    refuse_class,
+    refuse_bare,
     seconds,
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, check_key_options
@@ -169,10 +169,7 @@ def limit(
         RateLimited: At a call: there is no room for it.
     """
     where = "limit"
-    refuse_class(where, rate)
-    if callable(rate) or isinstance(rate, property | classmethod | staticmethod):
-        shown = getattr(rate, "__qualname__", None) or repr(rate)
-        raise TypeError(f'limit: {shown} is decorated without a rate; write @limit("100/1m").')
+    refuse_bare(where, rate, "a rate")
     allowed = Rate.of(rate, where)
     most_keys = positive_int(keys, where=where, option="keys")
     waits = _check_waits(allowed, when_full, max_delay, max_waiting)

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from memo._base import knows_its_options, refuse_class, short_text
+from memo._base import is_decorable, knows_its_options, refuse_class, short_text
 from memo._bounded import BoundedLayer, bounded, checked_options
 from memo._cache import CacheOptions
 from memo._call import KeyOptions
@@ -79,7 +79,7 @@ def lru_cache(maxsize: Any = 128, typed: bool = False) -> Any:
     if maxsize is None or (not callable(maxsize) and hasattr(type(maxsize), "__index__")):
         return _decorator(maxsize, typed)
     refuse_class("lru_cache", maxsize)
-    if not callable(maxsize) and not isinstance(maxsize, property | classmethod | staticmethod):
+    if not is_decorable(maxsize):
         raise TypeError(
             f"lru_cache: maxsize={short_text(maxsize)} is no integer, and nothing that can be decorated; give a number "
             f"of entries, or None for a cache without bound."

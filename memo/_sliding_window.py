@@ -17,7 +17,7 @@ from memo._base import (
     failure_text,
     knows_its_options,
     positive_int,
-    refuse_class,
+    refuse_bare,
     seconds,
 )
 from memo._call import Block, CallSource, KeyOptions, check_key_options
@@ -191,10 +191,7 @@ def sliding_window(
         ValueError: At decoration: an option's value makes no sense.
     """
     where = "sliding_window"
-    refuse_class(where, window)
-    if callable(window) or isinstance(window, property | classmethod | staticmethod):
-        shown = getattr(window, "__qualname__", None) or repr(window)
-        raise TypeError(f'sliding_window: {shown} is decorated without a span; write @sliding_window("24h").')
+    refuse_bare(where, window, "a span")
     if window is None:
         raise TypeError('sliding_window: window=None would never let go of anything; give a span such as "24h".')
     span_s = seconds(window, where=where, option="window")

@@ -37,7 +37,7 @@ from memo._base.recordings import (
 )
 from memo._base.shortened import LONGEST, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
-from memo._base.slips import knows_its_options, refuse_class
+from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tags
@@ -128,6 +128,7 @@ __all__ = (
     "in_lines",
     "in_slices",
     "is_advanced_by_hand",
+    "is_decorable",
     "knows_its_options",
     "label",
     "need_depth",
@@ -139,6 +140,7 @@ __all__ = (
     "real_number",
     "recording_header",
     "recording_seal",
+    "refuse_bare",
     "refuse_class",
     "refuser",
     "renew",

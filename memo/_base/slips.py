@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-__all__ = ("knows_its_options", "refuse_class")
+__all__ = ("is_decorable", "knows_its_options", "refuse_bare", "refuse_class")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,6 +124,28 @@ def _meant(option: str, options: list[str]) -> str:
     if found:
         return f"did you mean {' or '.join(f'{name}=' for name in found)}?"
     return f"its options are {', '.join(options)}."
+
+
+def is_decorable(thing: Any) -> bool:
+    """Whether *thing* is something that decorators are put on, and no value of an option."""
+    return callable(thing) or isinstance(thing, property | classmethod | staticmethod)
+
+
+def refuse_bare(where: str, given: Any, lacking: str) -> None:
+    """Refuse to be put on something without the one option that must be given.
+
+    Args:
+        where: The decorator's name.
+        given: What stands in that option's place.
+        lacking: What the option says.
+
+    Raises:
+        TypeError: It is something to decorate.
+    """
+    refuse_class(where, given)
+    if is_decorable(given):
+        shown = getattr(given, "__qualname__", None) or repr(given)
+        raise TypeError(f"{where}: {shown} is decorated without {lacking}; write @{_WRITTEN[where]}.")
 
 
 def refuse_class(where: str, thing: Any) -> None:

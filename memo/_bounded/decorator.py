@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
 
-from memo._base import Duration, OneShot, TagsOption, knows_its_options, refuse_class
+from memo._base import Duration, OneShot, TagsOption, knows_its_options, refuse_bare
 from memo._bounded.layer import BoundedLayer
 from memo._bounded.options import checked_options
 from memo._cache import NOT_GIVEN, CacheIfOption, EvictLoop, TtlOption
@@ -231,10 +231,7 @@ def bounded(
     del given["function"]
     where = "bounded"
     if function is not None:
-        refuse_class(where, function)
-        if callable(function) or isinstance(function, property | classmethod | staticmethod):
-            shown = getattr(function, "__qualname__", None) or repr(function)
-            raise TypeError(f"bounded: {shown} is decorated without a bound; write @bounded(max=500).")
+        refuse_bare(where, function, "a bound")
         raise TypeError(f"bounded: {function!r} is given without a name; write bounded(max={function!r}).")
     options, keys = checked_options(where, **given)
 
