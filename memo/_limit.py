@@ -10,7 +10,7 @@ from memo._base import (
     Tags,
     Tracked,
     Weakly,
-    check_tags,
+    check_tag_names,
     did_you_mean,
     knows_its_options,
     positive_int,
@@ -180,12 +180,7 @@ def limit(
             f"let key= return what is to be in it."
         )
     check_common(where, name, registry, clock)
-    found_tags = check_tags(where, tags)
-    if found_tags.function is not None:
-        raise TypeError(
-            f"limit: tags={tags!r} is a function, but there are no entries to invalidate; give names, which "
-            f"registry.select(tag=...) finds."
-        )
+    found_tags = check_tag_names(where, tags, "there are no entries to invalidate")
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _LimitLayer(function, allowed, most_keys, waits, key_options, clock, takes_instance, found_tags)

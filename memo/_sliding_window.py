@@ -13,7 +13,7 @@ from memo._base import (
     Tags,
     Tracked,
     check_error_types,
-    check_tags,
+    check_tag_names,
     failure_text,
     knows_its_options,
     positive_int,
@@ -201,12 +201,7 @@ def sliding_window(
     key_options = check_key_options(where, key, ignore, False)
     key_options.apart = False  # keys are to be read, and say nothing of the instance
     check_common(where, name, registry, clock)
-    found_tags = check_tags(where, tags)
-    if found_tags.function is not None:
-        raise TypeError(
-            f"sliding_window: tags={tags!r} is a function, but what a window has recorded is not invalidated; "
-            f"give names, which registry.select(tag=...) finds."
-        )
+    found_tags = check_tag_names(where, tags, "what a window has recorded is not invalidated")
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:
         return _WindowLayer(

@@ -40,7 +40,7 @@ from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 from memo._base.swept import Swept
-from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tags
+from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tag_names, check_tags
 from memo._base.text_table import MOST, aligned, escaped, fitted, html_rows, width
 from memo._base.thread_locks import rlock
 from memo._base.tracked import Tracked
@@ -106,6 +106,7 @@ __all__ = (
     "caller_lives",
     "check_error_types",
     "check_tag",
+    "check_tag_names",
     "check_tags",
     "claim",
     "counted",

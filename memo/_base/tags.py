@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tags")
+__all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tag_names", "check_tags")
 
 log = logging.getLogger("memo")
 
@@ -109,3 +109,23 @@ def check_tags(where: str, tags: TagsOption) -> Tags:
             raise TypeError(f"{where}: tags={tags!r} is a coroutine function; give a plain function.")
         return Tags(function=tags)
     return Tags(_names(where, tags))
+
+
+def check_tag_names(where: str, tags: TagsOption, why: str) -> Tags:
+    """Check ``tags=`` of a decorator without entries that bear them: names of the whole function alone.
+
+    Args:
+        where: The decorator's name.
+        tags: The option.
+        why: Why tags of single calls are of no use there.
+
+    Raises:
+        TypeError: It is a function, or no names.
+        ValueError: A name is empty.
+    """
+    found = check_tags(where, tags)
+    if found.function is not None:
+        raise TypeError(
+            f"{where}: tags={tags!r} is a function, but {why}; give names, which registry.select(tag=...) finds."
+        )
+    return found
