@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from asyncio import _get_running_loop, current_task
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextvars import Context
 from typing import Any
 
@@ -39,9 +39,7 @@ from memo._flight.flight import (
     task_flight,
 )
 from memo._flight.flights import Flights
-from memo._flight.keeper import Keeper
 from memo._flight.role import Role
-from memo._flight.table import FlightTable
 from memo._flight.task_work import current_work
 from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.waiters import remove_waiter, running_loop
@@ -59,24 +57,10 @@ class CallerFlights(TaskFlights):
     generated wrapper; ``run`` answers any call.
     """
 
-    def __init__(
-        self,
-        name: str,
-        call: Callable[..., Any],
-        table: FlightTable,
-        keeper: Keeper,
-        timeout_s: float | None,
-        explain: Callable[[Hashable], TypeError | None],
-        tags_of: Callable[..., tuple[str, ...] | None] | None,
-    ) -> None:
-        super().__init__(name, call, table, keeper, timeout_s, explain, tags_of)
-        self.born: Callable[[], TaskFlight] = functools.partial(task_flight, None, _NO_LOOP, table.clock, CALL)
-        """Makes a new flight, which is to ``enter`` before anything else."""
-
     def names(self) -> dict[str, Any]:
         """What those words in templates mean that are the function's own."""
         return {
-            "born": self.born,
+            "born": functools.partial(task_flight, None, _NO_LOOP, self.clock, CALL),
             "come_out": _come_out,
             "enter": self.enter,
             "failed": self.failed,
@@ -179,7 +163,11 @@ class CallerFlights(TaskFlights):
         purpose: Purpose = CALL,
         role: Role | None = None,
     ) -> Any:
-        """Answer one call of a coroutine function, in the present task or by the flight that runs."""
+        """Answer one call of a coroutine function, in the present task or by the flight that runs.
+
+        The steps are those of work in a task of its own, up to who leads.  They stand here again, since what is to be
+        tidied up when one is struck differs, and each must be known in the frame that it strikes.
+        """
         loop = _get_running_loop() or own_loop(self.name)
         inside = current_work.get()
         key = key if type(key) in PLAIN_KEYS else self.hashed(key)
