@@ -4,8 +4,9 @@ import weakref
 from inspect import Parameter
 
 from memo._base import short_text
-from memo._call.key_plan import parted
+from memo._call.key_plan import parted, takes_any
 from memo._call.signature import KeyOptions, Shape
+from memo._call.source import sign_of
 
 __all__ = ("check_names",)
 
@@ -44,8 +45,7 @@ def _check_weak(shape: Shape, weak: frozenset[str], of_instance: set[str], value
     for p in valued:
         if p.name not in weak:
             continue
-        if p.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
-            sign = "*" if p.kind is Parameter.VAR_POSITIONAL else "**"
+        if sign := sign_of(p):
             raise ValueError(
                 f"{where} {p.name!r}, but {sign}{p.name} of {shape.qualname} stands for any number of arguments; name "
                 f"single ones."
@@ -62,9 +62,8 @@ def _check_weak(shape: Shape, weak: frozenset[str], of_instance: set[str], value
 
 def _check_known(shape: Shape, option: str, given: frozenset[str], valued: tuple[Parameter, ...]) -> None:
     names = {p.name for p in valued}
-    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in valued)
     for name in sorted(given):
-        if name not in names and not takes_any:
+        if name not in names and not takes_any(valued):
             raise ValueError(
                 f"{shape.where}: {option} contains {name!r}, but {shape.qualname} has no such parameter; "
                 f"it has {', '.join(sorted(names)) or 'none'}."

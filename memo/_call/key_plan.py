@@ -10,7 +10,7 @@ from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
-__all__ = ("KeyPlan", "misfit_of", "parted")
+__all__ = ("KeyPlan", "misfit_of", "parted", "takes_any")
 
 
 class KeyPlan:
@@ -61,7 +61,7 @@ class KeyPlan:
         self.values: tuple[Parameter, ...] = tuple(p for p in self.valued if p.name not in ignored)
         self.weak: frozenset[str] = options.weak & {p.name for p in self.valued}
         self.weak_named: tuple[str, ...] = (
-            tuple(sorted(options.weak - {p.name for p in self.parameters})) if _takes_any(self.valued) else ()
+            tuple(sorted(options.weak - {p.name for p in self.parameters})) if takes_any(self.valued) else ()
         )
         self.has_refs: bool = bool(self.weak or self.weak_named or options.scope)
         self.is_tuple: bool = (
@@ -221,7 +221,7 @@ def parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Par
     return parameters[0], parameters if several else parameters[1:]
 
 
-def _takes_any(valued: tuple[Parameter, ...]) -> bool:
+def takes_any(valued: tuple[Parameter, ...]) -> bool:
     """Whether there are ``**`` arguments, which come last."""
     return bool(valued) and valued[-1].kind is Parameter.VAR_KEYWORD
 

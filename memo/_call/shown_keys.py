@@ -8,7 +8,7 @@ from typing import Any
 
 from memo._base import short_text
 from memo._call.key_marks import came_through, is_spelled
-from memo._call.key_plan import KeyPlan
+from memo._call.key_plan import KeyPlan, takes_any
 from memo._call.key_types import tell, untold
 from memo._call.stored_keys import plain_key
 from memo._call.tokens import ABSENT
@@ -132,7 +132,7 @@ class ShownKeys:
 
 def _with_named(plan: KeyPlan, values: tuple[Any, ...], tokens: tuple[Any, ...]) -> tuple[Any, ...]:
     """*values* of a key with the weak ones of its ``**`` arguments, whose *tokens* follow, among the others."""
-    if not plan.values or plan.values[-1].kind is not Parameter.VAR_KEYWORD:
+    if not takes_any(plan.values):
         return values
     given = [pair for pair in zip(plan.weak_named, tokens, strict=False) if pair[1] is not ABSENT]
     return (*values[:-1], tuple(sorted((*values[-1], *given), key=itemgetter(0))))
