@@ -20,47 +20,48 @@ from typing import Any
 from memo._call.signature import INSTANCE_NAMES
 from memo._call.source import POSITIONAL
 
-__all__ = ("AskedAsSpelled", "asked_arguments", "instance_value", "misfit")
+__all__ = ("Asked", "instance_value", "misfit")
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
-class _Asked:
-    """What a user's function takes, as far as that can be known.
+class Asked:
+    """A function that a user gave, as it is asked about calls: what it takes, as far as that can be known.
 
     Args:
         function: What the user gave.
-        instance: The parameter of the call that takes the instance, or None.
-        others: Its other parameters.
+        valued: The parameters of the call; without the instance, unless that is the first of ``*args``.
+        instance: The one that takes the instance, or None.
         place: The qualified name of the class in which the method stands.
+
+    Attributes:
+        arguments: The source of what it is given of a call that fits, bound to the parameters' names.
     """
 
     def __init__(
-        self, function: Callable[..., Any], instance: Parameter | None, others: tuple[Parameter, ...], place: str
+        self, function: Callable[..., Any], valued: tuple[Parameter, ...], instance: Parameter | None, place: str
     ) -> None:
-        self.function = function
+        self._function = function
+        self._is_method = instance is not None
         try:
             found = [_ONE] if type(function) in _OF_ONE else inspect.signature(function).parameters.values()
             parameters = list(found)
         except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
             parameters = list(_ANYTHING)
-        self.positional = [p for p in parameters if p.kind in POSITIONAL]
-        self.by_name = {p.name for p in parameters if p.kind in _NAMED}
-        self.any_position = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
-        self.any_name = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
-        self.for_instance: Parameter | None = None
+        self._positional = [p for p in parameters if p.kind in POSITIONAL]
+        self._by_name = {p.name for p in parameters if p.kind in _NAMED}
+        self._any_position = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
+        self._any_name = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+        self._for_instance: Parameter | None = None
         """What gets the instance."""
         if instance is not None:
+            others = tuple(p for p in valued if p is not instance)
             if self._begins_with(instance, others, place):
-                self.for_instance = parameters[0]
+                self._for_instance = parameters[0]
             else:
-                named = (p for p in parameters if p not in self.positional[:1] and _names(p, instance, others))
-                self.for_instance = next(named, None)
-
-    def takes(self, count: int) -> bool:
-        """Whether it can be called with so many positional arguments and no others."""
-        needed = sum(p.default is Parameter.empty for p in self.positional)
-        return needed <= count and (self.any_position or count <= len(self.positional))
+                named = (p for p in parameters if p not in self._positional[:1] and _names(p, instance, others))
+                self._for_instance = next(named, None)
+        self.arguments: str = self._arguments(valued, instance)
 
     def _begins_with(self, instance: Parameter, others: tuple[Parameter, ...], place: str) -> bool:
         """Whether its first argument is to be the instance.
@@ -68,14 +69,84 @@ class _Asked:
         Its first parameter tells, or that there is nothing else to call it with.
         A method of something else (``key=str.lower``) has a ``self`` of its own.
         """
-        if not others and self.takes(1) and not self.takes(0):
+        if not others and self._takes_positional(1) and not self._takes_positional(0):
             return True
-        if not self.positional or not _names(self.positional[0], instance, others):
+        if not self._positional or not _names(self._positional[0], instance, others):
             return False
         count = sum(p.kind in POSITIONAL for p in others)
-        home = getattr(self.function, "__qualname__", "").rpartition(".")[0]
-        own = isinstance(self.function, FunctionType) and (not home or home.endswith("<locals>") or home == place)
-        return own or self.takes(count + 1) or not self.takes(count)
+        home = getattr(self._function, "__qualname__", "").rpartition(".")[0]
+        own = isinstance(self._function, FunctionType) and (not home or home.endswith("<locals>") or home == place)
+        return own or self._takes_positional(count + 1) or not self._takes_positional(count)
+
+    def _takes_positional(self, count: int) -> bool:
+        """Whether it can be called with so many positional arguments and no others."""
+        needed = sum(p.default is Parameter.empty for p in self._positional)
+        return needed <= count and (self._any_position or count <= len(self._positional))
+
+    # -- calls that fit the documented parameters
+
+    def _arguments(self, valued: tuple[Parameter, ...], instance: Parameter | None) -> str:
+        of_others = [p for p in self._positional if p is not self._for_instance]
+        parts: list[str] = []
+        named: list[str] = []
+        room = float("inf") if self._any_position else len(of_others)
+        taken: set[str] = set()  # by position already
+        for p in valued:
+            if p.kind is Parameter.VAR_POSITIONAL:
+                parts.append(f"*{p.name}[1:]" if p is instance else f"*{p.name}")
+                continue
+            if p.kind is Parameter.VAR_KEYWORD:
+                named.append(f"**{p.name}")
+                continue
+            by_name = p.name not in taken and (p.name in self._by_name or self._any_name)
+            if (p.kind in POSITIONAL and (room > 0 or not by_name)) or (not by_name and room > 0):
+                if room > 0 and len(parts) < len(of_others):
+                    taken.add(of_others[len(parts)].name)
+                parts.append(p.name)
+                room -= 1
+            else:
+                named.append(f"{p.name}={p.name}")
+        if instance is not None and self._for_instance is not None:
+            self._give_instance(self._for_instance, instance_value(instance), parts, named)
+        return ", ".join([*parts, *named])
+
+    def _give_instance(self, taker: Parameter, value: str, parts: list[str], named: list[str]) -> None:
+        """Put *value* among the arguments by position where it has its place there, else among those by name."""
+        place = self._positional.index(taker) if taker in self._positional else len(parts) + 1
+        if place <= len(parts) and not any(part.startswith("*") for part in parts[:place]):
+            parts.insert(place, value)
+        else:
+            named.insert(0, f"{taker.name}={value}")
+
+    # -- calls that do not, as they were spelled
+
+    def about(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What it says of such a call."""
+        args, kwargs = self._spelled(args, kwargs)
+        return self._function(*args, **kwargs)
+
+    def takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether it can be asked about such a call, as far as that can be known."""
+        args, kwargs = self._spelled(args, kwargs)
+        try:
+            inspect.signature(self._function).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # a builtin that does not tell
+            pass
+        return True
+
+    def _spelled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if not self._is_method or not args:
+            return args, kwargs
+        first, *rest = args
+        taker, positional = self._for_instance, self._positional
+        if taker is None:
+            return tuple(rest), kwargs
+        if taker in positional and positional.index(taker) <= len(rest):
+            rest.insert(positional.index(taker), first)
+            return tuple(rest), kwargs
+        return tuple(rest), {**kwargs, taker.name: first}
 
 
 def _names(p: Parameter, instance: Parameter, others: tuple[Parameter, ...]) -> bool:
@@ -91,43 +162,6 @@ _ONE = Parameter("obj", Parameter.POSITIONAL_ONLY)
 _ANYTHING = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 
 
-def asked_arguments(
-    function: Callable[..., Any], valued: tuple[Parameter, ...], instance: Parameter | None, place: str
-) -> str:
-    """The source of the arguments with which *function* is asked about a call, bound to its parameters' names.
-
-    Args:
-        function: What the user gave.
-        valued: The parameters of the call; without the instance, unless that is the first of ``*args``.
-        instance: The one that takes the instance, or None.
-        place: The qualified name of the class in which the method stands.
-    """
-    asked = _Asked(function, instance, tuple(p for p in valued if p is not instance), place)
-    of_others = [p for p in asked.positional if p is not asked.for_instance]
-    parts: list[str] = []
-    named: list[str] = []
-    room = float("inf") if asked.any_position else len(of_others)
-    taken: set[str] = set()  # by position already
-    for p in valued:
-        if p.kind is Parameter.VAR_POSITIONAL:
-            parts.append(f"*{p.name}[1:]" if p is instance else f"*{p.name}")
-            continue
-        if p.kind is Parameter.VAR_KEYWORD:
-            named.append(f"**{p.name}")
-            continue
-        by_name = p.name not in taken and (p.name in asked.by_name or asked.any_name)
-        if (p.kind in POSITIONAL and (room > 0 or not by_name)) or (not by_name and room > 0):
-            if room > 0 and len(parts) < len(of_others):
-                taken.add(of_others[len(parts)].name)
-            parts.append(p.name)
-            room -= 1
-        else:
-            named.append(f"{p.name}={p.name}")
-    if instance is not None and asked.for_instance is not None:
-        _give_instance(asked, instance_value(instance), parts, named)
-    return ", ".join([*parts, *named])
-
-
 def misfit(function: Callable[..., Any], arguments: str) -> str | None:
     """Why *function*, which a user gave, cannot be called with *arguments* (their source), as far as that is known."""
     call: Any = ast.parse(f"f({arguments})", mode="eval").body
@@ -140,63 +174,6 @@ def misfit(function: Callable[..., Any], arguments: str) -> str | None:
     except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
         pass
     return None
-
-
-def _give_instance(asked: _Asked, value: str, parts: list[str], named: list[str]) -> None:
-    """Put *value* among the arguments by position where it has its place there, else among those by name."""
-    taker = asked.for_instance
-    assert taker is not None
-    place = asked.positional.index(taker) if taker in asked.positional else len(parts) + 1
-    if place <= len(parts) and not any(part.startswith("*") for part in parts[:place]):
-        parts.insert(place, value)
-    else:
-        named.insert(0, f"{taker.name}={value}")
-
-
-class AskedAsSpelled:
-    """Asks *function*, which a user gave, about whole calls as they were spelled.
-
-    Args:
-        function: What the user gave.
-        parameters: The documented ones of the call, which it does not fit.
-        instance: The one that takes the instance, or None.
-        place: The qualified name of the class in which the method stands.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], parameters: tuple[Parameter, ...], instance: Parameter | None, place: str
-    ) -> None:
-        self._function = function
-        self._asked = _Asked(function, instance, tuple(p for p in parameters if p is not instance), place)
-        self._is_method = instance is not None
-
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What it says of a call."""
-        args, kwargs = self._arguments(args, kwargs)
-        return self._function(*args, **kwargs)
-
-    def takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether it can be asked about a call, as far as that can be known."""
-        args, kwargs = self._arguments(args, kwargs)
-        try:
-            inspect.signature(self._function).bind(*args, **kwargs)
-        except TypeError:
-            return False
-        except ValueError:  # a builtin that does not tell
-            pass
-        return True
-
-    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not self._is_method or not args:
-            return args, kwargs
-        first, *rest = args
-        taker, positional = self._asked.for_instance, self._asked.positional
-        if taker is None:
-            return tuple(rest), kwargs
-        if taker in positional and positional.index(taker) <= len(rest):
-            rest.insert(positional.index(taker), first)
-            return tuple(rest), kwargs
-        return tuple(rest), {**kwargs, taker.name: first}
 
 
 def instance_value(instance: Parameter) -> str:

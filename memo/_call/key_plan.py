@@ -5,7 +5,7 @@ from inspect import Parameter
 from typing import Any
 
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
-from memo._call.key_functions import AskedAsSpelled, asked_arguments, instance_value, misfit
+from memo._call.key_functions import Asked, instance_value, misfit
 from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
@@ -36,10 +36,11 @@ class KeyPlan:
         start: Where these begin in a key that is a tuple.
         alone: The one of *values* whose argument a call may consist of, and which is told with its type (see
             ``key_types``).
+        asked_for_key: How ``key=`` is asked about calls, if it is given.
     """
 
     __slots__ = (
-        "_asked_for_key", "alone", "count", "has_refs", "has_token", "instance", "is_tuple", "options", "parameters",
+        "alone", "asked_for_key", "count", "has_refs", "has_token", "instance", "is_tuple", "options", "parameters",
         "prefix", "shape", "start", "through", "valued", "values", "weak", "weak_named",
     )  # fmt: skip
 
@@ -73,14 +74,14 @@ class KeyPlan:
         tells_types = options.key is None and not options.typed and options.apart
         alone = stands_alone(self.values, self.instance) if tells_types else None
         self.alone: Parameter | None = None if alone is not None and alone.name in self.weak else alone
-        self._asked_for_key = "" if options.key is None else self.asked(options.key)
+        self.asked_for_key: Asked | None = None if options.key is None else self.asked(options.key)
 
     # -- source
 
     @property
     def prelude(self) -> Block:
         """What must run before the expression of a key."""
-        return [] if self.options.key is None else [f"$k = $user_key({self._asked_for_key})"]
+        return [] if self.asked_for_key is None else [f"$k = $user_key({self.asked_for_key.arguments})"]
 
     @property
     def key(self) -> str:
@@ -135,13 +136,9 @@ class KeyPlan:
             kwargs=kwargs,
         )
 
-    def asked(self, function: Callable[..., Any]) -> str:
-        """The source of the arguments with which *function*, which a user gave, is asked about a call."""
-        return asked_arguments(function, self.valued, self.instance, self._place)
-
-    def asked_as_spelled(self, function: Callable[..., Any]) -> AskedAsSpelled:
-        """What asks *function*, which a user gave, about a call that does not fit the documented parameters."""
-        return AskedAsSpelled(function, self.parameters, self.instance, self._place)
+    def asked(self, function: Callable[..., Any]) -> Asked:
+        """How *function*, which a user gave, is asked about calls."""
+        return Asked(function, self.valued, self.instance, self.shape.qualname.rpartition(".")[0])
 
     @property
     def by_name(self) -> str:
@@ -152,10 +149,6 @@ class KeyPlan:
             if p in self.valued
         ]
         return f"{{{', '.join(parts)}}}"
-
-    @property
-    def _place(self) -> str:
-        return self.shape.qualname.rpartition(".")[0]
 
     def _key(self, *, whole: bool) -> str:
         return self._joined(self._rest(whole=whole), whole=whole)
@@ -210,7 +203,7 @@ class KeyPlan:
 
 def misfit_of(shape: Shape, options: KeyOptions, function: Callable[..., Any]) -> str | None:
     """Why *function*, which a user gave, cannot be asked about calls as ``key=`` is, as far as that is known."""
-    return misfit(function, KeyPlan(shape, options, through=False).asked(function)) if shape.exact else None
+    return misfit(function, KeyPlan(shape, options, through=False).asked(function).arguments) if shape.exact else None
 
 
 def parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:

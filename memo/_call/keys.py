@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any
 
 from memo._call.call_info import CallInfo
-from memo._call.key_functions import AskedAsSpelled, instance_value
+from memo._call.key_functions import Asked, instance_value
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
 from memo._call.key_types import BARE, TOLD
@@ -124,11 +124,10 @@ class Keys:
         parts: list[Any] = []
         if plan.instance is not None and args and plan.has_token:
             parts.append(self.token(args[0]))
-        if self.options.key is not None and (args or plan.instance is None):
-            asked = plan.asked_as_spelled(self.options.key)
-            if asked.takes(args, kwargs):
-                made = asked(args, kwargs)
-                return (*parts, made, *self._loop()) if plan.is_tuple else made
+        asked = plan.asked_for_key
+        if asked is not None and (args or plan.instance is None) and asked.takes(args, kwargs):
+            made = asked.about(args, kwargs)
+            return (*parts, made, *self._loop()) if plan.is_tuple else made
         parts += self._loop()
         if plan.instance is not None:
             args = args[1:]
@@ -144,10 +143,9 @@ class Keys:
 
     def teller(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         """A function of a whole call that asks *ask* about it, as ``key=`` is asked."""
-        fitting = self._function([f"return $ask({self.plan.asked(ask)})"], {"ask": ask})
-        if self.shape.exact:
-            return fitting
-        return functools.partial(self._tell, fitting, self.plan.asked_as_spelled(ask))
+        asked = self.plan.asked(ask)
+        fitting = self._function([f"return $ask({asked.arguments})"], {"ask": ask})
+        return fitting if self.shape.exact else functools.partial(self._tell, fitting, asked)
 
     def informer(self) -> Callable[..., CallInfo]:
         """A function of a whole call that tells what it is."""
@@ -161,8 +159,8 @@ class Keys:
         skipped = self.plan.instance is not None and bool(args)
         return CallInfo(args[0] if skipped else None, {"args": args[skipped:], "kwargs": kwargs})
 
-    def _tell(self, fitting: Callable[..., Any], spelled: AskedAsSpelled, /, *args: Any, **kwargs: Any) -> Any:
-        return fitting(*args, **kwargs) if self._fits(args, kwargs) else spelled(args, kwargs)
+    def _tell(self, fitting: Callable[..., Any], asked: Asked, /, *args: Any, **kwargs: Any) -> Any:
+        return fitting(*args, **kwargs) if self._fits(args, kwargs) else asked.about(args, kwargs)
 
     def _fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call fits the documented parameters."""
