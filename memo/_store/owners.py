@@ -29,10 +29,11 @@ class Owners:
         self.dead: list[InstanceRef] = []
         """The tokens of what died, of which nobody may have told; see ``Instances``."""
 
-    def follow(self, instances: bool, weak: bool = False, dead: list[InstanceRef] | None = None) -> None:
-        """Know from now on what is in keys, and where what died is noted."""
+    def follow(self, instances: bool, weak: bool | None = None, dead: list[InstanceRef] | None = None) -> None:
+        """Know from now on what is in keys, and where what died is noted; None: as before."""
         self.instances = instances
-        self.weak = weak or (dead is None and self.weak)
+        if weak is not None:
+            self.weak = weak
         self.apart = instances or self.weak
         if dead is not None:
             self.dead = dead
