@@ -35,9 +35,10 @@ def own() -> "Registry":
 
 @pytest.fixture
 def nothing_collected() -> Iterator[None]:
-    """For tests that reach the recursion limit: what other tests left is collected before, and nothing there.
+    """What other tests left is collected before, and nothing there: what goes there goes by reference counts alone.
 
-    At the limit the interpreter can call no finalizer that is written in Python, and tells ``sys.unraisablehook`` so.
+    Tests that reach the recursion limit need it, too: at the limit the interpreter can call no finalizer that is
+    written in Python, and tells ``sys.unraisablehook`` so.
     """
     gc.collect()
     collects = gc.isenabled()

@@ -2,10 +2,9 @@
 
 import asyncio
 import functools
-import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cachetools
@@ -14,14 +13,7 @@ import pytest
 from memo import EvictionReason, Registry, bounded, dedupe_inflight
 from memo.testing import FakeClock, isolated
 
-
-@pytest.fixture(autouse=True)
-def _no_collector() -> Iterator[None]:
-    """What goes here goes by reference counts alone."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("nothing_collected")
 
 
 class Client:

@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import functools
-import gc
 import itertools
 import pickle
 import threading
@@ -231,7 +230,7 @@ def test_computations_are_listed() -> None:
     assert after.started - before.started == 1
 
 
-def test_nothing_is_kept_alive() -> None:
+def test_nothing_is_kept_alive(nothing_collected: None) -> None:
     """An instance goes by reference counts alone, and so does what computes, with the property."""
 
     class Owner:
@@ -241,21 +240,13 @@ def test_nothing_is_kept_alive() -> None:
 
     owner = Owner()
     assert owner.value == 1
-    gc.disable()
-    try:
-        watched = weakref.ref(owner)
-        del owner
-        assert watched() is None
-    finally:
-        gc.enable()
+    watched = weakref.ref(owner)
+    del owner
+    assert watched() is None
     prop: Any = cached_property(lambda self: 1)
     watched = weakref.ref(prop._shared)
-    gc.disable()
-    try:
-        del prop
-        assert watched() is None
-    finally:
-        gc.enable()
+    del prop
+    assert watched() is None
 
 
 def test_instances_and_properties_are_copied() -> None:
