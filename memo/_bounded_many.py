@@ -12,7 +12,7 @@ import math
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsFloat, SupportsIndex, Unpack, overload
 
 from memo._base import (
     Aside,
@@ -26,7 +26,7 @@ from memo._base import (
     refuse_bare,
     seconds,
 )
-from memo._bounded import BoundedLayer, Policy, bounded, check_suits, checked_options
+from memo._bounded import BoundedLayer, Policy, SharedOptions, bounded, check_suits, checked_options
 from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, EvictLoop, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
 from memo._decorated import Decorated, Decorator, Layer, Placement
@@ -256,36 +256,12 @@ class _ManyLayer(Layer):
             self.single.put_back(aside)
 
 
-class _Options(TypedDict, total=False):
+class _Options(SharedOptions, total=False):
     """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
 
-    ttl: TtlOption | None
     absent_ttl: Duration | None
     gather: Duration | None
     max_batch: int | None
-    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None
-    idle: Duration | None
-    jitter: float
-    policy: Policy | CacheClass
-    key: Callable[..., Hashable] | None
-    ignore: Iterable[str]
-    weak: Iterable[str]
-    scope: Scope | None
-    typed: bool
-    dedupe: bool
-    timeout: Duration | None
-    keep: Duration | None
-    cache_if: CacheIfOption | None
-    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
-    on_evict: Callable[[Any, Any, EvictionReason], object] | None
-    evict_loop: EvictLoop
-    lease_timeout: Duration | None
-    fork: Literal["keep", "drop"]
-    tags: TagsOption
-    one_shot: OneShot
-    name: str | None
-    registry: Registry | None
-    clock: Callable[[], float] | None
 
 
 @overload

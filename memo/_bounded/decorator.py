@@ -1,10 +1,11 @@
 """``@bounded``: results remembered within bounds of number, size and age."""
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, Unpack, overload
+from typing import Any, Literal, SupportsFloat, SupportsIndex, Unpack, overload
 
 from memo._base import Duration, OneShot, TagsOption, knows_its_options, refuse_bare
 from memo._bounded.layer import BoundedLayer
+from memo._bounded.option_types import Policy, SharedOptions
 from memo._bounded.options import checked_options
 from memo._cache import NOT_GIVEN, CacheIfOption, EvictLoop, TtlOption
 from memo._call import Scope
@@ -13,28 +14,13 @@ from memo._flight import WorkIn
 from memo._registry import Registry
 from memo._store import CacheClass, EvictionReason
 
-__all__ = ("Policy", "bounded")
-
-Policy = Literal["adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs"]
+__all__ = ("bounded",)
 
 
-class _Options(TypedDict, total=False):
+class _Options(SharedOptions, total=False):
     """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
 
-    ttl: TtlOption | None
-    sizeof: Callable[[Any], SupportsIndex | SupportsFloat] | None
-    idle: Duration | None
-    jitter: float
-    policy: Policy | CacheClass
-    key: Callable[..., Hashable] | None
-    ignore: Iterable[str]
-    weak: Iterable[str]
-    scope: Scope | None
-    typed: bool
-    dedupe: bool
-    timeout: Duration | None
     work: WorkIn
-    keep: Duration | None
     stale_while_revalidate: Duration | None
     stale_if_error: Duration | None
     soft_timeout: Duration | None
@@ -42,17 +28,6 @@ class _Options(TypedDict, total=False):
     error_ttl: Duration | None
     fallback: object
     fallback_on: type[Exception] | Iterable[type[Exception]]
-    cache_if: CacheIfOption | None
-    copy: Literal["shallow", "deep"] | Callable[[Any], Any] | None
-    on_evict: Callable[[Any, Any, EvictionReason], object] | None
-    evict_loop: EvictLoop
-    lease_timeout: Duration | None
-    fork: Literal["keep", "drop"]
-    tags: TagsOption
-    one_shot: OneShot
-    name: str | None
-    registry: Registry | None
-    clock: Callable[[], float] | None
 
 
 @overload
