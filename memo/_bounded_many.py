@@ -391,8 +391,8 @@ def bounded_many(
 
 def _as_for_one(given: Mapping[str, Any]) -> dict[str, Any]:
     """What ``bounded`` would be told for single calls: of what this decorator has no option for, its default."""
-    options = inspect.signature(bounded).parameters.values()
-    return {p.name: given.get(p.name, p.default) for p in options if p.kind is p.KEYWORD_ONLY}
+    defaults: Mapping[str, Any] = inspect.unwrap(bounded).__kwdefaults__
+    return {option: given.get(option, default) for option, default in defaults.items()}
 
 
 def _remembering_absence(options: CacheOptions, absent_ttl: Any) -> CacheOptions:
