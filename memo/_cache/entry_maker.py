@@ -67,10 +67,11 @@ class EntryMaker:
         deadline = now + life_s
         entry: Any
         if options.rich:
-            entry = RichEntry()
             if options.notes_loops:
                 entry = LoopEntry()
                 entry.loop = loop_here()
+            else:
+                entry = RichEntry()
             entry.used = now
             entry.ends = deadline + options.stale_s
             entry.retry = entry.paused = -math.inf
