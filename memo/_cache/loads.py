@@ -167,10 +167,8 @@ class Loads:
         """End a load, and store its result if its flight is still the current one."""
         key = flight.key
         if self._by_key.get(key) is flight:
-            if entry is not None:
-                self.told.keep(gone, key, entry, now)
-                if self.told.leases is not None and not self.told.fits(entry):
-                    self.told.leases.unstored((key, value, EvictionReason.SIZE))
+            if entry is not None and not self.told.keep(gone, key, entry, now) and self.told.leases is not None:
+                self.told.leases.unstored((key, value, EvictionReason.SIZE))
             if not flight.fenced:  # by what a comparison asked for meanwhile
                 self._by_key.pop(key, None)
         elif entry is not None and self.told.leases is not None:

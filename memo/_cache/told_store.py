@@ -71,15 +71,16 @@ class ToldStore:
 
     # -- steps of a change, called with the lock held
 
-    def keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
-        """Put *entry* in, if it fits."""
+    def keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> bool:
+        """Put *entry* in, if it fits; whether it does."""
         if self.listener is not None and self.store.rich:
             self.listener.note_home(entry.loop)
         if self.fits(entry):
             self.store.put(gone, key, entry, now)
-            return
+            return True
         self.counts.rejected += 1
         self.store.drop(gone, key, EvictionReason.REPLACED, now)  # an older value must not outlive a newer one
+        return False
 
     def fits(self, entry: Any) -> bool:
         """Whether *entry* alone is within the bounds."""
