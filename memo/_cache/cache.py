@@ -108,12 +108,12 @@ class Cache:
 
     def leases(self) -> Leases:
         """The leases of its values, which from now on keep ``on_evict`` waiting."""
-        told = self.told
+        told, reveal = self.told, self.upwards.revealer()
         if told.leases is None:
-            made = Leases(self.store, self.clock, told.listener, self.options.lease_timeout_s)
+            made = Leases(self.store, self.clock, told.listener, self.options.lease_timeout_s, reveal)
             with self.store.lock:
                 told.leases = told.leases or made
-        told.leases.reveal = self.upwards.revealer()
+        told.leases.reveal = reveal
         return told.leases
 
     # -- which keys are asked for

@@ -47,16 +47,19 @@ class Leases:
         clock: Tells the age of a lease.
         listener: Tells ``on_evict``; None if there is none.
         timeout_s: Seconds after which a lease does not keep ``on_evict`` waiting any more; None: never.
+        reveal: Makes of keys what users see.
     """
 
     lock: threading.RLock
 
-    def __init__(self, store: Store, clock: Clock, listener: Listener | None, timeout_s: float | None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, listener: Listener | None, timeout_s: float | None, reveal: Reveal
+    ) -> None:
         self.lock = store.lock
         self.clock = clock
         self.listener = listener
-        self.reveal: Reveal = _as_is
-        """Makes of keys what users see; the latest, since the function may be gone when it is wanted."""
+        self.reveal: Reveal = reveal
+        """The latest that was given, since the function may be gone when it is wanted."""
         self._timeout_s = timeout_s
         self._store = weakref.ref(store)
         self._holds: weakref.WeakSet[Hold] = weakref.WeakSet()
@@ -154,7 +157,7 @@ class Leases:
             held = self._keep_back(gone, items, listener.hears)
             if held and self._timeout_s is not None:
                 self.overrule()
-        listener.tell(gone, _whole)
+        listener.tell(gone, list)  # it is settled what
         self.tell_due()
 
     def _keep_back(self, gone: Departures, items: list[tuple[Gone, Gone]], hears: Callable[..., object]) -> bool:
@@ -347,11 +350,3 @@ def _at_once(*steps: tuple[Any, ...]) -> None:
 def _untold_of(guard: Guard, value: Any) -> list[Untold]:
     """What is not told yet of one value, among what the guard of its key has."""
     return [untold for untold in guard.all_untold() if untold.item[1] is value]
-
-
-def _whole(gone: list[Gone]) -> list[Gone]:
-    return gone
-
-
-def _as_is(key: Any) -> Any:
-    return key
