@@ -29,3 +29,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], 
         return asyncio.run
     pytest.importorskip("uvloop")
     return run_uvloop
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Strikes of code whose exceptions are logged are no news."""
+    with caplog.at_level(logging.CRITICAL + 1):
+        yield

@@ -10,17 +10,18 @@ signals come, and with 800,000 every instruction that can fail at all.
 """
 
 import gc
-import logging
 import zlib
-from collections.abc import Iterator
 
 import pytest
 from kit.operations import DECORATORS, OPERATIONS, QUICK, suits
 from kit.strikes import Struck, StruckError, every
 from kit.struck import Subject, strike_everywhere
 
-# Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("quiet"),
+    # Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
+    pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning"),
+]
 
 EACH = 37
 """Every so many points are struck in a quick run."""
@@ -28,13 +29,6 @@ EACH_POINT_LONG = every(100_000)
 """Likewise in a long one, of the points where signals come; """
 EACH_INSTRUCTION_LONG = every(800_000)
 """and of all instructions."""
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Strikes of code whose exceptions are logged are no news."""
-    with caplog.at_level(logging.CRITICAL + 1):
-        yield
 
 
 def strike_all(

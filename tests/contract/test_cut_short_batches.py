@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,11 @@ from kit.struck import Subject, Value, strike_everywhere
 
 from memo import AbsentKey, bounded_many
 
-# Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("quiet"),
+    # Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
+    pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning"),
+]
 
 EACH = 71
 """Every so many points are struck in a quick run."""
@@ -83,13 +85,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "all": {"ttl": 60, "absent_ttl": 5, "max_batch": 2, "tags": lambda xs: [str(xs)], "timeout": 30},
     "gathered": {"gather": "1h", "max_batch": 1},
 }
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Strikes of code whose exceptions are logged are no news."""
-    with caplog.at_level(logging.CRITICAL + 1):
-        yield
 
 
 def strike_all(operation: str, options: str, is_async: bool, error: type[BaseException], each: int) -> None:

@@ -1,18 +1,18 @@
 """Real exceptions at random moments: of a signal handler, and set by another thread."""
 
 import ctypes
-import logging
 import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 from kit.operations import DECORATORS, OPERATIONS, full, suits
 from kit.strikes import Struck, held_locks
 from kit.struck import Boom, Subject
 from kit.threads import LIMIT_S
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 ROUNDS_LONG = max(12, int(os.environ.get("MEMO_STRESS_OPERATIONS", "200_000")) // 200)
 rounds = pytest.mark.parametrize(
@@ -22,15 +22,8 @@ decorators = pytest.mark.parametrize("decorator", ["lean", "lru", "errors", "tag
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Strikes of code whose exceptions are logged are no news."""
-    with caplog.at_level(logging.CRITICAL + 1):
-        yield
-
-
-@pytest.fixture(autouse=True)
 def _unraisable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor are those of finalizers."""
+    """Strikes of finalizers are no news."""
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
 
 

@@ -1,8 +1,7 @@
 """What an exception that strikes a lease at any point leaves: what was in use is told once, and not before its end."""
 
-import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +9,11 @@ from kit.operations import DECORATORS, full, store
 from kit.strikes import Struck, StruckError, every
 from kit.struck import Subject, strike_everywhere
 
-# Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning")
+pytestmark = [
+    pytest.mark.usefixtures("quiet"),
+    # Struck between the making of a coroutine and its ``await``, where no signal comes, it is not awaited.
+    pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning"),
+]
 
 EACH = 11
 """Every so many points are struck in a quick run."""
@@ -19,13 +21,6 @@ EACH_LONG = every(20_000)
 """And in a long one."""
 LEASED = {**DECORATORS, "lease_timeout": store(lease_timeout=60)}
 QUICK = ("lean", "lru", "errors", "copy", "lease_timeout")
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Strikes of code whose exceptions are logged are no news."""
-    with caplog.at_level(logging.CRITICAL + 1):
-        yield
 
 
 def use(subject: Subject, x: Any, then: Callable[[], object]) -> Any:
