@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.other_decorators import taking_extra
 
 from memo import CallInfo, Registry, bounded
 from memo.testing import FakeClock
@@ -17,15 +18,6 @@ from memo.testing import FakeClock
 
 def told(call: CallInfo) -> tuple[Any, dict[str, Any]]:
     return call.instance, dict(call.arguments)
-
-
-def passing(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("extra", None)
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 def test_what_is_told_of_a_call(own: Registry) -> None:
@@ -63,7 +55,7 @@ def test_what_is_told_of_a_call(own: Registry) -> None:
             return 1
 
         @keeping
-        @passing
+        @taking_extra
         def wrapped(self, a: int = 1) -> int:
             return 1
 

@@ -1,24 +1,12 @@
 """How ``key=`` and ``tags=`` are asked about a call: which of their parameters gets what, in every placement."""
 
 import asyncio
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.other_decorators import taking_extra
 
 from memo import Registry, bounded, dedupe_inflight, sliding_window
-
-
-def passing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator of others, which takes what it does not document."""
-
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("extra", None)
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 class Service:
@@ -67,7 +55,7 @@ def test_the_instance_goes_to_the_parameter_that_names_it(case: str, below: bool
     method, key, expected = ASKED[case]
     function = vars(Service)[method]
     if below and method != "later":
-        function = passing(function)
+        function = taking_extra(function)
 
     class Client(Service):
         load = bounded(max=8, key=key, registry=own)(function)
@@ -126,7 +114,7 @@ def test_tags_name_the_instance_anywhere(own: Registry) -> None:
 
     class Tagged(Service):
         @bounded(max=8, tags=lambda name, *, self, **more: (f"pk:{self.pk}", *more), registry=own)
-        @passing
+        @taking_extra
         def load(self, name: str) -> list[str]:
             return [name]
 
@@ -144,12 +132,12 @@ def test_key_is_asked_about_what_is_not_documented(own: Registry) -> None:
 
     class Wide(Service):
         @bounded(max=8, key=lambda name, extra=0, *, self: (self.pk, name.lower(), extra), registry=own)
-        @passing
+        @taking_extra
         def load(self, name: str) -> list[str]:
             return [name]
 
         @bounded(max=8, key=lambda name: name.lower(), registry=own)
-        @passing
+        @taking_extra
         def narrow(self, name: str) -> list[str]:
             return [name]
 
@@ -170,7 +158,7 @@ def test_an_error_of_key_about_what_is_not_documented_is_the_callers(own: Regist
     def key(name: str, extra: int = 0) -> str:
         raise LookupError("no key")
 
-    load = bounded(max=8, key=key, registry=own)(passing(lambda name: [name]))
+    load = bounded(max=8, key=key, registry=own)(taking_extra(lambda name: [name]))
     with pytest.raises(LookupError, match="no key"):
         load("a", extra=5)
     assert len(load.inflight) == 0

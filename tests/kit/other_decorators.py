@@ -25,6 +25,7 @@ __all__ = (
     "positional_first",
     "spellings",
     "starred",
+    "taking_extra",
     "tracing",
     "twice",
     "with_hidden_parameters",
@@ -84,6 +85,17 @@ def with_hidden_parameters(function: Any) -> Any:
         return function(*args, **kwargs)
 
     return plain
+
+
+def taking_extra(function: Any) -> Any:
+    """An ``extra`` that it takes for itself, and does not document."""
+
+    @functools.wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("extra", None)
+        return function(*args, **kwargs)
+
+    return inner
 
 
 def with_internal_names(function: Any) -> Any:
