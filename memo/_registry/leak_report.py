@@ -64,9 +64,10 @@ class StoreReport(Frozen):
     """Name of the function or adopted cache in the registry."""
     kind: str
     """"bounded" (``memo.lru_cache``, too), or the library of an adopted cache: "functools", "async_lru",
-    "cachetools" or another; "window" for the keys whose calls a window with ``keys=`` counts."""
+    "cachetools" or another; "window" for the keys whose calls a window with ``keys=`` counts, "limit" for those of a
+    limit."""
     entries: int | None = None
-    """Entries, also those past their life that nothing has removed yet; of a window, keys."""
+    """Entries, also those past their life that nothing has removed yet; of a window or limit, keys."""
     max: int | None = None
     """Most entries; None if there is no such bound, or none that is known."""
     bounded: bool | None = True
@@ -74,7 +75,7 @@ class StoreReport(Frozen):
     bytes: int | None = None
     """Where the store has ``max_bytes=``: bytes of its entries together, as they count against that: keys, values as
     ``sizeof=`` priced them, and the entries themselves.  Else bytes of the values alone, by ``memo.sizeof`` (what two
-    values share counts twice); of a window, of the keys and their counts."""
+    values share counts twice); of a window or limit, of the keys and their counts."""
     measured: int = 0
     """Values that ``bytes`` rests on: at most 1,000 where they had to be measured, evenly spread over the store."""
     unmeasured: int = 0

@@ -97,10 +97,10 @@ class View(OfTheProgram):
     def report(self) -> LeakReport:
         """What the stores hold and keep alive, what to look at first, and what to do about it: ``print(x.report())``.
 
-        Functions without a store are left out, but for windows that count calls by key (``keys=``).  Where a store
-        does not count bytes itself, up to 1,000 of its values, evenly spread, are measured by ``memo.sizeof``, which
-        takes some microseconds for each; one that raises is logged to logger "memo".  Nothing counts as a hit, and no
-        lock is held meanwhile; other threads run in between.
+        Functions without a store are left out, but for limits, and windows that count calls by key (``keys=``).  Where
+        a store does not count bytes itself, up to 1,000 of its values, evenly spread, are measured by ``memo.sizeof``,
+        which takes some microseconds for each; one that raises is logged to logger "memo".  Nothing counts as a hit,
+        and no lock is held meanwhile; other threads run in between.
         """
         return report_on(self._records())
 
