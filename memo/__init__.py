@@ -24,10 +24,12 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``policies/``           eviction policies: public, usable alone
 ``_rings/``             what policies are made of: rings of nodes, and what is remembered of keys that left
 ``_base/``              time, locks, callers, sizes, text, units: knows no function, no key, no entry
+``_native/``            the same hot path in C, where it could be built: decides nothing, doubts are Python's
 ``errors``              the exceptions; ``_freeze`` holds the marks that pickled keys name
 ``testing``             a clock that is advanced by hand, stores that start empty; ``pytest_plugin`` has the fixtures
 ``_demo/``              what ``python -m memo demo`` shows, made with the public names alone
 ``_replay/``            what ``python -m memo replay`` shows: hit ratios of a recorded stream of keys, and an advice
+``_info``               what ``python -m memo info`` shows: versions, whether calls run in C, and why
 ======================  ================================================================================
 
 Data goes one way: decorator, generated call, then store, flight or window, then a snapshot, the registry, and whoever

@@ -1,10 +1,11 @@
-"""The command line: ``python -m memo demo``, ``python -m memo replay``."""
+"""The command line: ``python -m memo demo``, ``python -m memo replay``, ``python -m memo info``."""
 
 import argparse
 import math
 import sys
 from collections.abc import Sequence
 
+from memo._info import info
 from memo._replay import add_options, replay
 from memo.errors import MissingExtra
 
@@ -46,9 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "replay", help="show the hit ratio of a recorded stream of keys by size and policy, and advise a value for max"
     )
     add_options(replaying)
+    telling = "show the versions of the package and of what it runs on, whether calls run in C, and why"
+    commands.add_parser("info", help=telling, description=f"{telling[0].upper()}{telling[1:]}.")
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
+        return 0
+    if given.command == "info":
+        print(info(), end="")
         return 0
     try:
         if given.command == "replay":

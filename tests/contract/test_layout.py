@@ -18,6 +18,8 @@ PATHS = sorted(PACKAGE.rglob("*.py"))
 # a folder, only what its face names.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "_native": set(),
+    "_info": {"_native"},
     "_freeze": set(),
     "_rings": set(),
     "policies": {"_rings"},
@@ -55,7 +57,7 @@ ARROWS: dict[str, set[str]] = {
     # Users of the package like any other; of the rest they have what makes text of figures.
     "_demo": {"__init__", "_base", "errors"},
     "_replay": {"__init__", "_base", "errors", "policies"},
-    "__main__": {"_demo", "_replay", "errors"},
+    "__main__": {"_demo", "_info", "_replay", "errors"},
 }
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
 PUBLIC = {"policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")}
