@@ -49,7 +49,25 @@ def nothing_collected() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test whose name says where something lies in memory: it has another one in each process of xdist."""
+    """Refuse what cannot be run everywhere, and skip on the path in C what is of the other one alone."""
+    _refuse_places_in_memory(items)
+    _keep_to_the_pure_path(items)
+
+
+def _refuse_places_in_memory(items: list[pytest.Item]) -> None:
+    """A test whose name says where something lies in memory has another one in each process of xdist."""
     named = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if named:
         raise pytest.UsageError(f"give ids= to these tests, or a __repr__ to their values: {', '.join(named)}")
+
+
+def _keep_to_the_pure_path(items: list[pytest.Item]) -> None:
+    """A test of what the path in C does not have, such as the wrapper's instructions, runs where MEMO_PURE=1 is set."""
+    from memo import _native  # not before the clock is shifted
+
+    for item in items:
+        for mark in item.iter_markers("pure_path"):
+            if len(mark.args) != 1 or not isinstance(mark.args[0], str) or mark.kwargs:
+                raise pytest.UsageError(f'{item.nodeid}: give the reason, as in pure_path("stops within the wrapper")')
+            if _native.speed is not None:
+                item.add_marker(pytest.mark.skip(reason=f"pure path alone (MEMO_PURE=1): {mark.args[0]}"))
