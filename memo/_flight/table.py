@@ -109,6 +109,10 @@ class FlightTable:
             if current is not None and current.purpose is REFRESH:
                 return current
             self.by_key[mine.key] = mine  # a refresh supersedes a running load
+            if current is not None:  # which has left by that; no call stands between
+                current.fenced = True
+                if hasattr(current, "current"):
+                    del current.current
             return mine
 
     def succeed(self, lost: InFlight, mine: InFlight, was_present: bool) -> InFlight:

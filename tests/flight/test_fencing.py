@@ -11,6 +11,9 @@ from kit.flights import assert_idle, lead_and_join, waiters
 from kit.threads import Gate, Running, until
 
 from memo import EvictionReason, Registry, bounded, dedupe_inflight
+from memo._base import Clock
+from memo._flight.flight import CALL, REFRESH, InFlight, born
+from memo._flight.table import FlightTable
 from memo._store.weights import weight
 from memo.testing import FakeClock
 
@@ -392,6 +395,19 @@ def test_a_coroutine_s_refresh_supersedes_a_running_load(stack: Any, first: str)
         assert_idle(fetch)
 
     play(main)
+
+
+def test_a_superseded_load_has_left_the_table() -> None:
+    """Whoever finds a load that a refresh superseded sees that it is not the current one, as after an invalidation."""
+    table = FlightTable(Clock(lambda: 0.0))
+    load, refresh = born(InFlight(), CALL), born(InFlight(), REFRESH)
+    load.key = refresh.key = "a"
+    assert table.take_place(load) is load
+    assert table.take_place(refresh) is refresh
+    assert load.fenced
+    assert not hasattr(load, "current")
+    assert not table.take_out(load)
+    assert table.running() == [refresh]
 
 
 @every_stack
