@@ -16,6 +16,9 @@ __all__ = ("EntryMaker",)
 
 log = logging.getLogger("memo")
 
+_NEVER = math.inf
+"""The one object that stands for no deadline: each sum with it would be another, of 24 bytes an entry."""
+
 
 class EntryMaker:
     """Makes the entries of one function.  Asks the user's ``ttl``, ``cache_if`` and ``sizeof``, so under no lock.
@@ -28,7 +31,7 @@ class EntryMaker:
     def __init__(self, name: str, options: CacheOptions) -> None:
         self.name = name
         self.options = options
-        self.life_s: float = math.inf if options.ttl_s is None else options.ttl_s
+        self.life_s: float = _NEVER if options.ttl_s is None else options.ttl_s
         """Seconds for which a value is fresh, where ``ttl`` is the same for all."""
         self.simple: bool = (
             not options.jitter
@@ -54,7 +57,7 @@ class EntryMaker:
             plain.value = value
             plain.hits = plain.counted = 0
             plain.stored = now
-            plain.deadline = now + self.life_s
+            plain.deadline = _after(now, self.life_s)
             return plain
         options = self.options
         call = None
@@ -64,7 +67,7 @@ class EntryMaker:
         life_s = self._life_of(value, call)
         if life_s is None or tags is None or not self._is_wanted(value, call):
             return None
-        deadline = now + life_s
+        deadline = _after(now, life_s)
         entry: Any
         if options.rich:
             if options.notes_loops:
@@ -73,7 +76,7 @@ class EntryMaker:
             else:
                 entry = RichEntry()
             entry.used = now
-            entry.ends = deadline + options.stale_s
+            entry.ends = deadline + options.stale_s if options.stale_s else deadline
             entry.retry = entry.paused = -math.inf
             entry.stale_hits = entry.counted_stale = 0
             entry.failure = False
@@ -151,3 +154,8 @@ class EntryMaker:
         if self.options.max_bytes is not None:
             entry.size = weight(key, tags, remembered)
         return entry
+
+
+def _after(now: float, life_s: float) -> float:
+    """The time *life_s* from *now*."""
+    return life_s if life_s is _NEVER else now + life_s

@@ -1,6 +1,7 @@
 """Results are fresh until their time to live is over, and go when they were not used for long."""
 
 import asyncio
+import math
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
 from typing import Any
@@ -215,3 +216,26 @@ def test_entry_tells_about_one_call_without_being_one() -> None:
     assert entry is not None
     assert entry.expires_in is None
     assert entry.bytes is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"idle": 60}, {"cache_if": bool}, {"error_ttl": 5, "cache_errors": ValueError}, {"max_bytes": "1MB"}],
+)
+def test_entries_without_a_ttl_share_one_deadline(options: dict[str, Any]) -> None:
+    """None of them keeps a number of its own for "never", loaded or put, by whatever rules it is stored."""
+
+    @bounded(max=8, **options)
+    def plain(name: str) -> str:
+        return name
+
+    @bounded(max=8, **options)
+    async def awaited(name: str) -> str:
+        return name
+
+    plain("a")
+    plain.cache.put("b", "b")
+    asyncio.run(awaited("a"))
+    deadlines = [entry.deadline for f in (plain, awaited) for entry in f.cache._cache.store.index.values()]
+    assert len(deadlines) == 3
+    assert all(deadline is math.inf for deadline in deadlines)
