@@ -25,6 +25,16 @@ if uptime := os.environ.get("MEMO_TEST_UPTIME"):  # seconds, such as 0 for a mac
 pytest.register_assert_rewrite("kit")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_its_own_objects() -> None:
+    """The garbage collector looks at what the tests of this file make alone, not at some millions of older objects.
+
+    Hundreds of tests collect, each time in a process that holds all tests and every library that any of them needs.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def own() -> "Registry":
     """A registry of the test's own."""
@@ -46,6 +56,11 @@ def nothing_collected() -> Iterator[None]:
     yield
     if collects:
         gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the plug-ins, which have the last word, find and collect everything (see ``only_its_own_objects()``)."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
