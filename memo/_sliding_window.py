@@ -92,7 +92,7 @@ class _WindowLayer(Layer):
         try:
             ended = self.clock.read()
             detail = failure_text(error) if isinstance(error, Exception) else "cancelled"
-            self.intake.note(started, ended, detail, key)
+            self.intake.enter(started, ended, detail, key)
         except Exception as reason:
             self._dropped(reason)
 

@@ -61,8 +61,8 @@
 #define COROUTINE_TYPES(V)
 #define COROUTINE_OBJECTS(V)
 
-#define WINDOW_TYPES(V)
-#define WINDOW_OBJECTS(V)
+#define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
+#define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue)
 
 #define STATE_TYPES(V) NODES_TYPES(V) STORE_TYPES(V) FLIGHTS_TYPES(V) CALL_TYPES(V) PROXY_TYPES(V) COROUTINE_TYPES(V) \
     WINDOW_TYPES(V)
@@ -175,13 +175,1140 @@ add_coroutine(PyObject *module)
 
 /* ======================================================================================================== 8 Window
  *
- * The record of a sliding window.
+ * The record of a sliding window.  The words are those of `memo/_window`: kept events, totals, buckets, slices, cells.
+ *
+ * A Tape holds what a window holds: the kept events, oldest first, in blocks of a ring; and the totals of all events, a
+ * ring of buckets with a histogram for every five of them.  It is Python's EventCache and Totals in one, in a quarter of
+ * the memory, and every change of it is one step, so that no exception finds it half done.
+ *
+ * Invariants
+ *
+ * - An event is entered whole, into kept events and totals, or not at all: what it needs is allocated before.
+ * - A tape owns detail and key of each kept event.  These are what `failure_text()` and `stored_key()` make: text, numbers
+ *   and tuples of them, so that giving one up runs no code.  It is given up when the tape is whole again all the same.
+ * - An event goes straight from a call to the tape while nobody looks at the window (`_busy` is 0: whoever reads holds the
+ *   lock and has set it), nothing is queued (`_pending`), nothing planned, and time goes forward.  Else it goes through
+ *   Python's queue.  IntakeFields and TimeFields are the fields of Python's Intake and OwnTime which that takes a look at.
  */
+
+enum {
+    BUCKETS = 120,                     /* in a span */
+    PER_SLICE = 5,                     /* buckets that share a histogram */
+    SLICES = BUCKETS / PER_SLICE + 2,  /* one that the edge cuts, one for rounding */
+    RING = SLICES * PER_SLICE,         /* buckets that there is room for */
+    LOWEST = -24,                      /* durations from 2**-24 s ... */
+    OCTAVES = 40,                      /* ... to 2**16 s */
+    CELLS = OCTAVES * 16 + 2,
+    CELL_BASE = (1023 + LOWEST) * 16 - 1, /* the upper 16 bits of 2.0**LOWEST, less the cell for what is shorter */
+    BLOCK = 32,                        /* events in a block */
+    EXPIRE = 1024,                     /* events that entering one removes at most for their age; see events.py */
+};
+
+#define NO_BUCKET INT64_MIN
+#define LAST_INDEX ((int64_t)1 << 61) /* times of no meaning, with buckets finer than the float of the time, end here */
+
+typedef struct {
+    double ended, seconds;
+    PyObject *detail; /* NULL for "ok"; "cancelled" or (type, message) */
+    PyObject *key;
+} Event;
+
+typedef struct {
+    int64_t index, count, errors, cancelled;
+    double seconds;
+} Bucket;
+
+typedef struct {
+    PyObject_HEAD
+    double span, width;
+    Py_ssize_t most; /* events that are kept */
+
+    /* The kept events are those of the places first to first + count in the ring of blocks: place p lies in block
+     * p / BLOCK mod room.  There is always a block more than needed, so that first and last place never share one. */
+    Event **blocks, *spare;
+    size_t room, first, count;
+    long long end;     /* how many ever came, and so the number of the next */
+    long long dropped; /* that left for want of room */
+    double dropped_at; /* end of the latest of them; -inf: none */
+
+    /* The totals.  Slices below floor are out of the window for good; NO_BUCKET: there was none yet. */
+    int64_t head, floor;
+    int64_t known; /* the bucket of all times from known_from to known_until */
+    double known_from, known_until;
+    int64_t section_of[SLICES], *slices[SLICES];
+    int64_t whole[CELLS]; /* the sum of the slices */
+    Bucket buckets[RING];
+} Tape;
+
+/* -- places */
+
+static inline Event *
+tape_at(Tape *tape, size_t i)
+{
+    size_t place = tape->first + i;
+    return &tape->blocks[place / BLOCK & (tape->room - 1)][place % BLOCK];
+}
+
+/* Have room for so many more events; -1 with MemoryError, and nothing has changed. */
+static int
+tape_reserve(Tape *tape, size_t more)
+{
+    size_t blocks = (tape->count + more) / BLOCK + 3;
+    if (blocks > tape->room) {
+        size_t room = 4;
+        while (room < blocks) {
+            room *= 2;
+        }
+        Event **fresh = PyMem_Calloc(room, sizeof(Event *));
+        if (fresh == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (size_t i = 0; i < tape->room; i++) {
+            fresh[i] = tape->blocks[(tape->first / BLOCK + i) & (tape->room - 1)];
+        }
+        PyMem_Free(tape->blocks);
+        tape->blocks = fresh;
+        tape->room = room;
+        tape->first %= BLOCK;
+    }
+    size_t from = (tape->first + tape->count) / BLOCK, to = (tape->first + tape->count + more - 1) / BLOCK;
+    for (size_t number = from; number <= to; number++) {
+        Event **block = &tape->blocks[number & (tape->room - 1)];
+        if (*block == NULL) {
+            *block = tape->spare != NULL ? tape->spare : PyMem_Malloc(BLOCK * sizeof(Event));
+            tape->spare = NULL;
+            if (*block == NULL) {
+                PyErr_NoMemory();
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Take the oldest event out; the caller owns its references then. */
+static inline Event
+tape_popleft(Tape *tape)
+{
+    Event oldest = *tape_at(tape, 0);
+    tape->first++;
+    tape->count--;
+    if (tape->first % BLOCK == 0) {
+        Event **block = &tape->blocks[(tape->first / BLOCK - 1) & (tape->room - 1)];
+        PyMem_Free(tape->spare);
+        tape->spare = *block;
+        *block = NULL;
+        tape->first %= tape->room * BLOCK;
+    }
+    return oldest;
+}
+
+static inline void
+event_release(Event event)
+{
+    Py_XDECREF(event.detail);
+    Py_XDECREF(event.key);
+}
+
+static int
+tape_expire(Tape *tape, double now, int most)
+{
+    int removed = 0;
+    while (removed < most && tape->count > 0 && tape_at(tape, 0)->ended + tape->span <= now) {
+        event_release(tape_popleft(tape));
+        removed++;
+    }
+    return removed;
+}
+
+static inline void
+tape_note_drop(Tape *tape, double ended)
+{
+    tape->dropped++;
+    if (tape->dropped_at < ended) {
+        tape->dropped_at = ended;
+    }
+}
+
+/* Keep an event, whose references the tape takes over; there is room.  Returns the one that leaves for it, or one
+ * without references: the caller gives those up. */
+static Event
+tape_keep(Tape *tape, Event event)
+{
+    Event gone = {0};
+    tape->end++;
+    if (tape->count == (size_t)tape->most) {
+        if (event.ended < tape_at(tape, 0)->ended) { /* it came so late that it leaves at once */
+            tape_note_drop(tape, event.ended);
+            return event;
+        }
+        gone = tape_popleft(tape);
+        tape_note_drop(tape, gone.ended);
+    }
+    size_t place = tape->count++;
+    for (; place > 0 && tape_at(tape, place - 1)->ended > event.ended; place--) {
+        *tape_at(tape, place) = *tape_at(tape, place - 1);
+    }
+    *tape_at(tape, place) = event;
+    return gone;
+}
+
+/* -- totals */
+
+/* As `moment // width` in Python. */
+static int64_t
+tape_index(Tape *tape, double moment)
+{
+    if (tape->known_from <= moment && moment <= tape->known_until) {
+        return tape->known;
+    }
+    double rest = fmod(moment, tape->width), quotient = (moment - rest) / tape->width;
+    if (rest < 0) {
+        quotient -= 1.0;
+    }
+    double index = floor(quotient);
+    if (quotient - index > 0.5) {
+        index += 1.0;
+    }
+    if (!(index > -(double)LAST_INDEX)) {
+        return -LAST_INDEX;
+    }
+    return index < (double)LAST_INDEX ? (int64_t)index : LAST_INDEX;
+}
+
+/* As in Python, where the quotient is rounded down and the remainder is not negative. */
+static inline int64_t
+section_of(int64_t index)
+{
+    return index >= 0 ? index / PER_SLICE : -((PER_SLICE - 1 - index) / PER_SLICE);
+}
+
+static inline size_t
+slot_of(int64_t number, int slots)
+{
+    int64_t slot = number % slots;
+    return (size_t)(slot < 0 ? slot + slots : slot);
+}
+
+static inline int
+cell_of(double seconds)
+{
+    uint64_t bits;
+    memcpy(&bits, &seconds, sizeof(bits));
+    int cell = (int)(bits >> 48) - CELL_BASE;
+    return cell < 0 ? 0 : cell < CELLS ? cell : CELLS - 1;
+}
+
+static void
+tape_forget(Tape *tape, int64_t section)
+{
+    if (section <= tape->floor) {
+        return;
+    }
+    tape->floor = section;
+    for (int i = 0; i < SLICES; i++) {
+        int64_t *cells = tape->slices[i];
+        if (cells != NULL && tape->section_of[i] < section) {
+            for (int cell = 0; cell < CELLS; cell++) {
+                tape->whole[cell] -= cells[cell];
+            }
+            tape->slices[i] = NULL;
+            PyMem_Free(cells);
+        }
+    }
+}
+
+/* The bucket of a time, to which the head goes on if it is newer, and have a histogram for it; -1 with MemoryError. */
+static int
+tape_prepare(Tape *tape, double moment, int64_t *index)
+{
+    *index = tape_index(tape, moment);
+    if (*index > tape->head) {
+        tape->head = tape->known = *index;
+        /* Times that lie in a bucket lie in it together with all between them.  Its upper end is a product, which is
+         * exact to its last bit: a little less than that is within it for sure. */
+        double until = (double)(*index + 1) * tape->width;
+        tape->known_from = moment;
+        tape->known_until = until - fabs(until) * 0x1p-50;
+        tape_forget(tape, section_of(*index) - SLICES + 1);
+    }
+    int64_t section = section_of(*index);
+    size_t slot = slot_of(section, SLICES);
+    if (section >= tape->floor && tape->slices[slot] == NULL) {
+        int64_t *cells = PyMem_Calloc(CELLS, sizeof(int64_t));
+        if (cells == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        tape->slices[slot] = cells;
+        tape->section_of[slot] = section;
+    }
+    return 0;
+}
+
+static inline int
+is_cancelled(PyObject *detail)
+{
+    return detail != NULL && PyUnicode_Check(detail);
+}
+
+/* Count an event, for whose time tape_prepare() was called. */
+static void
+tape_count(Tape *tape, int64_t index, double seconds, PyObject *detail)
+{
+    if (section_of(index) < tape->floor) {
+        return; /* it came so late that nobody can ask for it */
+    }
+    Bucket *bucket = &tape->buckets[slot_of(index, RING)];
+    if (bucket->index != index) {
+        *bucket = (Bucket){.index = index};
+    }
+    bucket->count++;
+    bucket->errors += detail != NULL && !is_cancelled(detail);
+    bucket->cancelled += is_cancelled(detail);
+    bucket->seconds += seconds;
+    int cell = cell_of(seconds);
+    tape->slices[slot_of(section_of(index), SLICES)][cell]++;
+    tape->whole[cell]++;
+}
+
+/* Enter one event, in the window's own time; the tape takes its own references.  -1 with MemoryError: not entered. */
+static int
+tape_enter(Tape *tape, double ended, double seconds, PyObject *detail, PyObject *key)
+{
+    int64_t index;
+    if (tape_reserve(tape, 1) < 0 || tape_prepare(tape, ended, &index) < 0) {
+        return -1;
+    }
+    tape_expire(tape, ended, EXPIRE);
+    tape_count(tape, index, seconds, detail);
+    Event event = {ended, seconds, Py_XNewRef(detail), Py_NewRef(key)};
+    event_release(tape_keep(tape, event));
+    return 0;
+}
+
+/* -- events as Python has them */
+
+static inline PyObject *
+detail_of(PyObject *detail)
+{
+    return PyUnicode_Check(detail) && PyUnicode_GET_LENGTH(detail) == 2 ? NULL : detail; /* "ok" */
+}
+
+/* Read a tuple (ended, seconds, detail, key); references are borrowed from it. */
+static int
+event_read(PyObject *raw, Event *event)
+{
+    if (!PyTuple_Check(raw) || PyTuple_GET_SIZE(raw) != 4) {
+        PyErr_Format(PyExc_TypeError, "events: %R is no event; give (ended, seconds, detail, key)", raw);
+        return -1;
+    }
+    event->ended = PyFloat_AsDouble(PyTuple_GET_ITEM(raw, 0));
+    if (event->ended == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    event->seconds = PyFloat_AsDouble(PyTuple_GET_ITEM(raw, 1));
+    if (event->seconds == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    event->detail = detail_of(PyTuple_GET_ITEM(raw, 2));
+    event->key = PyTuple_GET_ITEM(raw, 3);
+    return 0;
+}
+
+static PyObject *
+event_tuple(State *state, Event *event)
+{
+    PyObject *detail = event->detail == NULL ? state->window_ok : event->detail;
+    return Py_BuildValue("(ddOO)", event->ended, event->seconds, detail, event->key);
+}
+
+/* fold(pending, raws, batch): enter a batch, ordered by its ends and in the window's own time, and take out of the queue
+ * what it was made of, if that stands there still.  One step, which may be asked for twice. */
+static PyObject *
+tape_fold(Tape *tape, PyObject *args)
+{
+    PyObject *pending, *raws, *batch;
+    if (!PyArg_ParseTuple(args, "O!O!O!:fold", &PyList_Type, &pending, &PyList_Type, &raws, &PyList_Type, &batch)) {
+        return NULL;
+    }
+    Py_ssize_t number = PyList_GET_SIZE(batch);
+    Event *events = PyMem_New(Event, number + 1);
+    if (events == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *result = NULL;
+    int64_t index;
+    for (Py_ssize_t i = 0; i < number; i++) {
+        if (event_read(PyList_GET_ITEM(batch, i), &events[i]) < 0) {
+            goto done;
+        }
+    }
+    Py_ssize_t waiting = PyList_GET_SIZE(raws); /* from here on no code runs but this */
+    if (number == 0 || waiting == 0 || PyList_GET_SIZE(pending) < waiting ||
+        PyList_GET_ITEM(pending, 0) != PyList_GET_ITEM(raws, 0)) {
+        result = Py_NewRef(Py_None);
+        goto done;
+    }
+    if (tape_reserve(tape, (size_t)number) < 0 || tape_prepare(tape, events[number - 1].ended, &index) < 0) {
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < number; i++) {
+        if (tape_prepare(tape, events[i].ended, &index) < 0) {
+            goto done;
+        }
+    }
+    if (PyList_SetSlice(pending, 0, waiting, NULL) < 0) {
+        goto done;
+    }
+    tape_expire(tape, events[number - 1].ended, EXPIRE);
+    for (Py_ssize_t i = 0; i < number; i++) {
+        Event event = events[i];
+        tape_count(tape, tape_index(tape, event.ended), event.seconds, event.detail);
+        Py_XINCREF(event.detail);
+        Py_INCREF(event.key);
+        event_release(tape_keep(tape, event));
+    }
+    result = Py_NewRef(Py_None);
+done:
+    PyMem_Free(events);
+    return result;
+}
+
+/* keep(raw): keep an event without counting it, for who uses the kept events as a cache. */
+static PyObject *
+tape_py_keep(Tape *tape, PyObject *raw)
+{
+    Event event;
+    if (event_read(raw, &event) < 0 || tape_reserve(tape, 1) < 0) {
+        return NULL;
+    }
+    Py_XINCREF(event.detail);
+    Py_INCREF(event.key);
+    event_release(tape_keep(tape, event));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+tape_py_popleft(Tape *tape, PyObject *Py_UNUSED(unused))
+{
+    State *state = state_of(Py_TYPE(tape));
+    if (state == NULL) {
+        return NULL;
+    }
+    if (tape->count == 0) {
+        PyErr_SetString(PyExc_IndexError, "nothing is kept");
+        return NULL;
+    }
+    PyObject *raw = event_tuple(state, tape_at(tape, 0));
+    if (raw != NULL) {
+        event_release(tape_popleft(tape));
+    }
+    return raw;
+}
+
+static Py_ssize_t
+tape_length(Tape *tape)
+{
+    return (Py_ssize_t)tape->count;
+}
+
+static PyObject *
+tape_item(Tape *tape, Py_ssize_t i)
+{
+    State *state = state_of(Py_TYPE(tape));
+    if (state == NULL) {
+        return NULL;
+    }
+    if (i < 0 || i >= (Py_ssize_t)tape->count) {
+        PyErr_SetString(PyExc_IndexError, "no event is kept at this position");
+        return NULL;
+    }
+    return event_tuple(state, tape_at(tape, (size_t)i));
+}
+
+/* Two positions among the kept events, the first not above the second. */
+static int
+tape_positions(Tape *tape, PyObject *args, size_t *begin, size_t *end)
+{
+    Py_ssize_t first, last;
+    if (!PyArg_ParseTuple(args, "nn", &first, &last)) {
+        return -1;
+    }
+    Py_ssize_t count = (Py_ssize_t)tape->count;
+    last = last < 0 ? 0 : last > count ? count : last;
+    first = first < 0 ? 0 : first > last ? last : first;
+    *begin = (size_t)first;
+    *end = (size_t)last;
+    return 0;
+}
+
+/* part(begin, end): the events at these positions, as a list. */
+static PyObject *
+tape_part(Tape *tape, PyObject *args)
+{
+    State *state = state_of(Py_TYPE(tape));
+    size_t begin, end;
+    if (state == NULL || tape_positions(tape, args, &begin, &end) < 0) {
+        return NULL;
+    }
+    PyObject *list = PyList_New((Py_ssize_t)(end - begin));
+    for (size_t i = begin; list != NULL && i < end; i++) {
+        PyObject *raw = event_tuple(state, tape_at(tape, i));
+        if (raw == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, (Py_ssize_t)(i - begin), raw);
+    }
+    return list;
+}
+
+/* expire(now, most): remove events that are out of the span, at most so many; how many went. */
+static PyObject *
+tape_py_expire(Tape *tape, PyObject *args)
+{
+    double now;
+    int most;
+    if (!PyArg_ParseTuple(args, "di:expire", &now, &most)) {
+        return NULL;
+    }
+    return PyLong_FromLong(tape_expire(tape, now, most));
+}
+
+/* first_within(now, last_s): position of the oldest event that ended less than last_s ago. */
+static PyObject *
+tape_first_within(Tape *tape, PyObject *args)
+{
+    double now, last_s;
+    if (!PyArg_ParseTuple(args, "dd:first_within", &now, &last_s)) {
+        return NULL;
+    }
+    size_t low = 0, high = tape->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (now < tape_at(tape, middle)->ended + last_s) {
+            high = middle;
+        }
+        else {
+            low = middle + 1;
+        }
+    }
+    return PyLong_FromSize_t(low);
+}
+
+/* tally(begin, end): calls, errors, cancelled calls and seconds of the events at these positions. */
+static PyObject *
+tape_tally(Tape *tape, PyObject *args)
+{
+    size_t begin, end;
+    if (tape_positions(tape, args, &begin, &end) < 0) {
+        return NULL;
+    }
+    Py_ssize_t errors = 0, cancelled = 0;
+    double seconds = 0.0;
+    for (size_t i = begin; i < end; i++) {
+        Event *event = tape_at(tape, i);
+        int is_off = is_cancelled(event->detail);
+        errors += event->detail != NULL && !is_off;
+        cancelled += is_off;
+        seconds += event->seconds;
+    }
+    return Py_BuildValue("(nnnd)", (Py_ssize_t)(end - begin), errors, cancelled, seconds);
+}
+
+static PyObject *
+list_of_cells(const int64_t *cells)
+{
+    PyObject *list = PyList_New(CELLS);
+    for (int cell = 0; list != NULL && cell < CELLS; cell++) {
+        PyObject *times = PyLong_FromLongLong(cells[cell]);
+        if (times == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, cell, times);
+    }
+    return list;
+}
+
+/* cells(begin, end): how many of the events at these positions each cell of a histogram holds. */
+static PyObject *
+tape_cells(Tape *tape, PyObject *args)
+{
+    size_t begin, end;
+    if (tape_positions(tape, args, &begin, &end) < 0) {
+        return NULL;
+    }
+    int64_t cells[CELLS] = {0};
+    for (size_t i = begin; i < end; i++) {
+        cells[cell_of(tape_at(tape, i)->seconds)]++;
+    }
+    return list_of_cells(cells);
+}
+
+/* -- totals as Python has them */
+
+static PyObject *
+tape_py_index(Tape *tape, PyObject *moment)
+{
+    double value = PyFloat_AsDouble(moment);
+    if (value == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyLong_FromLongLong(tape_index(tape, value));
+}
+
+/* Add the bucket of an index to *sum*; nothing, if it is not there. */
+static void
+tape_add_bucket(Tape *tape, int64_t index, Bucket *sum)
+{
+    Bucket *bucket = &tape->buckets[slot_of(index, RING)];
+    if (bucket->index == index) {
+        sum->count += bucket->count;
+        sum->errors += bucket->errors;
+        sum->cancelled += bucket->cancelled;
+        sum->seconds += bucket->seconds;
+    }
+}
+
+static PyObject *
+bucket_tuple(Bucket *bucket)
+{
+    return Py_BuildValue("(LLLd)", (long long)bucket->count, (long long)bucket->errors, (long long)bucket->cancelled,
+                         bucket->seconds);
+}
+
+/* bucket(index): calls, errors, cancelled calls, seconds of one bucket. */
+static PyObject *
+tape_bucket(Tape *tape, PyObject *arg)
+{
+    long long index = PyLong_AsLongLong(arg);
+    if (index == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    Bucket sum = {0};
+    tape_add_bucket(tape, index, &sum);
+    return bucket_tuple(&sum);
+}
+
+/* since(first): of this bucket and all after it. */
+static PyObject *
+tape_since(Tape *tape, PyObject *arg)
+{
+    long long first = PyLong_AsLongLong(arg);
+    if (first == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    Bucket sum = {0};
+    if (tape->head != NO_BUCKET) {
+        for (int64_t index = tape->head; index > tape->head - RING && index >= first; index--) {
+            tape_add_bucket(tape, index, &sum);
+        }
+    }
+    return bucket_tuple(&sum);
+}
+
+/* histogram(section): calls by cell, of this slice and all after it. */
+static PyObject *
+tape_histogram(Tape *tape, PyObject *arg)
+{
+    long long section = PyLong_AsLongLong(arg);
+    if (section == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    int64_t cells[CELLS];
+    memcpy(cells, tape->whole, sizeof(cells));
+    for (int i = 0; i < SLICES; i++) {
+        if (tape->slices[i] != NULL && tape->section_of[i] < section) {
+            for (int cell = 0; cell < CELLS; cell++) {
+                cells[cell] -= tape->slices[i][cell];
+            }
+        }
+    }
+    return list_of_cells(cells);
+}
+
+/* slice_cells(section): calls by cell of one slice; None: it has no histogram. */
+static PyObject *
+tape_slice_cells(Tape *tape, PyObject *arg)
+{
+    long long section = PyLong_AsLongLong(arg);
+    if (section == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    size_t slot = slot_of(section, SLICES);
+    if (tape->slices[slot] == NULL || tape->section_of[slot] != section) {
+        Py_RETURN_NONE;
+    }
+    return list_of_cells(tape->slices[slot]);
+}
+
+/* forget(section): let go of the histograms of slices before this one. */
+static PyObject *
+tape_py_forget(Tape *tape, PyObject *arg)
+{
+    long long section = PyLong_AsLongLong(arg);
+    if (section == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    tape_forget(tape, section);
+    Py_RETURN_NONE;
+}
+
+/* sections(): the numbers of the slices that have a histogram. */
+static PyObject *
+tape_sections(Tape *tape, PyObject *Py_UNUSED(unused))
+{
+    PyObject *list = PyList_New(0);
+    for (int i = 0; list != NULL && i < SLICES; i++) {
+        if (tape->slices[i] != NULL) {
+            PyObject *number = PyLong_FromLongLong(tape->section_of[i]);
+            if (number == NULL || PyList_Append(list, number) < 0) {
+                Py_CLEAR(list);
+            }
+            Py_XDECREF(number);
+        }
+    }
+    return list;
+}
+
+/* check(): raise AssertionError if an invariant does not hold; for tests. */
+static PyObject *
+tape_check(Tape *tape, PyObject *Py_UNUSED(unused))
+{
+    const char *wrong = NULL;
+    if (tape->count > (size_t)tape->most) {
+        wrong = "more is kept than may be";
+    }
+    for (size_t i = 1; i < tape->count; i++) {
+        if (tape_at(tape, i)->ended < tape_at(tape, i - 1)->ended) {
+            wrong = "kept events are out of order";
+        }
+    }
+    for (size_t i = 0, blocks = 0; i < tape->room; i++) {
+        blocks += tape->blocks[i] != NULL;
+        if (blocks > tape->count / BLOCK + 2 + EXPIRE / BLOCK) {
+            wrong = "blocks are held that nothing is in";
+        }
+    }
+    if (tape->dropped == 0 && tape->dropped_at != -Py_HUGE_VAL) {
+        wrong = "something was dropped, and not counted";
+    }
+    int64_t sum[CELLS] = {0};
+    for (int i = 0; i < SLICES; i++) {
+        if (tape->slices[i] == NULL) {
+            continue;
+        }
+        int64_t first = tape->section_of[i] * PER_SLICE, calls = 0;
+        Bucket total = {0};
+        for (int64_t index = first; index < first + PER_SLICE; index++) {
+            tape_add_bucket(tape, index, &total);
+        }
+        for (int cell = 0; cell < CELLS; cell++) {
+            calls += tape->slices[i][cell];
+            sum[cell] += tape->slices[i][cell];
+        }
+        if (calls != total.count || calls == 0) {
+            wrong = "a histogram does not count what its buckets count";
+        }
+    }
+    if (memcmp(sum, tape->whole, sizeof(sum)) != 0) {
+        wrong = "the slices do not add up to the whole";
+    }
+    for (size_t slot = 0; slot < RING; slot++) {
+        Bucket *bucket = &tape->buckets[slot];
+        if (bucket->index != NO_BUCKET && (slot_of(bucket->index, RING) != slot || bucket->index > tape->head)) {
+            wrong = "a bucket is in another's place";
+        }
+        if (bucket->errors + bucket->cancelled > bucket->count) {
+            wrong = "more calls failed than there were";
+        }
+    }
+    if (wrong != NULL) {
+        PyErr_SetString(PyExc_AssertionError, wrong);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+tape_sizeof(Tape *tape, PyObject *Py_UNUSED(unused))
+{
+    size_t bytes = sizeof(Tape) + tape->room * sizeof(Event *);
+    bytes += tape->spare != NULL ? BLOCK * sizeof(Event) : 0;
+    for (size_t i = 0; i < tape->room; i++) {
+        bytes += tape->blocks[i] != NULL ? BLOCK * sizeof(Event) : 0;
+    }
+    for (int i = 0; i < SLICES; i++) {
+        bytes += tape->slices[i] != NULL ? CELLS * sizeof(int64_t) : 0;
+    }
+    return PyLong_FromSize_t(bytes);
+}
+
+/* Tape(span_s, most) */
+static PyObject *
+tape_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    double span;
+    Py_ssize_t most;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Tape: takes no keywords; give span_s and most by position");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "dn:Tape", &span, &most)) {
+        return NULL;
+    }
+    if (!(span > 0.0) || most < 1) {
+        PyErr_SetString(PyExc_ValueError, "Tape: span_s and most must be positive");
+        return NULL;
+    }
+    Tape *tape = (Tape *)type->tp_alloc(type, 0);
+    if (tape == NULL) {
+        return NULL;
+    }
+    tape->span = span;
+    tape->width = span / BUCKETS;
+    tape->most = most;
+    tape->dropped_at = -Py_HUGE_VAL;
+    tape->head = tape->floor = tape->known = NO_BUCKET;
+    tape->known_from = Py_HUGE_VAL;
+    tape->known_until = -Py_HUGE_VAL;
+    for (int slot = 0; slot < RING; slot++) {
+        tape->buckets[slot].index = NO_BUCKET;
+    }
+    return (PyObject *)tape;
+}
+
+static void
+tape_dealloc(Tape *tape)
+{
+    PyTypeObject *type = Py_TYPE(tape);
+    while (tape->count > 0) {
+        event_release(tape_popleft(tape));
+    }
+    for (size_t i = 0; i < tape->room; i++) {
+        PyMem_Free(tape->blocks[i]);
+    }
+    PyMem_Free(tape->blocks);
+    PyMem_Free(tape->spare);
+    for (int i = 0; i < SLICES; i++) {
+        PyMem_Free(tape->slices[i]);
+    }
+    type->tp_free(tape);
+    Py_DECREF(type);
+}
+
+static PyObject *
+tape_get_dropped_at(Tape *tape, void *Py_UNUSED(closure))
+{
+    if (tape->dropped_at == -Py_HUGE_VAL) {
+        Py_RETURN_NONE;
+    }
+    return PyFloat_FromDouble(tape->dropped_at);
+}
+
+static int
+tape_set_dropped_at(Tape *tape, PyObject *value, void *Py_UNUSED(closure))
+{
+    double moment = value == NULL || value == Py_None ? -Py_HUGE_VAL : PyFloat_AsDouble(value);
+    if (moment == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    tape->dropped_at = moment;
+    return 0;
+}
+
+static PyObject *
+tape_get_head(Tape *tape, void *Py_UNUSED(closure))
+{
+    if (tape->head == NO_BUCKET) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromLongLong(tape->head);
+}
+
+static PyMemberDef tape_members[] = {
+    {"span_s", T_DOUBLE, offsetof(Tape, span), READONLY, "length of the window in seconds"},
+    {"width", T_DOUBLE, offsetof(Tape, width), READONLY, "length of a bucket in seconds"},
+    {"most", T_PYSSIZET, offsetof(Tape, most), READONLY, "most events that are kept"},
+    {"end", T_LONGLONG, offsetof(Tape, end), 0, "number of the event that comes next"},
+    {"dropped", T_LONGLONG, offsetof(Tape, dropped), 0, "events that left for want of room"},
+    {NULL},
+};
+
+static PyGetSetDef tape_getset[] = {
+    {"dropped_at", (getter)tape_get_dropped_at, (setter)tape_set_dropped_at, "end of the latest of them, or None", NULL},
+    {"head", (getter)tape_get_head, NULL, "index of the newest bucket, or None", NULL},
+    {NULL},
+};
+
+static PyMethodDef tape_methods[] = {
+    {"fold", (PyCFunction)tape_fold, METH_VARARGS, "Enter a batch, and take it out of the queue, in one step."},
+    {"keep", (PyCFunction)tape_py_keep, METH_O, "Keep an event without counting it."},
+    {"popleft", (PyCFunction)tape_py_popleft, METH_NOARGS, "Take out and return the oldest event."},
+    {"part", (PyCFunction)tape_part, METH_VARARGS, "The events at these positions, as a list."},
+    {"expire", (PyCFunction)tape_py_expire, METH_VARARGS, "Remove events out of the span, at most so many; how many."},
+    {"first_within", (PyCFunction)tape_first_within, METH_VARARGS, "Position of the oldest event within so long."},
+    {"tally", (PyCFunction)tape_tally, METH_VARARGS, "Calls, errors, cancelled calls, seconds at these positions."},
+    {"cells", (PyCFunction)tape_cells, METH_VARARGS, "Calls by cell at these positions."},
+    {"index", (PyCFunction)tape_py_index, METH_O, "The bucket of a time."},
+    {"bucket", (PyCFunction)tape_bucket, METH_O, "Calls, errors, cancelled calls, seconds of a bucket."},
+    {"since", (PyCFunction)tape_since, METH_O, "The same of a bucket and all after it."},
+    {"histogram", (PyCFunction)tape_histogram, METH_O, "Calls by cell, of a slice and all after it."},
+    {"slice_cells", (PyCFunction)tape_slice_cells, METH_O, "Calls by cell of a slice, or None."},
+    {"forget", (PyCFunction)tape_py_forget, METH_O, "Let go of the histograms of slices before this one."},
+    {"sections", (PyCFunction)tape_sections, METH_NOARGS, "The slices that have a histogram."},
+    {"check", (PyCFunction)tape_check, METH_NOARGS, "Raise AssertionError if an invariant does not hold."},
+    {"__sizeof__", (PyCFunction)tape_sizeof, METH_NOARGS, "What it takes, but for the keys."},
+    {NULL},
+};
+
+static PyType_Slot tape_slots[] = {
+    {Py_tp_doc, "What a sliding window holds: the latest events in full, and the totals of all."},
+    {Py_tp_new, tape_new},         {Py_tp_dealloc, tape_dealloc}, {Py_tp_members, tape_members},
+    {Py_tp_getset, tape_getset},   {Py_tp_methods, tape_methods}, {Py_sq_length, tape_length},
+    {Py_sq_item, tape_item},       {0, NULL},
+};
+
+static PyType_Spec tape_spec = {
+    "memo._native.speed.Tape", sizeof(Tape), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, tape_slots,
+};
+
+/* -- the fields of OwnTime and Intake */
+
+typedef struct {
+    PyObject_HEAD
+    double high, offset, anchor;
+} TimeFields;
+
+static void
+time_fields_dealloc(TimeFields *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef time_fields_members[] = {
+    {"high", T_DOUBLE, offsetof(TimeFields, high), 0, NULL},
+    {"offset", T_DOUBLE, offsetof(TimeFields, offset), 0, NULL},
+    {"anchor", T_DOUBLE, offsetof(TimeFields, anchor), 0, NULL},
+    {NULL},
+};
+
+static PyType_Slot time_fields_slots[] = {
+    {Py_tp_doc, "The fields of a window's own time."},
+    {Py_tp_dealloc, time_fields_dealloc},
+    {Py_tp_members, time_fields_members},
+    {0, NULL},
+};
+
+static PyType_Spec time_fields_spec = {
+    "memo._native.speed.TimeFields", sizeof(TimeFields), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, time_fields_slots,
+};
+
+typedef struct {
+    PyObject_HEAD
+    double last;
+    int busy;
+    PyObject *pending, *plan;       /* a list; None: nothing is planned */
+    PyObject *contents;
+    Tape *direct;                   /* what calls enter their events into, as `contents` says; NULL: nothing */
+    TimeFields *time;
+} IntakeFields;
+
+static int
+intake_traverse(IntakeFields *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->pending);
+    Py_VISIT(self->plan);
+    Py_VISIT(self->contents);
+    Py_VISIT(self->direct);
+    Py_VISIT(self->time);
+    return 0;
+}
+
+static int
+intake_clear(IntakeFields *self)
+{
+    Py_CLEAR(self->pending);
+    Py_CLEAR(self->plan);
+    Py_CLEAR(self->contents);
+    Py_CLEAR(self->direct);
+    Py_CLEAR(self->time);
+    return 0;
+}
+
+static void
+intake_dealloc(IntakeFields *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    intake_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+intake_get_contents(IntakeFields *self, void *Py_UNUSED(closure))
+{
+    if (self->contents == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "contents");
+        return NULL;
+    }
+    return Py_NewRef(self->contents);
+}
+
+/* With the tape that calls may enter their events into, which is `contents.direct`. */
+static int
+intake_set_contents(IntakeFields *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject *direct = NULL;
+    if (value != NULL) {
+        direct = PyObject_GetAttr(value, state->window_direct);
+        if (direct == NULL) {
+            return -1;
+        }
+        if (direct == Py_None) {
+            Py_CLEAR(direct);
+        }
+        else if (!Py_IS_TYPE(direct, state->Tape)) {
+            PyErr_Format(PyExc_TypeError, "contents: direct=%R is no Tape; give one, or None", direct);
+            Py_DECREF(direct);
+            return -1;
+        }
+    }
+    PyObject *old_contents = self->contents, *old_direct = (PyObject *)self->direct;
+    self->contents = Py_XNewRef(value);
+    self->direct = (Tape *)direct;
+    Py_XDECREF(old_contents);
+    Py_XDECREF(old_direct);
+    return 0;
+}
+
+static PyObject *
+intake_get_time(IntakeFields *self, void *Py_UNUSED(closure))
+{
+    if (self->time == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "time");
+        return NULL;
+    }
+    return Py_NewRef((PyObject *)self->time);
+}
+
+static int
+intake_set_time(IntakeFields *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    if (value != NULL && !PyObject_TypeCheck(value, state->TimeFields)) {
+        PyErr_Format(PyExc_TypeError, "time: %R has no fields of a window's time; give an OwnTime", value);
+        return -1;
+    }
+    PyObject *old = (PyObject *)self->time;
+    self->time = (TimeFields *)Py_XNewRef(value);
+    Py_XDECREF(old);
+    return 0;
+}
+
+/* Enter an event straight away: 1 done, 0 it has to go through the queue, -1 with MemoryError.  `detail` may be NULL. */
+static int
+intake_take(IntakeFields *self, double started, double ended, PyObject *detail, PyObject *key)
+{
+    Tape *tape = self->direct;
+    TimeFields *time = self->time;
+    double took = ended - started;
+    /* Of times that are not finite, one of the comparisons is false. */
+    if (tape == NULL || time == NULL || self->busy != 0 || self->plan != Py_None || self->pending == NULL ||
+        !PyList_CheckExact(self->pending) || PyList_GET_SIZE(self->pending) != 0 ||
+        !(took >= 0.0 && took < Py_HUGE_VAL && ended >= self->last && ended >= time->high)) {
+        return 0;
+    }
+    if (tape_enter(tape, ended + time->offset, took, detail, key) < 0) {
+        return -1;
+    }
+    self->last = time->high = ended;
+    return 1;
+}
+
+/* enter(started, ended, detail, key): record what is ready to be kept. */
+static PyObject *
+intake_enter(IntakeFields *self, PyObject *const *args, Py_ssize_t number)
+{
+    if (number != 4) {
+        PyErr_Format(PyExc_TypeError, "enter() takes 4 arguments, and %zd were given", number);
+        return NULL;
+    }
+    int taken = 0;
+    if (PyFloat_CheckExact(args[0]) && PyFloat_CheckExact(args[1])) {
+        taken = intake_take(self, PyFloat_AS_DOUBLE(args[0]), PyFloat_AS_DOUBLE(args[1]), detail_of(args[2]), args[3]);
+    }
+    if (taken < 0) {
+        return NULL;
+    }
+    if (taken) {
+        Py_RETURN_NONE;
+    }
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return NULL;
+    }
+    PyObject *with_self[5] = {(PyObject *)self, args[0], args[1], args[2], args[3]};
+    return PyObject_VectorcallMethod(state->window_queue, with_self, 5, NULL);
+}
+
+static PyMemberDef intake_members[] = {
+    {"_last", T_DOUBLE, offsetof(IntakeFields, last), 0, NULL},
+    {"_busy", T_INT, offsetof(IntakeFields, busy), 0, NULL},
+    {"_pending", T_OBJECT_EX, offsetof(IntakeFields, pending), 0, NULL},
+    {"_plan", T_OBJECT, offsetof(IntakeFields, plan), 0, NULL},
+    {NULL},
+};
+
+static PyGetSetDef intake_getset[] = {
+    {"contents", (getter)intake_get_contents, (setter)intake_set_contents, NULL, NULL},
+    {"time", (getter)intake_get_time, (setter)intake_set_time, NULL, NULL},
+    {NULL},
+};
+
+static PyMethodDef intake_methods[] = {
+    {"enter", (PyCFunction)(void (*)(void))intake_enter, METH_FASTCALL, "Record what is ready to be kept."},
+    {NULL},
+};
+
+static PyType_Slot intake_slots[] = {
+    {Py_tp_doc, "The fields of an intake that a call looks at which records itself."},
+    {Py_tp_dealloc, intake_dealloc}, {Py_tp_traverse, intake_traverse}, {Py_tp_clear, intake_clear},
+    {Py_tp_members, intake_members}, {Py_tp_getset, intake_getset},     {Py_tp_methods, intake_methods},
+    {0, NULL},
+};
+
+static PyType_Spec intake_spec = {
+    "memo._native.speed.IntakeFields", sizeof(IntakeFields), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, intake_slots,
+};
 
 static int
 add_window(PyObject *module)
 {
-    (void)module;
+    State *state = PyModule_GetState(module);
+    if ((state->window_ok = PyUnicode_InternFromString("ok")) == NULL ||
+        (state->window_direct = PyUnicode_InternFromString("direct")) == NULL ||
+        (state->window_queue = PyUnicode_InternFromString("queue")) == NULL ||
+        (state->Tape = add_type(module, &tape_spec, NULL)) == NULL ||
+        (state->TimeFields = add_type(module, &time_fields_spec, NULL)) == NULL ||
+        (state->IntakeFields = add_type(module, &intake_spec, NULL)) == NULL) {
+        return -1;
+    }
     return 0;
 }
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from operator import sub
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from memo._window.events import EXPIRE, Addition, Columns, EventCache, Raw, ended_at
+from memo._window.events import EXPIRE, Addition, Columns, EventCache, KeptEvents, Raw, ended_at
 from memo._window.key_tables import KeyTables
 from memo._window.own_time import OwnTime
 from memo._window.totals import CELLS, PER_SLICE, Totals, cells_of
 
-__all__ = ("Contents", "Plan")
+__all__ = ("Contents", "ListedContents", "Plan")
 
 
 class Plan(NamedTuple):
@@ -19,73 +20,93 @@ class Plan(NamedTuple):
 
     raws: list[Raw]
     """The events, as they are in the queue."""
-    addition: Addition
-    """What is done to the kept ones."""
-    totals: Totals
-    """The totals with them."""
+    batch: list[Raw]
+    """The same, in the window's own time and ordered by their ends."""
     by_key: KeyTables | None
     """The tables of keys with them."""
     high: float
     """The latest reading of the clock, theirs included."""
+    addition: Addition | None = None
+    """What is done to the kept ones; None: a tape knows by itself."""
+    totals: Totals | None = None
+    """The totals with them; likewise."""
 
 
-class Contents:
+KeptT = TypeVar("KeptT", bound=KeptEvents[Any])
+
+
+class Contents(Generic[KeptT]):
     """Kept events and totals of one window.  The intake's lock guards them.
 
     Times are in the window's own time.  An answer is exact where the kept events reach back to the edge it asks for:
     whole buckets come from the totals, the one that the edge cuts from the kept events.  Past that, the cut bucket
-    counts as a whole.
+    counts as a whole.  Subclasses say how the two are held.
 
     Attributes:
         kept: The latest events, in full.
         totals: Of all events.
         by_key: Of all events by their keys; None: these are not counted.
+        direct: The tape that a call may enter its event into by itself; None: each goes through the queue.
     """
 
-    __slots__ = ("by_key", "kept", "totals")
+    __slots__ = ("by_key", "direct", "kept", "totals")
 
-    def __init__(self, kept: EventCache, keys: int | None) -> None:
-        self.kept: EventCache = kept
-        self.totals: Totals = Totals(kept.span_s)
+    def __init__(self, kept: KeptT, totals: Totals, keys: int | None) -> None:
+        self.kept: KeptT = kept
+        self.totals: Totals = totals
         self.by_key: KeyTables | None = None if keys is None else KeyTables(keys)
+        self.direct: Any = None
 
     @property
     def _keys(self) -> int | None:
         return None if self.by_key is None else self.by_key.keys
 
-    def anew(self) -> Contents:
+    def anew(self) -> Self:
         """Others like these that hold nothing."""
-        return Contents(EventCache(int(self.kept.maxsize), self.kept.span_s), self._keys)
+        raise NotImplementedError
 
-    def emptied(self) -> Contents:
+    def emptied(self) -> Self:
         """Others that hold nothing, and go on counting what was dropped."""
-        return Contents(self.kept.emptied(), self._keys)
+        raise NotImplementedError
 
     def plan(self, raws: list[Raw], time: OwnTime) -> Plan:
-        """How to take in events whose times are the clock's; lets go of kept events that these put out of the span."""
-        batch = raws
-        columns = Columns.of(batch)
-        ordered = sorted(columns.ends)
-        if ordered != columns.ends:  # threads overtook each other between the clock and the queue
+        """How to take in events whose times are the clock's; changes nothing but what their time changes."""
+        raise NotImplementedError
+
+    def commit(self, plan: Plan, pending: list[Raw]) -> None:
+        """Take in what was planned, or what is left of it, and out of the queue; nothing else happened meanwhile."""
+        raise NotImplementedError
+
+    def _let_go(self, first: int) -> None:
+        """Let go of the histograms of slices before this one."""
+        raise NotImplementedError
+
+    def _tally(self, begin: int, end: int) -> tuple[int, int, int, float]:
+        """Calls, errors, cancelled calls and seconds of the kept events at these positions."""
+        raise NotImplementedError
+
+    def _cells(self, begin: int, end: int) -> Iterable[tuple[int, int]]:
+        """Cells of a histogram and how many more of the kept events at these positions each holds."""
+        raise NotImplementedError
+
+    def _in_own_time(self, raws: list[Raw], time: OwnTime) -> tuple[list[Raw], list[float], float]:
+        """Events in the window's own time, ordered by their ends; these; the latest reading of the clock."""
+        batch, ends = raws, list(map(ended_at, raws))
+        ordered = sorted(ends)
+        if ordered != ends:  # threads overtook each other between the clock and the queue
             batch = sorted(batch, key=ended_at)
-            columns = Columns.of(batch)
         high = max(time.high, ordered[-1])
         shift = time.offset
         if shift:
             batch = [(ended + shift, took, detail, key) for ended, took, detail, key in batch]
-            columns = Columns.of(batch)
-        self.expire(batch[-1][0])
-        by_key = None if self.by_key is None else self.by_key.plus(batch, self._slice_of)
-        return Plan(raws, self.kept.plan(batch, columns), self.totals.plus(columns), by_key, high)
+            ordered = list(map(ended_at, batch))
+        return batch, ordered, high
+
+    def _by_key_with(self, batch: list[Raw]) -> KeyTables | None:
+        return None if self.by_key is None else self.by_key.plus(batch, self._slice_of)
 
     def _slice_of(self, moment: float) -> int:
         return self.totals.index(moment) // PER_SLICE
-
-    def commit(self, plan: Plan) -> None:
-        """Take in what was planned, or what is left of it; nothing else happened meanwhile."""
-        self.kept.commit(plan.addition)
-        self.totals = plan.totals
-        self.by_key = plan.by_key
 
     def expire(self, now: float) -> int:
         """Remove kept events that are out of the span by their age, at most a slice of them; how many."""
@@ -95,7 +116,7 @@ class Contents:
         """Let go of histograms and tables of keys that are out of the span."""
         # One slice more than the edge asks for, lest rounding take one that the window still touches.
         first = self._slice_of(now - self.kept.span_s) - 1
-        self.totals = self.totals.without(first)
+        self._let_go(first)
         if self.by_key is not None:
             self.by_key = self.by_key.without(first)
 
@@ -112,7 +133,7 @@ class Contents:
         if end - begin == totals.bucket(edge)[0]:
             return totals.since(edge)
         count, errors, cancelled, seconds = totals.since(edge + 1)
-        cut = kept.columns(begin, end).tally()
+        cut = self._tally(begin, end)
         return count + cut[0], errors + cut[1], cancelled + cut[2], seconds + cut[3]
 
     def _end_of(self, begin: int, bucket: int) -> int:
@@ -138,11 +159,11 @@ class Contents:
         begin_of_slice = self._end_of(0, section * PER_SLICE)
         if end - begin_of_slice == in_slice and begin - begin_of_slice < end - begin:
             # All of the slice is kept, and less of it is out than in: take that away.
-            for cell, times in cells_of(kept.columns(begin_of_slice, begin).codes):
+            for cell, times in self._cells(begin_of_slice, begin):
                 cells[cell] -= times
             return cells
         cells = list(map(sub, cells, whole))
-        for cell, times in cells_of(kept.columns(begin, end).codes):
+        for cell, times in self._cells(begin, end):
             cells[cell] += times
         return cells
 
@@ -172,3 +193,43 @@ class Contents:
         count = self.tally(now, span_s)[0]
         assert count == within if kept.covers(now, span_s) else count >= within
         assert sum(self.histogram(now, span_s)) >= count
+
+
+class ListedContents(Contents[EventCache]):
+    """Kept events and totals as Python has them: the totals do not change, but give way to others."""
+
+    __slots__ = ()
+
+    def __init__(self, kept: EventCache, keys: int | None) -> None:
+        super().__init__(kept, Totals(kept.span_s), keys)
+
+    def anew(self) -> Self:
+        return type(self)(EventCache(int(self.kept.maxsize), self.kept.span_s), self._keys)
+
+    def emptied(self) -> Self:
+        return type(self)(self.kept.emptied(), self._keys)
+
+    def plan(self, raws: list[Raw], time: OwnTime) -> Plan:
+        batch, ends, high = self._in_own_time(raws, time)
+        columns = Columns.of(batch, ends)
+        self.expire(batch[-1][0])
+        return Plan(
+            raws, batch, self._by_key_with(batch), high, self.kept.plan(batch, columns), self.totals.plus(columns)
+        )
+
+    def commit(self, plan: Plan, pending: list[Raw]) -> None:
+        assert plan.addition is not None and plan.totals is not None
+        self.kept.commit(plan.addition)
+        self.totals = plan.totals
+        self.by_key = plan.by_key
+        if pending and pending[0] is plan.raws[0]:
+            del pending[: len(plan.raws)]
+
+    def _let_go(self, first: int) -> None:
+        self.totals = self.totals.without(first)
+
+    def _tally(self, begin: int, end: int) -> tuple[int, int, int, float]:
+        return self.kept.columns(begin, end).tally()
+
+    def _cells(self, begin: int, end: int) -> Iterable[tuple[int, int]]:
+        return cells_of(self.kept.columns(begin, end).codes)

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import cachetools
 
 from memo._base import Failure
 
-__all__ = ("BATCH", "EXPIRE", "Addition", "Columns", "EventCache", "Raw", "ended_at")
+__all__ = ("BATCH", "EXPIRE", "Addition", "Columns", "EventCache", "KeptEvents", "Raw", "Ring", "ended_at")
 
 Raw: TypeAlias = tuple[float, float, "str | Failure", object]
 """ended (in the window's own time), duration in s; "ok", "cancelled" or (error, message); key as scalar or KeyText"""
@@ -44,9 +44,9 @@ class Columns(NamedTuple):
     marks: bytearray  # 0 ok, 1 error, 2 cancelled
 
     @classmethod
-    def of(cls, batch: Sequence[Raw]) -> Columns:
+    def of(cls, batch: Sequence[Raw], ends: Sequence[float] | None = None) -> Columns:
         # A pass for each column costs less than one that looks at each event.
-        ends = list(map(ended_at, batch))
+        ends = list(map(ended_at, batch)) if ends is None else ends
         seconds = array("d", [raw[1] for raw in batch])
         codes = array("H", seconds.tobytes())[_TOP_HALFWORDS]
         details = [raw[2] for raw in batch]
@@ -74,33 +74,43 @@ class Addition(NamedTuple):
     dropped_at: float | None
 
 
-class EventCache(cachetools.Cache[int, Raw]):
+class Ring(Protocol):
+    """Events in the order of their ends; a deque is one, and so is the tape of the path in C."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Raw: ...
+
+    def popleft(self) -> Raw:
+        """Remove and return the oldest."""
+        ...
+
+
+RingT = TypeVar("RingT", bound=Ring)
+
+
+class KeptEvents(cachetools.Cache[int, Raw], Generic[RingT]):
     """The latest events, as a cachetools cache bounded by number and by age.
 
     Keys number the kept events from the oldest on, without a gap. It is appended to at the new end and loses at
     the old end, to `expire()` by age and to a full `extend()` by number: that is all a window needs, and lets a
-    ring (`collections.deque`) take the place of the dictionary, at a tenth of the cost for each event. Not
-    thread-safe; the intake's lock guards it.
+    ring take the place of the dictionary, at a tenth of the cost for each event. Not thread-safe; the intake's lock
+    guards it.  Subclasses have the ring.
     """
+
+    ring: RingT  # ordered by end
+    dropped: int  # events that left for want of room
+    dropped_at: float | None  # end of the latest such event; every event after it is here
+    _end: int  # key of the event that comes next
 
     def __init__(self, maxsize: int, span_s: float) -> None:
         super().__init__(maxsize)
-        self.ring: deque[Raw] = deque(maxlen=maxsize)  # ordered by end
         self.span_s: float = span_s
-        self.dropped: int = 0  # events that left for want of room
-        self.dropped_at: float | None = None  # end of the latest such event; every event after it is here
-        self._end = 0  # key of the event that comes next
-        self._columns = _of_nothing()  # of the same events, after some that have left
 
     @property
     def _first(self) -> int:
         """Key of the oldest."""
         return self._end - len(self.ring)
-
-    @property
-    def _skipped(self) -> int:
-        """How many that have left are in the columns still."""
-        return len(self._columns.marks) - len(self.ring)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(maxsize={self.maxsize}, span_s={self.span_s}, currsize={self.currsize})"
@@ -142,23 +152,72 @@ class EventCache(cachetools.Cache[int, Raw]):
         return key, raw
 
     def clear(self) -> None:
-        self.ring, self._columns, self.dropped_at = deque(maxlen=self.ring.maxlen), _of_nothing(), None
+        raise NotImplementedError
 
-    def emptied(self) -> EventCache:
+    def emptied(self) -> Self:
         """Another that keeps nothing, and goes on with the numbers and with counting what was dropped."""
         empty = type(self)(int(self.maxsize), self.span_s)
         empty._end, empty.dropped = self._end, self.dropped
         return empty
 
-    def __copy__(self) -> EventCache:
+    def __copy__(self) -> Self:
         copy = type(self)(int(self.maxsize), self.span_s)
         if self.ring:
-            copy.extend(list(self.ring))
+            copy.extend(list(self.values()))
         copy._end, copy.dropped, copy.dropped_at = self._end, self.dropped, self.dropped_at
         return copy
 
     def extend(self, batch: Sequence[Raw]) -> None:
         """Add events ordered by their end, at least one; the oldest leave if there is no room."""
+        raise NotImplementedError
+
+    def compact(self) -> None:
+        """Let go of what is held of events that have left."""
+
+    def first_within(self, now: float, last_s: float) -> int:
+        """Position in the ring of the oldest event that ended less than last_s ago."""
+        raise NotImplementedError
+
+    def within(self, now: float, last_s: float) -> list[Raw]:
+        """The events that ended less than last_s ago, in the order of their ends."""
+        raise NotImplementedError
+
+    def covers(self, now: float, last_s: float) -> bool:
+        """True if no event of the last last_s seconds has left for want of room."""
+        return self.dropped_at is None or self.dropped_at + last_s <= now
+
+    def expire(self, now: float, most: int) -> int:
+        """Remove events that are out of the span by their age, at most so many; returns how many."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        ends = [raw[0] for raw in self.values()]
+        assert ends == sorted(ends)
+        assert len(ends) <= self.maxsize
+        assert list(self) == list(range(self._first, self._first + len(ends)))
+        assert self.dropped > 0 or self.dropped_at is None
+
+
+class EventCache(KeptEvents[deque[Raw]]):
+    """The latest events in a deque, with columns to count by."""
+
+    def __init__(self, maxsize: int, span_s: float) -> None:
+        super().__init__(maxsize, span_s)
+        self.ring: deque[Raw] = deque(maxlen=maxsize)
+        self.dropped: int = 0
+        self.dropped_at: float | None = None
+        self._end: int = 0
+        self._columns = _of_nothing()  # of the same events, after some that have left
+
+    @property
+    def _skipped(self) -> int:
+        """How many that have left are in the columns still."""
+        return len(self._columns.marks) - len(self.ring)
+
+    def clear(self) -> None:
+        self.ring, self._columns, self.dropped_at = deque(maxlen=self.ring.maxlen), _of_nothing(), None
+
+    def extend(self, batch: Sequence[Raw]) -> None:
         self.commit(self.plan(batch, Columns.of(batch)))
 
     def plan(self, batch: Sequence[Raw], columns: Columns) -> Addition:
@@ -196,26 +255,18 @@ class EventCache(cachetools.Cache[int, Raw]):
         self._end, self.dropped, self.dropped_at = addition.end, addition.dropped, addition.dropped_at
 
     def compact(self) -> None:
-        """Let go of the columns of events that have left."""
         # Moving what remains costs little against what was skipped since the last time.
         skipped = self._skipped
         if skipped >= max(EXPIRE, len(self.ring)):
             self._columns = self._columns.part(skipped, len(self._columns.marks))
 
     def first_within(self, now: float, last_s: float) -> int:
-        """Position in the ring of the oldest event that ended less than last_s ago."""
         return bisect_right(self.ring, now, key=lambda raw: raw[0] + last_s)
 
     def within(self, now: float, last_s: float) -> list[Raw]:
-        """The events that ended less than last_s ago, in the order of their ends."""
         return list(islice(self.ring, self.first_within(now, last_s), None))
 
-    def covers(self, now: float, last_s: float) -> bool:
-        """True if no event of the last last_s seconds has left for want of room."""
-        return self.dropped_at is None or self.dropped_at + last_s <= now
-
     def expire(self, now: float, most: int) -> int:
-        """Remove events that are out of the span by their age, at most so many; returns how many."""
         ring, span_s = self.ring, self.span_s
         removed = 0
         while removed < most and ring and ring[0][0] + span_s <= now:
@@ -229,15 +280,11 @@ class EventCache(cachetools.Cache[int, Raw]):
         return self._columns.part(self._skipped + begin, self._skipped + end)
 
     def check(self) -> None:
-        ends = [raw[0] for raw in self.ring]
-        assert ends == sorted(ends)
-        assert len(ends) <= self.maxsize
-        assert list(self) == list(range(self._first, self._first + len(ends)))
-        assert self.dropped > 0 or self.dropped_at is None
-        assert {len(column) for column in self._columns[1:]} == {self._skipped + len(ends)}
-        assert self._skipped < max(EXPIRE, len(ends) + 1)
-        if ends:
-            assert self.columns(0, len(ends))[1:] == Columns.of(self.ring)[1:]
+        super().check()
+        assert {len(column) for column in self._columns[1:]} == {self._skipped + len(self)}
+        assert self._skipped < max(EXPIRE, len(self) + 1)
+        if self.ring:
+            assert self.columns(0, len(self))[1:] == Columns.of(self.ring)[1:]
 
 
 def _of_nothing() -> Columns:

@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from memo._base import Aside, Failure, Stage, failure_text, in_slices, real, renew, rlock
 from memo._window.contents import Contents, Plan
-from memo._window.events import BATCH, EXPIRE, EventCache, Raw
+from memo._window.events import BATCH, EXPIRE, Raw, Ring
+from memo._window.fields import IntakeFields
 from memo._window.own_time import OwnTime
+from memo._window.taped import new_contents
 
 __all__ = ("LIMIT", "Intake")
 
@@ -41,7 +42,7 @@ LIMIT = 4 * BATCH  # queue length at which a recorder waits for its turn to fold
 _HELD = ("_last", "contents", "time")  # what is set aside and put back
 
 
-class Intake:
+class Intake(IntakeFields):
     """Takes in the events of a window, from any thread, and keeps them within bounds.
 
     Every method may be called from any thread, also from a finaliser or signal handler that interrupts another method
@@ -68,9 +69,12 @@ class Intake:
         contents: What was folded; guarded by the lock.
     """
 
-    __slots__ = (
-        "__weakref__", "_busy", "_last", "_lock", "_only", "_pending", "_plan", "_where", "contents", "span_s", "time",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "_lock", "_only", "_where", "span_s")
+
+    _pending: list[Raw]
+    _plan: Plan | None
+    contents: Contents[Any]
+    time: OwnTime
 
     def __init__(
         self,
@@ -86,16 +90,16 @@ class Intake:
         self._where = where
         self.span_s: float = float(span_s)
         self._only = only
-        self._pending: list[Raw] = []  # no lock: append and del are atomic; only the lock's holder takes from its front
+        self._pending = []  # no lock: append and del are atomic; only the lock's holder takes from its front
         self._last = -math.inf  # no lock: latest end or read; a lost write only delays noticing that time went back
         # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy`, how many
         # such sections are open, then keeps it from changing what the outer one is looking at. The lock guards all
         # that follows.
         self._lock = rlock()
         self._busy = 0
-        self._plan: Plan | None = None
-        self.contents: Contents = Contents(EventCache(max_events, self.span_s), keys)
-        self.time: OwnTime = OwnTime(clock, wall, where)
+        self._plan = None
+        self.contents = new_contents(max_events, self.span_s, keys)
+        self.time = OwnTime(clock, wall, where)
         renew(Stage.WINDOWS, self)
 
     def length(self, last: float | None) -> float:
@@ -120,10 +124,21 @@ class Intake:
         if len(pending) >= BATCH:
             self._relieve(len(pending))
 
+    def queue(self, started: float, ended: float, detail: Any, key: object) -> None:
+        """Record what calls cannot enter by themselves.
+
+        What has come in while somebody looked stands in the queue, and calls enter their events again by themselves
+        once it is folded: so that is done now, if nobody looks.
+        """
+        self.note(started, ended, detail, key)
+        if self._pending and not self._busy and self.contents.direct is not None:
+            self._relieve(len(self._pending))
+
     def note_names(self) -> dict[str, Any]:
         """What the words of a generated wrapper that notes its calls mean."""
         return {
             "intake": self,
+            "enter": self.enter,
             "pending": self._pending,
             "relieve": self._relieve,
             "note": self.note,
@@ -137,7 +152,7 @@ class Intake:
         if self._only is None or isinstance(error, self._only):
             with self._lock:
                 now = self.time.reading()
-            self.note(now, now, failure_text(error), key)
+            self.enter(now, now, failure_text(error), key)
 
     def _take_odd(self, started: float, ended: float) -> bool:
         """Whether to take in an event that ended before it began, or before its forerunner did."""
@@ -202,12 +217,8 @@ class Intake:
     def _carry_out(self) -> None:
         """Do what is planned, or what is left of it. Lock held."""
         assert self._plan is not None
-        raws, high = self._plan.raws, self._plan.high
-        self.contents.commit(self._plan)
-        self.time.reach(high)
-        pending = self._pending
-        if pending and pending[0] is raws[0]:
-            del pending[: len(raws)]
+        self.contents.commit(self._plan, self._pending)
+        self.time.reach(self._plan.high)
         self._plan = None
 
     def now(self) -> float:
@@ -252,13 +263,13 @@ class Intake:
         while old:
             old.popleft()
 
-    def _clear(self) -> deque[Raw]:
+    def _clear(self) -> Ring | None:
         if self._busy > 1:
-            return deque()
-        kept = self.contents.kept
+            return None
+        old: Ring = self.contents.kept.ring
         self.contents = self.contents.emptied()
         self.now()
-        return kept.ring
+        return old
 
     def set_aside(self, aside: Aside) -> None:
         """Hold nothing, like a new window, until *aside* is put back.

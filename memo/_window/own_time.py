@@ -10,12 +10,14 @@ import logging
 import math
 from collections.abc import Callable
 
+from memo._window.fields import TimeFields
+
 __all__ = ("OwnTime",)
 
 log = logging.getLogger("memo")
 
 
-class OwnTime:
+class OwnTime(TimeFields):
     """The time of one window.  The intake's lock guards it.
 
     A clock that raises or shows no finite number is logged to logger "memo"; time then stands still.
@@ -31,16 +33,16 @@ class OwnTime:
         anchor: When it was 0, in seconds since the epoch.
     """
 
-    __slots__ = ("_clock", "_dated", "_wall", "_where", "anchor", "high", "offset")
+    __slots__ = ("_clock", "_dated", "_wall", "_where")
 
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float], where: str) -> None:
         self._clock = clock
         self._wall = wall
         self._where = where
-        self.high: float = -math.inf
-        self.offset: float = 0.0
+        self.high = -math.inf
+        self.offset = 0.0
         self._dated = True  # whether the anchor comes from a clock that worked
-        self.anchor: float = wall() - self.reading()
+        self.anchor = wall() - self.reading()
 
     def anew(self) -> OwnTime:
         """Another by the same clocks, for a window that begins now."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from memo._base import label, real, stored_key
-from memo._window.events import Raw
+from memo._window.events import KeptEvents, Raw
 from memo._window.intake import Intake
 from memo._window.key_tables import KeyTables
 from memo._window.stats import Bucket, Event, WindowStats
@@ -186,8 +187,8 @@ class Recorder:
         intake = self.intake
 
         def read() -> int:
-            kept, now = intake.contents.kept, intake.now()
-            return len(kept.ring) - kept.first_within(now, self.span_s)
+            kept: KeptEvents[Any] = intake.contents.kept
+            return len(kept.ring) - kept.first_within(intake.now(), self.span_s)
 
         return intake.folded(read)
 
@@ -200,7 +201,7 @@ class Recorder:
 
     def _check_held(self) -> None:
         contents, now = self.intake.contents, self.intake.now()
-        for _, _, detail, key in contents.kept.ring:
+        for _, _, detail, key in contents.kept.values():
             assert type(detail) is tuple or detail in ("ok", "cancelled")
             assert stored_key(key) is key
         self.intake.forget(now)

@@ -214,8 +214,12 @@ class Totals:
             return total
         return _sums(cells for index, cells in self._slices.items() if index >= section)
 
-    def slice_cells(self, section: int) -> array[int] | None:
+    def slice_cells(self, section: int) -> Sequence[int] | None:
         return self._slices.get(section)
+
+    def sections(self) -> list[int]:
+        """The slices that have a histogram."""
+        return list(self._slices)
 
     def check(self) -> None:
         assert len(self._slices) <= SLICES

@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "_call": {"_base", "_freeze"},
     "_store": {"policies", "_rings", "_call", "_base"},
     "_flight": {"_call", "_base", "errors"},
-    "_window": {"_call", "_base"},
+    "_window": {"_call", "_base", "_native"},
     "_rate": {"_call", "_base", "errors"},
     "_adopted": {"_base"},
     "_cache": {"_store", "_flight", "_call", "_base", "errors"},

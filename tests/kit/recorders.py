@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from memo._base import failure_text, stored_key
+from memo._window.events import Raw
 from memo._window.intake import Intake
 from memo._window.recorder import Recorder
 from memo._window.stats import Outcome
 
 __all__ = (
     "Clock",
+    "held",
     "make",
     "note",
 )
@@ -33,6 +35,12 @@ def make(
     clock = clock or Clock()
     intake = Intake(span_s=span_s, max_events=max_events, only=None, clock=clock, wall=wall or Clock(1e9))
     return Recorder(intake), clock
+
+
+def held(recorder: Recorder) -> list[Raw]:
+    """The events that a recorder holds, those that wait to be entered included."""
+    intake = recorder.intake
+    return [*intake.contents.kept.values(), *intake._pending]
 
 
 def note(

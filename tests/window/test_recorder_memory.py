@@ -49,10 +49,10 @@ def test_an_idle_window_is_small_and_gives_back_its_memory() -> None:
     """Histograms exist only for slices with events, and go with cleanup()."""
     recorder, clock = make(60.0)
     fill(recorder, clock, 5_000, 60.0)
-    assert len(recorder.intake.contents.totals._slices) >= BUCKETS // PER_SLICE
+    assert len(recorder.intake.contents.totals.sections()) >= BUCKETS // PER_SLICE
     clock.now += 70.0
     assert recorder.intake.cleanup() == 1000
-    assert recorder.intake.contents.totals._slices == {}
+    assert recorder.intake.contents.totals.sections() == []
     assert len(recorder.intake.contents.kept) == 0
     recorder._check()
 

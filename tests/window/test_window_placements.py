@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from kit.recorders import held
 from kit.windows import Placed, keys_of
 
 from memo import bounded, dedupe_inflight, sliding_window
@@ -78,7 +79,7 @@ def test_wrapper_keeps_what_stored_key_tells(
     wanted = stored_key(make_key(value))
     for work in (decorated, chosen):
         call(work, value)
-        ((_, _, _, kept),) = work.window._recorder.intake._pending
+        ((_, _, _, kept),) = held(work.window._recorder)
         assert type(kept) is type(wanted)
         assert repr(kept) == repr(wanted)
         if type(kept) is tuple:
