@@ -25,6 +25,7 @@ from _fresh_cases import FRESH_CASES
 from _limit_cases import LIMIT_CASES
 from _many_cases import MANY_CASES
 from _peers import FLIGHTS, FLIGHTS_AWAITED, HITS, HITS_AWAITED, installed
+from _policy_cases import POLICY_CASES
 from _ratios import Ratio, Timed, headline, interleaved, table, timed
 from _registry_cases import REGISTRY_CASES
 from _window_cases import WINDOW_CASES
@@ -286,7 +287,7 @@ CASES: dict[str, Case] = {
     case.__name__: case
     for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
 }
-CASES |= WINDOW_CASES | FRESH_CASES | REGISTRY_CASES | MANY_CASES | LIMIT_CASES | CALLER_CASES
+CASES |= WINDOW_CASES | FRESH_CASES | REGISTRY_CASES | MANY_CASES | LIMIT_CASES | CALLER_CASES | POLICY_CASES
 
 
 def peers(rounds: int) -> list[Ratio]:

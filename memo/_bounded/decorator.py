@@ -85,10 +85,11 @@ def bounded(
     and ``cls`` count by identity; an instance is not kept alive by its entries, and they go when
     it goes.  The bounds hold over all instances together.
 
-    Safe from any thread and any event loop.  A hit takes no lock (``policy="lfu"``, ``"lirs"`` and a policy of your
-    own excepted).  Calls that miss at the same time share one load; user code never runs under a lock,
-    but for a policy of your own.  A key is hashed once in a hit, and once more in a miss;
-    in a store that has more than 500 entries, and may have more than 10,000, twice in a hit.
+    Safe from any thread and any event loop.  A hit takes no lock (``policy="lirs"``, a policy of your own, and
+    ``"lfu"`` where nothing else was used as often excepted).  Calls that miss at the same time share one
+    load; user code never runs under a lock, but for a policy of your own.
+    A key is hashed once in a hit, and once more in a miss; in a store that has more than 500 entries, and may
+    have more than 10,000, twice in a hit.
     A result is stored only if nothing invalidated it while it loaded.
     A plain function that is called in a thread that runs an event loop waits for no other thread's load,
     which may need that loop: it runs straight through, and only the load that it did not wait for is stored.

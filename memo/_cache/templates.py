@@ -105,7 +105,30 @@ _TOUCHES: dict[str, Block] = {
             "$ring.key = None",
         ],
     ],
-    "use": ["$touch($entry)"],
+    "count": [
+        "if $ring.key is None:", [
+            "$mark = $entry.mark",
+            "$above = $mark.above",
+            "$older = $entry.older",
+            "$newer = $entry.newer",
+            "$count = $mark.hits + 1",
+            "if $above.hits == $count:", [
+                "if $older is $mark and $newer is $above: $touch($entry)",
+                "else:", [
+                    "$ring.key = True",
+                    "$older.newer = $newer",
+                    "$newer.older = $older",
+                    "$entry.mark = $above",
+                    "$entry.newer = $newer = $above.above",
+                    "$entry.older = $older = $newer.older",
+                    "$older.newer = $newer.older = $entry",
+                    "$ring.key = None",
+                ],
+            ],
+            "elif $older is $mark and $newer is $above: $mark.hits = $count",
+            "else: $touch($entry)",
+        ],
+    ],
 }  # fmt: skip
 """How a hit moves its entry.  A ring whose ``key`` is true is half-changed, and mended before its next use: by what
 cuts short a run of assignments, which no signal does."""

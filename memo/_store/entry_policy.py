@@ -34,7 +34,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
     """
 
     touches: ClassVar[str] = ""
-    """How a hit moves its entry: "" not at all, "newest" to the new end of the ring, "use" by ``use()``."""
+    """How a hit moves its entry: "" not at all, "newest" to the new end of the ring, "count" as ``EntryLFU`` has it."""
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         # not super(): the cache of cachetools that a subclass also is would keep an order of its own
@@ -223,7 +223,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
 
         Should it be cut short itself, it is called again.
         """
-        if self.touches == "newest":
+        if self.touches:
             self.ring.key = True  # hits keep off
         held = {id(entry): entry for entry in self.nodes.values()}
         order: list[tuple[int, list[Any]]] = []

@@ -1,4 +1,17 @@
-"""The policy that counts: what was used least goes first, and among those what came to that count first."""
+"""The policy that counts: what was used least goes first, and among those what came to that count first.
+
+The ring is parted by marks, one for each count that entries have come to: behind a mark hang those that were used so
+often, up to the next mark.  Invariants, beside those of every policy:
+
+- A use takes an entry from behind its mark to the end of those behind the next one.  An entry that is alone behind its
+  mark raises that instead, unless the next one has the next count.
+- Hits do both without a lock, see ``_TOUCHES`` in ``memo/_cache/templates.py``.  They put no mark in and take none out:
+  what needs that comes to ``use()``, with the lock held.  So whoever holds the lock finds a mark where it was, but
+  entries behind other marks, and marks raised, wherever it called something: all that is done here is done in runs of
+  plain assignments, with no call in between, each of which begins by looking, and leaves everything whole.
+- A mark goes with the last entry behind it.  A hit that finds a walk's marker there cannot tell that an entry is alone,
+  and leaves its mark with none: when new ones come in, such marks are looked for, one at a time.
+"""
 
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
@@ -14,99 +27,137 @@ K = TypeVar("K", bound=Hashable)
 
 
 class _Count(Mark):
-    """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to the next mark.
+    """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to ``above``.
 
-    ``key`` is the next mark, or the ring itself; ``Entry.mark`` is the mark that an entry hangs behind.
+    ``Entry.mark`` is the mark that an entry hangs behind.
     """
 
-    __slots__ = ("before", "entries")
+    __slots__ = ("above", "below")
 
-    before: Any
-    """The mark before this one, or the ring."""
-    entries: int
-    """How many hang behind it."""
+    above: Any
+    """The next mark, or the ring; None: this mark was taken out."""
+    below: Any
+    """The mark before this one; of the first, the root."""
 
 
 class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
     """What was used least goes first; of those, what has been used so often for longest: as ``cachetools.LFUCache``."""
 
-    touches = "use"
+    touches = "count"
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
+        self._root: Any = _Count()
+        """The mark of no uses, before all others: nothing hangs behind it."""
+        self._root.hits = 0
+        self._root.above = None
+        self.ring.hits = 0  # above the last mark, and never its next count
         self.forget_order()
 
     def choose(self) -> Any:
-        node: Any = self.ring.key.newer  # behind the first mark, which has an entry
+        if self.ring.key is True:  # a hit was cut short in the middle of moving its entry
+            self.mend()
+        node: Any = self._root.newer
         while isinstance(node, Mark):
             node = node.newer
         return node
 
     def hang(self, entry: Any, recalled: int) -> None:
-        self._put_behind(self._mark_after(self.ring, 1), entry)
+        self._hang_above(self._root, entry)
 
     def use(self, entry: Any) -> None:
-        was = entry.mark
-        mark = self._mark_after(was, was.hits + 1)
-        self.take_down(entry, mark)
-        self._put_behind(mark, entry)
+        ring = self.ring
+        while ring.key is None:  # else a hit was cut short, and the order is made anew before the next change
+            mark = entry.mark
+            above = mark.above
+            older, newer = entry.older, entry.newer
+            count = mark.hits + 1
+            if above.hits == count:
+                older.newer = newer
+                newer.older = older
+                entry.mark = above
+                entry.newer = newer = above.above
+                entry.older = older = newer.older
+                older.newer = newer.older = entry
+                self._close(mark)
+                return
+            if older is mark and newer is above:
+                mark.hits = count
+                return
+            self._open(mark)
 
     def succeed(self, old: Any, entry: Any) -> None:
-        self._put_behind(self._mark_after(old.mark, old.mark.hits + 1), entry)
+        self._hang_above(old, entry)
 
-    def take_down(self, entry: Any, keep: Any = None) -> None:
-        mark = entry.mark
+    def take_down(self, entry: Any) -> None:
         super().take_down(entry)
+        mark = entry.mark
         del entry.mark
-        mark.entries -= 1
-        if not mark.entries:
-            before, after = mark.before, mark.key
-            before.key = after
-            if after is not self.ring:
-                after.before = before
-            super().take_down(mark)
+        self._close(mark)
 
     def forget_order(self) -> None:
-        ring: Any = self.ring
+        root, ring = self._root, self.ring
         nothing: Any = None
-        while type(mark := ring.key) is _Count:  # cut short, it goes on from the mark that it had come to
-            after = mark.key
-            mark.newer = mark.older = mark.before = nothing  # it would keep entries alive, and itself
-            ring.key = after
-            mark.key = nothing
+        while type(mark := root.above) is _Count:  # cut short, it goes on from the mark that it had come to
+            root.above = mark.above
+            mark.newer = mark.older = mark.above = mark.below = nothing  # it would keep entries alive
         super().forget_order()
-        ring.key = ring  # the first mark; itself where there is none
+        root.mark = root
+        root.above = root.newer = root.older = ring
+        ring.newer = ring.older = root
+        self._hand: Any = root
+        """The mark that is looked at next: whether anything hangs behind it."""
 
-    def _mark_after(self, before: Any, count: int) -> Any:
-        """The mark of *count*, which comes after *before*; a new one if it is not there yet."""
-        after = before.key
-        if after is not self.ring and after.hits == count:
-            return after
-        mark = _Count()
-        mark.hits = count
-        mark.entries = 0
-        mark.before = before
-        mark.key = after
-        mark.newer = after
-        mark.older = older = after.older
-        older.newer = after.older = mark
-        before.key = mark
-        if after is not self.ring:
-            after.before = mark
+    def _hang_above(self, other: Any, entry: Any) -> None:
+        """Hang *entry* in as one that was used once more than *other*."""
+        while True:
+            below = other.mark
+            mark = below.above
+            if mark.hits == below.hits + 1:
+                entry.mark = mark
+                entry.newer = newer = mark.above
+                entry.older = older = newer.older
+                older.newer = newer.older = entry
+                return
+            self._open(below)
+
+    def _open(self, below: Any, more: int = 1) -> Any:
+        """Put the mark of *more* uses in after that of *below*, unless it has come by itself; the new one."""
+        mark: Any = _Count()
+        above = below.above
+        count = below.hits + more
+        if above.hits != count:
+            mark.hits = count
+            mark.below = below
+            mark.newer = mark.above = above
+            mark.older = older = above.older
+            older.newer = above.older = below.above = mark
+            if above is not self.ring:
+                above.below = mark
+        hand = self._hand
+        if hand.above is None:
+            hand = self._root
+        self._hand = hand.above if hand.above is not self.ring else self._root
+        if hand is not mark and hand is not self._root:
+            self._close(hand)
         return mark
 
-    @staticmethod
-    def _put_behind(mark: Any, entry: Any) -> None:
-        """Hang *entry* in as the newest of those behind *mark*."""
-        after = mark.key
-        entry.mark = mark
-        entry.newer = after
-        entry.older = older = after.older
-        older.newer = after.older = entry
-        mark.entries += 1
-
-    def _order(self) -> list[tuple[int, list[Any]]]:
-        return self._ranked(super()._order())
+    def _close(self, mark: Any) -> None:
+        """Take *mark* out unless something hangs behind it."""
+        above = mark.above
+        last = node = above.older
+        while node.__class__ is Mark:  # a walk's
+            node = node.older
+        if node is mark and above.older is last:  # nothing was hung in since
+            below, above = mark.below, mark.above
+            below.above = above
+            if above is not self.ring:
+                above.below = below
+            older, newer = mark.older, mark.newer
+            older.newer = newer
+            newer.older = older
+            del mark.older, mark.newer
+            mark.above = mark.below = None
 
     def _ranked(self, order: list[tuple[int, list[Any]]]) -> list[tuple[int, list[Any]]]:
         lots: dict[int, list[Any]] = {}
@@ -116,30 +167,47 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
                 lots.setdefault(mark.hits if type(mark) is _Count else 1, []).append(entry)
         return sorted(lots.items(), key=_rank)
 
+    def _order(self) -> list[tuple[int, list[Any]]]:
+        return self._ranked(super()._order())
+
     def _restore(self, order: Iterable[tuple[int, list[Any]]]) -> None:
         total = 0
-        before: Any = self.ring
+        mark: Any = self._root
         for count, entries in order:
-            before = self._mark_after(before, count)
+            mark = self._open(mark, count - mark.hits)
             for entry in entries:
-                self._put_behind(before, entry)
+                entry.mark = mark
+                entry.newer = above = mark.above
+                entry.older = older = above.older
+                older.newer = above.older = entry
                 total += self.weight(entry)
         self._Cache__currsize = total
 
     def _check(self) -> None:
-        super()._check()
         ring: Any = self.ring
-        before, mark = ring, ring.key
-        while mark is not ring:
-            assert mark.before is before, "marks are not linked"
-            assert before is ring or before.hits < mark.hits, "marks are out of order"
-            behind, node = 0, mark.newer
-            while node is not mark.key:
-                assert getattr(node, "mark", mark) is mark, "an entry hangs behind another's mark"
-                behind += not isinstance(node, Mark)
-                node = node.newer
-            assert behind == mark.entries > 0, "a mark counts wrongly"
-            before, mark = mark, mark.key
+        ring.key = True  # a hit, which takes no lock, moves nothing meanwhile
+        try:
+            super()._check()
+            below, mark = self._root, self._root.above
+            assert self._behind(below) == 0, "an entry hangs behind the root"
+            while mark is not ring:
+                assert mark.below is below, "marks are not linked"
+                assert below.hits < mark.hits, "marks are out of order"
+                self._behind(mark)
+                below, mark = mark, mark.above
+        finally:
+            ring.key = None
+
+    @staticmethod
+    def _behind(mark: Any) -> int:
+        """How many entries hang behind *mark*, which all know it."""
+        behind, node = 0, mark.newer
+        while node is not mark.above:
+            if not isinstance(node, Mark):
+                assert node.mark is mark, "an entry hangs behind another's mark"
+                behind += 1
+            node = node.newer
+        return behind
 
 
 def _rank(lot: tuple[int, Any]) -> int:

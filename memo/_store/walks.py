@@ -11,7 +11,7 @@ reference.  ``step()`` hands it over in a list, to be let go of outside the lock
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from memo._rings import Mark, Node, Queue
+from memo._rings import Mark, Queue
 
 __all__ = ("ListWalk", "QueueWalk", "RingWalk", "Walk")
 
@@ -53,9 +53,8 @@ class ListWalk:
 class RingWalk:
     """Past the entries of a ring, the old end first.
 
-    A marker in the ring keeps the place, whatever leaves on either side of it: it goes ahead past one node at a time,
-    since a hit may move any of them to the new end between two instructions that call something.  Two walks step over
-    each other's markers.
+    A marker in the ring keeps the place, whatever leaves on either side of it.  Two walks step over each other's
+    markers.
     """
 
     def __init__(self, ring: Queue, size: int) -> None:
@@ -63,7 +62,7 @@ class RingWalk:
         self._left = 2 * size  # newer ones are not met, so that it ends; those that move may be met twice
         self._marker = Mark()
         self._begun = ring.mark
-        self._go_behind(ring)
+        self._hang_in(ring)
         self.over = False
 
     def step(self, most: int, spent: list[Any]) -> list[Any]:
@@ -75,10 +74,15 @@ class RingWalk:
             self.over = True
             return found
         while len(found) < most:
+            # the two change places in one run of assignments: else a hit might take the node to the new end before the
+            # marker goes behind it, and past all that are between
             node = marker.newer
             if node is ring:
                 break
-            self._go_behind(node)
+            node.older = older = marker.older
+            marker.newer = newer = node.newer
+            older.newer = marker.older = node
+            node.newer = newer.older = marker
             if not isinstance(node, Mark):
                 found.append(node)
         self._left -= len(found)
@@ -94,13 +98,11 @@ class RingWalk:
             except AttributeError:  # cut short in the middle of that
                 pass
 
-    def _go_behind(self, node: Node) -> None:
+    def _hang_in(self, ring: Queue) -> None:
         marker = self._marker
-        Queue.remove(marker)
-        newer = node.newer
-        marker.older = node
-        marker.newer = newer
-        node.newer = newer.older = marker
+        marker.older = ring
+        marker.newer = newer = ring.newer
+        ring.newer = newer.older = marker
 
 
 class QueueWalk:
