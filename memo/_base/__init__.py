@@ -26,7 +26,7 @@ from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, labe
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
-from memo._base.pacing import Pace, in_slices
+from memo._base.pacing import Pace, in_slices, unhurried
 from memo._base.real_time import real
 from memo._base.recordings import (
     RECORDING_MAGIC,
@@ -158,6 +158,7 @@ __all__ = (
     "stored_key",
     "thread_ident",
     "total_size",
+    "unhurried",
     "until",
     "who",
     "width",

@@ -1,11 +1,14 @@
 """Long work in small slices: how other threads get their turn in between."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from memo._base.real_time import real
 
-__all__ = ("Pace", "in_slices")
+__all__ = ("Pace", "in_slices", "unhurried")
+
+T = TypeVar("T")
 
 _RUN_S = 0.00025
 _REST_S = 0.0001
@@ -31,6 +34,18 @@ class Pace:
         if real.fine() - self._since >= _RUN_S:
             time.sleep(_REST_S)
             self._since = real.fine()
+
+
+def unhurried(lots: Iterable[T]) -> Iterator[T]:
+    """*lots* as they are; between what is done with one and the next others get their turn."""
+    pace: Pace | None = None
+    for lot in lots:
+        if pace is None:
+            pace = Pace()
+        else:
+            pace.rest()
+        yield lot
+        del lot
 
 
 def in_slices(slices: Iterable[int]) -> int:

@@ -6,10 +6,11 @@ the token of the instance that the handle was reached through; None: all.
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
-from memo._base import Aside, Clock, Pace, Pair
+from memo._base import Aside, Clock, Pace, Pair, unhurried
 from memo._cache.awaited_listener import AwaitedListener
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.figures import CallCounts, Leased, figures
@@ -21,10 +22,10 @@ from memo._cache.listener import Listener
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
-from memo._cache.told_store import ToldStore
+from memo._cache.told_store import ToldStore, left_for
 from memo._call import InstanceRef, belongs_to, comparing_outside
 from memo._flight import FlightTable, TaskFlights, ThreadFlights, fence_for, held, resume
-from memo._store import SLICE, Departures, EvictionReason, Failure, Gone, Standing, Store
+from memo._store import SLICE, Departures, EvictionReason, Giveaway, Gone, Standing, Store
 
 __all__ = ("Cache", "Upwards")
 
@@ -162,47 +163,82 @@ class Cache:
         """Drop the entries for whose keys and values *predicate* is true; how many."""
         self.table.detach_within(scope)
         now = self.clock.read()
-        reveal = self.upwards.revealer()
+        chosen: deque[list[Any]] = deque()
+        for lot in unhurried(self._lots(scope)):
+            found = self._chosen(lot, predicate, now)
+            if found:
+                chosen.append(found)
+        return self._drop_lots(_drawn(chosen), _INVALIDATED, now)
+
+    def _chosen(self, entries: list[Any], predicate: Callable[[Any, Any], object], now: float) -> list[Any]:
+        """Those that *predicate* is true for."""
+        reveal, standing_of = self.upwards.revealer(), self.store.standing
         chosen = []
-        for entry in self._entries(scope):
-            standing = self.store.standing(entry, now)
+        for entry in entries:
+            standing = standing_of(entry, now)
             # a predicate is about values; to load anew after a failure does no harm
             if standing is Standing.FAILURE or (
                 standing is not Standing.OVER and predicate(reveal(entry.key), entry.value)
             ):
                 chosen.append(entry)
-        return _count(self.told.alter(self.store.drop_all, chosen, _INVALIDATED, now), _INVALIDATED)
+        return chosen
 
     def invalidate_all(self) -> int:
         """Drop every entry and fence every load; how many entries."""
-        return _count(self.told.alter(self._clear, None, _INVALIDATED, self.clock.read()), _INVALIDATED)
+        return self._empty(None, _INVALIDATED)
 
     def invalidate_tag(self, tag: str) -> int:
         """Drop the entries that bear *tag*, in slices between which others get their turn, and fence their loads."""
         self.table.detach_tagged(tag)
-        bearers = self.store.bearers(tag)
-        bearers.reverse()
+        return self._drop_lots(self.store.bearers(tag), _INVALIDATED)
+
+    def _drop_lots(self, lots: Iterable[list[Any]], reason: EvictionReason, now: float | None = None) -> int:
+        """Drop those of these entries that are still there, in slices between which others get their turn.
+
+        Args:
+            lots: The entries.
+            reason: Why.
+            now: The time; None: as it is at each slice.
+
+        Returns:
+            How many values left for *reason*.
+        """
         count = 0
         pace = Pace()
-        while bearers:
-            part = bearers[-SLICE:]
-            del bearers[-SLICE:]
-            gone = self.told.alter(self.store.drop_all, part, _INVALIDATED, self.clock.read())
-            count += _count(gone, _INVALIDATED)
-            del part, gone  # the values die before the next slice takes the lock
-            pace.rest()
+        for lot in lots:
+            for begin in range(0, len(lot), SLICE):
+                part = lot[begin : begin + SLICE]
+                at = self.clock.read() if now is None else now
+                gone = self.told.alter(self.store.drop_all, part, reason, at)
+                count += left_for(gone, reason)
+                del part, gone
+                pace.rest()
+            lot.clear()  # the values die before the next slice takes the lock
         return count
 
     def clear(self, scope: Hashable | None) -> int:
         """Drop every entry and fence every load; how many entries."""
-        cleared = EvictionReason.CLEARED
-        return _count(self.told.alter(self._clear, scope, cleared, self.clock.read()), cleared)
+        return self._empty(scope, EvictionReason.CLEARED)
+
+    def _empty(self, scope: Hashable | None, reason: EvictionReason) -> int:
+        """Drop every entry within *scope* and fence every load; how many values left for *reason*.
+
+        Where entries are listed with instances, in slices if there are many: in one step that would take long.
+        """
+        store = self.store
+        if scope is None and not (store.apart and store.is_large):
+            now = self.clock.read()
+            return self.told.empty(self._clear, Giveaway(reason, now), now)
+        if scope is not None and self.size(scope) <= SLICE:
+            return left_for(self.told.alter(self._clear_within, scope, reason, self.clock.read()), reason)
+        self.table.detach_within(scope)
+        return self._drop_lots(self._lots(scope), reason)
 
     def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
         """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
         self.upwards.forget_closed()
         for gone in self.store.expire(self.clock.read(), scope, self.told.report):
-            count = _count(gone, EvictionReason.EXPIRED)
+            count = left_for(gone, EvictionReason.EXPIRED)
             gone.clear()  # the values with it, before the next slice takes the lock
             yield count
         if self.told.leases is not None:
@@ -226,11 +262,11 @@ class Cache:
         self.table.detach_at_hand(key)
         self.store.drop(gone, key, _INVALIDATED, now)
 
-    def _clear(self, gone: list[Gone], scope: Hashable | None, reason: EvictionReason, now: float) -> None:
-        if scope is None:
-            self.table.detach_all()
-            self.store.clear(gone, reason, now)
-            return
+    def _clear(self, gone: list[Gone], giveaway: Giveaway, now: float) -> None:
+        self.table.detach_all()
+        self.store.clear(gone, giveaway.reason, now, giveaway)
+
+    def _clear_within(self, gone: list[Gone], scope: Hashable, reason: EvictionReason, now: float) -> None:
         self.table.detach_within(scope)
         self.store.drop_all(gone, self._entries(scope), reason, now)
 
@@ -258,18 +294,21 @@ class Cache:
         """Drop what is held now, and hold what was set aside; cut short, it can be done again."""
         now = self.clock.read()
         gone = Departures()
+        giveaway = Giveaway(EvictionReason.CLEARED, now)
         try:
-            comparing_outside(self.store.lock, self._put_back, aside, gone, now)
+            comparing_outside(self.store.lock, self._put_back, aside, gone, giveaway, now)
             self.told.report(gone)
+            self.told.let_go(giveaway)
         except BaseException:
             self.told.report(gone)
+            self.told.let_go(giveaway)
             raise
 
-    def _put_back(self, aside: Aside, gone: Departures, now: float) -> None:
+    def _put_back(self, aside: Aside, gone: Departures, giveaway: Giveaway, now: float) -> None:
         with self.store.lock:
             if aside.is_out:
                 self.table.detach_all()
-                self.store.change(self.store.clear, EvictionReason.CLEARED, now, gone=gone)
+                self.store.change(self.store.clear, EvictionReason.CLEARED, now, giveaway, gone=gone)
                 self._exchange(aside, gone)
             self.store.rewind(now, self.options.pause_s)
             self._show()
@@ -290,13 +329,15 @@ class Cache:
 
     # -- what is seen
 
+    def _lots(self, scope: Hashable | None) -> Iterator[list[Any]]:
+        """The entries within *scope*, in lots; see ``Store.lots()``."""
+        if scope is None or isinstance(scope, InstanceRef):
+            return self.store.lots(scope)
+        return ([entry for entry in lot if belongs_to(entry.key, scope)] for lot in self.store.lots())
+
     def _entries(self, scope: Hashable | None) -> list[Any]:
-        """The entries within *scope*, at one moment."""
-        if isinstance(scope, InstanceRef):
-            with self.store.lock:
-                return list(scope.table.values())
-        entries = self.store.snapshot()
-        return entries if scope is None else [entry for entry in entries if belongs_to(entry.key, scope)]
+        """All entries within *scope*."""
+        return [entry for lot in self._lots(scope) for entry in lot]
 
     def size(self, scope: Hashable | None) -> int:
         """How many entries are within *scope*, those past their life that nothing has removed included."""
@@ -304,15 +345,20 @@ class Cache:
             return len(self.store.index)
         if isinstance(scope, InstanceRef):
             return len(scope.table)
-        return len(self._entries(scope))  # an instance that is part of its keys, itself
+        # an instance that is part of its keys, itself: nothing lists them
+        return sum(map(len, unhurried(self._lots(scope))))
 
-    def items(self, scope: Hashable | None) -> list[tuple[Any, Any]]:
-        """Keys and values of what may still serve, as users see them, at one moment."""
-        reveal, handed = self.upwards.revealer(), self.handed
-        entries = self.store.live(self._entries(scope), self.clock.read())
-        if self.options.copy is None:
-            return [(reveal(e.key), e.value) for e in entries]
-        return [(reveal(e.key), handed(e.value)) for e in entries]
+    def items(self, scope: Hashable | None) -> Iterator[list[tuple[Any, Any]]]:
+        """Keys and values of what may still serve, as users see them, in lots, between which others get their turn."""
+        reveal, live = self.upwards.revealer(), self.store.live
+        handed = None if self.options.copy is None else self.handed
+        now: float | None = None
+        for lot in unhurried(self._lots(scope)):
+            now = self.clock.read() if now is None else now  # after the first lot: nothing in that is younger
+            if handed is None:
+                yield [(reveal(e.key), e.value) for e in live(lot, now)]
+            else:
+                yield [(reveal(e.key), handed(e.value)) for e in live(lot, now)]
 
     def info(self, key: Hashable) -> EntryInfo[Any] | None:
         """What is known of one entry, without counting a hit."""
@@ -356,6 +402,7 @@ class Cache:
             self.table.forget_counts()
 
 
-def _count(gone: list[Gone], reason: EvictionReason) -> int:
-    """How many values left for *reason*; what is remembered of failed loads is none."""
-    return sum(item[2] is reason and type(item[1]) is not Failure for item in gone)
+def _drawn(lots: deque[list[Any]]) -> Iterator[list[Any]]:
+    """*lots*, none of which is held for longer than its turn."""
+    while lots:
+        yield lots.popleft()

@@ -14,7 +14,7 @@ from memo._cache.terms import FRESH, NOT_GIVEN
 from memo._cache.within import Within, missing, own_terms
 from memo._call import FenceOthers, Generated, Handle
 from memo._flight import REFRESH, InflightHandle
-from memo._store import AnyCache
+from memo._store import WHOLE, AnyCache
 
 __all__ = ("CacheHandle",)
 
@@ -138,7 +138,10 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
     def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
         """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
 
-        The predicate runs outside locks; what it raises reaches the caller, and nothing is dropped.
+        The predicate runs outside locks; what it raises reaches the caller, and nothing is dropped.  It is asked about
+        the entries that ``items()`` would show, the others getting their turn in between; then what it chose leaves, in
+        slices of 100, unless it left by itself or was replaced meanwhile.  What is stored after the call began may stay
+        unasked about.
 
         Returns:
             Number of entries dropped.
@@ -302,7 +305,12 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         return self._cache.info(self._key(args, kwargs))
 
     def clear(self) -> int:
-        """Drop every entry and fence every running load; counters stay.  Returns how many entries."""
+        """Drop every entry and fence every running load; counters stay.  Returns how many entries.
+
+        All leave at one moment; what then is told to ``on_evict``, and freed, others getting their turn in between.
+        Through an instance, and where a method (or ``weak=``, ``scope=``) has more than 10,000 entries, they leave in
+        slices of 100: what is stored meanwhile may leave with them, and what was there at first is gone at the end.
+        """
         with self._fence_others(None):
             return self._cache.clear(self._scope())
 
@@ -352,8 +360,17 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         return self._cache.cache_stats(self._name())
 
     def items(self) -> list[tuple[Any, Any]]:
-        """Keys and values of the live entries, at one moment; not hits."""
-        return self._cache.items(self._scope())
+        """Keys and values of the live entries; not hits.
+
+        Up to 10,000 entries are those of one moment.  Of more, other threads get their turn in between: what is there
+        from the beginning to the end is in the list, once; what comes, leaves or is replaced meanwhile may be.  The
+        caller lets go of the list in one go, which at ten million pairs keeps every thread waiting for a second;
+        iterating over ``f.cache`` makes no such list.
+        """
+        found: list[tuple[Any, Any]] = []
+        for pairs in self._cache.items(self._scope()):
+            found += pairs
+        return found
 
     @property
     def inflight(self) -> InflightHandle[P, R_co]:
@@ -393,6 +410,10 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             raise missing(self, name)
 
     def __iter__(self) -> Iterator[Any]:
+        """The keys of the live entries: up to 10,000 those of this moment; of more, found bit by bit, as the iterator
+        comes to them, so that entries may come and leave meanwhile (see ``items()``)."""
+        if self._cache.size(None) > WHOLE:
+            return (key for pairs in self._cache.items(self._scope()) for key, _ in pairs)
         return iter([key for key, _ in self.items()])
 
     def __repr__(self) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._base import need_depth
+from memo._base import Pace, need_depth
 from memo._cache.figures import CallCounts
 from memo._cache.leases import Leases
 from memo._cache.listener import Listener, Reveal
 from memo._call import InstanceRef
-from memo._store import Departures, EvictionReason, Gone, Store
+from memo._store import Departures, EvictionReason, Failure, Giveaway, Gone, Store
 
-__all__ = ("ToldStore",)
+__all__ = ("ToldStore", "left_for")
 
 
 class ToldStore:
@@ -48,6 +48,45 @@ class ToldStore:
             self.report(gone)
             raise
         return gone
+
+    def empty(self, operation: Callable[..., None], giveaway: Giveaway, *args: Any) -> int:
+        """Take everything out, in one step, and tell ``on_evict``, also where an exception cuts that short.
+
+        Args:
+            operation: Called with *giveaway* and *args*.
+            giveaway: Gets what is taken out, if that is much: it is told, and freed, bit by bit.
+            args: More arguments.
+
+        Returns:
+            How many values left for the reason of *giveaway*.
+
+        Raises:
+            RecursionError: There is no room on the stack to do both; then neither was begun.
+        """
+        need_depth()
+        gone = Departures()
+        try:
+            self.store.change(operation, giveaway, *args, gone=gone)
+            self.report(gone)
+            self.let_go(giveaway)
+        except BaseException:
+            self.report(gone)
+            self.let_go(giveaway)
+            raise
+        return left_for(gone, giveaway.reason) + giveaway.number
+
+    def let_go(self, giveaway: Giveaway) -> None:
+        """Tell, and free, what was given away, bit by bit; it goes on where it was interrupted, called again."""
+        giveaway.is_over = True
+        pace = Pace()
+        while (lot := giveaway.lot()) is not None:
+            gone = self.store.tell_apart(lot)
+            self.report(gone)
+            giveaway.done(left_for(gone, giveaway.reason))
+            del lot, gone  # the values die before others get their turn
+            pace.rest()
+        for _ in giveaway.crumbs():
+            pace.rest()
 
     def report(self, gone: Departures) -> None:
         """Tell ``on_evict`` what left; it goes on where it was interrupted if it is called again."""
@@ -92,3 +131,8 @@ class ToldStore:
     def _shown(self, gone: list[Gone]) -> list[Gone]:
         """What left as users see it."""
         return self.listener.shown(gone, self.revealer())  # type: ignore[union-attr]  # it asks
+
+
+def left_for(gone: list[Gone], reason: EvictionReason) -> int:
+    """How many values left for *reason*; what is remembered of failed loads is none."""
+    return sum(item[2] is reason and type(item[1]) is not Failure for item in gone)

@@ -79,7 +79,10 @@ class View(OfTheProgram):
         return sweep(self._records())
 
     def clear(self) -> None:
-        """Drop every entry, everywhere; windows and limits forget the calls that they have seen.  Counters stay."""
+        """Drop every entry, everywhere; windows and limits forget the calls that they have seen.  Counters stay.
+
+        One function after another, each as by its ``cache.clear()``.
+        """
         for record in self._records():
             record.clear()
 
@@ -129,8 +132,9 @@ class View(OfTheProgram):
 
         Bears it: every entry of a function with that tag, and of a function whose ``tags=`` computes tags the
         entries for whose calls it returned this one.  Those are found by the tag, in time proportional to
-        their number.  Callers who wait for a running load get its result; it is not stored.  Entries leave with the
-        reason ``invalidated``.  What a sliding window recorded stays: it happened.
+        their number, and leave in slices of 100, others getting their turn in between; what is stored by a load that
+        began after this call did may stay.  Callers who wait for a running load get its result; it is not stored.
+        Entries leave with the reason ``invalidated``.  What a sliding window recorded stays: it happened.
 
         Returns:
             Number of entries dropped.

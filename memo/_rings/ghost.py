@@ -60,6 +60,10 @@ class Ghost:
         """The table that the present one takes the place of."""
         self.table: _Table = _made(1)
 
+    def heaps(self) -> list[list[_Segment]]:
+        """What it has in memory, as lists of segments, for who frees them by and by after ``clear()``."""
+        return [segments for _, segments in (self.table, self.old or self.table)]
+
     @property
     def places(self) -> int:
         """How many fingerprints there is room for, in the present table."""

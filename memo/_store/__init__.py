@@ -7,6 +7,8 @@ from memo._store.changes import nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
+from memo._store.giveaway import Giveaway
+from memo._store.parted import WHOLE
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
 from memo._store.store import Store
@@ -16,12 +18,14 @@ from memo._store.weights import weight
 __all__ = (
     "POLICIES",
     "SLICE",
+    "WHOLE",
     "AnyCache",
     "CacheClass",
     "Departures",
     "Entry",
     "EvictionReason",
     "Failure",
+    "Giveaway",
     "Gone",
     "IdleEntry",
     "LoopEntry",

@@ -224,6 +224,16 @@ class Changes:
             away.count(shelf.figures, counts)
             gone[told:] = items
 
+    def tell_apart(self, lot: Exodus) -> Departures:
+        """What is told of *lot*, which left with all others; once more if that was cut short."""
+        if lot.gone is None:
+            shelf = self._shelf
+            items, counts = lot.told_apart(self._serving, shelf.figures, shelf.rich)
+            with self.lock:
+                lot.count(shelf.figures, counts)
+            lot.gone = Departures(items)
+        return lot.gone
+
 
 def _would_fail_again(error: BaseException) -> bool:
     """Whether what was put off failed by itself, and not by what struck it."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memo._store.departures import Gone
+from memo._store.departures import Departures, Gone
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.serving import Serving
@@ -21,7 +21,7 @@ class Exodus:
         now: When.
     """
 
-    __slots__ = ("_left", "_now", "_reason", "entries")
+    __slots__ = ("_left", "_now", "_reason", "entries", "gone")
 
     def __init__(self, entries: list[Any], reason: EvictionReason, now: float) -> None:
         self.entries = entries
@@ -29,6 +29,8 @@ class Exodus:
         self._now = now
         self._left: dict[str, int] | None = None
         """The counts of what left as they will be then: added once, and set as often as need be."""
+        self.gone: Departures | None = None
+        """What is told of it, once that is known and counted."""
 
     def told_apart(self, serving: Serving, figures: Figures, rich: bool) -> tuple[list[Gone], dict[str, int]]:
         """What is told of it, and how many left for which reason; without the lock, and again if that was cut short."""

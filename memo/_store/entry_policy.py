@@ -105,6 +105,10 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         """Begin anew, as if nothing had ever been here; what hung here is no concern any more."""
         self.ring.reset()
 
+    def remains(self) -> list[Any]:
+        """What is large of what ``forget_order()`` lets go of, beside the rings: lists, for who frees them later."""
+        return []
+
     def exchange(self, key: K, entry: Any) -> Any:
         """``popitem`` and ``__setitem__`` in one, on the path of every miss.
 

@@ -72,6 +72,9 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
     def use(self, entry: Any) -> None:
         entry.hits += 1
 
+    def remains(self) -> list[Any]:
+        return self._ghost.heaps()
+
     def forget_order(self) -> None:
         for queue in self.rings:
             queue.reset()

@@ -89,6 +89,9 @@ class EntryRandom(EntryPolicy[K]):
         del self.drawn[-1]
         super().take_down(entry)
 
+    def remains(self) -> list[Any]:
+        return [self.drawn]
+
     def forget_order(self) -> None:
         self.drawn = []
         super().forget_order()

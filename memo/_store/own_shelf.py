@@ -74,6 +74,10 @@ class OwnShelf(Shelf):
         self.cache._Cache__currsize = 0
         self.cache.forget_order()
 
+    def _remains(self) -> list[Any]:
+        remains: list[Any] = self.cache.remains()
+        return remains
+
     def _follow_bound(self) -> None:
         self.cache.set_targets()
         index = self.index

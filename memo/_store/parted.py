@@ -91,13 +91,20 @@ class Parted(MutableMapping[K, V]):
         self._size = size - 1
 
     def clear(self) -> None:
+        for part in self.give_away():
+            part.clear()
+
+    def give_away(self) -> list[dict[K, V]]:
+        """Begin anew, empty, in one step, however much it held; returns the parts that it had.
+
+        Who looks there at this moment may find one of them.
+        """
         parts = self.parts()
         first: dict[K, V] = {}
         self._size = None
         self._places[:] = [first] * PLACES
         self._size = 0
-        for part in parts:
-            part.clear()
+        return parts
 
     def divide(self) -> None:
         """Divide every part that is too large; insertions do that too, each the one that it meets, once."""
@@ -138,6 +145,26 @@ class Parted(MutableMapping[K, V]):
         """The parts, each once.  It calls nothing in Python."""
         places = self._places
         return list(dict(zip(map(id, places), places, strict=True)).values())
+
+    def lots(self) -> Iterator[list[V]]:
+        """The values, part by part; between two of them the dictionary may change in any way, and no lock is needed.
+
+        What is there from beginning to end is met, once; what comes or leaves meanwhile may be.
+        """
+        places = self._places
+        begin = 0
+        while begin < PLACES:
+            part = places[begin]
+            values = list(part.values())
+            end = begin + 1
+            while end < PLACES and places[end] is part:
+                end += 1
+            if places[begin] is not part:  # it was divided, or given away: there may have been nothing in it any more
+                continue
+            if begin and places[begin - 1] is part:  # all were given away: of the part that is new, what lies ahead
+                values = [value for key, value in list(part.items()) if hash(key) % PLACES >= begin]
+            begin = end
+            yield values
 
     def __iter__(self) -> Iterator[K]:
         return chain.from_iterable(self.parts())

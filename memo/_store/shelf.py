@@ -25,8 +25,9 @@ from memo._store.clearing import Exodus
 from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
+from memo._store.giveaway import Giveaway
 from memo._store.owners import Owners
-from memo._store.parted import WHOLE
+from memo._store.parted import WHOLE, Parted
 from memo._store.policy import AnyCache
 from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
@@ -95,6 +96,8 @@ class Shelf(ABC):
         """The entry that is being taken out."""
         self.away: Exodus | None = None
         """All entries, as they are being taken out together."""
+        self.giving: Giveaway | None = None
+        """What gets all entries, as they are being given away."""
 
     def __del__(self) -> None:
         # by reference counts alone: the tables of instances that live on would keep the entries
@@ -138,9 +141,21 @@ class Shelf(ABC):
         """Take out every entry that belongs to what *owner* stands for."""
         self.drop_all(gone, list(owner.table.values()), reason, now)
 
-    def clear(self, gone: list[Gone], reason: EvictionReason, now: float) -> None:
-        """Take everything out, in one step: what left is told apart later, without the lock; see ``Exodus``."""
-        entries = list(self.index.values())
+    def clear(self, gone: list[Gone], reason: EvictionReason, now: float, giveaway: Giveaway | None = None) -> None:
+        """Take everything out, in one step: what left is told apart later, without the lock; see ``Exodus``.
+
+        Args:
+            gone: Gets what leaves.
+            reason: Why.
+            now: When.
+            giveaway: Gets all that there is, if that is much, and somebody waits for it.
+        """
+        index = self.index
+        is_large = type(index) is Parted and len(index) > WHOLE and not self.owners.apart
+        if is_large and giveaway is not None and not giveaway.is_over:
+            self._give_away(giveaway, index)
+            return
+        entries = list(index.values())
         if self.away is not None:  # twice in one change: nothing of it is lost
             for entry in entries:
                 self.take(gone, entry, reason, now)
@@ -152,6 +167,17 @@ class Shelf(ABC):
         self._forget_order()
         self.tags.clear()
         self.figures.begin_again()
+
+    def _give_away(self, giveaway: Giveaway, index: Any) -> None:
+        self.giving = giveaway
+        giveaway.tables += index.parts()
+        index.give_away()  # from here on all has left; before, recover() has it stay
+        remains = [*self._remains(), self.tags.all()]
+        self._forget_order()
+        self.tags.clear()
+        giveaway.remains += remains
+        self.figures.begin_again()
+        self.giving = None
 
     def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
         """Change the bounds and evict what no longer fits; the policy's order is kept."""
@@ -248,7 +274,10 @@ class Shelf(ABC):
         Returns:
             All entries that have left together, if they have.
         """
-        index = self.index
+        index: Any = self.index
+        giving, self.giving = self.giving, None
+        if giving is not None and giving.tables and index._places[0] is giving.tables[0]:
+            giving.tables.clear()
         if self.away is not None:
             away, self.away = self.away, None
         if away is not None and away.entries and away.entries[0] in index.values():
@@ -276,7 +305,7 @@ class Shelf(ABC):
         """Raise AssertionError unless the invariants hold."""
         index, cache = self.index, self.cache
         entries = list(index.values())
-        assert self.leaving is None and self.away is None, "what left is still held"
+        assert self.leaving is None and self.away is None and self.giving is None, "what left is still held"
         held = {id(entry) for entry in cache._Cache__data.values()}
         assert {id(entry) for entry in entries} == held, "cache differs"
         if self.max_entries is not None:
@@ -306,6 +335,10 @@ class Shelf(ABC):
     @abstractmethod
     def _forget_order(self) -> None:
         """Have the policy begin anew, empty."""
+
+    def _remains(self) -> list[Any]:
+        """What is large of what the policy forgets then: lists, or dictionaries."""
+        return []
 
     @abstractmethod
     def _follow_bound(self) -> None:

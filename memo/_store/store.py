@@ -14,13 +14,16 @@ from memo._base import Aside, Pair
 from memo._call import InstanceRef, Undecided, comparing_outside
 from memo._rings import Queue
 from memo._store.changes import Changes, nothing
+from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
 from memo._store.entries import RichEntry
 from memo._store.entry_policy import EntryPolicy
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.foreign_shelf import ForeignShelf
+from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
+from memo._store.parted import WHOLE
 from memo._store.policy import CacheClass, make_cache
 from memo._store.serving import Serving, Standing
 from memo._store.shelf import Operation, PutOff, Shelf, ShowIndex
@@ -89,6 +92,7 @@ class Store:
         self.live: Callable[[Iterable[Any], float], list[Any]] = serving.live
         self.change: Callable[..., list[Gone]] = changes.change
         self.put_lean: Callable[[Hashable, Any, float], Any] = changes.put_lean
+        self.tell_apart: Callable[[Exodus], Departures] = changes.tell_apart
         self.take_lost: Callable[[], Any] = changes.take_lost
         self.put: Operation = shelf.put
         self.drop: Operation = shelf.drop
@@ -134,6 +138,16 @@ class Store:
     def may_grow(self) -> bool:
         """Whether the bounds allow so many entries that tables of them are to be in parts."""
         return self._shelf.may_grow
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are too many entries to do anything with all of them in one step."""
+        return len(self._shelf.index) > WHOLE
+
+    @property
+    def apart(self) -> bool:
+        """Whether entries are also listed with what their keys stand for."""
+        return self._shelf.owners.apart
 
     @property
     def instances(self) -> bool:
@@ -196,14 +210,22 @@ class Store:
             pass
 
     def snapshot(self) -> list[Any]:
-        """All entries, at one moment."""
+        """All entries, at one moment: for few, or where nobody waits."""
         with self.lock:
             return list(self._shelf.index.values())
 
-    def bearers(self, tag: str) -> list[RichEntry]:
-        """The entries that bear *tag*, at one moment."""
-        with self.lock:
-            return self._shelf.tags.bearers(tag)
+    def lots(self, owner: InstanceRef | None = None) -> Iterator[list[Any]]:
+        """The entries, of what *owner* stands for or (None) all, in lots; see ``lots``."""
+        shelf = self._shelf
+        if owner is not None:
+            return lots_of(owner.table, self.lock)
+        if self.foreign and len(shelf.index) > WHOLE:
+            return along(shelf.ring, len(shelf.index), self._changes.walk, self.lock)
+        return lots_of(shelf.index, self.lock)
+
+    def bearers(self, tag: str) -> Iterator[list[RichEntry]]:
+        """The entries that bear *tag*, in lots."""
+        return lots_of(self._shelf.tags.bearers(tag), self.lock)
 
     def answers(self) -> tuple[int, int, int]:
         """All hits so far: on fresh values, on stale values and on remembered failures; see ``Figures.answers()``."""

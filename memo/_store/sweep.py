@@ -13,9 +13,10 @@ from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
 from memo._store.entry_queues import EntryQueues
 from memo._store.eviction import EvictionReason
+from memo._store.lots import lots_of
 from memo._store.serving import Serving, Standing
 from memo._store.shelf import Shelf
-from memo._store.walks import ListWalk, QueueWalk, RingWalk, Walk
+from memo._store.walks import LotWalk, QueueWalk, RingWalk, Walk
 
 __all__ = ("SLICE", "Sweep")
 
@@ -77,7 +78,7 @@ class Sweep:
         """A walk past all entries within its scope; called under the lock."""
         shelf = self._shelf
         if isinstance(self._scope, InstanceRef):
-            return ListWalk(list(self._scope.table.values()))
+            return LotWalk(lots_of(self._scope.table, self._changes.lock))
         if isinstance(shelf.cache, EntryQueues):
             return QueueWalk(shelf.cache.rings, len(shelf.index))
         return RingWalk(shelf.ring, len(shelf.index))

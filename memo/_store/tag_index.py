@@ -23,9 +23,13 @@ class TagIndex:
     def __init__(self) -> None:
         self._bearers: MutableMapping[str, MutableMapping[Hashable, RichEntry]] = {}
 
-    def bearers(self, tag: str) -> list[RichEntry]:
-        """The entries that bear *tag*."""
-        return list(self._bearers.get(tag, {}).values())
+    def bearers(self, tag: str) -> MutableMapping[Hashable, RichEntry]:
+        """The entries that bear *tag*, by their keys; not to be changed."""
+        return self._bearers.get(tag, {})
+
+    def all(self) -> MutableMapping[str, MutableMapping[Hashable, RichEntry]]:
+        """The bearers of each tag; not to be changed, unless it was cleared since."""
+        return self._bearers
 
     def add(self, entry: RichEntry) -> None:
         """List *entry*, whose key is set."""

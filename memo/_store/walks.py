@@ -8,12 +8,12 @@ What a walk held on to since its last step may have left meanwhile, and its valu
 reference.  ``step()`` hands it over in a list, to be let go of outside the lock: a value may have a finalizer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from memo._rings import Mark, Queue
 
-__all__ = ("ListWalk", "QueueWalk", "RingWalk", "Walk")
+__all__ = ("LotWalk", "QueueWalk", "RingWalk", "Walk")
 
 _AHEAD = 8
 """Places that a walk through a queue of the policy remembers: it goes on from the first that is still in place."""
@@ -33,17 +33,20 @@ class Walk(Protocol):
         """Leave no trace; called under the lock."""
 
 
-class ListWalk:
-    """Past entries that were copied at one moment; some of them may have left since."""
+class LotWalk:
+    """Past entries that come in lots; some of them may have left since they were listed."""
 
-    def __init__(self, entries: list[Any]) -> None:
-        self._entries = entries
-        self.over = not entries
+    def __init__(self, lots: Iterator[list[Any]]) -> None:
+        self._lots = lots
+        self._entries: list[Any] = []
+        self.over = False
 
     def step(self, most: int, spent: list[Any]) -> list[Any]:
+        if not self._entries:
+            self._entries = next(self._lots, [])
         found = self._entries[-most:]
         del self._entries[-most:]
-        self.over = not self._entries
+        self.over = not found
         return found
 
     def close(self) -> None:

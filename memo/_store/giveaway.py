@@ -1,0 +1,92 @@
+"""All that a large store had, given away in one step: told and freed bit by bit, without the lock.
+
+Nothing of it is reached from the store any more.  To free ten million entries in one go would keep every other thread
+waiting for seconds, though no lock is held: the interpreter does nothing else meanwhile.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from memo._store.clearing import Exodus
+from memo._store.eviction import EvictionReason
+from memo._store.lots import LOT
+from memo._store.parted import Parted
+
+__all__ = ("Giveaway",)
+
+_CRUMB = 50
+"""Items of what else there was that are freed in one go."""
+
+
+class Giveaway:
+    """What a large store is to give away, in the hands of who has it emptied before it gets anything.
+
+    It stays in step whatever strikes: a lot is in its place until ``done()``, for the one who goes on then.
+
+    Args:
+        reason: Why.
+        now: When.
+
+    Attributes:
+        reason: Why its entries leave.
+        tables: The parts of the index; as their turn comes, lists of their entries; None once those were told.
+        remains: What else is large: of the policy, and of the index of tags.
+        number: Values that were told so far as having left for that reason.
+        is_over: Nobody waits for it any more.
+    """
+
+    __slots__ = ("_now", "_place", "is_over", "number", "reason", "remains", "tables")
+
+    def __init__(self, reason: EvictionReason, now: float) -> None:
+        self.reason: EvictionReason = reason
+        self._now = now
+        self.tables: list[Any] = []
+        self.remains: list[Any] = []
+        self.number: int = 0
+        self.is_over: bool = False
+        self._place: tuple[int, int, Exodus | None] = 0, 0, None
+        """Which table, which of its entries is next, and the lot that begins there, once it was made."""
+
+    def lot(self) -> Exodus | None:
+        """Those whose turn it is; None if all have had it."""
+        number, begin, lot = self._place
+        while lot is None and number < len(self.tables):
+            if type(self.tables[number]) is dict:
+                self.tables[number] = list(self.tables[number].values())
+            entries = self.tables[number][begin : begin + LOT]
+            if entries:
+                lot = Exodus(entries, self.reason, self._now)
+                self._place = number, begin, lot
+            else:
+                self._place = number + 1, 0, None
+                self.tables[number] = None
+                number, begin = number + 1, 0
+        return lot
+
+    def done(self, number: int) -> None:
+        """Those whose turn it was have been told; *number* of them left for the reason that all do."""
+        table, begin, _ = self._place
+        self.number += number
+        self._place = table, begin + LOT, None
+
+    def crumbs(self) -> Iterator[int]:
+        """Free what else there is, a bit at a time; how many items."""
+        while self.remains:
+            heap = self.remains[-1]
+            if type(heap) is Parted:
+                self.remains[-1:] = heap.give_away()
+            elif heap:
+                yield self._take_off(heap)
+            else:
+                del self.remains[-1]
+            del heap
+
+    def _take_off(self, heap: Any) -> int:
+        if type(heap) is list:
+            del heap[-_CRUMB:]
+            return _CRUMB
+        for _ in range(min(_CRUMB, len(heap))):
+            _, item = heap.popitem()
+            if type(item) is Parted:
+                self.remains.append(item)
+        return _CRUMB

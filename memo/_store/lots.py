@@ -1,0 +1,59 @@
+"""All entries of a table in lots of bounded size, while the table goes on changing in between.
+
+Up to ``WHOLE`` entries are copied at one moment, under the lock.  More are gone through part by part, and no lock is
+held, nor is any list of all of them made, which would keep every other thread waiting as long as a lock does.  Then an
+entry that is there from the first lot to the last is met, once; one that comes, leaves or is replaced meanwhile may be.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import Any
+
+from memo._rings import Queue
+from memo._store.parted import WHOLE, Parted
+from memo._store.walks import RingWalk
+
+__all__ = ("LOT", "along", "lots_of")
+
+LOT = 500
+"""Most entries of a lot: what is done with one before others get their turn takes some 0.2 ms."""
+
+
+def lots_of(table: MutableMapping[Any, Any], lock: threading.RLock) -> Iterator[list[Any]]:
+    """The values of *table*, which is changed under *lock* alone."""
+    if type(table) is Parted and len(table) > WHOLE:
+        return _divided(table.lots())
+    return _divided([_at_one_moment(table, lock)])
+
+
+def _at_one_moment(table: MutableMapping[Any, Any], lock: threading.RLock) -> list[Any]:
+    with lock:
+        return list(table.values())
+
+
+def _divided(lists: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """The same items in smaller lists."""
+    for one in lists:
+        for begin in range(0, len(one), LOT):
+            yield one[begin : begin + LOT]
+        one.clear()  # what has left meanwhile is let go of here, bit by bit
+
+
+def along(ring: Queue, size: int, walk: Callable[..., Any], lock: threading.RLock) -> Iterator[list[Any]]:
+    """The entries of a store under a policy of the user's own, which keeps them in a dictionary of its own.
+
+    Args:
+        ring: Where they hang.
+        size: How many there are.
+        walk: Has a walk begin, and go on, between two changes of the store.
+        lock: That of the store.
+    """
+    walker: RingWalk = walk(RingWalk, ring, size)
+    try:
+        while not walker.over:
+            spent: list[Any] = []
+            yield walk(walker.step, LOT, spent)
+            del spent  # without the lock
+    finally:
+        with lock:
+            walker.close()
