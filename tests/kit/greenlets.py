@@ -8,13 +8,13 @@ import textwrap
 
 import pytest
 
+from kit.interpreters import LIMIT_S, run_after
 from kit.places import ROOT
 
 __all__ = (
     "COMMON",
     "EVENTLET",
     "GEVENT",
-    "LIMIT_S",
     "PATCHES",
     "WORLDS",
     "need",
@@ -22,9 +22,6 @@ __all__ = (
     "run",
     "worlds",
 )
-
-LIMIT_S = 60
-"""Turns a hang into a failure."""
 
 
 def need(library: str) -> None:
@@ -121,13 +118,16 @@ def run(program: str, library: str | None = None) -> None:
 
 
 def play(world: str, program: str) -> None:
-    """Run *program* where greenlets are those of one library, and memo is imported before or after it patches."""
+    """Run *program* where greenlets are those of one library, and memo is imported before or after it patches.
+
+    The programs of one world run in one process, each with fresh names.
+    """
     library, order = world.split(", ")
     need(library)
     head = GEVENT if library == "gevent" else EVENTLET
     first = "import memo\n" if order == "memo first" else ""
     patch = "" if order == "unpatched" else PATCHES[library]
-    run(first + head.replace("<patch>", patch) + COMMON + textwrap.dedent(program))
+    run_after(first + head.replace("<patch>", patch), COMMON + textwrap.dedent(program), "-W", "ignore")
 
 
 worlds = pytest.mark.parametrize("world", WORLDS)

@@ -18,6 +18,7 @@ mend from outside what an exception leaves of an event loop.  What asyncio calls
 import asyncio
 import contextlib
 import dis
+import enum
 import functools
 import gc
 import os
@@ -325,15 +326,28 @@ def _found_from(roots: Iterable[Any]) -> list[Any]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, Locks):
+        kind = _kind(one)
+        if kind is _Kind.LOCK:
             found.append(one)
-        elif isinstance(one, types.FunctionType) and not one.__code__.co_filename.startswith("<memo"):
+        elif kind is _Kind.FUNCTION and not one.__code__.co_filename.startswith("<memo"):
             to_see += [one.__closure__, one.__defaults__]  # not the module that it is defined in
-        elif not isinstance(one, _OTHERS_IN_THERE) and _is_ours(one):
+        elif kind in (_Kind.OURS, _Kind.FUNCTION):
             to_see += gc.get_referents(one)
     return found
 
 
+class _Kind(enum.Enum):
+    """What is done with an object that was found."""
+
+    LOCK = enum.auto()
+    FUNCTION = enum.auto()
+    OURS = enum.auto()
+    WEAK = enum.auto()
+    """Ours, but others are in there."""
+    OTHER = enum.auto()
+
+
+_OTHERS = (type, types.ModuleType, types.CodeType, types.FrameType, weakref.ref, threading.Thread)
 _OTHERS_IN_THERE = (weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 
 _LIMIT_S = 2.0
@@ -345,27 +359,60 @@ _LIBRARIES = frozenset({
 
 
 def _is_ours(one: Any) -> bool:
-    if isinstance(one, type | types.ModuleType | types.CodeType | types.FrameType | weakref.ref | threading.Thread):
-        return False
-    if isinstance(one, Gate):  # which is its waiter's own
-        return False
-    if isinstance(one, types.FunctionType):
+    kind = _kind(one)
+    if kind is _Kind.FUNCTION:
         return (one.__module__ or "").partition(".")[0] == "memo" or one.__code__.co_filename.startswith("<memo")
-    return type(one).__module__.partition(".")[0] in _LIBRARIES
+    return kind is not _Kind.OTHER
+
+
+def _kind(one: Any) -> _Kind:
+    if type(one).__module__.partition(".")[0] not in _LIBRARIES:
+        return _Kind.OTHER
+    shown = one.__class__
+    of = _kind_of if shown.__module__.partition(".")[0] in _LIBRARIES else _kind_of.__wrapped__  # keeps no test's class
+    return of(type(one), shown)
+
+
+@functools.cache
+def _kind_of(true: type, shown: type) -> _Kind:
+    """What an object of the type *true* is, which tells that it is of the type *shown*, as proxies do."""
+
+    def is_a(*types: type) -> bool:
+        return issubclass(true, types) or issubclass(shown, types)
+
+    if is_a(*Locks):
+        return _Kind.LOCK
+    if is_a(*_OTHERS, Gate):  # a gate is its waiter's own
+        return _Kind.OTHER
+    if is_a(types.FunctionType):
+        return _Kind.FUNCTION
+    return _Kind.WEAK if is_a(*_OTHERS_IN_THERE) else _Kind.OURS
 
 
 def held_locks(locks: Iterable[Any]) -> list[Any]:
     """Those of the locks that another thread cannot take, given the time that third ones need to let go of them."""
+    doubtful = [lock for lock in locks if not _is_free(lock)]
     held: list[Any] = []
 
     def try_all() -> None:
-        for lock in locks:
+        for lock in doubtful:
             if lock.acquire(timeout=_LIMIT_S):
                 lock.release()
             else:
                 held.append(lock)
 
-    thread = threading.Thread(target=try_all)
-    thread.start()
-    thread.join()
+    if doubtful:
+        thread = threading.Thread(target=try_all)
+        thread.start()
+        thread.join()
     return held
+
+
+def _is_free(lock: Any) -> bool:
+    """Whether no thread has the lock, this one included: then another can take it."""
+    if isinstance(lock, RLock) and lock._is_owned():  # type: ignore[attr-defined]
+        return False
+    if not lock.acquire(blocking=False):
+        return False
+    lock.release()
+    return True
