@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ("Ratio", "Spread", "headline", "interleaved", "spread", "table", "timed")
+from memo._native import speed, why
+
+__all__ = ("Ratio", "Spread", "by_path", "headline", "interleaved", "spread", "table", "timed", "together")
 
 Timed = Callable[[], float]
 """Runs a batch and returns the seconds that one call took."""
@@ -66,6 +68,26 @@ def interleaved(
     return Ratio(case, settings, found.median, found.low, found.high, bound)
 
 
+def by_path(c: float, pure: float) -> float:
+    """The bound of whichever path runs."""
+    return pure if speed is None else c
+
+
+def together(baseline: Timed, candidates: dict[str, Timed], rounds: int) -> dict[str, float]:
+    """Measure all *candidates* against *baseline* in each round; the median ratio of each."""
+    for run in (baseline, *candidates.values()):
+        run()
+    ratios: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        gc.collect()
+        gc.disable()
+        before = baseline()
+        for name, run in candidates.items():
+            ratios[name].append(run() / before)
+        gc.enable()
+    return {name: statistics.median(found) for name, found in ratios.items()}
+
+
 def timed(run: Callable[[int], object], count: int) -> Timed:
     """A batch of *count* calls, which ``run(count)`` makes; by the processor time of this thread."""
 
@@ -82,7 +104,7 @@ def headline() -> str:
     return (
         f"{' '.join([os.path.basename(sys.executable), *sys.argv])}\n"
         f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} processors, "
-        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d}"
+        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d}; calls run in {'Python' if speed is None else 'C'}: {why}"
     )
 
 

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from _ratios import Ratio, Timed, interleaved, timed
+from _ratios import Ratio, Timed, by_path, interleaved, timed
 
 from memo import sliding_window
 
@@ -13,7 +13,6 @@ __all__ = ("WINDOW_CASES", "window", "window_keys", "window_method", "window_tex
 
 # With what follows from them within the batch: events are entered into the window some hundreds at a time.
 CALLS = 200_000
-BOUND = 25.0
 
 
 def _identity(x: Any) -> Any:
@@ -51,12 +50,15 @@ def _two(function: Callable[[int, int], int]) -> Timed:
     return timed(run, CALLS)
 
 
-def _added(case: str, settings: str, bare: Timed, ours: Timed, handle: Any, rounds: int) -> Ratio:
+def _added(
+    case: str, settings: str, bare: Timed, ours: Timed, handle: Any, rounds: int, in_c: float = 2.0, pure: float = 25.0
+) -> Ratio:
     """What *ours* takes beyond *bare*, in hits of lru_cache; every call must have been counted."""
     before = handle.count()
     ratio = interleaved(
         case, f"24 h, max=10_000, {settings}, 1 thread; to a hit of lru_cache",
-        _one(functools.lru_cache(maxsize=500)(_identity), 7), lambda: ours() - bare(), rounds, BOUND,
+        _one(functools.lru_cache(maxsize=500)(_identity), 7), lambda: ours() - bare(), rounds,
+        by_path(in_c, pure),
     )  # fmt: skip
     assert handle.count() == before + CALLS * (rounds + 1)
     return ratio
@@ -91,7 +93,7 @@ def window_keys(rounds: int) -> Ratio:
     ours = sliding_window("24h", keys=1_000)(_identity)
     return _added(
         "sliding_window, added", "one str argument, keys=1_000", _one(_identity, "alice"), _one(ours, "alice"),
-        ours.window, rounds,
+        ours.window, rounds, 25.0,
     )  # fmt: skip
 
 

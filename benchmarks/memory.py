@@ -7,7 +7,8 @@ out over its entries, for stores of 1,000, 10,000 and 100,000. Every store is fi
 many entries as it may hold. Import: the wall time of a new interpreter that imports memo, less that of one that
 imports wrapt and cachetools, in rounds that alternate the two; the median of the differences, and beside it the same
 in processor time, which others on the machine do not lengthen. With `--gate` the exit status is 1 if a figure is over
-its bound: 260 bytes an entry with a ttl, 60 ms of wall time.
+its bound: with a ttl 160 bytes an entry under the default policy and 130 under S3-FIFO where calls run in C, 260 where
+they run in Python; 60 ms of wall time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if __name__ == "__main__":  # as a command: the checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cachetools
-from _ratios import Spread, headline, spread
+from _ratios import Spread, by_path, headline, spread
 
 from memo import bounded
 
@@ -38,7 +39,6 @@ __all__ = ("main",)
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = (1_000, 10_000, 100_000)
-HEAP_BOUND = 260
 IMPORT_BOUND_MS = 60.0
 BASE = "import wrapt, cachetools"
 EVERYTHING = "from memo import *"  # names are imported when they are asked for: ask for all
@@ -47,13 +47,14 @@ Decorate = Callable[[int], Callable[[Callable[..., Any]], Any]]
 
 STORES: dict[str, Decorate] = {
     "memo, ttl": lambda most: bounded(max=most, ttl="1h"),
+    "memo, ttl, s3fifo": lambda most: bounded(max=most, ttl="1h", policy="s3fifo"),
     "memo, no ttl": lambda most: bounded(max=most),
     "memo, ttl, method": lambda most: bounded(max=most, ttl="1h"),
     "functools.lru_cache": lambda most: functools.lru_cache(maxsize=most),
     "cachetools LRUCache": lambda most: cachetools.cached(cachetools.LRUCache(most), lock=threading.Lock()),
     "cachetools TTLCache": lambda most: cachetools.cached(cachetools.TTLCache(most, 3600), lock=threading.Lock()),
 }
-BOUNDED_BY_ISSUE = "memo, ttl"
+BOUNDS = {"memo, ttl": by_path(160, 260), "memo, ttl, s3fifo": by_path(130, 260)}
 
 
 def heap_per_entry(store: str, count: int) -> float:
@@ -139,10 +140,10 @@ def main(argv: list[str] | None = None) -> int:
     for store in STORES:
         figures = [heap_per_entry(store, count) for count in COUNTS]
         bound = ""
-        if store == BOUNDED_BY_ISSUE:
-            within = max(figures) <= HEAP_BOUND
+        if store in BOUNDS:
+            within = max(figures) <= BOUNDS[store]
             over |= not within
-            bound = f"{HEAP_BOUND} {'in' if within else 'OVER'}"
+            bound = f"{BOUNDS[store]:.0f} {'in' if within else 'OVER'}"
         print(f"{store:24}" + "".join(f"{figure:12.0f}" for figure in figures) + f"   {bound}".rstrip(), flush=True)
     wall, own = import_cost(args.rounds)
     within = wall.median <= IMPORT_BOUND_MS

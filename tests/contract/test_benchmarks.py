@@ -27,6 +27,19 @@ def test_they_run_and_fit_100_columns() -> None:
     assert [line for line in ran.stdout.splitlines() if len(line) > 100] == []
 
 
+def test_speed_is_held_to_the_bounds_of_the_path_that_runs() -> None:
+    """The head says which path ran, and each case has that path's bound."""
+    for pure in ("0", "1"):
+        ran = subprocess.run(
+            [sys.executable, "benchmarks/speed.py", "--rounds", "1", "--case", "hit_keyword"],
+            cwd=ROOT, env={**os.environ, "MEMO_PURE": pure}, capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert (ran.returncode, ran.stderr) == (0, "")
+        in_python = "calls run in Python: " in ran.stdout
+        assert in_python or pure == "0"
+        assert ran.stdout.split()[-2] == ("2.2" if in_python else "0.6")
+
+
 def hit_ratio(*options: str, traces: Path | None = None) -> subprocess.CompletedProcess[str]:
     """What the comparison of policies prints, with MEMO_TRACES set or not."""
     env = {name: value for name, value in os.environ.items() if name != "MEMO_TRACES"}
