@@ -245,8 +245,23 @@ class Cache:
             self.told.leases.overrule()
 
     def resize(self, max_entries: int | None, max_bytes: int | None) -> None:
-        """Change the bounds, and evict what no longer fits."""
-        self.told.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
+        """Change the bounds, and evict what no longer fits, in slices."""
+        resizing = self.store.resizing(max_entries, max_bytes)
+        pace = Pace()
+        try:
+            while True:
+                gone = self.told.alter(resizing.step, self.clock.read())
+                if resizing.is_over:
+                    return
+                if not resizing.begun:  # asked for in the middle of a change, at whose end all of it is done
+                    self.told.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
+                    return
+                del gone
+                pace.rest()
+        except BaseException:
+            if resizing.begun and not resizing.is_over:
+                self.told.alter(resizing.take_back)
+            raise
 
     def collected(self, owner: InstanceRef) -> None:
         """Drop the entries of an instance that died."""

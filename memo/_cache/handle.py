@@ -346,6 +346,10 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
     def resize(self, max: int | None = None, max_bytes: int | str | None = None) -> None:  # noqa: A002
         """Change the bounds, evicting at once what no longer fits.
 
+        Evicts in slices of 100 entries, others getting their turn in between; until the last of them the bound is what
+        is still there, and ``stats()`` shows that.  A later ``resize()`` that comes in between has the last word.  Cut
+        short (Ctrl-C), it leaves the bounds of before.
+
         Args:
             max: Most entries; None leaves that bound as it is.
             max_bytes: Most bytes, as a number or as text such as "64MB"; None leaves it.

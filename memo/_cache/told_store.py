@@ -12,6 +12,10 @@ from memo._store import Departures, EvictionReason, Failure, Giveaway, Gone, Sto
 
 __all__ = ("ToldStore", "left_for")
 
+_TRIES = 20
+"""How often what takes out a dead instance's entries tries to get the lock, for which it must not wait, before it
+leaves the rest to the changes that follow."""
+
 
 class ToldStore:
     """The store of one function, and ``on_evict``, which is told what leaves it.
@@ -99,14 +103,23 @@ class ToldStore:
             self.leases.tell(gone, self.revealer())
 
     def collected(self, owner: InstanceRef, now: float) -> None:
-        """Drop the entries of an instance that died."""
+        """Drop the entries of an instance that died: as long as the lock is free, bit by bit."""
+        self._bury(self.store.collected, owner, now)
+        pace = Pace()
+        missed = 0
+        while missed < _TRIES and self.store.lingers:
+            missed = 0 if self._bury(self.store.bury) else missed + 1
+            pace.rest()
+
+    def _bury(self, take_some: Callable[..., bool], *args: Any) -> bool:
         gone = Departures()
         try:
-            self.store.collected(owner, now, gone)
+            free = take_some(*args, gone)
             self.report(gone)
         except BaseException:
             self.report(gone)
             raise
+        return free
 
     # -- steps of a change, called with the lock held
 

@@ -11,8 +11,8 @@ from memo._store.giveaway import Giveaway
 from memo._store.parted import WHOLE
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
+from memo._store.shelf import SLICE
 from memo._store.store import Store
-from memo._store.sweep import SLICE
 from memo._store.weights import weight
 
 __all__ = (

@@ -126,6 +126,8 @@ class Changes:
             operation, args = self.put_off[0]
             operation(gone, *args)
             self.put_off.popleft()
+        if self._shelf.lingering:
+            self._shelf.bury_some(gone)
 
     def settle(self, gone: list[Gone]) -> None:
         """Do now, in the middle of a change, what was put off until its end."""

@@ -13,10 +13,15 @@ from memo._rings import Queue
 from memo._store.parted import WHOLE, Parted
 from memo._store.walks import RingWalk
 
-__all__ = ("LOT", "along", "lots_of")
+__all__ = ("LOT", "along", "lots_of", "undivided")
 
 LOT = 500
 """Most entries of a lot: what is done with one before others get their turn takes some 0.2 ms."""
+
+
+def undivided(table: MutableMapping[Any, Any]) -> Iterator[list[Any]]:
+    """The values of *table*, part by part; begun and gone on with under the lock that it is changed under."""
+    return table.lots() if type(table) is Parted else iter([list(table.values())])
 
 
 def lots_of(table: MutableMapping[Any, Any], lock: threading.RLock) -> Iterator[list[Any]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from memo._call import InstanceRef
 from memo._rings import Queue
+from memo._store.burials import Burial
 from memo._store.clearing import Exodus
 from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
@@ -33,7 +34,11 @@ from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
 from memo._store.weights import ENTRY_BYTES
 
-__all__ = ("Operation", "PutOff", "Shelf", "ShowIndex")
+__all__ = ("SLICE", "Operation", "PutOff", "Shelf", "ShowIndex")
+
+SLICE = 100
+"""Most entries that are looked at, and perhaps taken out, in one hold of the lock by what goes through many: some
+0.2 ms."""
 
 Operation = Callable[..., None]
 """Called with a list, to which it adds what leaves, and with its own arguments; for ``Changes.change()`` to run."""
@@ -96,6 +101,8 @@ class Shelf(ABC):
         """The entry that is being taken out."""
         self.away: Exodus | None = None
         """All entries, as they are being taken out together."""
+        self.lingering: dict[InstanceRef, Burial] = {}
+        """What died and has still entries here, of which each change takes out some."""
         self.giving: Giveaway | None = None
         """What gets all entries, as they are being given away."""
 
@@ -138,8 +145,19 @@ class Shelf(ABC):
                 self.take(gone, entry, None, 0.0)
 
     def drop_owned(self, gone: list[Gone], owner: InstanceRef, reason: EvictionReason, now: float) -> None:
-        """Take out every entry that belongs to what *owner* stands for."""
-        self.drop_all(gone, list(owner.table.values()), reason, now)
+        """Take out what belongs to what *owner* stands for: all of it, or if that is much, by and by."""
+        if len(owner.table) <= SLICE:
+            self.drop_all(gone, list(owner.table.values()), reason, now)
+        else:
+            self.lingering[owner] = Burial(owner, now)
+
+    def bury_some(self, gone: list[Gone]) -> None:
+        """Take out some more of what lingers."""
+        for burial in (*self.lingering.values(),)[:1]:
+            entries = burial.next(SLICE)
+            self.drop_all(gone, entries, _COLLECTED, burial.now)
+            if not entries:
+                del self.lingering[burial.owner]
 
     def clear(self, gone: list[Gone], reason: EvictionReason, now: float, giveaway: Giveaway | None = None) -> None:
         """Take everything out, in one step: what left is told apart later, without the lock; see ``Exodus``.
@@ -181,14 +199,26 @@ class Shelf(ABC):
 
     def resize(self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float) -> None:
         """Change the bounds and evict what no longer fits; the policy's order is kept."""
-        if max_entries is not None:
-            while len(self.index) > max_entries:
-                self.evict(gone, now)
-        bound = max_bytes if self.weighed else max_entries
-        if bound is None:
-            bound = self.cache.maxsize
-        while self.cache.currsize > bound:
+        self.evict_down(gone, max_entries, max_bytes, now, math.inf)
+        self.bound(max_entries, max_bytes)
+        self._follow_bound()
+
+    def evict_down(
+        self, gone: list[Gone], max_entries: int | None, max_bytes: int | None, now: float, most: float
+    ) -> bool:
+        """Evict what does not fit into these bounds, so many entries at the most; whether the rest fits."""
+        bound = self._maxsize(max_entries, max_bytes)
+        entries = math.inf if max_entries is None else max_entries
+        while len(self.index) > entries or self.cache.currsize > bound:
+            if most <= 0:
+                return False
             self.evict(gone, now)
+            most -= 1
+        return True
+
+    def bound(self, max_entries: int | None, max_bytes: int | None) -> None:
+        """Set the bounds, within which everything is."""
+        bound = self._maxsize(max_entries, max_bytes)
         if max_entries is not None:
             self.max_entries = self.most = max_entries
         if max_bytes is not None:
@@ -196,7 +226,11 @@ class Shelf(ABC):
         # cachetools has no way to change maxsize but to build a new cache, which would forget
         # the order and the frequencies of its policy
         self.cache._Cache__maxsize = bound
-        self._follow_bound()
+
+    def _maxsize(self, max_entries: int | None, max_bytes: int | None) -> Any:
+        """That of the cache with these bounds."""
+        bound = max_bytes if self.weighed else max_entries
+        return self.cache.maxsize if bound is None else bound
 
     def bury(self) -> None:
         """Have the entries go of what died unheard of."""
@@ -258,7 +292,10 @@ class Shelf(ABC):
     def own(self, entry: Any) -> None:
         """List *entry* with what it belongs to; if any of that died meanwhile, it leaves at the end of the change."""
         for died in self.owners.add(entry, self.may_grow):
-            self.put_off_drop(died, -math.inf)
+            if len(died.table) > SLICE:
+                self.lingering.setdefault(died, Burial(died, -math.inf))
+            else:
+                self.put_off_drop(died, -math.inf)
 
     # -- after a change that was cut short, and after all entries have left
 
@@ -295,6 +332,8 @@ class Shelf(ABC):
     def mend(self, gone: list[Gone]) -> None:
         """Make everything whole from what is in the index."""
         self._mend_order(gone)
+        for owner, burial in list(self.lingering.items()):
+            self.lingering[owner] = Burial(owner, burial.now)  # what it took last may still be there
         if self.rich:
             self.tags.renew(self.index.values())
         if self.owners.apart:

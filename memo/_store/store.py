@@ -25,8 +25,9 @@ from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
 from memo._store.parted import WHOLE
 from memo._store.policy import CacheClass, make_cache
+from memo._store.resizing import Resizing
 from memo._store.serving import Serving, Standing
-from memo._store.shelf import Operation, PutOff, Shelf, ShowIndex
+from memo._store.shelf import SLICE, Operation, PutOff, Shelf, ShowIndex
 from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
 
@@ -256,15 +257,27 @@ class Store:
         """
         return self._sweep(now, scope).slices(tell)
 
+    def resizing(self, max_entries: int | None, max_bytes: int | None) -> Resizing:
+        """A change of the bounds, in slices."""
+        return Resizing(self._shelf, max_entries, max_bytes, SLICE)
+
     def _sweep(self, now: float, scope: Hashable | None = None) -> Sweep:
         return Sweep(self._shelf, self._changes, self._serving, now, scope)
 
-    def collected(self, owner: InstanceRef, now: float, gone: Departures) -> None:
-        """Take out the entries of an instance that died, now if the lock is free, else with the next change.
+    def collected(self, owner: InstanceRef, now: float, gone: Departures) -> bool:
+        """Take out the entries of an instance that died, now if the lock is free, else with the next changes.
 
-        Called by the collector in any thread at any point, so it must not wait.
+        Called by the collector in any thread at any point, so it must not wait.  Of many entries only some leave at
+        once; ``bury()`` goes on.
+
+        Returns:
+            Whether the lock was free.
         """
         self._shelf.put_off_drop(owner, now)
+        return self.bury(gone)
+
+    def bury(self, gone: Departures) -> bool:
+        """Take out some more of what lingers, if the lock is free; whether it was."""
         took: list[bool] = []
         try:
             took.extend(map(self.lock.acquire, (False,)))  # taken and noted in one step, which no signal divides
@@ -275,6 +288,12 @@ class Store:
         finally:
             if True in took:
                 self.lock.release()
+        return True in took
+
+    @property
+    def lingers(self) -> bool:
+        """Whether something died that has still entries here, and this thread is not in the middle of a change."""
+        return bool(self._shelf.lingering) and not self.lock._is_owned()  # type: ignore[attr-defined]
 
     # -- set aside
 
@@ -308,6 +327,7 @@ class Store:
     def _exchange(self, gone: list[Gone], aside: Aside, pairs: list[Pair]) -> None:
         shelf = self._shelf
         self._changes.settle(gone)  # what finalizers asked for concerns what is held now
+        shelf.lingering.clear()  # what comes back, and has died, is found then
         for entry in shelf.index.values():
             shelf.owners.remove(entry)
         aside.exchange(pairs)

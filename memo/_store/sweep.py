@@ -15,13 +15,10 @@ from memo._store.entry_queues import EntryQueues
 from memo._store.eviction import EvictionReason
 from memo._store.lots import lots_of
 from memo._store.serving import Serving, Standing
-from memo._store.shelf import Shelf
+from memo._store.shelf import SLICE, Shelf
 from memo._store.walks import LotWalk, QueueWalk, RingWalk, Walk
 
-__all__ = ("SLICE", "Sweep")
-
-SLICE = 100
-"""Entries looked at, and perhaps taken out, in one hold of the lock by a clean-up: some 0.2 ms."""
+__all__ = ("Sweep",)
 
 _EXPIRED = EvictionReason.EXPIRED
 _OVER = Standing.OVER
@@ -57,7 +54,7 @@ class Sweep:
         """
         walk = self._changes.walk(self.walk)
         try:
-            while not walk.over:
+            while not walk.over or self._shelf.lingering:
                 gone = Departures()
                 try:
                     if not comparing_outside(self._changes.lock, self._step, gone, walk):
@@ -90,7 +87,7 @@ class Sweep:
             if changes.busy:
                 return False
             changes.change(nothing, gone=gone)  # which mends what is torn
-            if not self._slice:
+            if not self._slice and not walk.over:
                 self._slice = changes.walk(walk.step, SLICE, spent)
             changes.change(self._drop, self._slice, gone=gone)
             spent += self._slice

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from kit.large import all_large
 from kit.strikes import Struck, StruckError, held_locks, locks_of, strike
 
 from memo import Registry, bounded
@@ -13,13 +14,15 @@ class Value:
     """What is stored."""
 
 
-def die_in_part(policy: str, error: type[BaseException], everywhere: bool, each: int, weak: bool = False) -> None:
+def die_in_part(
+    policy: str, error: type[BaseException], everywhere: bool, each: int, weak: bool = False, sliced: bool = False
+) -> None:
     at = 0
-    while strike_one(policy, error, everywhere, at, weak):
+    while strike_one(policy, error, everywhere, at, weak, sliced):
         at += each
 
 
-def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: int, weak: bool) -> bool:
+def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: int, weak: bool, sliced: bool) -> bool:
     here, told = Registry(), []  # type: ignore[var-annotated]
     options: Any = {"policy": policy, "registry": here, "on_evict": lambda key, value, reason: told.append(value)}
 
@@ -50,7 +53,7 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
     where, raised = strike(bots.clear, at, error, everywhere)
     assert raised is None or where is not None
     del raised
-    if where is not None and "Store.collected at" in where and store.lock._is_owned():
+    if where is not None and "Store.bury at" in where and store.lock._is_owned():
         store.lock.release()  # in its ``finally``, ahead of the release: nothing strikes or fails there
         return True
     assert not held_locks(locks_of(here, layer)), where
@@ -58,6 +61,8 @@ def strike_one(policy: str, error: type[BaseException], everywhere: bool, at: in
     after = Bot()
     assert after.method(1) not in (*mortal, kept), where
     other.method(2)  # the next change
+    if sliced:
+        list(layer.cache.expire_entries())
     store._check()
     assert len(store.index) == 3, where
     assert not instances.dead, where
@@ -77,6 +82,13 @@ def test_every_point(policy: str) -> None:
 def test_every_point_of_a_weak_argument(policy: str) -> None:
     """The death of a weak argument is as that of an instance."""
     die_in_part(policy, Struck, everywhere=False, each=1, weak=True)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+def test_points_where_entries_leave_in_slices(weak: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is where they are too many to leave in one step, and the rest goes with a clean-up."""
+    all_large(monkeypatch)
+    die_in_part("adaptive", Struck, everywhere=False, each=7, weak=weak, sliced=True)
 
 
 @pytest.mark.parametrize("error", [Struck, StruckError])

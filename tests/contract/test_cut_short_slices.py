@@ -12,7 +12,7 @@ from kit.struck import Subject, strike_everywhere
 
 pytestmark = [pytest.mark.usefixtures("quiet", "large")]
 
-EACH = 11
+EACH = 31
 """Every so many points are struck in a quick run."""
 SLICED = (
     "cache.invalidate_where", "cache.clear", "cache.cleanup", "cache.resize", "cache.items", "registry.invalidate",

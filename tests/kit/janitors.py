@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from memo import Registry, bounded
-from memo._store.sweep import SLICE
+from memo._store.shelf import SLICE
 
 __all__ = (
     "cached",

@@ -13,7 +13,7 @@ _SMALLEST: dict[str, tuple[Any, ...]] = {
     "WHOLE": (parted, shelf, store, lots, handle),
     "MOST": (parted, own_shelf),
     "LOT": (lots, giveaway),
-    "SLICE": (sweep, cache),
+    "SLICE": (shelf, store, sweep, cache),
     "_CRUMB": (giveaway,),
 }
 
@@ -23,4 +23,3 @@ def all_large(patch: pytest.MonkeyPatch, size: int = 1) -> None:
     for name, modules in _SMALLEST.items():
         for module in modules:
             patch.setattr(module, name, size)
-    patch.setattr(parted, "PLACES", 13)

@@ -12,7 +12,7 @@ from kit.cleanups import TTL, Value, every_policy, store_of
 from memo import EvictionReason, Registry, bounded, sliding_window
 from memo._base.pacing import Pace, in_slices
 from memo._store.policy import POLICIES
-from memo._store.sweep import SLICE
+from memo._store.shelf import SLICE
 from memo._store.weights import weight
 from memo._window.events import EXPIRE
 from memo.testing import FakeClock

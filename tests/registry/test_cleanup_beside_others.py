@@ -18,8 +18,8 @@ from memo._store.entries import Entry
 from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_s3fifo import EntryS3FIFO
 from memo._store.policy import POLICIES
+from memo._store.shelf import SLICE
 from memo._store.store import Store
-from memo._store.sweep import SLICE
 from memo._store.walks import QueueWalk, RingWalk
 from memo.testing import FakeClock
 

@@ -15,7 +15,7 @@ from kit.processes import in_a_child
 from kit.threads import LIMIT_S, until
 
 from memo import CleanupReport, EvictionReason, Janitor, Registry
-from memo._store.sweep import SLICE
+from memo._store.shelf import SLICE
 from memo.testing import FakeClock
 
 # -- callbacks
