@@ -42,6 +42,10 @@ class Changes:
         put_off: Where others put what is to be done at the end of a change.
     """
 
+    __slots__ = (
+        "_figures", "_foreign", "_lost", "_owners", "_serving", "_shelf", "_show", "busy", "lock", "put_off", "torn"
+    )  # fmt: skip
+
     lock: threading.RLock
 
     def __init__(self, shelf: Shelf, serving: Serving, put_off: PutOff) -> None:

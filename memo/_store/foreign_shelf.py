@@ -25,6 +25,8 @@ _REPLACED = EvictionReason.REPLACED
 class ForeignShelf(Shelf):
     """The entries of one store, in the order of a policy of the user's own."""
 
+    __slots__ = ()
+
     def __del__(self) -> None:
         # by reference counts alone: the ring would keep its entries, and itself
         try:

@@ -22,6 +22,8 @@ _REPLACED = EvictionReason.REPLACED
 class OwnShelf(Shelf):
     """The entries of one store, in the order of a policy of our own."""
 
+    __slots__ = ()
+
     def put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         index, cache = self.index, self.cache
         old = index.get(key)

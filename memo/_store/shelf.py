@@ -71,6 +71,10 @@ class Shelf(ABC):
     HELD = ("cache", "index", "max_bytes", "max_entries", "most", "ring")
     """What is exchanged with that of a twin."""
 
+    __slots__ = (
+        *HELD, "_put_off", "_show_index", "_standing", "away", "figures", "leaving", "owners", "rich", "tags", "weighed"
+    )  # fmt: skip
+
     def __init__(
         self,
         cache: AnyCache,

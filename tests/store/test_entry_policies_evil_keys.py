@@ -293,7 +293,8 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
     entries = list(store.index.values())
     let_go = store._changes._let_go
 
-    def late(*args: Any) -> None:
+    def late(changes: Any, *args: Any) -> None:
+        assert changes is store._changes
         for entry in entries:
             store.touch(entry)
         assert store.use(2, 0.0) is None
@@ -301,7 +302,7 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
         store._check()
         let_go(*args)
 
-    monkeypatch.setattr(store._changes, "_let_go", late)
+    monkeypatch.setattr(type(store._changes), "_let_go", late)
     fetch.cache.clear()
     monkeypatch.undo()
     store._check()
