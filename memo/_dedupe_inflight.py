@@ -28,6 +28,7 @@ from memo._flight import (
     WorkIn,
     WorkOptions,
     check_work,
+    leading,
     led_await,
     shared_await,
     shared_call,
@@ -88,6 +89,7 @@ class InflightLayer(FlightLayer):
             "lock": table.lock,
             "refuse": self._refuse,
             "name": flights.name,
+            "leading": None if self.tags.function is not None else leading(flights, flights.finish, self._refuse),
         }
 
     def template(self, call: CallSource) -> Block:

@@ -16,6 +16,7 @@ from memo._cache import (
     Upwards,
     check_colour,
     check_fit,
+    leading_load,
     remembered_call,
     without_arguments,
 )
@@ -166,6 +167,8 @@ class BoundedLayer(FlightLayer):
             found = {**hit, **flights.names(), "answer": answers.answer}
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
+        if isinstance(flights, ThreadFlights) and self.kinds is None:
+            found["leading"] = leading_load(flights, loads, self.options, found["finish"])
         return found
 
     def template(self, call: CallSource) -> Block:

@@ -1,6 +1,6 @@
 """The remembered results of one function: how they are loaded, kept fresh, and shown.
 
-Imports ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
+Imports ``_store``, ``_flight``, ``_call``, ``_base``, ``_native`` and ``memo.errors``.
 """
 
 from memo._cache.answers import Answers
@@ -8,6 +8,7 @@ from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
+from memo._cache.leading import leading_load
 from memo._cache.options import (
     CacheIfOption,
     CacheOptions,
@@ -48,6 +49,7 @@ __all__ = (
     "fallback_options",
     "found_call",
     "late_options",
+    "leading_load",
     "remembered_call",
     "without_arguments",
 )

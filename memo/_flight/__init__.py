@@ -1,6 +1,6 @@
 """One execution for many callers: equal calls that run at the same time share it.
 
-Imports ``_call``, ``_base`` and ``memo.errors``.
+Imports ``_call``, ``_base``, ``_native`` and ``memo.errors``.
 """
 
 from memo._flight.circles import depend, no_longer_depend
@@ -24,6 +24,7 @@ from memo._flight.flight import (
 )
 from memo._flight.handle import InflightHandle
 from memo._flight.keeper import KeepsNothing
+from memo._flight.leading import leading
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
@@ -73,6 +74,7 @@ __all__ = (
     "held",
     "keep_quiet",
     "lay_to_rest",
+    "leading",
     "led_await",
     "no_longer_depend",
     "note_bound",

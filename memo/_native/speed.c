@@ -47,10 +47,11 @@
 #define NODES_OBJECTS(V)
 
 #define STORE_TYPES(V)
-#define STORE_OBJECTS(V)
+#define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock)
 
-#define FLIGHTS_TYPES(V)
-#define FLIGHTS_OBJECTS(V)
+#define FLIGHTS_TYPES(V) V(Leading)
+#define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
+    V(RUNNING) V(RETURNED) V(ABANDONED) V(InstanceRef) V(greenlet) V(no_tags) V(zero) V(monotonic)
 
 #define CALL_TYPES(V)
 #define CALL_OBJECTS(V)
@@ -69,6 +70,15 @@
 #define STATE_OBJECTS(V) NODES_OBJECTS(V) STORE_OBJECTS(V) FLIGHTS_OBJECTS(V) CALL_OBJECTS(V) PROXY_OBJECTS(V) \
     COROUTINE_OBJECTS(V) WINDOW_OBJECTS(V)
 
+/* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3 and 4). */
+#define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) \
+    V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds)
+#define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
+    V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
+    V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
+    V(InFlight, was_current) V(InFlight, heir) V(InFlight, error) V(InFlight, traceback) V(InFlight, after) \
+    V(Counters, led) V(Counters, completed) V(Counters, cancelled) V(Clock, read) V(Known, _tables)
+
 typedef struct {
 #define V(name) PyTypeObject *name;
     STATE_TYPES(V)
@@ -77,7 +87,11 @@ typedef struct {
     STATE_OBJECTS(V)
 #undef V
     /* What is no object, by section. */
-    char unused; /* the first field that comes takes its place */
+#define V(name, slot) Py_ssize_t at_##name##_##slot;
+    STORE_SLOTS(V)
+    FLIGHTS_SLOTS(V)
+#undef V
+    PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
 } State;
 
 static struct PyModuleDef speed_module;
@@ -115,26 +129,733 @@ add_nodes(PyObject *module)
 
 /* ========================================================================================================= 3 Store
  *
- * The lean put: its lock, what it counts.
+ * What a miss touches of a store and of the running calls, whose objects are Python's: C reads and writes their slots.
+ *
+ * - Where a slot lies its class says, once (know()).  Whoever is handed such an object has checked its class.
+ * - A slot owns what it refers to, as any attribute does.
+ * - C never takes the lock of a store.  What it does between two possible calls of user code nobody else sees half done;
+ *   so it is enough that nobody is in the middle of something, which is when the lock is free.
  */
+
+#define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
+
+/* Put a value, whose reference is taken over, into a slot that refers to something without a finalizer. */
+static inline void
+fill_slot(PyObject *object, Py_ssize_t offset, PyObject *value)
+{
+    PyObject *old = SLOT(object, offset);
+    SLOT(object, offset) = value;
+    Py_XDECREF(old);
+}
+
+/* Add to the count in a slot.  It runs no code of the user's, and fails at nothing but the end of all memory: that count
+ * is lost then.  An integer that nobody but the slot has is changed in place. */
+static void
+count(PyObject *object, Py_ssize_t offset, long long more)
+{
+    PyObject *number = SLOT(object, offset);
+    if (number == NULL || !PyLong_CheckExact(number)) {
+        return;
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    int is_digit = ((PyLongObject *)number)->long_value.lv_tag == 1 << 3;
+    digit *only = ((PyLongObject *)number)->long_value.ob_digit;
+#else
+    int is_digit = Py_SIZE(number) == 1;
+    digit *only = ((PyLongObject *)number)->ob_digit;
+#endif
+    if (is_digit && Py_REFCNT(number) == 1 && more > 0 && *only + more < 1 << 30) {
+        *only += (digit)more;
+        return;
+    }
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    PyObject *sum = overflow ? NULL : PyLong_FromLongLong(value + more);
+    if (sum == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    fill_slot(object, offset, sum);
+}
+
+/* Learn a class, and with *slot* where that lies; a class that is not among *given* is left for later. */
+static int
+know_class(PyObject *given, const char *name, PyObject **kept)
+{
+    PyObject *kind = PyDict_GetItemString(given, name);
+    if (kind != NULL) {
+        Py_XSETREF(*kept, Py_NewRef(kind));
+    }
+    return 0;
+}
+
+static int
+know_slot(PyObject *given, const char *name, const char *slot, Py_ssize_t *offset)
+{
+    PyObject *kind = PyDict_GetItemString(given, name);
+    if (kind == NULL) {
+        return 0;
+    }
+    PyObject *found = PyObject_GetAttrString(kind, slot);
+    if (found == NULL) {
+        return -1;
+    }
+    PyMemberDef *member = Py_IS_TYPE(found, &PyMemberDescr_Type) ? ((PyMemberDescrObject *)found)->d_member : NULL;
+    if (member == NULL || member->type != T_OBJECT_EX) {
+        PyErr_Format(PyExc_TypeError, "%s.%s is no slot; give the class __slots__", name, slot);
+        Py_DECREF(found);
+        return -1;
+    }
+    *offset = member->offset;
+    Py_DECREF(found);
+    return 0;
+}
+
+PyDoc_STRVAR(know_doc, "Learn classes of Python, and where their slots lie, and objects that C compares with.");
+
+static PyObject *
+know(PyObject *module, PyObject *args, PyObject *given)
+{
+    State *state = (State *)PyModule_GetState(module);
+    if (PyTuple_GET_SIZE(args) || given == NULL) {
+        PyErr_SetString(PyExc_TypeError, "know() takes keyword arguments");
+        return NULL;
+    }
+#define V(name) if (know_class(given, #name, &state->name) < 0) { return NULL; }
+    STORE_OBJECTS(V)
+    FLIGHTS_OBJECTS(V)
+#undef V
+#define V(name, slot) if (know_slot(given, #name, #slot, &state->at_##name##_##slot) < 0) { return NULL; }
+    STORE_SLOTS(V)
+    FLIGHTS_SLOTS(V)
+#undef V
+    Py_RETURN_NONE;
+}
+
+/* Whether *object* is of a class that know() was told of. */
+static inline int
+is_known(PyObject *object, PyObject *kind)
+{
+    return kind != NULL && PyType_Check(kind) && PyObject_TypeCheck(object, (PyTypeObject *)kind);
+}
+
+/* The beginning of the interpreter's own RLock, which has no other way of being asked whether anybody holds it. */
+typedef struct {
+    PyObject_HEAD
+    PyThread_type_lock gate;
+#if PY_VERSION_HEX >= 0x030D0000
+    unsigned long long owner;
+#else
+    unsigned long owner;
+#endif
+    unsigned long count;
+} RLockView;
+
+/* Whether nobody holds *lock*; of one that is not the interpreter's own nobody knows. */
+static inline int
+lock_is_free(State *state, PyObject *lock)
+{
+    return (PyObject *)Py_TYPE(lock) == state->RLock && ((RLockView *)lock)->count == 0;
+}
+
+/* Learn whether an RLock is what it is thought to be; if not, none is ever found free. */
+static int
+try_lock(State *state)
+{
+    PyObject *threads = PyImport_ImportModule("_thread");
+    PyObject *kind = threads == NULL ? NULL : PyObject_GetAttrString(threads, "RLock");
+    PyObject *lock = kind == NULL ? NULL : PyObject_CallNoArgs(kind);
+    Py_XDECREF(threads);
+    Py_XDECREF(kind);
+    if (lock == NULL) {
+        return -1;
+    }
+    RLockView *view = (RLockView *)lock;
+    unsigned long me = PyThread_get_thread_ident();
+    int fits = strcmp(Py_TYPE(lock)->tp_name, "_thread.RLock") == 0
+        && Py_TYPE(lock)->tp_basicsize >= (Py_ssize_t)sizeof(RLockView) && view->count == 0;
+    for (unsigned long times = 1; fits && times <= 2; times++) {
+        PyObject *done = PyObject_CallMethod(lock, "acquire", NULL);
+        if (done == NULL) {
+            Py_DECREF(lock);
+            return -1;
+        }
+        Py_DECREF(done);
+        fits = view->count == times && view->owner == me;
+    }
+    if (fits) {
+        state->RLock = Py_NewRef((PyObject *)Py_TYPE(lock));
+    }
+    Py_DECREF(lock);
+    return 0;
+}
 
 static int
 add_store(PyObject *module)
 {
-    (void)module;
-    return 0;
+    return try_lock((State *)PyModule_GetState(module));
 }
 
 /* ======================================================================================================= 4 Flights
  *
- * A miss that nobody else leads, from its begin to its end.
+ * A miss that nobody else leads, from its begin to its end: what the generated wrapper and ThreadFlights (enter, finish,
+ * failed) do, as far as the call is alone.
+ *
+ * - A flight is Python's InFlight, born here as born() has it.  Once it is in the table, whoever finds it there does with
+ *   it what he likes, and C looks again after each call of user code.
+ * - C begins only where nothing but plain keys can be compared, so that no look-up runs user code: a miss is declined
+ *   before anything has happened, or it has begun, and then C or the Python functions end it, with the same flight.
+ * - Between the look whether it may end here and the end there is no call.
+ * - A Leading owns what it refers to, none of which refers to it.  A call owns the Leading, the function, the key and the
+ *   flight for as long as it runs; its arguments belong to the caller.
  */
+
+/* A call of such a length of its table of running calls is left to Python: each key there would have to be looked at. */
+#define MOST_RUNNING 64
+
+#define LEADING_OBJECTS(V) V(clock) V(table) V(known) V(counters) V(lock) V(finish) V(failed) V(refuse) V(name) \
+    V(wake_all) V(shelf) V(changes) V(owners) V(figures) V(counts)
+
+/* What leads the misses of one function, and what that takes: `shelf` is NULL where no results are kept, what follows it
+ * where Python ends each load. */
+typedef struct {
+    PyObject_HEAD
+#define V(name) PyObject *name;
+    LEADING_OBJECTS(V)
+#undef V
+    double life_s;
+    PyObject *spare;  /* a flight that has ended, to serve again; NULL: none */
+    unsigned long me; /* the thread that led last, and its identifier as an object */
+    PyObject *me_object;
+} Leading;
+
+/* -- time, and what is compared */
+
+/* The exact time of a clock of a function: 1, 0 for a doubt, -1 with the exception that the clock raised. */
+static int
+exact_time(State *state, PyObject *read, double *now)
+{
+#ifdef CLOCK_MONOTONIC
+    struct timespec time;
+    if (read == state->monotonic && PyCFunction_GET_FUNCTION(read) == state->monotonic_in_c
+        && clock_gettime(CLOCK_MONOTONIC, &time) == 0) {
+        /* as time.monotonic() makes a number of it */
+        *now = (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
+        return 1;
+    }
+#endif
+    Py_INCREF(read);
+    PyObject *answer = PyObject_CallNoArgs(read);
+    Py_DECREF(read);
+    if (answer == NULL) {
+        return -1;
+    }
+    int is_float = PyFloat_CheckExact(answer);
+    if (is_float) {
+        *now = PyFloat_AS_DOUBLE(answer);
+    }
+    Py_DECREF(answer);
+    return is_float;
+}
+
+/* Whether neither hashing nor comparing a key, nor giving it up, runs code of the user's. */
+static int
+is_plain(State *state, PyObject *key)
+{
+    PyTypeObject *kind = Py_TYPE(key);
+    if (kind == &PyUnicode_Type || kind == &PyLong_Type || kind == &PyBytes_Type || kind == &PyFloat_Type
+        || kind == &PyBool_Type || key == Py_None || kind == &PyComplex_Type || kind == &PyType_Type
+        || (PyObject *)kind == state->InstanceRef) {
+        return 1;
+    }
+    if (kind != &PyTuple_Type) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); i++) {
+        if (!is_plain(state, PyTuple_GET_ITEM(key, i))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether no key in *table*, of which so many are known to be plain, runs code of the user's when a plain one is looked
+ * up. */
+static int
+compares_plainly(State *state, PyObject *table, Py_ssize_t plain)
+{
+    Py_ssize_t size = PyDict_GET_SIZE(table), at = 0;
+    PyObject *key;
+    if (size > MOST_RUNNING) {
+        return 0;
+    }
+    while (size > plain && PyDict_Next(table, &at, &key, NULL)) {
+        if (!is_plain(state, key)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether nothing in the tables of *l* runs code of the user's when a plain key is looked up there. */
+static inline int
+knows_plain_keys(State *state, Leading *l)
+{
+    if (l->shelf == NULL) {
+        return compares_plainly(state, l->table, 0); /* where wrappers put keys as they come */
+    }
+    PyObject *boxes = SLOT(l->known, state->at_Known__tables); /* of the keys that are not plain, if there ever were any */
+    return boxes != NULL && PyDict_CheckExact(boxes) && PyDict_GET_SIZE(boxes) == 0;
+}
+
+/* Whether a result need not be looked at: 1, 0, or -1 with an exception. */
+static inline int
+is_plain_value(State *state, PyObject *value)
+{
+    PyTypeObject *kind = Py_TYPE(value);
+    if (kind == &PyUnicode_Type || kind == &PyLong_Type || value == Py_None || kind == &PyDict_Type
+        || kind == &PyTuple_Type || kind == &PyList_Type || kind == &PyFloat_Type) {
+        return 1;
+    }
+    return PySet_Contains(state->PLAIN, (PyObject *)kind);
+}
+
+/* -- birth */
+
+/* Who calls: a new reference; NULL without an exception where the program may use greenlets, which Python tells apart. */
+static PyObject *
+thread_here(State *state, Leading *l)
+{
+    if (!PyList_CheckExact(state->who) || PyList_GET_SIZE(state->who) != 1
+        || PyList_GET_ITEM(state->who, 0) != state->thread_ident || !PyDict_CheckExact(state->modules)
+        || PyDict_GetItemWithError(state->modules, state->greenlet) != NULL) {
+        return NULL;
+    }
+    unsigned long me = PyThread_get_thread_ident();
+    if (l->me_object == NULL || l->me != me) {
+        PyObject *object = PyLong_FromUnsignedLong(me);
+        if (object == NULL) {
+            return NULL;
+        }
+        l->me = me;
+        Py_XSETREF(l->me_object, object);
+    }
+    return Py_NewRef(l->me_object);
+}
+
+/* A flight as born() makes it for a call, of *key*, led by *leader*, begun at *now*; takes the reference to *leader*. */
+static PyObject *
+flight_born(State *state, Leading *l, PyObject *key, PyObject *leader, double now)
+{
+    PyObject *flight = l->spare;
+    if (flight != NULL) { /* it is as it was at its birth, but for these */
+        l->spare = NULL;
+        PyObject *started = SLOT(flight, state->at_InFlight_started);
+        if (Py_REFCNT(started) == 1) {
+            ((PyFloatObject *)started)->ob_fval = now;
+        }
+        else if ((started = PyFloat_FromDouble(now)) != NULL) {
+            fill_slot(flight, state->at_InFlight_started, started);
+        }
+        fill_slot(flight, state->at_InFlight_leader, leader);
+        SLOT(flight, state->at_InFlight_key) = Py_NewRef(key);
+        if (started == NULL) {
+            Py_CLEAR(flight);
+        }
+        return flight;
+    }
+    PyTypeObject *kind = (PyTypeObject *)state->InFlight;
+    PyObject *started = PyFloat_FromDouble(now);
+    flight = started == NULL ? NULL : kind->tp_alloc(kind, 0);
+    if (flight == NULL) {
+        Py_DECREF(leader);
+        Py_XDECREF(started);
+        return NULL;
+    }
+#define SET(slot, value) SLOT(flight, state->at_InFlight_##slot) = Py_NewRef(value)
+    SLOT(flight, state->at_InFlight_started) = started;
+    SLOT(flight, state->at_InFlight_leader) = leader;
+    SET(key, key);
+    SET(over, Py_False);
+    SET(led, Py_False);
+    SET(fenced, Py_False);
+    SET(current, Py_True);
+    SET(purpose, state->CALL);
+    SET(tags, state->no_tags);
+    SET(waiters, Py_None);
+    SET(present, state->zero);
+    SET(joined, state->zero);
+    SET(state, state->RUNNING);
+#undef SET
+    return flight;
+}
+
+/* Let go of a flight; one that ended as most do, alone, and that nobody else has, serves again. */
+static void
+flight_done(State *state, Leading *l, PyObject *flight)
+{
+#define IS(slot, expected) (SLOT(flight, state->at_InFlight_##slot) == (expected))
+    if (Py_REFCNT(flight) == 1 && l->spare == NULL && IS(state, state->RETURNED) && IS(waiters, Py_None)
+        && IS(present, state->zero) && IS(joined, state->zero) && IS(over, Py_False) && IS(fenced, Py_False)
+        && IS(tags, state->no_tags) && IS(purpose, state->CALL) && IS(error, NULL) && IS(traceback, NULL)
+        && IS(heir, NULL) && IS(was_current, NULL) && IS(after, NULL)
+        && PyFloat_CheckExact(SLOT(flight, state->at_InFlight_started))) {
+        PyObject *value = SLOT(flight, state->at_InFlight_value), *key = SLOT(flight, state->at_InFlight_key);
+        SLOT(flight, state->at_InFlight_value) = SLOT(flight, state->at_InFlight_key) = NULL;
+        fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_False));
+        fill_slot(flight, state->at_InFlight_current, Py_NewRef(Py_True));
+        fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RUNNING));
+        l->spare = flight;
+        Py_XDECREF(value);
+        Py_XDECREF(key);
+        return;
+    }
+#undef IS
+    Py_DECREF(flight);
+}
+
+/* Whether *flight* is in the table as the current one of its key, which is plain. */
+static inline int
+is_current(PyObject *table, PyObject *key, Py_hash_t hash, PyObject *flight)
+{
+    return _PyDict_GetItem_KnownHash(table, key, hash) == flight;
+}
+
+/* Take *flight* out, which is the current one.  The caller has references to it and to its key. */
+static inline void
+take_out(PyObject *table, PyObject *key)
+{
+    if (PyDict_DelItem(table, key) < 0) {
+        PyErr_Clear();
+    }
+}
+
+/* -- a bad end */
+
+/* The exception that is set, whole, which is not set any more. */
+static PyObject *
+taken_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *kind, *error, *traceback;
+    PyErr_Fetch(&kind, &error, &traceback);
+    PyErr_NormalizeException(&kind, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Set an exception again; takes the reference. */
+static void
+raise_again(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
+/* Abandon a flight whose end failed() could not tell, without a call of anything in Python, as FAILED does; those who
+ * wait for it see that at the next look. */
+static void
+abandon_flight(State *state, Leading *l, PyObject *flight)
+{
+    if (SLOT(flight, state->at_InFlight_state) != state->RUNNING) {
+        return;
+    }
+    PyObject *key = SLOT(flight, state->at_InFlight_key), *was_current = Py_False;
+    if (SLOT(flight, state->at_InFlight_current) != NULL && key != NULL) {
+        fill_slot(flight, state->at_InFlight_current, NULL);
+        Py_INCREF(key);
+        if (PyDict_GetItemWithError(l->table, key) == flight && PyDict_DelItem(l->table, key) == 0) {
+            was_current = Py_True;
+        }
+        Py_DECREF(key);
+        PyErr_Clear();
+    }
+    fill_slot(flight, state->at_InFlight_was_current, Py_NewRef(was_current));
+    fill_slot(flight, state->at_InFlight_heir, Py_NewRef(Py_None));
+    fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->ABANDONED));
+    if (SLOT(flight, state->at_InFlight_led) == Py_True) {
+        count(l->counters, state->at_Counters_cancelled, 1);
+    }
+}
+
+/* End a flight with the exception that is set, which stays set unless another takes its place; returns NULL. */
+static PyObject *
+flight_failed(State *state, Leading *l, PyObject *flight)
+{
+    PyObject *error = taken_error();
+    fill_slot(flight, state->at_InFlight_over, Py_NewRef(Py_True));
+    PyObject *handled = PyErr_GetHandledException();
+    PyErr_SetHandledException(error); /* what failed() raises has it for its context */
+    PyObject *done = PyObject_CallFunctionObjArgs(l->failed, flight, error, NULL);
+    PyErr_SetHandledException(handled);
+    Py_XDECREF(handled);
+    if (done != NULL) {
+        Py_DECREF(done);
+        raise_again(error);
+        return NULL;
+    }
+    Py_DECREF(error);
+    error = taken_error();
+    abandon_flight(state, l, flight);
+    raise_again(error);
+    return NULL;
+}
+
+/* -- a good end */
+
+/* Have Python end a flight whose work returned *value*. */
+static PyObject *
+finished_in_python(State *state, Leading *l, PyObject *flight, PyObject *value)
+{
+    PyObject *result = PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
+    return result == NULL ? flight_failed(state, l, flight) : result;
+}
+
+/* End a flight of which nothing is kept; *value* is the caller's. */
+static PyObject *
+flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *value)
+{
+    int plain = is_plain_value(state, value);
+    if (plain == 0) {
+        PyObject *done = PyObject_CallFunctionObjArgs(l->refuse, l->name, value, NULL);
+        plain = done == NULL ? -1 : 1;
+        Py_XDECREF(done);
+    }
+    if (plain < 0) {
+        return flight_failed(state, l, flight);
+    }
+    if (SLOT(flight, state->at_InFlight_current) == NULL || !compares_plainly(state, l->table, 1)) {
+        return finished_in_python(state, l, flight, value); /* another took it out, or is about to compare keys */
+    }
+    fill_slot(flight, state->at_InFlight_current, NULL);
+    take_out(l->table, key);
+    count(l->counters, state->at_Counters_completed, 1);
+    fill_slot(flight, state->at_InFlight_value, Py_NewRef(value));
+    fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RETURNED));
+    if (SLOT(flight, state->at_InFlight_waiters) != Py_None) {
+        PyObject *done = PyObject_CallFunctionObjArgs(l->wake_all, flight, l->lock, NULL);
+        if (done == NULL) {
+            return flight_failed(state, l, flight);
+        }
+        Py_DECREF(done);
+    }
+    return Py_NewRef(value);
+}
+
+/* Whether the store has nothing fresh for a plain key, as a second look sees it. */
+static int
+is_missing(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
+{
+    PyObject *index = SLOT(l->shelf, state->at_Shelf_index);
+    return index != NULL && PyDict_CheckExact(index) && _PyDict_GetItem_KnownHash(index, key, hash) == NULL;
+}
+
+/* End a flight whose result is kept; *value* is the caller's. */
+static PyObject *
+flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    return finished_in_python(state, l, flight, value);
+}
+
+/* -- a miss */
+
+/* Lead a call that found nothing, if that is a case for C.
+ *
+ * `key` is plain (is_plain()), `hash` its hash, `now` the exact time of the look-up, or not a number: it is read here.
+ * `values` are the arguments as the function takes them, the first `positional` of them without names, the others as
+ * `kwnames` has them.
+ *
+ * Returns a new reference to what the caller gets; NULL with an exception: what it raises; NULL without one: nothing has
+ * happened, and the generated wrapper is to answer. */
+static PyObject *
+lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash_t hash, double now,
+     PyObject *const *values, size_t positional, PyObject *kwnames)
+{
+    Leading *l = (Leading *)leading;
+    PyObject *flight = NULL, *result = NULL;
+    Py_INCREF(l);
+    Py_INCREF(function);
+    Py_INCREF(key);
+    PyObject *me = thread_here(state, l);
+    if (me == NULL) {
+        goto done;
+    }
+    if (isnan(now) && exact_time(state, SLOT(l->clock, state->at_Clock_read), &now) <= 0) {
+        Py_DECREF(me);
+        goto done;
+    }
+    flight = flight_born(state, l, key, me, now);
+    if (flight == NULL || !knows_plain_keys(state, l)) {
+        goto done;
+    }
+    /* From here to the call of the function nothing else runs. */
+    if (l->shelf != NULL && !is_missing(state, l, key, hash, now)) {
+        goto done;
+    }
+    if (PyDict_SetDefault(l->table, key, flight) != flight) {
+        goto done;
+    }
+    fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
+    count(l->counters, state->at_Counters_led, 1);
+    PyObject *value = PyObject_Vectorcall(function, values, positional, kwnames);
+    if (value == NULL) {
+        flight_failed(state, l, flight);
+        goto done;
+    }
+    result = l->shelf == NULL ? flight_shared(state, l, flight, key, value)
+        : flight_kept(state, l, flight, key, hash, value);
+    Py_DECREF(value);
+done:
+    if (flight != NULL) {
+        flight_done(state, l, flight);
+    }
+    Py_DECREF(key);
+    Py_DECREF(function);
+    Py_DECREF(l);
+    return result;
+}
+
+/* -- Leading */
+
+static int
+leading_traverse(Leading *l, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(l));
+    Py_VISIT(l->spare);
+#define V(name) Py_VISIT(l->name);
+    LEADING_OBJECTS(V)
+#undef V
+    return 0;
+}
+
+static int
+leading_clear(Leading *l)
+{
+    Py_CLEAR(l->spare);
+#define V(name) Py_CLEAR(l->name);
+    LEADING_OBJECTS(V)
+#undef V
+    return 0;
+}
+
+static void
+leading_dealloc(Leading *l)
+{
+    PyTypeObject *kind = Py_TYPE(l);
+    PyObject_GC_UnTrack(l);
+    leading_clear(l);
+    Py_CLEAR(l->me_object);
+    kind->tp_free(l);
+    Py_DECREF(kind);
+}
+
+static PyObject *
+leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {
+        "clock", "table", "known", "counters", "lock", "finish", "failed", "refuse", "name", "wake_all", "shelf", "lean", NULL,
+    };
+    State *state = state_of(kind);
+    Leading *l = state == NULL ? NULL : (Leading *)kind->tp_alloc(kind, 0);
+    PyObject *clock = NULL, *table = NULL, *known = NULL, *counters = NULL, *lock = NULL, *finish = NULL;
+    PyObject *failed = NULL, *refuse = NULL, *name = NULL, *wake_all = NULL;
+    PyObject *changes = NULL, *shelf = NULL, *owners = NULL, *figures = NULL, *counts = NULL;
+    if (l == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO!OOOOOOOOO(OOOOd):Leading", names, &clock,
+            &PyDict_Type, &table, &known, &counters, &lock, &finish, &failed, &refuse, &name, &wake_all, &shelf, &changes,
+            &owners, &figures, &counts, &l->life_s)) {
+        Py_XDECREF(l);
+        return NULL;
+    }
+#define V(part) l->part = Py_XNewRef(part);
+    LEADING_OBJECTS(V)
+#undef V
+    int fits = wake_all != NULL && state->InFlight != NULL && is_known(clock, state->Clock) && is_known(known, state->Known)
+        && is_known(counters, state->Counters);
+    if (fits && shelf != NULL) {
+        fits = is_known(shelf, state->Shelf);
+    }
+    if (fits && changes != NULL) {
+        fits = shelf != NULL && is_known(changes, state->Changes) && is_known(owners, state->Owners)
+            && is_known(figures, state->Figures) && is_known(counts, state->CallCounts);
+    }
+    if (!fits) {
+        PyErr_SetString(PyExc_TypeError, "Leading: a part is missing, or of a class that know() was not told of");
+        Py_DECREF(l);
+        return NULL;
+    }
+    return (PyObject *)l;
+}
+
+PyDoc_STRVAR(lead_doc, "Lead a call of *function* with *key*, begun *now*, with the arguments that follow.\n\n"
+    "Returns what the caller gets; itself, if that is no case for C: then nothing has happened.");
+
+static PyObject *
+leading_lead(Leading *l, PyObject *const *args, Py_ssize_t count, PyObject *kwnames)
+{
+    State *state = state_of(Py_TYPE(l));
+    double now = count < 3 ? 0 : PyFloat_AsDouble(args[2]);
+    if (state == NULL || count < 3 || (now == -1 && PyErr_Occurred())) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "lead() takes a function, a key, a time, and the arguments of a call");
+        }
+        return NULL;
+    }
+    PyObject *result = NULL;
+    if (is_plain(state, args[1])) {
+        Py_hash_t hash = PyObject_Hash(args[1]);
+        result = lead(state, (PyObject *)l, args[0], args[1], hash, now, args + 3, count - 3, kwnames);
+    }
+    return result == NULL && !PyErr_Occurred() ? Py_NewRef(l) : result;
+}
+
+static PyMethodDef leading_methods[] = {
+    {"lead", (PyCFunction)(void (*)(void))leading_lead, METH_FASTCALL | METH_KEYWORDS, lead_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot leading_slots[] = {
+    {Py_tp_doc, "What leads the misses of one function."},
+    {Py_tp_new, leading_new},
+    {Py_tp_dealloc, leading_dealloc},
+    {Py_tp_traverse, leading_traverse},
+    {Py_tp_clear, leading_clear},
+    {Py_tp_methods, leading_methods},
+    {0, NULL},
+};
+
+static PyType_Spec leading_spec = {
+    .name = "memo._native.speed.Leading",
+    .basicsize = sizeof(Leading),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = leading_slots,
+};
 
 static int
 add_flights(PyObject *module)
 {
-    (void)module;
-    return 0;
+    State *state = (State *)PyModule_GetState(module);
+    PyObject *time = PyImport_ImportModule("time");
+    state->monotonic = time == NULL ? NULL : PyObject_GetAttrString(time, "monotonic");
+    Py_XDECREF(time);
+    if (state->monotonic == NULL) {
+        return -1;
+    }
+    state->monotonic_in_c = PyCFunction_CheckExact(state->monotonic) ? PyCFunction_GET_FUNCTION(state->monotonic) : NULL;
+    state->greenlet = PyUnicode_InternFromString("greenlet");
+    state->no_tags = PyTuple_New(0);
+    state->zero = PyLong_FromLong(0);
+    state->Leading = add_type(module, &leading_spec, NULL);
+    return state->greenlet == NULL || state->no_tags == NULL || state->zero == NULL || state->Leading == NULL ? -1 : 0;
 }
 
 /* ========================================================================================================== 5 Call
@@ -1362,6 +2083,11 @@ speed_free(void *module)
     speed_clear((PyObject *)module);
 }
 
+static PyMethodDef speed_methods[] = {
+    {"know", (PyCFunction)(void (*)(void))know, METH_VARARGS | METH_KEYWORDS, know_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot speed_slots[] = {
     {Py_mod_exec, speed_exec},
 #if PY_VERSION_HEX >= 0x030C0000
@@ -1375,6 +2101,7 @@ static struct PyModuleDef speed_module = {
     .m_name = "memo._native.speed",
     .m_doc = "The hot path of the package in C.",
     .m_size = sizeof(State),
+    .m_methods = speed_methods,
     .m_slots = speed_slots,
     .m_traverse = speed_traverse,
     .m_clear = speed_clear,

@@ -72,7 +72,8 @@ class Shelf(ABC):
     """What is exchanged with that of a twin."""
 
     __slots__ = (
-        *HELD, "_put_off", "_show_index", "_standing", "away", "figures", "leaving", "owners", "rich", "tags", "weighed"
+        *HELD, "_put_off", "_show_index", "_standing", "away", "figures", "giving", "leaving", "lingering", "owners",
+        "rich", "tags", "weighed",
     )  # fmt: skip
 
     def __init__(

@@ -1,0 +1,32 @@
+"""Which results a miss in C stores itself: see sections 3 and 4 of ``memo/_native/speed.c``."""
+
+from typing import Any
+
+from memo._cache.figures import CallCounts
+from memo._cache.loads import Loads
+from memo._cache.options import CacheOptions
+from memo._flight import ThreadFlights, leading
+from memo._native import speed
+
+__all__ = ("leading_load",)
+
+if speed is not None:
+    speed.know(CallCounts=CallCounts)
+
+
+def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:
+    """What leads loads of a plain function in C; None: nothing does.
+
+    Args:
+        flights: The running calls.
+        loads: What becomes of results.
+        options: What ``bounded`` was told.
+        finish: Ends a load that has returned, where that is no case for C.
+    """
+    if options.stands_in or options.notes_calls or not options.dedupe:
+        return None
+    changes, shelf, owners, figures = loads.store.parts
+    store = {"shelf": shelf}
+    if loads.lean and options.copy is None and options.on_evict is None:
+        store["lean"] = changes, owners, figures, loads.told.counts, loads.maker.life_s
+    return leading(flights, finish, options.refuse, **store)

@@ -1,0 +1,61 @@
+"""What leads a call in C that finds nobody running: section 4 of ``memo/_native/speed.c``."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from memo._base import PLAIN, Clock, thread_ident, who
+from memo._call import InstanceRef, Known
+from memo._flight.figures import Counters
+from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight
+from memo._flight.threads import ThreadFlights
+from memo._flight.waiters import wake_all
+from memo._native import speed
+
+__all__ = ("leading",)
+
+if speed is not None:
+    speed.know(
+        ABANDONED=ABANDONED,
+        CALL=CALL,
+        Clock=Clock,
+        Counters=Counters,
+        InFlight=InFlight,
+        InstanceRef=InstanceRef,
+        Known=Known,
+        PLAIN=PLAIN,
+        RETURNED=RETURNED,
+        RUNNING=RUNNING,
+        modules=sys.modules,
+        thread_ident=thread_ident,
+        who=who,
+    )
+
+
+def leading(
+    flights: ThreadFlights, finish: Callable[..., Any], refuse: Callable[[str, Any], None], **store: Any
+) -> Any:
+    """What leads calls of the function of *flights* in C; None: nothing does.
+
+    Args:
+        flights: Its running calls, which are shared, and tell nothing of a call but its key.
+        finish: Ends a flight whose work has returned, where that is no case for C.
+        refuse: Raises if a result, which is given with the function's name, cannot be shared.
+        store: Where results are kept, if they are: the shelf, and what it takes to put something there in C.
+    """
+    if speed is None:
+        return None
+    table = flights.table
+    return speed.Leading(
+        clock=flights.clock,
+        table=table.by_key,
+        known=table.known,
+        counters=table.counters,
+        lock=table.lock,
+        finish=finish,
+        failed=flights.failed,
+        refuse=refuse,
+        name=flights.name,
+        wake_all=wake_all,
+        **store,
+    )
