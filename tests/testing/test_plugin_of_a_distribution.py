@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kit.places import ROOT
 
-INI = "[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider --strict-config\n"
+# Hypothesis, which is nothing to these tests, takes longer to import than all the rest.
+INI = "[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:hypothesispytest --strict-config\n"
 PLUGIN = ["-p", "memo.pytest_plugin"]
 USES_IT = "def test_it(memo_clock, memo_isolated): assert memo_clock() >= 0\n"
 
