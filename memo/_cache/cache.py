@@ -146,7 +146,7 @@ class Cache:
         value = self.handed(value)  # whoever put it cannot alter what is stored
         now = self.clock.read()
         key = self.table.at_hand(key)
-        entry = self.maker.make(key, value, now, tags)
+        entry = self.maker.make(key, value, now, tags, self.store.entry)
         if entry is None:
             self.counts.rejected += 1
             self.invalidate(key)

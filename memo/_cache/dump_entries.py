@@ -188,7 +188,7 @@ def _entries(
                 raise
         # without the tags that it should bear it could not be dropped by them, so it is not stored
         tags = row.tags if cache.options.tags.function is not None else ()
-        entry = cache.maker.make(row.key, value, now, tags, restored=True)
+        entry = cache.maker.make(row.key, value, now, tags, cache.store.entry, restored=True)
         if entry is None:
             cache.counts.rejected += 1
             continue

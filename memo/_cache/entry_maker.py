@@ -10,7 +10,7 @@ from memo._base import TaggedCall, frameless_copy, real_number, seconds, short_t
 from memo._cache.awaited_listener import loop_here
 from memo._cache.options import CacheOptions
 from memo._call import CallInfo, plain_key
-from memo._store import Entry, Failure, IdleEntry, LoopEntry, RichEntry, WeighedEntry, weight
+from memo._store import Entry, Failure, IdleEntry, LoopEntry, RichEntry, TrackedEntry, WeighedEntry, weight
 
 __all__ = ("EntryMaker",)
 
@@ -41,7 +41,14 @@ class EntryMaker:
         """An entry needs nothing but a value and a deadline."""
 
     def make(
-        self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None = (), *, restored: bool = False
+        self,
+        key: Hashable,
+        value: Any,
+        now: float,
+        tags: tuple[str, ...] | None = (),
+        kind: type[Entry] = TrackedEntry,
+        *,
+        restored: bool = False,
     ) -> Any:
         """A new entry; None if the value is to be returned but not stored.
 
@@ -50,10 +57,11 @@ class EntryMaker:
             value: What is stored.
             now: The time.
             tags: Those of the call, a ``TaggedCall`` where that is asked about.
+            kind: What to make where the options ask for no more; see ``Store.entry``.
             restored: It comes from a file, so that nobody knows the call: it was wanted once.
         """
         if self.simple:
-            plain = Entry()
+            plain = kind()
             plain.value = value
             plain.hits = plain.counted = 0
             plain.stored = now
@@ -85,7 +93,7 @@ class EntryMaker:
             entry = IdleEntry()
             entry.used = now
         else:
-            entry = Entry() if options.max_bytes is None else WeighedEntry()
+            entry = kind() if options.max_bytes is None else WeighedEntry()
         if options.max_bytes is not None:
             entry.size = self._measured(plain_key(key), value, tags)
         entry.value = value

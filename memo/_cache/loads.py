@@ -16,7 +16,7 @@ from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore
 from memo._call import Undecided
 from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
-from memo._store import Departures, Entry, EvictionReason, Gone, RichEntry, Standing, Store, nothing
+from memo._store import Departures, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
 
@@ -63,7 +63,7 @@ class Loads:
         if copy is not None:
             value = copy(value)
         now = self.clock.read()
-        entry: Any = Entry()
+        entry: Any = self.store.entry()
         entry.value = value
         entry.hits = entry.counted = 0
         entry.stored = now
@@ -142,7 +142,7 @@ class Loads:
 
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
-        entry: Any = self.maker.make(flight.key, value, now, flight.tags)
+        entry: Any = self.maker.make(flight.key, value, now, flight.tags, self.store.entry)
         self._let_go_of_call(flight)
         if entry is None:
             self._counts.rejected += 1

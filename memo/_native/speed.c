@@ -43,7 +43,7 @@
 
 /* What the module owns, by section: a name for each type, and for each other object.  A section writes its names into its
  * own two rows (`#define NODES_TYPES(V) V(Node) V(Entry)`); fields, traversal and clearing follow from them. */
-#define NODES_TYPES(V)
+#define NODES_TYPES(V) V(Node) V(Mark) V(Queue) V(Entry) V(TrackedEntry)
 #define NODES_OBJECTS(V)
 
 #define STORE_TYPES(V)
@@ -87,6 +87,7 @@ typedef struct {
     STATE_OBJECTS(V)
 #undef V
     /* What is no object, by section. */
+    int64_t heavy; /* nodes that are no objects of the collector's, and may hold some */
 #define V(name, slot) Py_ssize_t at_##name##_##slot;
     STORE_SLOTS(V)
     FLIGHTS_SLOTS(V)
@@ -118,13 +119,817 @@ add_type(PyObject *module, PyType_Spec *spec, PyObject *bases)
 /* ========================================================================================================= 2 Nodes
  *
  * Node, Entry, Queue, Ghost, Share; what the adaptive policy and S3-FIFO do when an entry comes into a full store.
+ *
+ * Who owns what:
+ *
+ * - A node owns its key, and an entry its value.  Entries are owned by the index of their store, which is a dictionary.
+ * - Links are borrowed.  A node counts the links that lead to it (`linked`), and takes them back as it dies; should it
+ *   not find them all, since a change was cut short, it lives on without its contents until the last one goes.
+ * - A Queue owns none of the nodes that hang in it.
+ *
+ * The collector: an Entry is none of its objects, which saves 16 bytes, and the collector its time.  The index does not
+ * visit what an entry holds; the queue in which the entry hangs does so in its place, while nobody but the index owns
+ * the entry (one reference).  This is right because whoever reaches the index reaches the queue.  Who visited more would
+ * have values cleared in the hands of others; who visits less keeps garbage for a while.  Entries that other tables hold
+ * too are TrackedEntry, common objects of the collector.  What holds nothing that the collector knows need not be
+ * visited: `heavy` is set where an entry may hold something, and the state counts these entries.
  */
+
+#ifdef __GNUC__
+#  define PACKED __attribute__((packed))
+#else
+#  define PACKED
+#endif
+
+enum { MARK_NONE, MARK_INT, MARK_OBJECT }; /* what the mark of a node is: there is none, a number, an object */
+
+#define MOST_HITS (((int64_t)1 << 48) - 1)
+#define MOST_MARK (((int64_t)1 << 54) - 1)
+#define TIME_NEVER (((uint64_t)1 << 40) - 1) /* as it is held: later than any time */
+#define NEVER ((int64_t)1 << 62)             /* as Python knows it */
+#define MOST_LINKS 15
+
+/* A key's place in a queue, and how often it was used. */
+typedef struct Node {
+    PyObject_HEAD
+    PyObject *key;              /* own; NULL where there is none */
+    struct Node *older, *newer; /* borrowed; NULL while it hangs in no queue */
+    int64_t mark : 55;          /* the policy's: a number, or the address of an own object over 8 */
+    uint64_t mark_kind : 2;
+    uint64_t is_entry : 1; /* it is laid out as an Entry */
+    uint64_t heavy : 1;    /* it is no object of the collector's, and may hold some */
+    uint64_t dead : 1;     /* it has no owner, and lives on for links that lead to it; they own one reference */
+    uint64_t linked : 4;   /* links that lead to it; MOST_LINKS: perhaps more, which never ends */
+    struct PACKED {
+        uint64_t hits : 48;
+        uint64_t counted : 40; /* those hits that the figures of the store have, but for higher bits: of an entry */
+        uint64_t time : 40;    /* 1 more than the time; 0: none is set */
+    };
+} Node;
+
+/* A stored value, its own node in the rings of a policy. */
+typedef struct {
+    Node node;
+    PyObject *value; /* own; NULL: not set, or cleared by the collector */
+    double deadline; /* the time from which on it is stale */
+    double stored;   /* the time at which it was stored */
+} Entry;
+
+/* A number that is a small integer, but where a user weighs with others. */
+typedef struct {
+    int64_t n;
+    PyObject *other; /* own; NULL: n is it */
+} Amount;
+
+/* A ring of nodes that begins and ends with itself. */
+typedef struct {
+    Node node; /* `newer` is the oldest, `older` the newest */
+    Amount size;
+} Queue;
+
+/* -- links */
+
+static inline void
+link_up(Node *to)
+{
+    if (to->linked < MOST_LINKS) {
+        to->linked++;
+    }
+}
+
+static inline void
+link_down(Node *to)
+{
+    if (to->linked < MOST_LINKS && --to->linked == 0 && to->dead) {
+        Py_DECREF(to); /* it has no contents: runs no code of the user's */
+    }
+}
+
+static inline void
+set_link(Node **link, Node *to)
+{
+    Node *old = *link;
+    if (to != NULL) {
+        link_up(to);
+    }
+    *link = to;
+    if (old != NULL) {
+        link_down(old);
+    }
+}
+
+/* Whether a node hangs in a ring that is whole where it hangs. */
+static inline int
+hangs(const Node *node)
+{
+    return node->older != NULL && node->newer != NULL && node->older->newer == node && node->newer->older == node;
+}
+
+/* Take a node out that hangs(). */
+static inline void
+unhang(Node *node)
+{
+    Node *older = node->older, *newer = node->newer;
+    older->newer = newer;
+    newer->older = older;
+    node->older = node->newer = NULL;
+    if (node->linked < MOST_LINKS) {
+        node->linked -= 2;
+    }
+}
+
+/* Hang a node without links in as the newest of a queue that hangs() (a queue hangs in itself). */
+static inline void
+hang_newest(Node *queue, Node *node)
+{
+    Node *newest = queue->older;
+    node->older = newest;
+    node->newer = queue;
+    newest->newer = queue->older = node;
+    if (node->linked < MOST_LINKS) {
+        node->linked = node->linked < MOST_LINKS - 2 ? node->linked + 2 : MOST_LINKS;
+    }
+}
+
+/* Give up the links of a node, and have no neighbour link to it. */
+static void
+take_links_back(Node *node)
+{
+    Node *older = node->older, *newer = node->newer;
+    if (hangs(node)) {
+        unhang(node);
+        return;
+    }
+    if (older != NULL && older->newer == node) {
+        set_link(&older->newer, newer == node ? NULL : newer);
+    }
+    if (newer != NULL && newer->older == node) {
+        set_link(&newer->older, older == node ? NULL : older);
+    }
+    set_link(&node->older, NULL);
+    set_link(&node->newer, NULL);
+}
+
+/* -- marks and times */
+
+static inline PyObject *
+mark_object(const Node *node)
+{
+    return node->mark_kind == MARK_OBJECT ? (PyObject *)((intptr_t)node->mark * 8) : NULL;
+}
+
+static inline void
+set_mark(Node *node, int64_t mark)
+{
+    PyObject *old = mark_object(node);
+    node->mark = mark;
+    node->mark_kind = MARK_INT;
+    Py_XDECREF(old);
+}
+
+static inline int64_t
+time_of(const Node *node)
+{
+    return node->time == TIME_NEVER ? NEVER : (int64_t)node->time - 1;
+}
+
+static inline void
+set_time(Node *node, int64_t time)
+{
+    node->time = time < (int64_t)TIME_NEVER - 1 ? (uint64_t)(time + 1) : TIME_NEVER;
+}
+
+/* Hits of an entry that the figures of its store do not have yet. */
+static inline uint64_t
+entry_uncounted(const Entry *entry)
+{
+    return (entry->node.hits - entry->node.counted) & (((uint64_t)1 << 40) - 1);
+}
+
+/* -- what a node holds */
+
+/* Whether the collector may know what an object holds; of a tuple it may have found that there is nothing. */
+static inline int
+is_heavy(PyObject *object)
+{
+    return object != NULL && PyObject_IS_GC(object) && (!PyTuple_CheckExact(object) || PyObject_GC_IsTracked(object));
+}
+
+static inline void
+note_weight(State *state, Node *node, PyObject *held)
+{
+    if (!node->heavy && is_heavy(held) && !PyType_IS_GC(Py_TYPE(node))) {
+        node->heavy = 1;
+        state->heavy++;
+    }
+}
+
+/* Set the value of an entry, which has none; a new reference is made. */
+static inline void
+entry_set_value(State *state, Entry *entry, PyObject *value)
+{
+    entry->value = Py_NewRef(value);
+    note_weight(state, &entry->node, value);
+}
+
+/* Set the key of a node, which has none; a new reference is made. */
+static inline void
+node_set_key(State *state, Node *node, PyObject *key)
+{
+    node->key = Py_NewRef(key);
+    note_weight(state, node, key);
+}
+
+/* A new entry, tracked by the collector or not, that was not hit yet. */
+static PyObject *
+entry_new(State *state, int tracked, PyObject *value, double stored, double deadline)
+{
+    PyTypeObject *type = tracked ? state->TrackedEntry : state->Entry;
+    Entry *entry = (Entry *)type->tp_alloc(type, 0);
+    if (entry != NULL) {
+        entry->node.is_entry = 1;
+        entry->stored = stored;
+        entry->deadline = deadline;
+        entry_set_value(state, entry, value);
+    }
+    return (PyObject *)entry;
+}
+
+static inline int
+is_entry(State *state, PyObject *object)
+{
+    return Py_IS_TYPE(object, state->Entry) || PyType_IsSubtype(Py_TYPE(object), state->Entry);
+}
+
+static PyObject *
+node_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    return type->tp_alloc(type, 0);
+}
+
+static PyObject *
+entry_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Node *node = (Node *)type->tp_alloc(type, 0);
+    if (node != NULL) {
+        node->is_entry = 1;
+    }
+    return (PyObject *)node;
+}
+
+/* Give up what a node holds: all of it at the end, when it holds nothing any more. */
+static void
+node_empty(Node *node)
+{
+    PyObject *key = node->key, *mark = mark_object(node), *value = NULL;
+    node->key = NULL;
+    node->mark_kind = MARK_NONE;
+    if (node->is_entry) {
+        value = ((Entry *)node)->value;
+        ((Entry *)node)->value = NULL;
+    }
+    if (node->heavy) {
+        State *state = state_of(Py_TYPE(node));
+        node->heavy = 0;
+        if (state == NULL) {
+            PyErr_Clear();
+        }
+        else {
+            state->heavy--;
+        }
+    }
+    Py_XDECREF(mark);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+}
+
+static void
+node_dealloc(PyObject *self)
+{
+    Node *node = (Node *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    if (PyType_IS_GC(type)) {
+        PyObject_GC_UnTrack(self);
+    }
+    if (node->older != NULL || node->newer != NULL) {
+        take_links_back(node);
+    }
+    node_empty(node);
+    if (node->linked) {
+        node->dead = 1;
+        Py_SET_REFCNT(self, 1);
+        return;
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static int
+tracked_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Node *node = (Node *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(node->key);
+    Py_VISIT(mark_object(node));
+    if (node->is_entry) {
+        Py_VISIT(((Entry *)node)->value);
+    }
+    return 0;
+}
+
+static int
+tracked_clear(PyObject *self)
+{
+    node_empty((Node *)self);
+    return 0;
+}
+
+/* -- attributes */
+
+static PyObject *
+missing(const char *name)
+{
+    PyErr_SetString(PyExc_AttributeError, name);
+    return NULL;
+}
+
+static PyObject *
+node_get_link(PyObject *self, void *newer)
+{
+    Node *link = newer ? ((Node *)self)->newer : ((Node *)self)->older;
+    return link == NULL ? missing(newer ? "newer" : "older") : Py_NewRef((PyObject *)link);
+}
+
+static int
+node_set_link(PyObject *self, PyObject *value, void *newer)
+{
+    Node **link = newer ? &((Node *)self)->newer : &((Node *)self)->older;
+    if (value == NULL || value == Py_None) {
+        if (*link == NULL && value == NULL) {
+            missing(newer ? "newer" : "older");
+            return -1;
+        }
+        set_link(link, NULL);
+        return 0;
+    }
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    if (!PyObject_TypeCheck(value, state->Node)) {
+        PyErr_Format(PyExc_TypeError, "a node is linked to nodes, not to '%.100s'", Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    set_link(link, (Node *)value);
+    return 0;
+}
+
+static PyObject *
+node_get_key(PyObject *self, void *closure)
+{
+    PyObject *key = ((Node *)self)->key;
+    return key == NULL ? missing("key") : Py_NewRef(key);
+}
+
+static int
+node_set_key_attribute(PyObject *self, PyObject *value, void *closure)
+{
+    Node *node = (Node *)self;
+    PyObject *old = node->key;
+    State *state = state_of(Py_TYPE(self));
+    if (value == NULL && old == NULL) {
+        missing("key");
+        return -1;
+    }
+    if (state == NULL) {
+        return -1;
+    }
+    node->key = Py_XNewRef(value);
+    note_weight(state, node, value);
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *
+entry_get_value(PyObject *self, void *closure)
+{
+    PyObject *value = ((Entry *)self)->value;
+    return value == NULL ? missing("value") : Py_NewRef(value);
+}
+
+static int
+entry_set_value_attribute(PyObject *self, PyObject *value, void *closure)
+{
+    Entry *entry = (Entry *)self;
+    PyObject *old = entry->value;
+    State *state = state_of(Py_TYPE(self));
+    if (value == NULL && old == NULL) {
+        missing("value");
+        return -1;
+    }
+    if (state == NULL) {
+        return -1;
+    }
+    entry->value = Py_XNewRef(value);
+    note_weight(state, &entry->node, value);
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *
+node_get_hits(PyObject *self, void *closure)
+{
+    return PyLong_FromLongLong((long long)((Node *)self)->hits);
+}
+
+/* A whole number from 0 to `most`; -1 with an error set. */
+static int64_t
+read_count(PyObject *value, int64_t most, const char *name)
+{
+    if (value == NULL) {
+        missing(name);
+        return -1;
+    }
+    long long count = PyLong_AsLongLong(value);
+    if (count == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (count < 0 || count > most) {
+        PyErr_Format(PyExc_OverflowError, "%s of a node are a count below 2**48, not %lld", name, count);
+        return -1;
+    }
+    return count;
+}
+
+static int
+node_set_hits(PyObject *self, PyObject *value, void *closure)
+{
+    int64_t hits = read_count(value, MOST_HITS, "hits");
+    if (hits < 0) {
+        return -1;
+    }
+    ((Node *)self)->hits = (uint64_t)hits;
+    return 0;
+}
+
+static PyObject *
+entry_get_counted(PyObject *self, void *closure)
+{
+    return PyLong_FromLongLong((long long)(((Node *)self)->hits - entry_uncounted((Entry *)self)));
+}
+
+static int
+entry_set_counted(PyObject *self, PyObject *value, void *closure)
+{
+    int64_t counted = read_count(value, MOST_HITS, "counted");
+    if (counted < 0) {
+        return -1;
+    }
+    ((Node *)self)->counted = (uint64_t)counted;
+    return 0;
+}
+
+static PyObject *
+node_get_mark(PyObject *self, void *closure)
+{
+    Node *node = (Node *)self;
+    if (node->mark_kind == MARK_NONE) {
+        return missing("mark");
+    }
+    return node->mark_kind == MARK_INT ? PyLong_FromLongLong(node->mark) : Py_NewRef(mark_object(node));
+}
+
+static int
+node_set_mark(PyObject *self, PyObject *value, void *closure)
+{
+    Node *node = (Node *)self;
+    PyObject *old = mark_object(node);
+    if (value == NULL) {
+        if (node->mark_kind == MARK_NONE) {
+            missing("mark");
+            return -1;
+        }
+        node->mark_kind = MARK_NONE;
+    }
+    else if (PyLong_CheckExact(value)) {
+        long long mark = PyLong_AsLongLong(value);
+        if (mark == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+        if (mark > MOST_MARK || mark < -MOST_MARK) {
+            PyErr_Format(PyExc_OverflowError, "the mark of a node is below 2**54, not %lld", mark);
+            return -1;
+        }
+        node->mark = mark;
+        node->mark_kind = MARK_INT;
+    }
+    else {
+        node->mark = (intptr_t)Py_NewRef(value) / 8;
+        node->mark_kind = MARK_OBJECT;
+    }
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *
+node_get_time(PyObject *self, void *closure)
+{
+    Node *node = (Node *)self;
+    return node->time == 0 ? missing("time") : PyLong_FromLongLong(time_of(node));
+}
+
+static int
+node_set_time(PyObject *self, PyObject *value, void *closure)
+{
+    int64_t time = read_count(value, INT64_MAX, "time");
+    if (time < 0) {
+        return -1;
+    }
+    set_time((Node *)self, time);
+    return 0;
+}
+
+static PyGetSetDef node_getset[] = {
+    {"key", node_get_key, node_set_key_attribute, NULL, NULL},
+    {"hits", node_get_hits, node_set_hits, NULL, NULL},
+    {"mark", node_get_mark, node_set_mark, NULL, NULL},
+    {"time", node_get_time, node_set_time, NULL, NULL},
+    {"older", node_get_link, node_set_link, NULL, NULL},
+    {"newer", node_get_link, node_set_link, NULL, (void *)1},
+    {NULL},
+};
+
+static PyGetSetDef entry_getset[] = {
+    {"value", entry_get_value, entry_set_value_attribute, NULL, NULL},
+    {"counted", entry_get_counted, entry_set_counted, NULL, NULL},
+    {NULL},
+};
+
+static PyMemberDef entry_members[] = {
+    {"deadline", T_DOUBLE, offsetof(Entry, deadline), 0, NULL},
+    {"stored", T_DOUBLE, offsetof(Entry, stored), 0, NULL},
+    {NULL},
+};
+
+/* What a pickle or a copy of an entry takes along: all that is set, but for its links and where its value belongs, as the
+ * classes in Python have it. */
+static PyObject *
+entry_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *copyreg = PyImport_ImportModule("copyreg");
+    PyObject *names = copyreg == NULL ? NULL : PyObject_CallMethod(copyreg, "_slotnames", "O", Py_TYPE(self));
+    Py_XDECREF(copyreg);
+    PyObject *state = names == NULL ? NULL : PyDict_New();
+    if (state == NULL || !PyList_Check(names)) {
+        goto failed;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); i++) {
+        PyObject *name = PyList_GET_ITEM(names, i);
+        if (PyUnicode_CompareWithASCIIString(name, "newer") == 0 || PyUnicode_CompareWithASCIIString(name, "older") == 0
+            || PyUnicode_CompareWithASCIIString(name, "loop") == 0
+            || (PyUnicode_CompareWithASCIIString(name, "mark") == 0 && ((Node *)self)->mark_kind == MARK_OBJECT)) {
+            continue;
+        }
+        PyObject *value = PyObject_GetAttr(self, name);
+        if (value == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+                goto failed;
+            }
+            PyErr_Clear();
+            continue;
+        }
+        int set = PyDict_SetItem(state, name, value);
+        Py_DECREF(value);
+        if (set < 0) {
+            goto failed;
+        }
+    }
+    Py_DECREF(names);
+    return Py_BuildValue("(ON)", Py_None, state);
+failed:
+    Py_XDECREF(names);
+    Py_XDECREF(state);
+    return NULL;
+}
+
+static PyMethodDef entry_methods[] = {
+    {"__getstate__", entry_getstate, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static PyType_Slot node_slots[] = {
+    {Py_tp_new, node_make}, {Py_tp_dealloc, node_dealloc}, {Py_tp_getset, node_getset}, {0, NULL},
+};
+static PyType_Slot mark_slots[] = {
+    {Py_tp_new, node_make}, {Py_tp_dealloc, node_dealloc}, {Py_tp_traverse, tracked_traverse},
+    {Py_tp_clear, tracked_clear}, {0, NULL},
+};
+static PyType_Slot entry_slots[] = {
+    {Py_tp_new, entry_make}, {Py_tp_dealloc, node_dealloc}, {Py_tp_getset, entry_getset},
+    {Py_tp_members, entry_members}, {Py_tp_methods, entry_methods}, {0, NULL},
+};
+static PyType_Slot tracked_entry_slots[] = {
+    {Py_tp_new, entry_make}, {Py_tp_dealloc, node_dealloc}, {Py_tp_traverse, tracked_traverse},
+    {Py_tp_clear, tracked_clear}, {0, NULL},
+};
+
+/* Names as in Python, where there is a class of that name: a pickle that one path made is read by the other. */
+static PyType_Spec node_spec = {
+    "memo._native.speed.Node", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, node_slots,
+};
+static PyType_Spec mark_spec = {
+    "memo._native.speed.Mark", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    mark_slots,
+};
+static PyType_Spec entry_spec = {
+    "memo._store.entries.Entry", sizeof(Entry), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, entry_slots,
+};
+static PyType_Spec tracked_entry_spec = {
+    "memo._store.entries.TrackedEntry", sizeof(Entry), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, tracked_entry_slots,
+};
+
+/* -- queues */
+
+static PyObject *
+amount_get(const Amount *amount)
+{
+    return amount->other == NULL ? PyLong_FromLongLong(amount->n) : Py_NewRef(amount->other);
+}
+
+static int
+amount_set(Amount *amount, PyObject *value, const char *name)
+{
+    PyObject *old = amount->other;
+    if (value == NULL) {
+        missing(name);
+        return -1;
+    }
+    int overflow = 1;
+    long long n = PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &overflow) : 0;
+    amount->n = overflow ? 0 : n;
+    amount->other = overflow ? Py_NewRef(value) : NULL;
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *
+queue_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Queue *queue = (Queue *)type->tp_alloc(type, 0);
+    if (queue != NULL) {
+        queue->node.older = queue->node.newer = &queue->node;
+        queue->node.linked = 2;
+        queue->node.mark_kind = MARK_INT;
+        queue->node.time = TIME_NEVER;
+        node_set_key(NULL, &queue->node, Py_None);
+    }
+    return (PyObject *)queue;
+}
+
+/* The next node after `node` in a queue, NULL at its end, or where the ring is torn.  It ends: as long as each node is
+ * its newer neighbour's older one, none is met twice. */
+static inline Node *
+next_in(const Queue *queue, const Node *node)
+{
+    Node *newer = node->newer;
+    return newer == NULL || newer == &queue->node || newer->older != node ? NULL : newer;
+}
+
+/* Whether a queue visits for a node: it is not the collector's, it holds what is, and the index alone owns it. */
+static inline int
+is_visited_for(const Node *node)
+{
+    return node->heavy && Py_REFCNT(node) == 1;
+}
+
+static int
+queue_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Queue *queue = (Queue *)self;
+    tracked_traverse(self, visit, arg);
+    Py_VISIT(queue->size.other);
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (state->heavy == 0) {
+        return 0;
+    }
+    for (Node *node = next_in(queue, &queue->node); node != NULL; node = next_in(queue, node)) {
+        if (is_visited_for(node)) {
+            PyObject *value = node->is_entry ? ((Entry *)node)->value : NULL;
+            if (!is_heavy(node->key) && !is_heavy(value)) {
+                node->heavy = 0;
+                state->heavy--;
+                continue;
+            }
+            Py_VISIT(node->key);
+            Py_VISIT(value);
+        }
+    }
+    return 0;
+}
+
+/* Break the cycles that go through entries: their values go together, after all entries have lost theirs. */
+static int
+queue_clear(PyObject *self)
+{
+    Queue *queue = (Queue *)self;
+    PyObject *values = PyList_New(0);
+    if (values == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    for (Node *node = next_in(queue, &queue->node); node != NULL; node = next_in(queue, node)) {
+        Entry *entry = (Entry *)node;
+        if (is_visited_for(node) && node->is_entry && entry->value != NULL) {
+            if (PyList_Append(values, entry->value) < 0) {
+                PyErr_Clear();
+                break;
+            }
+            Py_DECREF(entry->value); /* not the last: the list has it */
+            entry->value = NULL;
+        }
+    }
+    Py_DECREF(values);
+    return 0;
+}
+
+static void
+queue_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(((Queue *)self)->size.other);
+    node_dealloc(self);
+}
+
+static PyObject *
+queue_get_size(PyObject *self, void *closure)
+{
+    return amount_get(&((Queue *)self)->size);
+}
+
+static int
+queue_set_size(PyObject *self, PyObject *value, void *closure)
+{
+    return amount_set(&((Queue *)self)->size, value, "size");
+}
+
+static PyGetSetDef queue_getset[] = {
+    {"size", queue_get_size, queue_set_size, NULL, NULL},
+    {NULL},
+};
+static PyType_Slot queue_slots[] = {
+    {Py_tp_new, queue_make}, {Py_tp_dealloc, queue_dealloc}, {Py_tp_traverse, queue_traverse},
+    {Py_tp_clear, queue_clear}, {Py_tp_getset, queue_getset}, {0, NULL},
+};
+static PyType_Spec queue_spec = {
+    "memo._native.speed.Queue", sizeof(Queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    queue_slots,
+};
+
+/* -- section */
+
+static PyObject *
+count_visited_for(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLongLong(((State *)PyModule_GetState(module))->heavy);
+}
+
+static PyMethodDef nodes_functions[] = {
+    {"visited_for", count_visited_for, METH_NOARGS,
+     "How many entries live that the collector does not know, and whose queues visit what they hold."},
+    {NULL},
+};
+
+/* Tell copyreg what attributes there are, as a class in Python would. */
+static int
+name_attributes(PyTypeObject *type, const char *format, const char *a, const char *b, const char *c, const char *d)
+{
+    PyObject *names = Py_BuildValue(format, a, b, c, d);
+    int set = names == NULL ? -1 : PyObject_SetAttrString((PyObject *)type, "__slots__", names);
+    Py_XDECREF(names);
+    return set;
+}
 
 static int
 add_nodes(PyObject *module)
 {
-    (void)module;
-    return 0;
+    State *state = PyModule_GetState(module);
+    if ((state->Node = add_type(module, &node_spec, NULL)) == NULL
+        || (state->Mark = add_type(module, &mark_spec, (PyObject *)state->Node)) == NULL
+        || (state->Queue = add_type(module, &queue_spec, (PyObject *)state->Node)) == NULL
+        || (state->Entry = add_type(module, &entry_spec, (PyObject *)state->Node)) == NULL
+        || (state->TrackedEntry = add_type(module, &tracked_entry_spec, (PyObject *)state->Entry)) == NULL) {
+        return -1;
+    }
+    if (name_attributes(state->Node, "(ssss)", "hits", "key", "mark", "time") < 0
+        || name_attributes(state->Entry, "(ssss)", "counted", "deadline", "stored", "value") < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, nodes_functions);
 }
 
 /* ========================================================================================================= 3 Store

@@ -1,12 +1,13 @@
 """What eviction policies are made of: rings of nodes, and what is remembered of keys that left.
 
-Imports nothing of the package (and cachetools).
+Imports ``_native`` (and cachetools).
 """
 
 from memo._rings.ghost import BUCKETS, MARKS, Ghost
 from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, REMEMBERED
 from memo._rings.ring import Mark, Node, Queue, SizedNode, unlink
 from memo._rings.share import Share
+from memo._rings.store_rings import StoreMark, StoreNode, StoreQueue
 from memo._rings.two_queues import TwoQueues
 
 __all__ = (
@@ -22,6 +23,9 @@ __all__ = (
     "Queue",
     "Share",
     "SizedNode",
+    "StoreMark",
+    "StoreNode",
+    "StoreQueue",
     "TwoQueues",
     "unlink",
 )

@@ -1,11 +1,11 @@
 """What is kept, and what leaves: entries, the policies that rank them, and the store that holds both.
 
-Imports ``policies``, ``_rings``, ``_base``, and of ``_call`` the instances and how keys are compared.
+Imports ``policies``, ``_rings``, ``_native``, ``_base``, and of ``_call`` the instances and how keys are compared.
 """
 
 from memo._store.changes import nothing
 from memo._store.departures import Departures, Gone
-from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, WeighedEntry
+from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, TrackedEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
 from memo._store.giveaway import Giveaway
 from memo._store.parted import WHOLE
@@ -32,6 +32,7 @@ __all__ = (
     "RichEntry",
     "Standing",
     "Store",
+    "TrackedEntry",
     "WeighedEntry",
     "check_policy",
     "first_share",

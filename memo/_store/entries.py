@@ -1,36 +1,48 @@
 """The forms of an entry: a stored value that is its own node in the rings of a policy."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memo._rings import Node
+from memo._native import speed
+from memo._rings import StoreNode
 
-__all__ = ("Entry", "Failure", "IdleEntry", "LoopEntry", "RichEntry", "WeighedEntry")
-
-
-class Entry(Node):
-    """A stored value, its own node in the rings of a policy.
-
-    It is born empty: who makes it sets ``value``, ``deadline`` (the time from which on it is stale),
-    ``stored`` (the time at which it was stored), ``hits`` and ``counted``.
-    """
-
-    __slots__ = ("counted", "deadline", "stored", "value")
-
-    counted: int
-    """Those of its hits that the figures of the store have; guarded by the store's lock."""
-    value: Any
-    deadline: float
-    stored: float
-
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
-        state = {n: getattr(self, n) for n in names if n not in ("newer", "older", "loop") and hasattr(self, n)}
-        if not isinstance(state.get("mark"), int):  # a place, too
-            state.pop("mark", None)
-        return None, state
+__all__ = ("Entry", "Failure", "IdleEntry", "LoopEntry", "RichEntry", "TrackedEntry", "WeighedEntry")
 
 
-class IdleEntry(Entry):
+if TYPE_CHECKING or speed is None:
+
+    class Entry(StoreNode):
+        """A stored value, its own node in the rings of a policy.
+
+        It is born empty: who makes it sets ``value``, ``deadline`` (the time from which on it is stale),
+        ``stored`` (the time at which it was stored), ``hits`` and ``counted``.
+
+        Made in C it is no object of the garbage collector: the queue in which it hangs visits what it holds, while the
+        index is the only one to hold the entry.
+        """
+
+        __slots__ = ("counted", "deadline", "stored", "value")
+
+        counted: int
+        """Those of its hits that the figures of the store have; guarded by the store's lock."""
+        value: Any
+        deadline: float
+        stored: float
+
+        def __getstate__(self) -> tuple[None, dict[str, Any]]:
+            names = (name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ()))
+            state = {n: getattr(self, n) for n in names if n not in ("newer", "older", "loop") and hasattr(self, n)}
+            if not isinstance(state.get("mark"), int):  # a place, too
+                state.pop("mark", None)
+            return None, state
+
+    TrackedEntry = Entry
+    """An entry that more tables hold than the index: the garbage collector knows it in any case."""
+else:
+    Entry = speed.Entry
+    TrackedEntry = speed.TrackedEntry
+
+
+class IdleEntry(TrackedEntry):
     """An entry that knows when it was last used."""
 
     __slots__ = ("size", "used")
@@ -39,7 +51,7 @@ class IdleEntry(Entry):
     used: float
 
 
-class WeighedEntry(Entry):
+class WeighedEntry(TrackedEntry):
     """An entry that knows what ``sizeof`` said of its value."""
 
     __slots__ = ("size",)

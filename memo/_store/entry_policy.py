@@ -16,11 +16,15 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cachetools
 
-from memo._rings import Mark, Node, Queue
+from memo._native import speed
+from memo._rings import StoreMark, StoreNode, StoreQueue
 
 __all__ = ("EntryPolicy",)
 
 K = TypeVar("K", bound=Hashable)
+
+_BORROWED = speed is not None
+"""Links own nothing: nodes made in C."""
 
 
 class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
@@ -33,6 +37,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         getsizeof: Weighs one entry; it must always say the same of it.  None: each weighs 1.
     """
 
+    holds_entries: ClassVar[bool] = False
+    """It has tables of its own that hold entries, beside the index."""
     touches: ClassVar[str] = ""
     """How a hit moves its entry: "" not at all, "newest" to the new end of the ring, "count" as ``EntryLFU`` has it."""
 
@@ -43,7 +49,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         self._weighs = getsizeof is not None
         self.leaving: Any = None
         """The entry that an exchange is taking out, until its caller has it."""
-        self.ring = Queue()
+        self.ring = StoreQueue()
         """The entries, the one to go first at the old end."""
 
     @property
@@ -52,7 +58,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         return self._Cache__data  # type: ignore[attr-defined, no-any-return]
 
     @property
-    def rings(self) -> tuple[Queue, ...]:
+    def rings(self) -> tuple[StoreQueue, ...]:
         """What the entries hang in, the first to go first."""
         return (self.ring,)
 
@@ -75,7 +81,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
     def choose(self) -> Any:
         """The entry that is to go next, which stays for now; there is one.  May give others another round."""
         node: Any = self.ring.newer
-        while isinstance(node, Mark):
+        while isinstance(node, StoreMark):
             node = node.newer
         return node
 
@@ -192,6 +198,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
     def __del__(self) -> None:
         # by reference counts alone: a ring would keep its entries, and itself, until the next garbage collection;
         # it does so if they drop it at the recursion limit, where the interpreter can call no finalizer
+        if _BORROWED and not self.holds_entries:
+            return  # nor does a ring keep anything; and the collector must find the entries that it visits for
         try:
             _cut_loose(self.nodes.values())
             self.forget_order()
@@ -284,12 +292,12 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         assert self.currsize <= self.maxsize, "larger than maxsize"
 
 
-def _entries(ring: Queue) -> Iterator[Any]:
+def _entries(ring: StoreQueue) -> Iterator[Any]:
     """The entries of a ring, which may hold marks as well, oldest first."""
-    return (node for node in ring if not isinstance(node, Mark))
+    return (node for node in ring if not isinstance(node, StoreMark))
 
 
-def _cut_loose(entries: Iterable[Node]) -> None:
+def _cut_loose(entries: Iterable[StoreNode]) -> None:
     """Have entries that were left hanging in a ring forget their neighbours."""
     for entry in entries:
         try:
@@ -302,7 +310,8 @@ def _made(
     kind: type[Any], maxsize: float, getsizeof: Any, state: dict[str, Any], order: list[tuple[int, list[Any]]]
 ) -> Any:
     made = kind(maxsize, getsizeof)
-    made.__dict__.update(state)
+    for name, held in state.items():
+        setattr(made, name, held)
     for _, entries in order:
         for entry in entries:
             made.nodes[entry.key] = entry

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
 
-from memo._rings import Ghost, Queue, TwoQueues
+from memo._rings import Ghost, StoreQueue, TwoQueues
 from memo._store.entry_policy import EntryPolicy
 
 __all__ = ("EntryQueues",)
@@ -20,7 +20,7 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
         self._small = self.ring
-        self._main = Queue()
+        self._main = StoreQueue()
         self._ghost = Ghost(self._stamped)
         self._filled = False
 
@@ -28,7 +28,7 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
         self._divide()
 
     @property
-    def rings(self) -> tuple[Queue, ...]:
+    def rings(self) -> tuple[StoreQueue, ...]:
         return self._small, self._main
 
     def recall(self, key: K) -> int:
@@ -40,7 +40,7 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
     def hang(self, entry: Any, recalled: int) -> None:
         self._hang_in(self._main if self._prepare(entry, recalled) & 1 else self._small, entry)
 
-    def _hang_in(self, queue: Queue, entry: Any) -> None:
+    def _hang_in(self, queue: StoreQueue, entry: Any) -> None:
         size = self.weight(entry)
         newest = queue.older
         entry.older = newest

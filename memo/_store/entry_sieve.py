@@ -1,9 +1,9 @@
 """SIEVE in the form in which stores run it: its one queue is a ring of entries, and a hit takes no lock."""
 
 from collections.abc import Hashable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from memo._rings import Mark
+from memo._rings import StoreMark
 from memo._store.entry_policy import EntryPolicy
 from memo.policies import SieveCache
 
@@ -15,10 +15,12 @@ K = TypeVar("K", bound=Hashable)
 class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[misc]  # entries are nodes
     """SIEVE whose values are entries and their own nodes, so that ``nodes`` serves as the index of hits."""
 
+    _marks: ClassVar[type[Any]] = StoreMark
+
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)
         self._ring = self.ring
-        self._hand = Mark()
+        self._hand = StoreMark()
         self._ring.append(self._hand)
 
     def choose(self) -> Any:
@@ -46,7 +48,7 @@ class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[misc]  # e
 
     def mend(self) -> None:
         ahead: Any = self._hand
-        while isinstance(ahead, Mark):
+        while isinstance(ahead, StoreMark):
             ahead = getattr(ahead, "newer", self._ring)
         super().mend()
         if any(entry is ahead for entry in self.nodes.values()):  # else the hand begins anew
@@ -59,7 +61,7 @@ class EntrySieve(EntryPolicy[K], SieveCache[K, Any]):  # type: ignore[misc]  # e
         for node in self._ring:
             if node is self._hand:
                 behind = len(entries)
-            elif not isinstance(node, Mark):
+            elif not isinstance(node, StoreMark):
                 entries.append(node)
         return [(0, entries[:behind]), (1, entries[behind:])]
 

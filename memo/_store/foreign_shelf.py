@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from memo._rings import Queue
+from memo._rings import StoreQueue
 from memo._store.departures import Gone
 from memo._store.eviction import EvictionReason
 from memo._store.shelf import Shelf
@@ -88,7 +88,7 @@ class ForeignShelf(Shelf):
                 self.take(gone, entry, _SIZE, now)
 
     def _take_down(self, entry: Any, by: Any) -> None:
-        Queue.remove(entry)
+        StoreQueue.remove(entry)
         if by is None:
             try:
                 del self.cache[entry.key]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import cachetools
 
-from memo._rings import Mark
+from memo._rings import StoreMark
 from memo._store.entry_policy import EntryPolicy
 
 __all__ = ("EntryLFU",)
@@ -26,7 +26,7 @@ __all__ = ("EntryLFU",)
 K = TypeVar("K", bound=Hashable)
 
 
-class _Count(Mark):
+class _Count(StoreMark):
     """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to ``above``.
 
     ``Entry.mark`` is the mark that an entry hangs behind.
@@ -43,6 +43,7 @@ class _Count(Mark):
 class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
     """What was used least goes first; of those, what has been used so often for longest: as ``cachetools.LFUCache``."""
 
+    holds_entries = True
     touches = "count"
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
@@ -58,7 +59,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         if self.ring.key is True:  # a hit was cut short in the middle of moving its entry
             self.mend()
         node: Any = self._root.newer
-        while isinstance(node, Mark):
+        while isinstance(node, StoreMark):
             node = node.newer
         return node
 
@@ -146,7 +147,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         """Take *mark* out unless something hangs behind it."""
         above = mark.above
         last = node = above.older
-        while node.__class__ is Mark:  # a walk's
+        while node.__class__ is StoreMark:  # a walk's
             node = node.older
         if node is mark and above.older is last:  # nothing was hung in since
             below, above = mark.below, mark.above
@@ -203,7 +204,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         """How many entries hang behind *mark*, which all know it."""
         behind, node = 0, mark.newer
         while node is not mark.above:
-            if not isinstance(node, Mark):
+            if not isinstance(node, StoreMark):
                 assert node.mark is mark, "an entry hangs behind another's mark"
                 behind += 1
             node = node.newer

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
-from memo._rings import Queue
+from memo._rings import StoreQueue
 from memo._store.parted import WHOLE, Parted
 from memo._store.walks import RingWalk
 
@@ -44,7 +44,7 @@ def _divided(lists: Iterable[list[Any]]) -> Iterator[list[Any]]:
         one.clear()  # what has left meanwhile is let go of here, bit by bit
 
 
-def along(ring: Queue, size: int, walk: Callable[..., Any], lock: threading.RLock) -> Iterator[list[Any]]:
+def along(ring: StoreQueue, size: int, walk: Callable[..., Any], lock: threading.RLock) -> Iterator[list[Any]]:
     """The entries of a store under a policy of the user's own, which keeps them in a dictionary of its own.
 
     Args:

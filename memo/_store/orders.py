@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import cachetools
 
-from memo._rings import Mark
+from memo._rings import StoreMark
 from memo._store.entry_policy import EntryPolicy
 
 __all__ = ("EntryFIFO", "EntryLRU", "EntryRandom")
@@ -44,7 +44,7 @@ class EntryLRU(EntryPolicy[K], cachetools.LRUCache[K, Any]):
         if ring.key is True:  # a hit was cut short in the middle of moving its entry
             self.mend()
         victim: Any = ring.newer
-        while isinstance(victim, Mark):
+        while isinstance(victim, StoreMark):
             victim = victim.newer
         self.leaving = victim
         nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
@@ -68,6 +68,8 @@ class EntryFIFO(EntryPolicy[K], cachetools.FIFOCache[K, Any]):
 
 class EntryRandom(EntryPolicy[K]):
     """Any entry goes, each as likely as any other.  ``Entry.mark`` is its place in ``drawn``."""
+
+    holds_entries = True
 
     def __init__(self, maxsize: float, getsizeof: Any = None) -> None:
         super().__init__(maxsize, getsizeof)

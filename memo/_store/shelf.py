@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable, MutableMapping
 from typing import Any
 
 from memo._call import InstanceRef
-from memo._rings import Queue
+from memo._rings import StoreQueue
 from memo._store.burials import Burial
 from memo._store.clearing import Exodus
 from memo._store.departures import Gone, Leaving
@@ -44,7 +44,7 @@ Operation = Callable[..., None]
 """Called with a list, to which it adds what leaves, and with its own arguments; for ``Changes.change()`` to run."""
 PutOff = deque[tuple[Operation, tuple[Any, ...]]]
 """Operations, and their arguments, that are to be done at the end of the change that is under way."""
-ShowIndex = Callable[[MutableMapping[Hashable, Any], Queue], object]
+ShowIndex = Callable[[MutableMapping[Hashable, Any], StoreQueue], object]
 """Told of another index to read, and of another ring in which hits move entries; under the lock."""
 
 _EXPIRED = EvictionReason.EXPIRED
@@ -80,7 +80,7 @@ class Shelf(ABC):
         self,
         cache: AnyCache,
         index: MutableMapping[Hashable, Any],
-        ring: Queue,
+        ring: StoreQueue,
         max_entries: int | None,
         max_bytes: int | None,
         serving: Serving,

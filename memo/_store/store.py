@@ -13,11 +13,11 @@ from typing import Any
 from memo._base import Aside, Pair
 from memo._call import InstanceRef, Undecided, comparing_outside
 from memo._native import speed
-from memo._rings import Queue
+from memo._rings import StoreQueue
 from memo._store.changes import Changes, nothing
 from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
-from memo._store.entries import RichEntry
+from memo._store.entries import Entry, RichEntry, TrackedEntry
 from memo._store.entry_policy import EntryPolicy
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
@@ -83,7 +83,7 @@ class Store:
             self._shelf = OwnShelf(cache, cache.nodes, cache.ring, *held)
             self.touches = cache.touches
         else:
-            self._shelf = ForeignShelf(cache, {}, Queue(), *held)
+            self._shelf = ForeignShelf(cache, {}, StoreQueue(), *held)
         self._changes = Changes(self._shelf, serving, self.put_off)
         self.lock: threading.RLock = self._changes.lock
         self.foreign: bool = isinstance(self._shelf, ForeignShelf)
@@ -106,7 +106,9 @@ class Store:
         self.forget: Operation = shelf.forget
         self.clear: Operation = shelf.clear
         self.resize: Operation = shelf.resize
-        self.keep_apart: Callable[..., None] = shelf.owners.follow
+        self.entry: type[Entry] = Entry
+        """What to make of a value where the options ask for no more."""
+        self._choose_entry()
 
     # -- what is held
 
@@ -116,7 +118,7 @@ class Store:
         return self._shelf.index
 
     @property
-    def ring(self) -> Queue:
+    def ring(self) -> StoreQueue:
         """The ring in which a hit may move its entry."""
         return self._shelf.ring
 
@@ -164,6 +166,15 @@ class Store:
     def parts(self) -> tuple[Any, ...]:
         """What a miss in C puts an entry into: see section 3 of ``memo/_native/speed.c``."""
         return self._changes, self._shelf, self._shelf.owners, self._shelf.figures
+
+    def keep_apart(self, instances: bool, weak: bool | None = None, dead: list[InstanceRef] | None = None) -> None:
+        """Know what is in keys from now on; see ``Owners.follow()``."""
+        self._shelf.owners.follow(instances, weak, dead)
+        self._choose_entry()
+
+    def _choose_entry(self) -> None:
+        alone = not (self.foreign or self.cache.holds_entries or self._shelf.owners.apart)
+        self.entry = Entry if alone else TrackedEntry
 
     # -- reading
 

@@ -11,7 +11,7 @@ reference.  ``step()`` hands it over in a list, to be let go of outside the lock
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from memo._rings import Mark, Queue
+from memo._rings import StoreMark, StoreQueue
 
 __all__ = ("LotWalk", "QueueWalk", "RingWalk", "Walk")
 
@@ -60,10 +60,10 @@ class RingWalk:
     markers.
     """
 
-    def __init__(self, ring: Queue, size: int) -> None:
+    def __init__(self, ring: StoreQueue, size: int) -> None:
         self._ring = ring
         self._left = 2 * size  # newer ones are not met, so that it ends; those that move may be met twice
-        self._marker = Mark()
+        self._marker = StoreMark()
         self._begun = ring.mark
         self._hang_in(ring)
         self.over = False
@@ -86,7 +86,7 @@ class RingWalk:
             marker.newer = newer = node.newer
             older.newer = marker.older = node
             node.newer = newer.older = marker
-            if not isinstance(node, Mark):
+            if not isinstance(node, StoreMark):
                 found.append(node)
         self._left -= len(found)
         if marker.newer is ring or self._left <= 0:
@@ -97,11 +97,11 @@ class RingWalk:
         self.over = True
         if self._begun == self._ring.mark:
             try:
-                Queue.remove(self._marker)
+                StoreQueue.remove(self._marker)
             except AttributeError:  # cut short in the middle of that
                 pass
 
-    def _hang_in(self, ring: Queue) -> None:
+    def _hang_in(self, ring: StoreQueue) -> None:
         marker = self._marker
         marker.older = ring
         marker.newer = newer = ring.newer
@@ -118,7 +118,7 @@ class QueueWalk:
     the oldest.
     """
 
-    def __init__(self, queues: Iterable[Queue], size: int) -> None:
+    def __init__(self, queues: Iterable[StoreQueue], size: int) -> None:
         self._queues = list(queues)
         self._size = size
         self._ahead: list[tuple[Any, int]] = []
@@ -132,7 +132,7 @@ class QueueWalk:
         self.over = not self._queues
         return found
 
-    def _walk(self, queue: Queue, most: int, found: list[Any], spent: list[Any]) -> None:
+    def _walk(self, queue: StoreQueue, most: int, found: list[Any], spent: list[Any]) -> None:
         """Go on in *queue*, past at most *most* nodes; at its end to the next one."""
         spent.append(self._ahead)
         node: Any = queue.newer

@@ -18,7 +18,7 @@ the paper's; without it the first eviction of a large cache of which everything 
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import cachetools
 
@@ -45,6 +45,9 @@ class SieveCache(cachetools.Cache[K, V], Generic[K, V]):
     """
 
     __module__ = "memo.policies"
+
+    _marks: ClassVar[type[Any]] = Mark
+    """The class of what hangs in the ring and is no entry."""
 
     def __init__(self, maxsize: float, getsizeof: Callable[[V], float] | None = None) -> None:
         super().__init__(maxsize, getsizeof)
@@ -83,7 +86,7 @@ class SieveCache(cachetools.Cache[K, V], Generic[K, V]):
         """Have a hand that is past the newest begin at the oldest; else what comes next would be what it meets next."""
         ring = self._ring
         newest: Any = ring.older
-        while isinstance(newest, Mark):
+        while isinstance(newest, self._marks):
             if newest is self._hand:
                 self._put_hand_before(ring.newer)
                 return
@@ -113,7 +116,7 @@ class SieveCache(cachetools.Cache[K, V], Generic[K, V]):
         left = _MOST_PASSED
         while True:
             node = node.newer
-            if node is ring or isinstance(node, Mark):  # past the newest it goes on with the oldest
+            if node is ring or isinstance(node, self._marks):  # past the newest it goes on with the oldest
                 continue
             if node.hits <= node.mark or not left:
                 break

@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "_native": set(),
     "_info": {"_native"},
     "_freeze": set(),
-    "_rings": set(),
+    "_rings": {"_native"},
     "policies": {"_rings"},
     "_base": {"errors"},
     "_call": {"_base", "_freeze"},

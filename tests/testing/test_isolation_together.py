@@ -265,7 +265,7 @@ FIXED = {
         "foreign", "idle_s", "lean", "lock", "rich", "touches", "weighed", "put_off", "_is_shown", "_shelf", "_changes",
         "_serving",
         "standing", "past_life", "live", "change", "put_lean", "take_lost", "put", "clear", "resize", "drop",
-        "drop_all", "forget", "keep_apart",
+        "drop_all", "forget", "tell_apart", "entry",
     },
     "changes": {
         "lock", "put_off", "busy", "torn", "_foreign", "_figures", "_lost", "_owners", "_serving", "_shelf", "_show",
