@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from memo import Registry, bounded, bounded_many, dedupe_inflight, limit, sliding_window
+from memo._native import speed
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -131,6 +132,8 @@ def of_a_flight(own: Registry) -> CodeType:
 
 def of_a_window(own: Registry) -> CodeType:
     """@sliding_window("24h")."""
+    if speed is not None:
+        pytest.skip("in C a call enters its event by itself, and runs no wrapper")
 
     @sliding_window("24h", registry=own)
     def load(name: str, lang: str = "en") -> CodeType:
