@@ -20,11 +20,11 @@ from memo._cache import (
     remembered_call,
     without_arguments,
 )
-from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, misfit_of
+from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, misfit_of
 from memo._decorated import FlightLayer
 from memo._flight import InflightStats, TaskFlights, ThreadFlights
 from memo._registry import registry as default_registry
-from memo._store import POLICIES, first_share
+from memo._store import POLICIES, Parted, first_share
 
 __all__ = ("BoundedLayer",)
 
@@ -173,6 +173,18 @@ class BoundedLayer(FlightLayer):
 
     def template(self, call: CallSource) -> Block:
         return remembered_call(call, self.options, self.cache.store, noted=self.cache.notes is not None)
+
+    def native_template(self) -> Native | None:
+        options, store = self.options, self.cache.store
+        if store.foreign or store.touches or self.cache.notes is not None or self.shape.is_async:
+            return None
+        return Native(
+            Parted,
+            ages=options.ages,
+            serves_stale=bool(options.stale_s),
+            idles=options.idle_s is not None,
+            copies=options.copy is not None,
+        )
 
     def collected(self, owner: InstanceRef) -> None:
         if self.is_made:

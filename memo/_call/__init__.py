@@ -1,6 +1,6 @@
 """A call: the signature it is made by, the key it has, and the wrapper that makes it.
 
-Imports ``_base``, and ``_freeze`` for the marks in keys.
+Imports ``_base``, ``_native``, and ``_freeze`` for the marks in keys.
 """
 
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
@@ -21,6 +21,7 @@ from memo._call.key_marks import Through
 from memo._call.key_names import check_names
 from memo._call.key_plan import misfit_of
 from memo._call.keys import Keys
+from memo._call.recipes import Native
 from memo._call.signature import ExactSignature, KeyOptions, Scope, Shape, check_key_options
 from memo._call.source import Block
 from memo._call.stored_keys import PLAIN_KEYS, Known, Undecided, comparing_outside, plain_key, stored_key
@@ -44,6 +45,7 @@ __all__ = (
     "Keys",
     "Known",
     "Maker",
+    "Native",
     "Scope",
     "Shape",
     "Through",

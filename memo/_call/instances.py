@@ -23,6 +23,7 @@ from collections.abc import Callable, Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from memo._base import Weakly
+from memo._native import speed
 
 __all__ = (
     "ArgumentRef", "InstanceRef", "Instances", "belongs_to", "held_parts", "owner_of", "refs_in", "rest_of",
@@ -90,7 +91,7 @@ class Instances:
 
     def __init__(self, name: str, died: Callable[[InstanceRef], object], dead: list[InstanceRef] | None = None) -> None:
         self._ring = Weakly(self.bury)
-        self.refs: dict[int, Any] = {}
+        self.refs: Any = {} if speed is None else speed.Refs()
         self.dead: list[InstanceRef] = [] if dead is None else dead
         """The tokens of instances that died, until that has been told."""
         self._forget, self._note = self.refs.pop, self.dead.append  # one of each for all tokens

@@ -87,9 +87,9 @@ class Loops(Instances):
 
     def forget_closed(self) -> None:
         """Have the entries of loops go that are closed, and so never run again, though something holds them."""
-        for address, ref in list(self.refs.items()):
+        for ref in list(self.refs.values()):
             if ref is not None and (loop := ref()) is not None and loop.is_closed():
-                self.refs.pop(address, None)
+                self.refs.pop(id(loop), None)
                 self.dead.append(ref)
         self.bury()
 

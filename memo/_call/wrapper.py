@@ -13,6 +13,11 @@ template of the decorator, in which
 Who holds whom: the decorated function its wrapper, the wrapper (by its globals) the layer, the layer what it works
 with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A wrapper is made at the first call,
 without a lock: of two threads that make one, both go on with what they made.
+
+Where the path in C answers calls, the decorated function has a ``speed.Call`` that holds the wrapper and answers in
+its place what a recipe says.  The wrapper's code, defaults and globals remain the truth: the ``Call`` has copies of
+what the latter hold, and whatever changes the wrapper tells it to drop them in the same step, by an assignment that no
+call and no jump divides from the change.  So no signal, and no other thread, finds the one changed and the other not.
 """
 
 import builtins
@@ -20,14 +25,16 @@ import itertools
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from inspect import Parameter
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any, Protocol
 
 from memo._call.call_source import CallSource
 from memo._call.key_marks import Through
 from memo._call.keys import Keys
+from memo._call.recipes import Native, recipe
 from memo._call.signature import Shape
 from memo._call.source import PREFIX, Block, Titles, code_of, keyword_defaults, positional_defaults
+from memo._native import speed
 
 __all__ = ("LAYER", "Generated", "Maker", "share")
 
@@ -48,6 +55,10 @@ class Maker(Protocol):
 
     def words(self, *, through: bool) -> Mapping[str, Any]:
         """What the template names."""
+        ...
+
+    def native(self) -> Native | None:
+        """What the path in C does of that at present; None: nothing."""
         ...
 
 
@@ -80,6 +91,30 @@ _UNWRITTEN = (_unwritten.__code__, _unwritten_async.__code__)
 """What a wrapper begins with: code can be exchanged for code of the same colour."""
 
 
+_NOBODY: Any = SimpleNamespace()
+"""What is told of changes where nothing in C answers a wrapper's calls."""
+
+
+def _nobody() -> None:
+    return None
+
+
+class _Made:
+    """A function that was made, and what answers its calls in C; both are held weakly.
+
+    Args:
+        function: The function.
+        bound: It takes a bound method.
+    """
+
+    __slots__ = ("bound", "call", "function")
+
+    def __init__(self, function: FunctionType, bound: bool) -> None:
+        self.function: Callable[[], FunctionType | None] = weakref.ref(function)
+        self.bound = bound
+        self.call: Callable[[], Any] = _nobody
+
+
 class Generated:
     """The wrapper of one layer, its twins, and the keys of its calls.
 
@@ -100,14 +135,14 @@ class Generated:
         self._through = through
         self._versions = itertools.count()
         self._version = next(self._versions)
-        self._made: list[tuple[weakref.ref[FunctionType], bool]] = []
-        """Every function made, and whether it takes a bound method.  Only added to."""
+        self._made: list[_Made] = []
+        """Every function made.  Only added to."""
 
     @property
     def wrapper(self) -> FunctionType:
         """The wrapper; a new one, if nobody holds the last one."""
-        for function, bound in self._alive():
-            if not bound and function.__code__ not in _UNWRITTEN:  # another thread is about to write it
+        for function, made in self._alive():
+            if not made.bound and function.__code__ not in _UNWRITTEN:  # another thread is about to write it
                 return function
         return self._make(bound=False)
 
@@ -123,26 +158,42 @@ class Generated:
         shape = self.shape
         namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: self._owner()}
         function = FunctionType(_UNWRITTEN[shape.is_async], namespace, shape.name)
-        self._made.append((weakref.ref(function), bound))  # first, so that what changes meanwhile reaches it
-        self._write(function, bound=bound)
+        made = _Made(function, bound)
+        self._made.append(made)  # first, so that what changes meanwhile reaches it
+        self._write(function, made)
         return function
+
+    def native_call(self, wrapper: FunctionType) -> Any:
+        """What answers calls of *wrapper*, which this made, in C, and has nobody but the caller to hold it."""
+        call = speed.Call(wrapper)
+        made = next(made for function, made in self._alive() if function is wrapper)
+        made.call = weakref.ref(call)  # first, so that what changes meanwhile reaches it
+        while True:
+            version = self._version
+            call.recipe = self._recipe(made)
+            if version == self._version:
+                return call
 
     def _owner(self) -> Maker:
         layer = self._layer()
         assert layer is not None, "whoever asks holds the layer"
         return layer
 
-    def _alive(self) -> Iterator[tuple[FunctionType, bool]]:
-        for made, bound in self._made:
-            function = made()
+    def _alive(self) -> Iterator[tuple[FunctionType, _Made]]:
+        for made in self._made:
+            function = made.function()
             if function is not None:
-                yield function, bound
+                yield function, made
 
     def assign(self, word: str, value: Any) -> None:
         """Exchange an internal of the wrapper; running calls keep what they have read."""
         self._version = next(self._versions)  # whatever is being written just now is written again
-        for function, _ in self._alive():
-            function.__globals__[self.keys.plan.prefix + word] = value
+        name = self.keys.plan.prefix + word
+        for function, made in self._alive():
+            call = made.call() or _NOBODY
+            namespace = function.__globals__
+            namespace[name] = value
+            call.stale = True  # in the same step
 
     def read(self, word: str) -> Any:
         """The present value of an internal of the wrapper."""
@@ -158,8 +209,8 @@ class Generated:
     def regenerate(self) -> None:
         """Make the wrapper's code anew, in place, after something that the template depends on changed."""
         self._version = next(self._versions)
-        for function, bound in self._alive():
-            self._write(function, bound=bound)
+        for function, made in self._alive():
+            self._write(function, made)
 
     # -- what handles ask
 
@@ -187,11 +238,11 @@ class Generated:
 
     # -- code
 
-    def _write(self, function: FunctionType, *, bound: bool) -> None:
+    def _write(self, function: FunctionType, made: _Made) -> None:
         """Give *function* the code that belongs to it now."""
         while True:
             version = self._version
-            parameters, body = self._source(bound=bound)
+            parameters, body = self._source(bound=made.bound)
             keys, shape = self.keys, self.shape
             titles = Titles(shape.name, shape.qualname, f"memo wrapper of {shape.module}.{shape.qualname}")
             code = code_of(parameters, body, keys.plan.prefix, titles, is_async=shape.is_async)
@@ -200,13 +251,19 @@ class Generated:
                 if name in words and _SHARED.get(name) is not words[name]:
                     function.__globals__[name] = words[name]
             defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
+            call = made.call() or _NOBODY
+            answered = None if call is _NOBODY else self._recipe(made)
             # no call and no jump stands between these: no call sees a half
             function.__code__ = code
             function.__defaults__ = defaults
             function.__kwdefaults__ = by_name
+            call.recipe = answered
             _imitate(function, shape)
             if version == self._version:
                 return  # else what was written may be outdated already
+
+    def _recipe(self, made: _Made) -> Any:
+        return None if made.bound else recipe(self.keys.plan, self._owner().native())
 
     def _words(self) -> dict[str, Any]:
         keys = self.keys

@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 from memo._cache import CacheHandle
 from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.layer import layer_of
-from memo._decorated.proxy import Decorated, Transparent
+from memo._decorated.proxy import Decorated, Transparent, call_directly
 from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
 
@@ -86,3 +86,6 @@ class InnerClassMethod(OfAnyClass[P, R_co], Decorated[P, R_co]):
     """A function that ``@classmethod`` may be going to wrap."""
 
     __slots__ = ()
+
+
+call_directly(InnerClassMethod)

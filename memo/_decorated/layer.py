@@ -15,6 +15,7 @@ from memo._call import (
     InstanceRef,
     KeyOptions,
     Keys,
+    Native,
     Shape,
     Through,
     Tokens,
@@ -140,6 +141,14 @@ class Layer(OfTheProgram):
             return [straight]
         gate: Block = ["if $is_off():", [straight]] if self._is_watched else []
         return [*gate, *self.template(call)]
+
+    def native(self) -> Native | None:
+        """What the path in C does of that at present; None: nothing."""
+        return None if self._off_for_good or self._is_watched else self.native_template()
+
+    def native_template(self) -> Native | None:
+        """What of the template the path in C does; None: nothing."""
+        return None
 
     def internals(self) -> dict[str, Any]:
         """What the template names."""

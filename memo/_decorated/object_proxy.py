@@ -19,6 +19,7 @@ from memo._decorated.proxy import (
     Decorated,
     Transparent,
     bind,
+    call_directly,
     described_anew,
     set_class,
     special_names,
@@ -119,7 +120,9 @@ def _class_with(
     base: Any = _DecoratedDescriptor if binds else DecoratedObject
     bases = (OfAnyClass, base) if inner else (base,)
     passed_on = {one: _passing_on(one) for one in abilities}
-    return type(name, bases, {"__slots__": (), "__module__": module, **passed_on})
+    made: Any = type(name, bases, {"__slots__": (), "__module__": module, **passed_on})
+    call_directly(made)
+    return made  # type: ignore[no-any-return]
 
 
 def _passing_on(name: str) -> Callable[..., Any]:

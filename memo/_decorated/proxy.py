@@ -21,11 +21,12 @@ from memo._decorated.handles import LIKE_LRU_CACHE, SHOWN, Handles
 from memo._decorated.holders import DecoratedClassMethod
 from memo._decorated.layer import Layer
 from memo._decorated.stack import HANDLES, become_method, find_handle, find_one, original_of, tell_name
+from memo._native import speed
 
 if TYPE_CHECKING:
     _Proxy = object
 else:
-    _Proxy = wrapt.CallableObjectProxy
+    _Proxy = wrapt.CallableObjectProxy if speed is None else speed.Proxy
 
 __all__ = (
     "ABILITIES",
@@ -36,6 +37,7 @@ __all__ = (
     "Transparent",
     "UnplacedFunction",
     "bind",
+    "call_directly",
     "described_anew",
     "set_class",
     "special_names",
@@ -107,6 +109,8 @@ class Transparent(Handles[P, R_co], _Proxy):
                 super().__setattr__(name, value)
                 return
             if name == "__wrapped__" and type(value) is types.FunctionType and LAYER in value.__globals__:
+                if speed is not None:
+                    speed.attach(self, _layer(self).generated.native_call(value))
                 _set_called(self, value)  # what wrapt had made
                 return
             if name in _DESCRIPTIONS and not _takes_attributes(original_of(self)):
@@ -348,6 +352,22 @@ if not TYPE_CHECKING:
     Transparent.__del__ = _cut_loose
 
 
+def call_directly(kind: type, *, binds: bool = False) -> None:
+    """Have the path in C call decorated functions of *kind*, one that does not inherit that on all versions.
+
+    Args:
+        kind: A class of decorated functions.
+        binds: They are bound to the instance as functions are, so that ``obj.f(x)`` may become ``f(obj, x)``.
+    """
+    if speed is not None:
+        speed.enable(kind, binds)
+
+
+call_directly(Transparent)
+call_directly(Decorated, binds=True)
+call_directly(UnplacedFunction)
+
+
 def bind(function: Any, instance: object) -> Bound[..., Any]:
     """What did not look like a method when it was decorated, bound to *instance*."""
     kind = BoundReference if _layer(function).needs_through else _class_of_bound(function)
@@ -383,5 +403,7 @@ def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
     function._self_bound = bound_class
     kind: Any = type(function)
     if kind.__get__ is Decorated.__get__:
-        set_class(function, type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__}))
+        kind_of_one = type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__})
+        call_directly(kind_of_one, binds=True)
+        set_class(function, kind_of_one)
     return bound_class  # type: ignore[no-any-return]

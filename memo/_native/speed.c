@@ -53,10 +53,10 @@
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
     V(RUNNING) V(RETURNED) V(ABANDONED) V(InstanceRef) V(greenlet) V(no_tags) V(zero) V(monotonic)
 
-#define CALL_TYPES(V)
+#define CALL_TYPES(V) V(Recipe) V(Refs) V(Call)
 #define CALL_OBJECTS(V)
 
-#define PROXY_TYPES(V)
+#define PROXY_TYPES(V) V(Proxy)
 #define PROXY_OBJECTS(V)
 
 #define COROUTINE_TYPES(V)
@@ -1666,25 +1666,1483 @@ add_flights(PyObject *module)
 /* ========================================================================================================== 5 Call
  *
  * A call of a decorated function: binding, key, look-up, clock, count.
+ *
+ * A Recipe says how calls of a function are bound, what its keys consist of, and what else a hit involves.  It is made
+ * in Python (memo/_call/recipes.py), never changes, and refers to nothing of the function.  A Call answers the calls of
+ * one generated wrapper by a recipe.
+ *
+ * Invariants:
+ *
+ * - The truth are the wrapper's globals and defaults.  A Call has copies of the former, which it drops when it is marked
+ *   stale, and reads anew at the next call.  Whatever changes the wrapper marks its Call in the same step, with no call
+ *   and no jump between (memo/_call/wrapper.py).  Defaults are read from the wrapper at each call that needs them.
+ * - Without a recipe, or where the globals hold what C does not know, every call goes to the wrapper.
+ * - What a Call or its recipe held when a call began may be gone after any user code: whoever goes on by it then has a
+ *   reference of its own, or looks anew.
+ * - Between finding an entry and counting the hit no user code runs, so that no hit is lost.
+ *
+ * Who owns what: the decorated function its Call, the Call its wrapper, recipe and copies.  The wrapper does not know
+ * its Call, and what writes the wrapper (Generated) knows it weakly, so that nothing is in a circle.
  */
+
+#define MOST_PARAMETERS 16
+#define MARGIN_S 0.1 /* the coarse clock decides nothing that lies nearer than this */
+
+/* What stands for an argument in a key. */
+enum Part {
+    PART_VALUE = 'v', /* the value */
+    PART_TOLD = 't',  /* the value, with its type unless that is among those which stand for themselves */
+    PART_TYPE = 'y',  /* its type */
+    PART_REST = '*',  /* the values of *args, as a tuple */
+    PART_REST_TOLD = 'T',
+    PART_REST_TYPES = 'Y',
+    PART_EMPTY = '0', /* an empty tuple: the items of ** arguments, or their types; where there are some, it is a doubt */
+    PART_WEAK = 'w',  /* its token */
+    PART_LOOP = 'l',  /* the token of the event loop that runs */
+    PART_MADE = 'k',  /* what key= makes of the call */
+};
+
+/* What a recipe may name of the wrapper's globals, in the order in which it names it. */
+enum Word {
+    WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
+    WORDS,
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *names;     /* of the parameters, those by name alone last; interned */
+    PyObject *parts;     /* bytes: for each part of a key what it is, and of which parameter */
+    PyObject *given;     /* bytes: the parameters whose arguments key= is given, those by name last */
+    PyObject *given_names; /* a tuple of the names of the latter; NULL: none is given by name */
+    PyObject *words;     /* the names of what it needs of the wrapper's globals; None: nothing */
+    PyObject *bare;      /* the types whose values stand for themselves in keys */
+    PyObject *told;      /* what marks a value that stands with its type */
+    PyTypeObject *token; /* the type of what stands for an instance */
+    PyTypeObject *parted; /* the type of an index in parts */
+    Py_ssize_t table_at; /* where a token has the table of its instance's entries */
+    Py_ssize_t places_at; /* where an index in parts has the part of each place */
+    int count, positional, only_positional; /* how many parameters, how many of them by position, by position alone */
+    int star;            /* takes *args */
+    int instance;        /* the parameter that takes the instance whose token keys begin with; -1: none */
+    int is_tuple;        /* a key, without the token, is a tuple */
+    int stars;           /* takes ** arguments */
+    int ages, serves_stale, idles, copies; /* what a hit involves */
+    int is_async;
+} Recipe;
+
+/* Where the entries of a store, if they are of a type that Python derived, have what such entries know beside. */
+typedef struct {
+    PyTypeObject *type; /* owned */
+    Py_ssize_t used, retry, stale_hits; /* -1: they have no such thing */
+} Form;
+
+/* READY: copies are those of the globals; STALE: they are to be read; CLOSED: every call goes to the wrapper. */
+typedef enum { STALE, READY, CLOSED } Condition;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    State *state;             /* of the module, which the type holds */
+    PyObject *wrapper;
+    Recipe *recipe;           /* NULL: there is nothing for C to do */
+    PyObject *copies[WORDS];  /* what the wrapper knows by these words; all NULL unless READY */
+    Condition condition;
+    int is_monotonic;         /* the clock is time.monotonic, as it was when this module was imported */
+    Form form;
+} Call;
+
+/* A call that was bound. */
+typedef struct {
+    Recipe *recipe;               /* owned */
+    PyObject *const *values;      /* the arguments by parameter; borrowed from the caller, or in `own` */
+    PyObject *const *more;        /* those of *args; borrowed from the caller */
+    Py_ssize_t more_count;
+    PyObject *key;                /* owned: the key, without the instance's token */
+    unsigned filled;              /* which of `own` are defaults, which are owned */
+    PyObject *own[MOST_PARAMETERS]; /* where `values` lie if they are not as the caller gave them; not initialised */
+} Bound;
+
+static void
+bound_end(Bound *bound)
+{
+    Py_XDECREF(bound->key);
+    for (int i = 0; bound->filled >> i; i++) {
+        if (bound->filled >> i & 1) {
+            Py_DECREF(bound->own[i]);
+        }
+    }
+    Py_DECREF(bound->recipe);
+}
+
+/* ---- instances by their address
+ *
+ * A dictionary of addresses, each a number, which finds a token by an instance itself, without making a number of it.
+ * Open addressing, at most two thirds full; a place that was given up is marked and used again when the table is made
+ * anew.  It owns the tokens.  One leaves the table before it is given up, so that what dies with it finds the table whole.
+ */
+
+#define GIVEN_UP 1 /* no object lies at this address, nor at 0, which is that of a free place */
+
+typedef struct {
+    uintptr_t address;
+    PyObject *token; /* owned */
+} Place;
+
+typedef struct {
+    PyObject_HEAD
+    Place *places;
+    size_t mask;           /* one less than how many places there are, a power of two */
+    size_t used, occupied; /* places of tokens; those and what was given up */
+} Refs;
+
+static inline size_t
+first_place(Refs *refs, uintptr_t address)
+{
+    return (size_t)((uint64_t)(address >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & refs->mask;
+}
+
+static inline Place *
+place_of(Refs *refs, uintptr_t address)
+{
+    for (size_t i = first_place(refs, address);; i = (i + 1) & refs->mask) {
+        if (refs->places[i].address == address) {
+            return &refs->places[i];
+        }
+        if (refs->places[i].address == 0) {
+            return NULL;
+        }
+    }
+}
+
+/* What stands for an object; borrowed, NULL: nothing. */
+static inline PyObject *
+token_at(Refs *refs, const void *address)
+{
+    Place *place = place_of(refs, (uintptr_t)address);
+    return place == NULL ? NULL : place->token;
+}
+
+/* Add what is not there; there must be room. */
+static void
+settle(Refs *refs, uintptr_t address, PyObject *token)
+{
+    size_t i = first_place(refs, address);
+    while (refs->places[i].address != 0) {
+        i = (i + 1) & refs->mask;
+    }
+    refs->places[i] = (Place){address, token};
+    refs->used++;
+    refs->occupied++;
+}
+
+static int
+make_room(Refs *refs)
+{
+    size_t size = 8;
+    while (2 * size < 5 * (refs->used + 1)) {
+        size *= 2;
+    }
+    Place *places = PyMem_Calloc(size, sizeof(Place)), *old = refs->places;
+    if (places == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t count = old == NULL ? 0 : refs->mask + 1;
+    refs->places = places;
+    refs->mask = size - 1;
+    refs->used = refs->occupied = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (old[i].address > GIVEN_UP) {
+            settle(refs, old[i].address, old[i].token);
+        }
+    }
+    PyMem_Free(old);
+    return 0;
+}
+
+/* The address that a number is; 0 with an error set if it is none. */
+static uintptr_t
+address_in(PyObject *number)
+{
+    uintptr_t address = (uintptr_t)PyLong_AsVoidPtr(number);
+    if (address <= GIVEN_UP && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "Refs: nothing lies at that address");
+    }
+    return address <= GIVEN_UP ? 0 : address;
+}
+
+/* Put a token in; what was there before is returned, to be given up when all is done.  Returns -1 without memory. */
+static int
+refs_put(Refs *refs, uintptr_t address, PyObject *token, PyObject **before)
+{
+    Place *place = place_of(refs, address);
+    if (place != NULL) {
+        *before = place->token;
+        place->token = Py_NewRef(token);
+        return 0;
+    }
+    *before = NULL;
+    if (3 * (refs->occupied + 1) > 2 * (refs->mask + 1) && make_room(refs) < 0) {
+        return -1;
+    }
+    settle(refs, address, Py_NewRef(token));
+    return 0;
+}
+
+/* Take a token out, which becomes the caller's; NULL: there is none. */
+static PyObject *
+refs_take(Refs *refs, uintptr_t address)
+{
+    Place *place = place_of(refs, address);
+    if (place == NULL) {
+        return NULL;
+    }
+    PyObject *token = place->token;
+    *place = (Place){GIVEN_UP, NULL};
+    refs->used--;
+    return token;
+}
+
+static PyObject *
+refs_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Refs *refs = (Refs *)type->tp_alloc(type, 0);
+    if (refs != NULL && make_room(refs) < 0) {
+        Py_CLEAR(refs);
+    }
+    return (PyObject *)refs;
+}
+
+static int
+refs_traverse(Refs *refs, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(refs));
+    for (size_t i = 0; refs->places != NULL && i <= refs->mask; i++) {
+        Py_VISIT(refs->places[i].token);
+    }
+    return 0;
+}
+
+/* Empty it, in one step; the tokens are given up after that. */
+static int
+refs_clear(Refs *refs)
+{
+    Place *old = refs->places;
+    size_t count = refs->mask + 1;
+    if (old == NULL || refs->used == 0) {
+        return 0;
+    }
+    size_t used = refs->used;
+    refs->places = NULL;
+    refs->used = 0;
+    if (make_room(refs) < 0) {
+        refs->places = old;
+        refs->used = used;
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        Py_XDECREF(old[i].token);
+    }
+    PyMem_Free(old);
+    return 0;
+}
+
+static int
+refs_tp_clear(Refs *refs)
+{
+    if (refs_clear(refs) < 0) {
+        PyErr_Clear();
+    }
+    return 0;
+}
+
+static void
+refs_dealloc(Refs *refs)
+{
+    PyTypeObject *type = Py_TYPE(refs);
+    PyObject_GC_UnTrack(refs);
+    for (size_t i = 0; refs->places != NULL && i <= refs->mask; i++) {
+        Py_XDECREF(refs->places[i].token);
+    }
+    PyMem_Free(refs->places);
+    type->tp_free(refs);
+    Py_DECREF(type);
+}
+
+static PyObject *
+refs_subscript(Refs *refs, PyObject *number)
+{
+    uintptr_t address = address_in(number);
+    PyObject *token = address == 0 ? NULL : token_at(refs, (void *)address);
+    if (token == NULL && address != 0) {
+        PyErr_SetObject(PyExc_KeyError, number);
+    }
+    return Py_XNewRef(token);
+}
+
+static int
+refs_assign(Refs *refs, PyObject *number, PyObject *token)
+{
+    uintptr_t address = address_in(number);
+    PyObject *before;
+    if (address == 0) {
+        return -1;
+    }
+    if (token == NULL) {
+        before = refs_take(refs, address);
+        if (before == NULL) {
+            PyErr_SetObject(PyExc_KeyError, number);
+            return -1;
+        }
+    }
+    else if (refs_put(refs, address, token, &before) < 0) {
+        return -1;
+    }
+    Py_XDECREF(before);
+    return 0;
+}
+
+static int
+refs_contains(Refs *refs, PyObject *number)
+{
+    uintptr_t address = address_in(number);
+    return address == 0 ? -1 : place_of(refs, address) != NULL;
+}
+
+static Py_ssize_t
+refs_length(Refs *refs)
+{
+    return (Py_ssize_t)refs->used;
+}
+
+static PyObject *
+refs_get(Refs *refs, PyObject *number)
+{
+    uintptr_t address = address_in(number);
+    if (address == 0) {
+        return NULL;
+    }
+    PyObject *token = token_at(refs, (void *)address);
+    return Py_NewRef(token == NULL ? Py_None : token);
+}
+
+static PyObject *
+refs_setdefault(Refs *refs, PyObject *const *args, Py_ssize_t count)
+{
+    uintptr_t address = count == 2 ? address_in(args[0]) : 0;
+    if (address == 0) {
+        if (count != 2) {
+            PyErr_SetString(PyExc_TypeError, "Refs.setdefault() takes an address and a token");
+        }
+        return NULL;
+    }
+    PyObject *token = token_at(refs, (void *)address), *before;
+    if (token != NULL) {
+        return Py_NewRef(token);
+    }
+    return refs_put(refs, address, args[1], &before) < 0 ? NULL : Py_NewRef(args[1]);
+}
+
+static PyObject *
+refs_pop(Refs *refs, PyObject *const *args, Py_ssize_t count)
+{
+    uintptr_t address = count == 2 ? address_in(args[0]) : 0;
+    if (address == 0) {
+        if (count != 2) {
+            PyErr_SetString(PyExc_TypeError, "Refs.pop() takes an address and what to return if nothing is there");
+        }
+        return NULL;
+    }
+    PyObject *token = refs_take(refs, address);
+    return token == NULL ? Py_NewRef(args[1]) : token;
+}
+
+/* The tokens that are there at one moment, as a list. */
+static PyObject *
+refs_values(Refs *refs, PyObject *unused)
+{
+    PyObject *list = PyList_New((Py_ssize_t)refs->used), *old;
+    while (list != NULL && (size_t)PyList_GET_SIZE(list) != refs->used) { /* to make it may have run the collector */
+        old = list;
+        list = PyList_New((Py_ssize_t)refs->used);
+        Py_DECREF(old);
+    }
+    for (size_t i = 0, found = 0; list != NULL && i <= refs->mask; i++) {
+        if (refs->places[i].address > GIVEN_UP) {
+            PyList_SET_ITEM(list, (Py_ssize_t)found++, Py_NewRef(refs->places[i].token));
+        }
+    }
+    return list;
+}
+
+static PyObject *
+refs_py_clear(Refs *refs, PyObject *unused)
+{
+    if (refs_clear(refs) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+refs_sizeof(Refs *refs, PyObject *unused)
+{
+    return PyLong_FromSize_t(sizeof(Refs) + (refs->mask + 1) * sizeof(Place));
+}
+
+static PyMethodDef refs_methods[] = {
+    {"get", (PyCFunction)refs_get, METH_O, "The token at an address, or None."},
+    {"setdefault", (PyCFunction)(void (*)(void))refs_setdefault, METH_FASTCALL, "The token at an address, put there if need be."},
+    {"pop", (PyCFunction)(void (*)(void))refs_pop, METH_FASTCALL, "Take out the token at an address."},
+    {"values", (PyCFunction)refs_values, METH_NOARGS, "All tokens at one moment."},
+    {"clear", (PyCFunction)refs_py_clear, METH_NOARGS, "Take out all, in one step."},
+    {"__sizeof__", (PyCFunction)refs_sizeof, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static PyType_Slot refs_slots[] = {
+    {Py_tp_doc, "Tokens by the addresses of what they stand for."},
+    {Py_tp_new, refs_new},
+    {Py_tp_dealloc, refs_dealloc},
+    {Py_tp_traverse, refs_traverse},
+    {Py_tp_clear, refs_tp_clear},
+    {Py_tp_methods, refs_methods},
+    {Py_mp_subscript, refs_subscript},
+    {Py_mp_ass_subscript, refs_assign},
+    {Py_mp_length, refs_length},
+    {Py_sq_contains, refs_contains},
+    {0, NULL},
+};
+
+static PyType_Spec refs_spec = {
+    "memo._native.speed.Refs", sizeof(Refs), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, refs_slots,
+};
+
+/* ---- binding */
+
+/* The number of the parameter that is given by a name; -1: none. */
+static int
+named(Recipe *recipe, PyObject *name)
+{
+    PyObject *const *names = &PyTuple_GET_ITEM(recipe->names, 0);
+    for (int i = recipe->only_positional; i < recipe->count; i++) {
+        if (names[i] == name) {
+            return i;
+        }
+    }
+    for (int i = recipe->only_positional; i < recipe->count; i++) { /* a name that nobody interned */
+        if (PyUnicode_Compare(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Whether no argument is missing, once those that have a default are filled in. */
+static int
+fill_in(Call *call, Bound *bound, Py_ssize_t given)
+{
+    Recipe *recipe = bound->recipe;
+    PyFunctionObject *wrapper = (PyFunctionObject *)call->wrapper;
+    PyObject *defaults = wrapper->func_defaults, *by_name = wrapper->func_kwdefaults;
+    Py_ssize_t first = recipe->positional - (defaults == NULL ? 0 : PyTuple_GET_SIZE(defaults));
+    for (Py_ssize_t i = given; i < recipe->count; i++) {
+        if (bound->own[i] != NULL) {
+            continue;
+        }
+        PyObject *value = NULL;
+        if (i < recipe->positional) {
+            value = i < first ? NULL : PyTuple_GET_ITEM(defaults, i - first);
+        }
+        else if (by_name != NULL) { /* its keys are text: no user code compares them */
+            value = PyDict_GetItemWithError(by_name, PyTuple_GET_ITEM(recipe->names, i));
+        }
+        if (value == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
+        bound->own[i] = Py_NewRef(value);
+        bound->filled |= 1u << i;
+    }
+    return 1;
+}
+
+/* Bind a call; `bound` is to be ended whatever comes of it.  Returns 0 for a doubt. */
+static int
+bind_call(Call *call, Bound *bound, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t given = PyVectorcall_NARGS(nargsf);
+    Recipe *recipe = call->recipe;
+    bound->recipe = (Recipe *)Py_NewRef(recipe);
+    bound->more_count = 0;
+    bound->filled = 0;
+    bound->key = NULL;
+    if (given == recipe->count && kwnames == NULL && given == recipe->positional) {
+        bound->values = args;
+        return 1;
+    }
+    Py_ssize_t by_name = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    PyObject *const *named_values = args + given;
+    if (given > recipe->positional) {
+        if (!recipe->star) {
+            return 0;
+        }
+        bound->more = args + recipe->positional;
+        bound->more_count = given - recipe->positional;
+        given = recipe->positional;
+    }
+    bound->values = bound->own;
+    for (Py_ssize_t i = 0; i < recipe->count; i++) {
+        bound->own[i] = i < given ? args[i] : NULL;
+    }
+    for (Py_ssize_t i = 0; i < by_name; i++) {
+        int number = named(recipe, PyTuple_GET_ITEM(kwnames, i));
+        if (number < 0 || bound->own[number] != NULL) {
+            return 0;
+        }
+        bound->own[number] = named_values[i];
+    }
+    return fill_in(call, bound, given);
+}
+
+/* ---- keys */
+
+/* What stands for a value that is told with its type (see memo/_call/key_types.py); a new reference. */
+static PyObject *
+told(Recipe *recipe, PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyUnicode_Type || type == &PyLong_Type || type == &PyBytes_Type || value == Py_None
+        || type == &PyTuple_Type || type == &PyFrozenSet_Type) {
+        return Py_NewRef(value); /* their instances tell their type as it is */
+    }
+    PyObject *kind;
+    if (type == &PyFloat_Type || type == &PyBool_Type) {
+        kind = Py_NewRef(type);
+    }
+    else {
+        kind = PyObject_GetAttrString(value, "__class__"); /* what it says */
+        if (kind == NULL) {
+            return NULL;
+        }
+    }
+    int stands_alone = PySet_Contains(recipe->bare, kind);
+    PyObject *result = NULL;
+    if (stands_alone > 0) {
+        result = Py_NewRef(value);
+    }
+    else if (stands_alone == 0) {
+        result = PyTuple_Pack(3, value, kind, recipe->told);
+    }
+    Py_DECREF(kind);
+    return result;
+}
+
+/* The values of *args, or (with `types`) their types, as a tuple. */
+static PyObject *
+rest_of(Bound *bound, int tells, int types)
+{
+    PyObject *rest = PyTuple_New(bound->more_count);
+    for (Py_ssize_t i = 0; rest != NULL && i < bound->more_count; i++) {
+        PyObject *value = bound->more[i], *part;
+        part = types ? Py_NewRef(Py_TYPE(value)) : tells && i == 0 ? told(bound->recipe, value) : Py_NewRef(value);
+        if (part == NULL) {
+            Py_CLEAR(rest);
+            break;
+        }
+        PyTuple_SET_ITEM(rest, i, part);
+    }
+    return rest;
+}
+
+/* What key= makes of a call. */
+static PyObject *
+made_key(Call *call, Bound *bound)
+{
+    Recipe *recipe = bound->recipe;
+    PyObject *arguments[MOST_PARAMETERS], *names = recipe->given_names;
+    Py_ssize_t count = PyBytes_GET_SIZE(recipe->given);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        arguments[i] = bound->values[(int)PyBytes_AS_STRING(recipe->given)[i]];
+    }
+    PyObject *make = Py_NewRef(call->copies[WORD_MAKE]);
+    PyObject *made = PyObject_Vectorcall(make, arguments, count - (names == NULL ? 0 : PyTuple_GET_SIZE(names)), names);
+    Py_DECREF(make);
+    return made;
+}
+
+/* The token of the event loop that runs, or None; NULL: it has none yet. */
+static PyObject *
+loop_token(Call *call)
+{
+    PyObject *loop = PyObject_CallNoArgs(call->copies[WORD_RUNNING_LOOP]);
+    if (loop == NULL) {
+        return NULL;
+    }
+    PyObject *token = Py_XNewRef(token_at((Refs *)call->copies[WORD_LOOP_REFS], loop));
+    Py_DECREF(loop);
+    return token;
+}
+
+/* One part of a key, a new reference; NULL: a doubt, or with an exception, which user code raised. */
+static PyObject *
+key_part(Call *call, Bound *bound, const char *part)
+{
+    PyObject *value = part[1] < bound->recipe->count ? bound->values[(int)part[1]] : NULL;
+    switch (part[0]) {
+    case PART_VALUE:
+        return Py_NewRef(value);
+    case PART_TOLD:
+        return told(bound->recipe, value);
+    case PART_TYPE:
+        return Py_NewRef(Py_TYPE(value));
+    case PART_REST:
+    case PART_REST_TOLD:
+        return rest_of(bound, part[0] == PART_REST_TOLD, 0);
+    case PART_REST_TYPES:
+        return rest_of(bound, 0, 1);
+    case PART_EMPTY:
+        return PyTuple_New(0);
+    }
+    if (call->condition != READY || call->recipe != bound->recipe) {
+        return NULL; /* another part of the key has changed something */
+    }
+    switch (part[0]) {
+    case PART_WEAK:
+        return Py_XNewRef(token_at((Refs *)call->copies[WORD_WEAK_REFS], value));
+    case PART_LOOP:
+        return loop_token(call);
+    default:
+        return made_key(call, bound);
+    }
+}
+
+/* Make the key of a bound call, without the instance's token.  Returns 0 for a doubt, -1 with an exception, which user
+ * code raised. */
+static int
+bind_key(Call *call, Bound *bound)
+{
+    const char *parts = PyBytes_AS_STRING(bound->recipe->parts);
+    if (!bound->recipe->is_tuple) {
+        bound->key = key_part(call, bound, parts);
+    }
+    else {
+        Py_ssize_t count = PyBytes_GET_SIZE(bound->recipe->parts) / 2;
+        PyObject *key = PyTuple_New(count);
+        for (Py_ssize_t i = 0; key != NULL && i < count; i++) {
+            PyObject *part = key_part(call, bound, parts + 2 * i);
+            if (part == NULL) {
+                Py_CLEAR(key);
+                break;
+            }
+            PyTuple_SET_ITEM(key, i, part);
+        }
+        bound->key = key;
+    }
+    return bound->key != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* ---- looking up */
+
+/* What a table has of a key, a new reference; NULL: nothing, or with an exception, which user code raised. */
+static PyObject *
+found_in(Recipe *recipe, PyObject *table, PyObject *key)
+{
+    if (Py_IS_TYPE(table, recipe->parted)) {
+        PyObject *places = *(PyObject **)((char *)table + recipe->places_at);
+        Py_hash_t hash = PyObject_Hash(key);
+        if (hash == -1 || places == NULL || !PyList_CheckExact(places) || PyList_GET_SIZE(places) == 0) {
+            return NULL;
+        }
+        Py_ssize_t count = PyList_GET_SIZE(places), place = hash % count;
+        table = PyList_GET_ITEM(places, place < 0 ? place + count : place);
+    }
+    if (!PyDict_CheckExact(table)) {
+        return NULL;
+    }
+    Py_INCREF(table); /* a comparison may have it exchanged */
+    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(table, key));
+    Py_DECREF(table);
+    return found;
+}
+
+/* The table in which the entries of an instance lie; a new reference, or NULL: it has no token yet. */
+static PyObject *
+table_of(Call *call, Recipe *recipe, PyObject *instance)
+{
+    PyObject *token = token_at((Refs *)call->copies[WORD_REFS], instance);
+    if (token == NULL || !Py_IS_TYPE(token, recipe->token)) {
+        return NULL;
+    }
+    return Py_XNewRef(*(PyObject **)((char *)token + recipe->table_at));
+}
+
+/* The entry of a bound call whose key is made, a new reference; NULL as found_in(). */
+static PyObject *
+entry_of(Call *call, Bound *bound)
+{
+    Recipe *recipe = bound->recipe;
+    if (call->condition != READY || call->recipe != recipe) {
+        return NULL; /* the making of the key has changed something */
+    }
+    if (recipe->instance < 0) {
+        PyObject *index = Py_NewRef(call->copies[WORD_INDEX]);
+        PyObject *found = found_in(recipe, index, bound->key);
+        Py_DECREF(index);
+        return found;
+    }
+    PyObject *table = table_of(call, recipe, bound->values[recipe->instance]);
+    if (table == NULL) {
+        return NULL;
+    }
+    PyObject *found = found_in(recipe, table, bound->key);
+    Py_DECREF(table);
+    return found;
+}
+
+/* ---- entries */
+
+/* Where instances of a type have a slot of that name; -1: nowhere. */
+static Py_ssize_t
+member_at(PyTypeObject *type, const char *name)
+{
+    PyObject *word = PyUnicode_FromString(name);
+    if (word == NULL) {
+        PyErr_Clear();
+        return -1;
+    }
+    PyObject *descriptor = _PyType_Lookup(type, word);
+    Py_DECREF(word);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+        return -1;
+    }
+    PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+    return member->type == T_OBJECT_EX ? member->offset : -1;
+}
+
+/* Learn where entries of a type have what not all have. */
+static inline void
+learn_form(Form *form, PyTypeObject *type)
+{
+    if (type != form->type) {
+        PyTypeObject *old = form->type;
+        *form = (Form){
+            .type = (PyTypeObject *)Py_NewRef(type),
+            .used = member_at(type, "used"),
+            .retry = member_at(type, "retry"),
+            .stale_hits = member_at(type, "stale_hits"),
+        };
+        Py_XDECREF(old); /* a type: it is kept by its module */
+    }
+}
+
+/* Add one to a count in a slot.  Returns 0 if there is none, or no memory. */
+static int
+add_one(Entry *entry, Py_ssize_t at)
+{
+    PyObject *count = at < 0 ? NULL : SLOT(entry, at);
+    if (count == NULL || !PyLong_CheckExact(count)) {
+        return 0;
+    }
+    long number = PyLong_AsLong(count);
+    PyObject *next = number == -1 || number == LONG_MAX ? NULL : PyLong_FromLong(number + 1);
+    if (next == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    SLOT(entry, at) = next;
+    Py_DECREF(count);
+    return 1;
+}
+
+/* A number in a slot; NAN if there is none, so that nothing lies before it. */
+static double
+number_in(Entry *entry, Py_ssize_t at)
+{
+    PyObject *number = at < 0 ? NULL : SLOT(entry, at);
+    return number != NULL && PyFloat_CheckExact(number) ? PyFloat_AS_DOUBLE(number) : NAN;
+}
+
+/* ---- time */
+
+/* What is known of the present time. */
+typedef struct {
+    double about; /* within MARGIN_S; NAN: not read yet */
+    double exact; /* NAN: not read yet */
+} Moment;
+
+/* Whether the present time lies before another.  Returns -1 for a doubt.  Only of time.monotonic: it runs no user code. */
+static int
+is_before(Call *call, Moment *moment, double when)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    if (isnan(moment->exact) && !call->recipe->idles) { /* else the time is written down, and must be exact */
+        if (isnan(moment->about)) {
+            struct timespec read;
+            if (clock_gettime(CLOCK_MONOTONIC_COARSE, &read) == 0) {
+                moment->about = (double)read.tv_sec + 1e-9 * (double)read.tv_nsec;
+            }
+        }
+        if (moment->about + MARGIN_S < when) {
+            return 1;
+        }
+        if (moment->about >= when + MARGIN_S) {
+            return 0;
+        }
+    }
+#endif
+    if (isnan(moment->exact) && exact_time(call->state, call->copies[WORD_CLOCK], &moment->exact) <= 0) {
+        PyErr_Clear();
+        return -1;
+    }
+    return moment->exact < when;
+}
+
+/* ---- hits */
+
+/* What an entry may do now. */
+enum May { MAY_NOT, ANSWER, ANSWER_STALE };
+
+static enum May
+may_answer(Call *call, Recipe *recipe, Entry *entry, Moment *moment)
+{
+    if (!recipe->ages) {
+        return ANSWER;
+    }
+    enum May may = MAY_NOT;
+    int fresh = is_before(call, moment, entry->deadline);
+    if (fresh > 0) {
+        may = ANSWER;
+    }
+    else if (fresh == 0 && recipe->serves_stale && is_before(call, moment, number_in(entry, call->form.retry)) > 0) {
+        may = ANSWER_STALE;
+    }
+    if (may != MAY_NOT && recipe->idles) {
+        PyObject *idle_s = call->copies[WORD_IDLE];
+        double after_s = PyFloat_CheckExact(idle_s) ? PyFloat_AS_DOUBLE(idle_s) : NAN;
+        if (is_before(call, moment, number_in(entry, call->form.used) + after_s) <= 0) {
+            return MAY_NOT;
+        }
+    }
+    return may;
+}
+
+/* Note that an entry was used now.  Returns 0 without memory. */
+static int
+note_use(Call *call, Entry *entry, Moment *moment)
+{
+    PyObject *now = PyFloat_FromDouble(moment->exact);
+    if (now == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    PyObject *before = SLOT(entry, call->form.used);
+    SLOT(entry, call->form.used) = now;
+    Py_XDECREF(before); /* a number */
+    return 1;
+}
+
+/* The value of an entry that answers, counted: a new reference.  NULL: a doubt.  It runs no user code before that. */
+static PyObject *
+counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
+{
+    if (!is_entry(call->state, found) || ((Entry *)found)->value == NULL) {
+        return NULL;
+    }
+    Entry *entry = (Entry *)found;
+    if (recipe->serves_stale || recipe->idles) {
+        learn_form(&call->form, Py_TYPE(entry));
+    }
+    enum May may = may_answer(call, recipe, entry, moment);
+    if (may == MAY_NOT || (may == ANSWER_STALE && !add_one(entry, call->form.stale_hits))) {
+        return NULL;
+    }
+    if (recipe->idles && !note_use(call, entry, moment)) {
+        return NULL;
+    }
+    entry->node.hits++;
+    return Py_NewRef(entry->value);
+}
+
+/* The error of a look-up that the wrapper takes for a miss, or raises better: it is forgotten. */
+static void
+forgive(void)
+{
+    if (PyErr_Occurred() && (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_KeyError))) {
+        PyErr_Clear();
+    }
+}
+
+/* The value of a bound call whose key is made, counted as a hit: a new reference.  NULL: a doubt, or an exception. */
+static PyObject *
+hit(Call *call, Bound *bound)
+{
+    Recipe *recipe = bound->recipe;
+    Moment moment = {NAN, NAN};
+    PyObject *entry = entry_of(call, bound);
+    if (entry == NULL) {
+        forgive();
+        return NULL;
+    }
+    if (recipe->ages && !call->is_monotonic) {
+        /* A clock of the user's own, which is asked only where there is an entry, and by whom it may be gone then. */
+        Py_DECREF(entry);
+        if (call->condition != READY || !is_plain(call->state, bound->key)) {
+            return NULL;
+        }
+        PyObject *clock = Py_NewRef(call->copies[WORD_CLOCK]);
+        int read = exact_time(call->state, clock, &moment.exact);
+        Py_DECREF(clock);
+        entry = read > 0 ? entry_of(call, bound) : NULL;
+        if (entry == NULL) {
+            return NULL;
+        }
+    }
+    PyObject *value = NULL, *copy = NULL;
+    if (call->condition == READY && call->recipe == recipe) {
+        value = counted_value(call, recipe, entry, &moment);
+        copy = recipe->copies ? Py_NewRef(call->copies[WORD_COPY]) : NULL;
+    }
+    Py_DECREF(entry);
+    if (value != NULL && copy != NULL) {
+        Py_SETREF(value, PyObject_CallOneArg(copy, value));
+    }
+    Py_XDECREF(copy);
+    return value;
+}
+
+static int read_copies(Call *call);
+
+static inline int
+is_ready(Call *call)
+{
+    return call->condition == READY || (call->condition == STALE && read_copies(call));
+}
+
+/* Look a call up.  Returns 1: a hit, counted, whose value is a new reference; 0: a doubt; -1: an exception. */
+static int
+call_look(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **value)
+{
+    *value = NULL;
+    if (!is_ready(call)) {
+        return 0;
+    }
+    Bound bound;
+    if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
+        *value = hit(call, &bound);
+    }
+    bound_end(&bound);
+    return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* Answer a call as the wrapper does. */
+static PyObject *
+call_answer(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *value;
+    int looked = call_look(call, args, nargsf, kwnames, &value);
+    if (looked != 0) {
+        return value;
+    }
+    return PyObject_Vectorcall(call->wrapper, args, nargsf, kwnames);
+}
+
+/* ---- recipes */
+
+static int
+take_names(Recipe *recipe, PyObject *names)
+{
+    recipe->count = (int)PyTuple_GET_SIZE(names);
+    if (PyTuple_GET_SIZE(names) > MOST_PARAMETERS || recipe->positional > recipe->count
+        || recipe->only_positional > recipe->positional || recipe->instance >= recipe->count) {
+        PyErr_SetString(PyExc_ValueError, "Recipe: the parameters do not add up");
+        return -1;
+    }
+    recipe->names = PyTuple_New(recipe->count);
+    for (int i = 0; recipe->names != NULL && i < recipe->count; i++) {
+        PyObject *name = Py_NewRef(PyTuple_GET_ITEM(names, i));
+        if (!PyUnicode_CheckExact(name)) {
+            Py_DECREF(name);
+            PyErr_SetString(PyExc_TypeError, "Recipe: a name is no text");
+            return -1;
+        }
+        PyUnicode_InternInPlace(&name);
+        PyTuple_SET_ITEM(recipe->names, i, name);
+    }
+    return recipe->names == NULL ? -1 : 0;
+}
+
+static int
+check_parts(Recipe *recipe)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(recipe->parts);
+    const char *parts = PyBytes_AS_STRING(recipe->parts);
+    int fits = size % 2 == 0 && (recipe->is_tuple || size == 2);
+    for (Py_ssize_t i = 0; fits && i < size; i += 2) {
+        fits = strchr("vty*TY0wlk", parts[i]) != NULL && parts[i] != 0 && parts[i + 1] >= 0
+            && (parts[i + 1] < recipe->count || strchr("vtyw", parts[i]) == NULL);
+    }
+    Py_ssize_t given = PyBytes_GET_SIZE(recipe->given);
+    fits = fits && given <= MOST_PARAMETERS;
+    for (Py_ssize_t i = 0; fits && i < given; i++) {
+        fits = PyBytes_AS_STRING(recipe->given)[i] >= 0 && PyBytes_AS_STRING(recipe->given)[i] < recipe->count;
+    }
+    fits = fits && (recipe->given_names == NULL || PyTuple_GET_SIZE(recipe->given_names) <= given);
+    if (!fits) {
+        PyErr_SetString(PyExc_ValueError, "Recipe: the parts of a key make no sense");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {
+        "names", "positional", "only_positional", "star", "instance", "parts", "is_tuple", "given",
+        "given_names", "words", "marks", "stars", "ages", "serves_stale", "idles", "copies", "is_async",
+        NULL,
+    };
+    PyObject *names;
+    Recipe *recipe = (Recipe *)type->tp_alloc(type, 0);
+    if (recipe == NULL) {
+        return NULL;
+    }
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)pppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
+            &recipe->only_positional, &recipe->star, &recipe->instance, &recipe->parts, &recipe->is_tuple,
+            &recipe->given, &PyTuple_Type, &recipe->given_names, &PyTuple_Type, &recipe->words, &PyFrozenSet_Type, &recipe->bare, &recipe->told, &PyType_Type, &recipe->token, &PyType_Type,
+            &recipe->parted, &recipe->stars, &recipe->ages, &recipe->serves_stale,
+            &recipe->idles, &recipe->copies, &recipe->is_async)) {
+        recipe->parts = recipe->given = recipe->given_names = recipe->words = recipe->bare = recipe->told = NULL;
+        recipe->token = recipe->parted = NULL;
+        Py_DECREF(recipe);
+        return NULL;
+    }
+    Py_INCREF(recipe->parts);
+    Py_INCREF(recipe->given);
+    recipe->given_names = PyTuple_GET_SIZE(recipe->given_names) == 0 ? NULL : Py_NewRef(recipe->given_names);
+    Py_INCREF(recipe->words);
+    Py_INCREF(recipe->bare);
+    Py_INCREF(recipe->told);
+    Py_INCREF(recipe->token);
+    Py_INCREF(recipe->parted);
+    recipe->table_at = member_at(recipe->token, "table");
+    recipe->places_at = member_at(recipe->parted, "_places");
+    if (take_names(recipe, names) < 0 || check_parts(recipe) < 0) {
+        Py_DECREF(recipe);
+        return NULL;
+    }
+    if (PyTuple_GET_SIZE(recipe->words) != WORDS || recipe->table_at < 0 || recipe->places_at < 0) {
+        PyErr_SetString(PyExc_ValueError, "Recipe: words or marks are not those that C knows");
+        Py_DECREF(recipe);
+        return NULL;
+    }
+    return (PyObject *)recipe;
+}
+
+static void
+recipe_dealloc(Recipe *recipe)
+{
+    PyTypeObject *type = Py_TYPE(recipe);
+    Py_XDECREF(recipe->names);
+    Py_XDECREF(recipe->parts);
+    Py_XDECREF(recipe->given);
+    Py_XDECREF(recipe->given_names);
+    Py_XDECREF(recipe->words);
+    Py_XDECREF(recipe->bare);
+    Py_XDECREF(recipe->told);
+    Py_XDECREF(recipe->token);
+    Py_XDECREF(recipe->parted);
+    type->tp_free(recipe);
+    Py_DECREF(type);
+}
+
+static PyType_Slot recipe_slots[] = {
+    {Py_tp_doc, "How calls of a function are bound, and what their keys consist of."},
+    {Py_tp_new, recipe_new},
+    {Py_tp_dealloc, recipe_dealloc},
+    {0, NULL},
+};
+
+/* No object of the collector's: it refers to text, and to types and marks of modules. */
+static PyType_Spec recipe_spec = {"memo._native.speed.Recipe", sizeof(Recipe), 0, Py_TPFLAGS_DEFAULT, recipe_slots};
+
+/* ---- calls */
+
+static void
+drop_copies(Call *call)
+{
+    PyObject *copies[WORDS];
+    call->condition = call->recipe == NULL ? CLOSED : STALE;
+    memcpy(copies, call->copies, sizeof(copies));
+    memset(call->copies, 0, sizeof(copies));
+    for (int i = 0; i < WORDS; i++) {
+        Py_XDECREF(copies[i]); /* last: what dies here may call the function */
+    }
+}
+
+static int
+are_refs(State *state, PyObject *copy)
+{
+    return copy == NULL || Py_IS_TYPE(copy, state->Refs);
+}
+
+/* Copy what the wrapper's globals hold.  Returns 0 if C cannot go by that. */
+static int
+read_copies(Call *call)
+{
+    Recipe *recipe = call->recipe;
+    PyObject *globals = PyFunction_GET_GLOBALS(call->wrapper);
+    State *state = call->state;
+    for (int i = 0; i < WORDS; i++) {
+        PyObject *word = PyTuple_GET_ITEM(recipe->words, i);
+        PyObject *copy = NULL;
+        if (word != Py_None && (copy = PyDict_GetItemWithError(globals, word)) == NULL) {
+            PyErr_Clear();
+            drop_copies(call);
+            call->condition = CLOSED;
+            return 0;
+        }
+        Py_XSETREF(call->copies[i], Py_XNewRef(copy));
+    }
+    PyObject *index = call->copies[WORD_INDEX], *clock = call->copies[WORD_CLOCK];
+    if (!are_refs(state, call->copies[WORD_REFS]) || !are_refs(state, call->copies[WORD_WEAK_REFS])
+        || !are_refs(state, call->copies[WORD_LOOP_REFS])
+        || !(index == NULL || PyDict_CheckExact(index) || Py_IS_TYPE(index, recipe->parted))) {
+        drop_copies(call);
+        call->condition = CLOSED;
+        return 0;
+    }
+    call->is_monotonic = clock != NULL && clock == state->monotonic
+        && PyCFunction_GET_FUNCTION(clock) == state->monotonic_in_c;
+    call->condition = READY;
+    return 1;
+}
+
+static PyObject *
+call_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *wrapper;
+    State *state = state_of(type);
+    if (state == NULL || kwargs != NULL || !PyArg_ParseTuple(args, "O!:Call", &PyFunction_Type, &wrapper)) {
+        return NULL;
+    }
+    Call *call = (Call *)type->tp_alloc(type, 0);
+    if (call != NULL) {
+        call->state = state;
+        call->wrapper = Py_NewRef(wrapper);
+        call->condition = CLOSED;
+    }
+    return (PyObject *)call;
+}
+
+static int
+call_traverse(Call *call, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(call));
+    Py_VISIT(call->wrapper);
+    Py_VISIT(call->form.type);
+    for (int i = 0; i < WORDS; i++) {
+        Py_VISIT(call->copies[i]);
+    }
+    return 0;
+}
+
+/* The wrapper stays, which is a function and can be cleared itself: whoever calls finds something to call. */
+static int
+call_clear(Call *call)
+{
+    drop_copies(call);
+    call->condition = CLOSED;
+    return 0;
+}
+
+static void
+call_dealloc(Call *call)
+{
+    PyTypeObject *type = Py_TYPE(call);
+    PyObject_GC_UnTrack(call);
+    if (call->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)call);
+    }
+    call_clear(call);
+    Py_XDECREF(call->form.type);
+    Py_XDECREF(call->recipe);
+    Py_XDECREF(call->wrapper);
+    type->tp_free(call);
+    Py_DECREF(type);
+}
+
+static PyObject *
+call_get_recipe(Call *call, void *unused)
+{
+    return Py_NewRef(call->recipe == NULL ? Py_None : (PyObject *)call->recipe);
+}
+
+static int
+call_set_recipe(Call *call, PyObject *value, void *unused)
+{
+    if (value == NULL || (value != Py_None && !Py_IS_TYPE(value, call->state->Recipe))) {
+        PyErr_SetString(PyExc_TypeError, "Call.recipe: a Recipe is needed, or None");
+        return -1;
+    }
+    PyObject *old = (PyObject *)call->recipe;
+    call->recipe = value == Py_None ? NULL : (Recipe *)Py_NewRef(value);
+    drop_copies(call);
+    Py_XDECREF(old);
+    return 0;
+}
+
+static PyObject *
+call_get_stale(Call *call, void *unused)
+{
+    return PyBool_FromLong(call->condition == STALE);
+}
+
+static int
+call_set_stale(Call *call, PyObject *value, void *unused)
+{
+    if (value != Py_True) {
+        PyErr_SetString(PyExc_TypeError, "Call.stale: set it to True; the next call ends that");
+        return -1;
+    }
+    drop_copies(call);
+    return 0;
+}
+
+static PyObject *
+call_call(Call *call, PyObject *args, PyObject *kwargs)
+{
+    return PyObject_Call(call->wrapper, args, kwargs);
+}
+
+static PyGetSetDef call_getset[] = {
+    {"recipe", (getter)call_get_recipe, (setter)call_set_recipe, "How calls are answered; None: by the wrapper.", NULL},
+    {"stale", (getter)call_get_stale, (setter)call_set_stale, "The wrapper's globals are to be read anew.", NULL},
+    {NULL},
+};
+
+static PyMemberDef call_members[] = {
+    {"wrapper", T_OBJECT, offsetof(Call, wrapper), READONLY, "What answers all that C does not."},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Call, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+static PyType_Slot call_slots[] = {
+    {Py_tp_doc, "Answers the calls of a generated wrapper."},
+    {Py_tp_new, call_new},
+    {Py_tp_dealloc, call_dealloc},
+    {Py_tp_traverse, call_traverse},
+    {Py_tp_clear, call_clear},
+    {Py_tp_call, call_call},
+    {Py_tp_getset, call_getset},
+    {Py_tp_members, call_members},
+    {0, NULL},
+};
+
+static PyType_Spec call_spec = {
+    "memo._native.speed.Call", sizeof(Call), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, call_slots,
+};
 
 static int
 add_call(PyObject *module)
 {
-    (void)module;
+    State *state = PyModule_GetState(module);
+    state->Recipe = add_type(module, &recipe_spec, NULL);
+    state->Refs = add_type(module, &refs_spec, NULL);
+    state->Call = add_type(module, &call_spec, NULL);
+    if (state->Recipe == NULL || state->Refs == NULL || state->Call == NULL) {
+        return -1;
+    }
     return 0;
 }
 
 /* ========================================================================================================= 6 Proxy
  *
  * The decorated function itself: called without a frame in between, as a function or as a method.
+ *
+ * Proxy derives from wrapt's CallableObjectProxy, whose size is known no sooner than it is imported: what it adds lies
+ * behind that, where the type says that its vectorcall function is.
+ *
+ * - A Proxy owns its Call.  Until it has one (attach()), a call is wrapt's affair, which makes the wrapper.
+ * - Types in Python derive from it.  They do not inherit on all versions that they can be called so; enable() says it of
+ *   each.  Of a type whose instances bind as functions do, it also says that: then ``obj.f(x)`` makes no bound method.
  */
+
+typedef struct {
+    vectorcallfunc vectorcall;
+    Call *call;
+} ProxyTail;
+
+static inline ProxyTail *
+tail_of(PyObject *proxy)
+{
+    return (ProxyTail *)((char *)proxy + Py_TYPE(proxy)->tp_vectorcall_offset);
+}
+
+static int proxy_traverse(PyObject *proxy, visitproc visit, void *arg);
+
+/* wrapt's type, of a type that derives from it by way of Proxy.  It goes by what is there as long as the type lives: the
+ * collector may have cleared a type, and with it the way to the module, before it comes to an instance. */
+static inline PyTypeObject *
+wrapped_proxy(PyTypeObject *type)
+{
+    while (type->tp_traverse != proxy_traverse) {
+        type = type->tp_base;
+    }
+    return type->tp_base;
+}
+
+static PyObject *
+proxy_first_call(PyObject *proxy, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    PyTypeObject *base = wrapped_proxy(Py_TYPE(proxy));
+    PyObject *positional = PyTuple_New(count), *named = NULL, *result = NULL;
+    if (positional == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTuple_SET_ITEM(positional, i, Py_NewRef(args[i]));
+    }
+    Py_ssize_t names = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (names > 0 && (named = PyDict_New()) == NULL) {
+        goto end;
+    }
+    for (Py_ssize_t i = 0; i < names; i++) {
+        if (PyDict_SetItem(named, PyTuple_GET_ITEM(kwnames, i), args[count + i]) < 0) {
+            goto end;
+        }
+    }
+    result = base->tp_call(proxy, positional, named);
+end:
+    Py_DECREF(positional);
+    Py_XDECREF(named);
+    return result;
+}
+
+static PyObject *
+proxy_vectorcall(PyObject *proxy, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Call *call = tail_of(proxy)->call;
+    if (call == NULL) {
+        return proxy_first_call(proxy, args, nargsf, kwnames);
+    }
+    Py_INCREF(call); /* the proxy may get another one meanwhile */
+    PyObject *result = call_answer(call, args, nargsf, kwnames);
+    Py_DECREF(call);
+    return result;
+}
+
+static PyObject *
+proxy_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *proxy = wrapped_proxy(type)->tp_new(type, args, kwargs);
+    if (proxy != NULL) {
+        tail_of(proxy)->vectorcall = proxy_vectorcall;
+    }
+    return proxy;
+}
+
+static int
+proxy_traverse(PyObject *proxy, visitproc visit, void *arg)
+{
+    Py_VISIT(tail_of(proxy)->call);
+    return wrapped_proxy(Py_TYPE(proxy))->tp_traverse(proxy, visit, arg);
+}
+
+static int
+proxy_clear(PyObject *proxy)
+{
+    Py_CLEAR(tail_of(proxy)->call);
+    return wrapped_proxy(Py_TYPE(proxy))->tp_clear(proxy);
+}
+
+static void
+proxy_dealloc(PyObject *proxy)
+{
+    PyTypeObject *base = wrapped_proxy(Py_TYPE(proxy));
+    PyObject_GC_UnTrack(proxy); /* wrapt does that, too, which is allowed */
+    Py_CLEAR(tail_of(proxy)->call);
+    base->tp_dealloc(proxy); /* which gives the type up as well */
+}
+
+static PyObject *
+proxy_attach(PyObject *module, PyObject *args)
+{
+    State *state = PyModule_GetState(module);
+    PyObject *proxy, *call;
+    if (!PyArg_ParseTuple(args, "O!O!:attach", state->Proxy, &proxy, state->Call, &call)) {
+        return NULL;
+    }
+    Py_XSETREF(tail_of(proxy)->call, (Call *)Py_NewRef(call));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+proxy_enable(PyObject *module, PyObject *args)
+{
+    State *state = PyModule_GetState(module);
+    PyTypeObject *type;
+    int is_method;
+    if (!PyArg_ParseTuple(args, "O!p:enable", &PyType_Type, &type, &is_method)) {
+        return NULL;
+    }
+    if (!PyType_IsSubtype(type, state->Proxy)) {
+        PyErr_SetString(PyExc_TypeError, "enable: a type is needed that derives from Proxy");
+        return NULL;
+    }
+    type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL | (is_method ? Py_TPFLAGS_METHOD_DESCRIPTOR : 0);
+    PyType_Modified(type);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef proxy_functions[] = {
+    {"attach", proxy_attach, METH_VARARGS, "Have the calls of a Proxy answered by a Call."},
+    {"enable", proxy_enable, METH_VARARGS, "Have instances of a type called directly, and (True) as methods, too."},
+    {NULL},
+};
 
 static int
 add_proxy(PyObject *module)
 {
-    (void)module;
-    return 0;
+    State *state = PyModule_GetState(module);
+    PyObject *wrapt = PyImport_ImportModule("wrapt");
+    PyObject *base = wrapt == NULL ? NULL : PyObject_GetAttrString(wrapt, "CallableObjectProxy");
+    Py_XDECREF(wrapt);
+    if (base == NULL) {
+        return -1;
+    }
+    PyTypeObject *type = (PyTypeObject *)base;
+    if (!PyType_Check(base) || !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE | Py_TPFLAGS_HAVE_GC) || type->tp_call == NULL
+        || type->tp_itemsize != 0 || type->tp_basicsize % sizeof(void *) != 0) {
+        Py_DECREF(base);
+        PyErr_SetString(PyExc_ImportError, "wrapt runs without its own extension, or has changed; bring it up to date");
+        return -1;
+    }
+    Py_ssize_t at = type->tp_basicsize;
+    PyMemberDef members[] = {
+        {"__vectorcalloffset__", T_PYSSIZET, at + offsetof(ProxyTail, vectorcall), READONLY, NULL},
+        {NULL},
+    };
+    PyType_Slot slots[] = {
+        {Py_tp_doc, "A proxy that is called through C alone."},
+        {Py_tp_new, proxy_new},
+        {Py_tp_dealloc, proxy_dealloc},
+        {Py_tp_traverse, proxy_traverse},
+        {Py_tp_clear, proxy_clear},
+        {Py_tp_call, PyVectorcall_Call},
+        {Py_tp_members, members},
+        {0, NULL},
+    };
+    PyType_Spec spec = {
+        "memo._native.speed.Proxy", (int)(at + sizeof(ProxyTail)), 0,
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots,
+    };
+    state->Proxy = add_type(module, &spec, base);
+    Py_DECREF(base);
+    return state->Proxy == NULL ? -1 : PyModule_AddFunctions(module, proxy_functions);
 }
 
 /* ===================================================================================================== 7 Coroutine

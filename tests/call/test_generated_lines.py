@@ -105,6 +105,7 @@ def test_a_traceback_shows_the_line_that_asked_for_a_key(own: Registry) -> None:
     assert f'"<memo key of {__name__}.{load.__qualname__}>"' in invalidated
 
 
+@pytest.mark.pure_path("in C a call through an instance goes to the wrapper of calls through the class")
 def test_a_bound_method_has_lines_of_its_own(own: Registry) -> None:
     """A call through an instance and one through the class are shown with the lines that each consists of."""
     frames: list[FrameType] = []
@@ -121,6 +122,7 @@ def test_a_bound_method_has_lines_of_its_own(own: Registry) -> None:
     assert plain[1:] == bound[2:]
 
 
+@pytest.mark.pure_path("steps through a hit, which runs no line in C")
 def test_a_debugger_steps_through_a_wrapper(own: Registry) -> None:
     """A debugger that steps into a call comes by the wrapper's lines, each of which it can show."""
 
@@ -196,6 +198,7 @@ def test_lines_go_when_the_function_goes(decorate: Callable[[Registry], Any], ow
     assert listings() == before
 
 
+@pytest.mark.pure_path("in C a call through an instance goes to the wrapper of calls through the class")
 @pytest.mark.usefixtures("without_collector")
 def test_lines_of_a_method_go_when_its_class_goes(own: Registry, before: set[str]) -> None:
     """The lines of a method, through the class and through instances, last as long as the class."""

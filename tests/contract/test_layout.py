@@ -24,7 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "_rings": {"_native"},
     "policies": {"_rings"},
     "_base": {"errors"},
-    "_call": {"_base", "_freeze"},
+    "_call": {"_base", "_freeze", "_native"},
     "_store": {"policies", "_rings", "_call", "_base", "_native"},
     "_flight": {"_call", "_base", "_native", "errors"},
     "_window": {"_call", "_base", "_native"},
@@ -33,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "_cache": {"_store", "_flight", "_call", "_base", "_native", "errors"},
     "_many": {"_cache", "_store", "_flight", "_call", "_base", "errors"},
     "_registry": {"_cache", "_flight", "_window", "_rate", "_adopted", "_call", "_base"},
-    "_decorated": {"_registry", "_cache", "_flight", "_window", "_rate", "_call", "_base"},
+    "_decorated": {"_registry", "_cache", "_flight", "_window", "_rate", "_call", "_base", "_native"},
     "_bounded": {"_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
     "_bounded_many": {
         "_bounded",

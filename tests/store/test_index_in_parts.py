@@ -239,6 +239,7 @@ def where_others_run(call: Callable[[], Any], at: int, act: Callable[[Any], obje
     return run
 
 
+@pytest.mark.pure_path("stops within the wrapper, which no hit comes by in C")
 @pytest.mark.parametrize(
     ("policy", "stop", "least"),
     [("adaptive", stopped, 8), *((policy, where_others_run, 1) for policy in POLICIES)],

@@ -1,0 +1,135 @@
+"""What the path in C is told of a function's calls: how they are bound, and what their keys consist of.
+
+A recipe says of a generated wrapper what its source says, as far as C can go by it.  What is common has one; whatever
+is rare has none, and its calls go to the wrapper.
+"""
+
+from collections.abc import Iterator
+from inspect import Parameter
+from typing import Any, NamedTuple
+
+from memo._call.instances import InstanceRef
+from memo._call.key_plan import KeyPlan
+from memo._call.key_types import BARE, TOLD
+from memo._call.source import POSITIONAL
+from memo._native import speed
+
+__all__ = ("Native", "recipe")
+
+_MOST_PARAMETERS = 16
+_ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
+_WORDS = ("index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop")
+"""What C may need of a wrapper's globals, in the order of ``enum Word``."""
+
+
+class Native(NamedTuple):
+    """What a hit involves, beside the key."""
+
+    parted: type
+    """What an index is where it is in parts."""
+    ages: bool = False
+    """Time may make an entry unusable."""
+    serves_stale: bool = False
+    """An entry may answer past its deadline."""
+    idles: bool = False
+    """An entry may be too long unused."""
+    copies: bool = False
+    """Values are handed out as copies."""
+
+
+def recipe(plan: KeyPlan, native: Native | None) -> Any:
+    """How C answers calls whose keys are made by *plan*; None: it leaves them to the wrapper.
+
+    Args:
+        plan: What the keys consist of.
+        native: What a hit involves; None: more than C can do.
+    """
+    if native is None or not _is_common(plan):
+        return None
+    positional = [p for p in plan.parameters if p.kind in POSITIONAL]
+    names = [p.name for p in [*positional, *(p for p in plan.parameters if p.kind is Parameter.KEYWORD_ONLY)]]
+    given = _given(plan, names)
+    if given is None:
+        return None
+    parts = list(_parts(plan, names))
+    needed = {
+        "index": not plan.has_token,
+        "clock": native.ages,
+        "refs": plan.has_token,
+        "copy": native.copies,
+        "idle_s": native.idles,
+        "user_key": plan.options.key is not None,
+        "weak_refs": bool(plan.weak),
+        "loop_refs": plan.options.scope is not None,
+        "running_loop": plan.options.scope is not None,
+    }
+    return speed.Recipe(
+        names=tuple(names),
+        positional=len(positional),
+        only_positional=sum(p.kind is Parameter.POSITIONAL_ONLY for p in positional),
+        star=any(p.kind is Parameter.VAR_POSITIONAL for p in plan.parameters),
+        stars=any(p.kind is Parameter.VAR_KEYWORD for p in plan.parameters),
+        instance=names.index(plan.instance.name) if plan.has_token and plan.instance is not None else -1,
+        parts=b"".join(parts),
+        is_tuple=len(parts) != 1 if plan.has_token else plan.is_tuple,
+        given=given[0],
+        given_names=given[1],
+        words=tuple(plan.prefix + word if needed[word] else None for word in _WORDS),
+        marks=(BARE, TOLD, InstanceRef, native.parted),
+        ages=native.ages,
+        serves_stale=native.serves_stale,
+        idles=native.idles,
+        copies=native.copies,
+        is_async=plan.shape.is_async,
+    )
+
+
+def _is_common(plan: KeyPlan) -> bool:
+    return (
+        plan.shape.exact
+        and not plan.through
+        and (plan.instance is None or plan.instance.kind in POSITIONAL)
+        and not plan.weak_named
+        and len(plan.parameters) <= _MOST_PARAMETERS
+    )
+
+
+def _parts(plan: KeyPlan, names: list[str]) -> Iterator[bytes]:
+    """The parts of a key, without the instance's token: what each is (see ``enum Part``), and of which parameter."""
+    numbers = {p: bytes([names.index(p.name)]) for p in plan.parameters if p.kind in _ONE_BY_ONE}
+    if plan.options.key is not None:
+        yield from (b"w" + numbers[p] for p in plan.valued if p.name in plan.weak)
+        yield b"k\0"
+    else:
+        for p in plan.values:
+            if p in numbers:
+                yield (b"w" if p.name in plan.weak else b"t" if p is plan.alone else b"v") + numbers[p]
+            else:
+                yield b"0\0" if p.kind is Parameter.VAR_KEYWORD else b"T\0" if p is plan.alone else b"*\0"
+    if plan.options.scope is not None:
+        yield b"l\0"
+    if plan.options.typed:
+        for p in plan.values:
+            if p in numbers:
+                yield b"y" + numbers[p]
+            else:
+                yield b"0\0" if p.kind is Parameter.VAR_KEYWORD else b"Y\0"
+
+
+def _given(plan: KeyPlan, names: list[str]) -> tuple[bytes, tuple[str, ...]] | None:
+    """The numbers of the parameters whose arguments ``key=`` is given, those by name last, and the names of these.
+
+    None: it is given what is not one of them, a function's ``*args``.
+    """
+    if plan.asked_for_key is None:
+        return b"", ()
+    numbers: list[int] = []
+    by_name: list[str] = []
+    for argument in filter(None, plan.asked_for_key.arguments.split(", ")):
+        name, _, value = argument.rpartition("=")
+        if value not in names:
+            return None
+        numbers.append(names.index(value))
+        if name:
+            by_name.append(name)
+    return bytes(numbers), tuple(by_name)
