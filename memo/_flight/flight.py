@@ -12,7 +12,7 @@ from memo._base import Caller, Clock, Timer, thread_ident
 
 __all__ = (
     "ABANDONED", "ANY_TIME", "BACKGROUND", "CALL", "LATE_CALL", "LOOK_S", "RAISED", "REFRESH", "RETURNED", "RUNNING",
-    "TIMED_OUT", "InFlight", "Purpose", "TaskFlight", "Work", "born", "set_apart", "task_flight",
+    "TIMED_OUT", "InFlight", "Purpose", "TaskFlight", "Work", "born", "look_in", "set_apart", "task_flight",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -27,7 +27,9 @@ calls: a refresh, which supersedes a running load, and a load that no caller wai
 ANY_TIME = -math.inf
 """Before anything was kept."""
 LOOK_S = 0.05
-"""Seconds between two looks of a waiter whether the thread, greenlet or loop that it waits for still lives."""
+"""Seconds between two looks of the first waiter whether the thread, greenlet or loop that it waits for still lives."""
+_MOST = 200
+"""How many times as long it is for those who came late, at the most."""
 
 
 class InFlight:
@@ -170,6 +172,15 @@ def task_flight(key: Hashable, loop: asyncio.AbstractEventLoop, clock: Clock, pu
     flight.leader = thread_ident()
     flight.started = clock.read()
     return flight
+
+
+def look_in(flight: InFlight, ahead: int) -> float:
+    """Seconds after which a waiter who joined *flight* behind so many others looks whether its leader lives.
+
+    Who sees that it does not gives the flight up, which wakes them all.  So whoever came behind others, of whom as many
+    may be there still, looks less often than they do: a thousand who wait look about as often as ten.
+    """
+    return LOOK_S * min(1 + min(ahead, max(0, flight.joined - 1)), _MOST)
 
 
 def set_apart(flight: InFlight) -> None:

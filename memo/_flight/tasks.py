@@ -19,7 +19,6 @@ from memo._flight.flight import (
     ABANDONED,
     ANY_TIME,
     CALL,
-    LOOK_S,
     REFRESH,
     RETURNED,
     RUNNING,
@@ -28,6 +27,7 @@ from memo._flight.flight import (
     Purpose,
     TaskFlight,
     Work,
+    look_in,
     task_flight,
 )
 from memo._flight.flights import Flights
@@ -283,6 +283,7 @@ class TaskFlights(Flights):
             with self._lock:
                 if flight.state is not RUNNING:
                     return inherited
+                ahead = flight.joined
                 if flight.waiters is None:  # as add_waiter() does
                     flight.waiters = {}
                 flight.waiters[waiter] = None
@@ -295,7 +296,7 @@ class TaskFlights(Flights):
             if flight.loop is loop:
                 await future
             else:
-                await self._attend_elsewhere(flight, loop, future)
+                await self._attend_elsewhere(flight, loop, future, ahead)
         except BaseException as reason:
             if not present:
                 raise
@@ -310,11 +311,11 @@ class TaskFlights(Flights):
         return True
 
     async def _attend_elsewhere(
-        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]
+        self, flight: TaskFlight, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None], ahead: int
     ) -> None:
-        """Wait for a flight of another loop, which may die without a word."""
+        """Wait for a flight of another loop, which may die without a word; *ahead* joined before."""
         while not future.done():
-            await until(future, loop.create_future(), loop, LOOK_S)
+            await until(future, loop.create_future(), loop, look_in(flight, ahead))
             if not future.done() and self.is_dead(flight, loop):
                 self.abandon(flight)
 

@@ -12,7 +12,6 @@ from memo._flight.flight import (
     ANY_TIME,
     CALL,
     LATE_CALL,
-    LOOK_S,
     RAISED,
     REFRESH,
     RETURNED,
@@ -21,6 +20,7 @@ from memo._flight.flight import (
     InFlight,
     Purpose,
     born,
+    look_in,
     set_apart,
 )
 from memo._flight.flights import Flights
@@ -259,12 +259,13 @@ class ThreadFlights(Flights):
             with self._lock:
                 if flight.state is not RUNNING:
                     return inherited
+                ahead = flight.joined
                 add_waiter(flight, gate.open)
                 if not inherited:
                     flight.present += 1
                     flight.joined += 1
                     present = True
-            self._stand(flight, gate)
+            self._stand(flight, gate, ahead)
         except BaseException:
             waiting.pop(me, None)
             with self._lock:
@@ -277,8 +278,12 @@ class ThreadFlights(Flights):
             waiting.pop(me, None)
         return True
 
-    def _stand(self, flight: InFlight, gate: Any) -> None:
-        """Stand at *gate* until *flight* has ended: that is told there; it may be too old, or lose its leader."""
+    def _stand(self, flight: InFlight, gate: Any, ahead: int) -> None:
+        """Stand at *gate* until *flight* has ended: that is told there; it may be too old, or lose its leader.
+
+        Args:
+            ahead: How many joined before.
+        """
         ends = alarm = None
         looks = 0
         try:
@@ -286,7 +291,9 @@ class ThreadFlights(Flights):
                 ends = real.monotonic() + flight.started + self.timeout_s - self.clock.read()
                 alarm = call_when(self.clock.read, flight.started + self.timeout_s, gate.open)
             while flight.state is RUNNING:
-                left = LOOK_S if ends is None else min(LOOK_S, ends - real.monotonic())
+                left = look_in(flight, ahead)
+                if ends is not None:
+                    left = min(left, ends - real.monotonic())
                 if left > 0:
                     gate.wait(left)
                 if flight.state is not RUNNING:

@@ -48,6 +48,7 @@ def wake_ended(flight: InFlight) -> None:
 def wake(waiters: dict[Any, None]) -> None:
     """Wake whoever waited for a flight that has ended; called without the lock, in any thread."""
     here = running_loop()
+    elsewhere: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for waiter in waiters:
         if not isinstance(waiter, tuple):
             waiter()
@@ -56,7 +57,14 @@ def wake(waiters: dict[Any, None]) -> None:
         if loop is here:
             finish(future)
         else:
-            call_elsewhere(loop, finish, future)
+            elsewhere.setdefault(loop, []).append(future)
+    for loop, futures in elsewhere.items():
+        call_elsewhere(loop, _finish_all, futures)  # once for each loop: it wakes up for that by a system call
+
+
+def _finish_all(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        finish(future)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
