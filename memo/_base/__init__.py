@@ -41,7 +41,7 @@ from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refus
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tag_names, check_tags
-from memo._base.text_table import MOST, aligned, escaped, fitted, html_rows, width
+from memo._base.text_table import MOST, SHORTEST, aligned, escaped, fitted, html_rows, width
 from memo._base.thread_locks import rlock
 from memo._base.tracked import Tracked
 from memo._base.units import (
@@ -68,6 +68,7 @@ __all__ = (
     "NO_TAGS",
     "PLAIN",
     "RECORDING_MAGIC",
+    "SHORTEST",
     "Aside",
     "Bell",
     "Caller",

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-__all__ = ("MOST", "aligned", "escaped", "fitted", "html_rows", "width")
+__all__ = ("MOST", "SHORTEST", "aligned", "escaped", "fitted", "html_rows", "width")
 
 _GAP = "  "
 MOST = 80
 """Characters of a line, as many as a terminal has at least."""
-_SHORTEST = 14
+SHORTEST = 14
 """Characters that are left of a name."""
 
 
@@ -30,7 +30,7 @@ def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
     if excess <= 0:
         return rows
     names = [row[0] for row in rows]
-    room = max(_SHORTEST, max(map(len, names)) - excess)
+    room = max(SHORTEST, max(map(len, names)) - excess)
     shortened = [_shortened(name, room) for name in names]
     if len(set(shortened)) < len(set(names)):
         return rows  # better too wide than two functions that look like one
@@ -48,12 +48,9 @@ def _shortened(name: str, most: int) -> str:
 def aligned(rows: list[list[str]]) -> str:
     """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right."""
     head, *others = rows
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    text = []
-    for row in [head, ["-" * width for width in widths], *others]:
-        figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        text.append(_GAP.join([row[0].ljust(widths[0]), *figures]).rstrip())
-    return "\n".join(text)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
+    return "\n".join([(line % tuple(row)).rstrip() for row in [head, ["-" * width for width in widths], *others]])
 
 
 def escaped(text: str) -> str:

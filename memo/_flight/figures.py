@@ -94,12 +94,13 @@ class Counters:
         self.called_off = 0
 
 
-def figures(name: str, parts: tuple[Counters, ...], flights: list[InFlight], now: float) -> InflightStats:
+def figures(name: str, earlier: Counters, since: Counters, flights: list[InFlight], now: float) -> InflightStats:
     """The figures of one function.
 
     Args:
         name: Its name.
-        parts: What was counted, to be added up.
+        earlier: What was counted at first.
+        since: What was counted since.
         flights: What runs now, or waits for a thread.
         now: The time.
     """
@@ -107,12 +108,12 @@ def figures(name: str, parts: tuple[Counters, ...], flights: list[InFlight], now
         name=name,
         active=len(flights),
         waiting=sum(flight.joined for flight in flights),
-        started=sum(c.started for c in parts),
-        joined=sum(c.joined for c in parts),
-        completed=sum(c.completed for c in parts),
-        failed=sum(c.failed for c in parts),
-        cancelled=sum(c.cancelled for c in parts),
-        timeouts=sum(c.timeouts for c in parts),
+        started=earlier.started + since.started,
+        joined=earlier.joined + since.joined,
+        completed=earlier.completed + since.completed,
+        failed=earlier.failed + since.failed,
+        cancelled=earlier.cancelled + since.cancelled,
+        timeouts=earlier.timeouts + since.timeouts,
         oldest=max((max(0.0, now - flight.started) for flight in flights), default=None),
     )
 

@@ -327,4 +327,4 @@ class FlightTable:
 
     def stats(self, name: str) -> InflightStats:
         """What the counters say now."""
-        return figures(name, (self.earlier, self.counters), self.pending(), self.clock.read())
+        return figures(name, self.earlier, self.counters, self.pending(), self.clock.read())

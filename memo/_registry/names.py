@@ -105,7 +105,9 @@ class Names:
     def __iter__(self) -> Iterator[Any]:
         for name in list(self._twins):
             self.get(name)  # which an heir may get
-        return iter([record for name, record in list(self._records.items()) if record.name == name])
+        # a copy, which valuerefs() makes in one step: items() takes a step of Python for each of thousands
+        found = [(ref(), ref.key) for ref in self._records.valuerefs()]  # type: ignore[attr-defined]
+        return iter([record for record, name in found if record is not None and record.name == name])
 
     def get(self, name: str) -> Any:
         """The record of that name; None if there is none."""

@@ -31,4 +31,4 @@ def overview(records: Iterable[Record], *, sparks: int = 0) -> list[Row]:
         records: The functions.
         sparks: How many characters a window's sparkline is to have; 0: none is drawn.
     """
-    return [Row(record, record.stats(), record.sparkline(sparks) if sparks else "") for record in records]
+    return [Row(record, *record.shown(sparks)) for record in records]

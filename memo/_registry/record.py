@@ -105,22 +105,41 @@ class Record:
 
     def is_gone(self) -> bool:
         """Whether this is the record of a function or an adopted cache that is no more, kept by somebody."""
-        parts = self.parts
-        dead = bool(self._parts) and not parts
-        return dead or any(isinstance(part, Adopted) and part.cache is None for part in parts)
+        gone = bool(self._parts)
+        for get in self._parts:
+            part = get()
+            if part is not None:
+                if isinstance(part, Adopted) and part.cache is None:
+                    return True
+                gone = False
+        return gone
 
     def stats(self) -> FunctionStats:
         """Its figures now."""
-        name = self.name
-        parts = {part.kind: part for part in reversed(self.parts)}  # of a kind, the outermost
-        figures = {kind: part.stats(name) for kind, part in parts.items()}
-        if "inflight" not in figures and "cache" in parts:
-            figures["inflight"] = parts["cache"].load_stats(name)
-        return FunctionStats(name, self.tags, **figures)
+        return self.shown(0)[0]
 
     def sparkline(self, width: int) -> str:
         """The calls in its window as one line of so many characters; empty if it has none."""
         return next((part.sparkline(width) for part in self.parts if part.kind == "window"), "")
+
+    def shown(self, sparks: int) -> tuple[FunctionStats, str]:
+        """Its figures now, and its sparkline of so many characters; for 0 none."""
+        name = self.name
+        figures: dict[str, Any] = {}
+        sparkline = ""
+        loads: Part | None = None
+        for part in self.parts:
+            kind = part.kind
+            if kind in figures:  # of a kind, the outermost
+                continue
+            figures[kind] = part.stats(name)
+            if kind == "cache":
+                loads = part
+            elif sparks and kind == "window":
+                sparkline = part.sparkline(sparks)
+        if loads is not None and "inflight" not in figures:
+            figures["inflight"] = loads.load_stats(name)
+        return FunctionStats(name, self.tags, **figures), sparkline
 
     def keeps_results_in(self, cache: object) -> bool:
         """Whether *cache*, an object of cachetools, is where one of its layers keeps results."""

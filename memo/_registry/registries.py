@@ -49,8 +49,10 @@ class Registry(View):
 
     def _records(self) -> list[Record]:
         with self._lock:
-            records = sorted(self._by_name, key=lambda record: record.name)
-        return [record for record in records if not record.is_gone()]
+            found = list(self._by_name)
+        records: list[Record] = [record for record in found if not record.is_gone()]
+        records.sort(key=_name_of)
+        return records
 
     def _find(self, function: object) -> Record | None:
         if isinstance(function, str):
@@ -217,6 +219,10 @@ class Registry(View):
 
 
 registry: Registry = Registry()
+
+
+def _name_of(record: Record) -> str:
+    return record.name
 
 
 def _refuse_own(given: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memo._adopted import AdoptedStats
-from memo._base import MOST, aligned, escaped, fitted, format_bytes, format_seconds, html_rows, width
+from memo._base import MOST, SHORTEST, aligned, escaped, fitted, format_bytes, format_seconds, html_rows, width
 from memo._cache import CacheStats
 from memo._registry.overview import Row
 
@@ -91,8 +91,20 @@ def _adopted_cells(stats: AdoptedStats) -> dict[str, Any]:
 
 def _table(lines: list[_Line], columns: Sequence[str]) -> list[list[str]]:
     """The head and a line for each function, without the columns in which nobody has a figure."""
-    told = [column for column in columns if any(cells.get(column, _NONE) != _NONE for _, cells in lines)]
-    return [["function", *told], *([name, *(cells.get(column, _NONE) for column in told)] for name, cells in lines)]
+    known = {column for _, cells in lines for column, cell in cells.items() if cell != _NONE}
+    told = [column for column in columns if column in known]
+    return [["function", *told], *([name, *[cells.get(column, _NONE) for column in told]] for name, cells in lines)]
+
+
+def _may_fit(lines: list[_Line]) -> bool:
+    """Whether a line of one table of these may have no more than 80 characters: that is cheap to see for thousands."""
+    longest: dict[str, int] = {}
+    for _, cells in lines:
+        for column, cell in cells.items():
+            if len(cell) > longest.get(column, 0) and cell != _NONE:
+                longest[column] = len(cell)
+    heads = [2 + max(size, len(_SHORT.get(column, column))) for column, size in longest.items()]
+    return sum(heads) + min(SHORTEST, max(len(name) for name, _ in lines)) <= MOST
 
 
 def text_table(rows: Sequence[Row], note: str = "") -> str:
@@ -108,9 +120,10 @@ def text_table(rows: Sequence[Row], note: str = "") -> str:
     lines = [(row.stats.name, _cells(row)) for row in rows]
     if not lines:
         return "\n".join(filter(None, ["no decorated functions", note]))
-    whole = fitted(_table(lines, _COLUMNS), _SHORT)
-    if width(whole) <= MOST:
-        return "\n".join(filter(None, [aligned(whole), note]))
+    if _may_fit(lines):
+        whole = fitted(_table(lines, _COLUMNS), _SHORT)
+        if width(whole) <= MOST:
+            return "\n".join(filter(None, [aligned(whole), note]))
     windows = [line for line in lines if not line[1].keys().isdisjoint(_OF_WINDOWS)]
     others = [line for line in lines if not line[1] or not line[1].keys() <= {*_OF_WINDOWS}]
     parts = [

@@ -240,7 +240,7 @@ def _sums(slices: Iterable[array[int]]) -> list[int]:
 
 
 def percentiles(cells: Sequence[int], *qs: float) -> list[float | None]:
-    below = list(accumulate(cells, add))
+    below = list(accumulate(cells))  # not with add(): that is a call for each cell
     if not below[-1]:
         return [None] * len(qs)
     return [_MIDDLES[bisect_left(below, max(1, math.ceil(q * below[-1] / 100)))] for q in qs]
