@@ -169,7 +169,9 @@ def loops(number: int, coroutines: int, name: str) -> Crowd:
 
     case = f"{number} loops, {name}"
     bodies: list[Callable[[], object]] = [body] * number
-    found = _together(case, number * each, 10_000, function, bodies, ran, ready, lambda: _joined(function))
+    found = _together(
+        case, number * each, 40_000 if each == 1 else 10_000, function, bodies, ran, ready, lambda: _joined(function)
+    )
     assert results == [7] * (number * each)
     return found
 
