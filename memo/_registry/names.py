@@ -106,7 +106,7 @@ class Names:
         for name in list(self._twins):
             self.get(name)  # which an heir may get
         # a copy, which valuerefs() makes in one step: items() takes a step of Python for each of thousands
-        found = [(ref(), ref.key) for ref in self._records.valuerefs()]  # type: ignore[attr-defined]
+        found = [(ref(), ref.key) for ref in self._records.valuerefs()]
         return iter([record for record, name in found if record is not None and record.name == name])
 
     def get(self, name: str) -> Any:
