@@ -14,12 +14,16 @@ from memo._call.key_types import BARE, TOLD
 from memo._call.source import POSITIONAL
 from memo._native import speed
 
-__all__ = ("Native", "recipe")
+__all__ = ("NATIVE_WORDS", "Native", "recipe")
 
 _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
 _WORDS = ("index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop")
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
+
+
+NATIVE_WORDS = ("function", "leading")
+"""What C needs of them besides what the template names."""
 
 
 class Native(NamedTuple):

@@ -31,7 +31,7 @@ from typing import Any, Protocol
 from memo._call.call_source import CallSource
 from memo._call.key_marks import Through
 from memo._call.keys import Keys
-from memo._call.recipes import Native, recipe
+from memo._call.recipes import NATIVE_WORDS, Native, recipe
 from memo._call.signature import Shape
 from memo._call.source import PREFIX, Block, Titles, code_of, keyword_defaults, positional_defaults
 from memo._native import speed
@@ -247,7 +247,7 @@ class Generated:
             titles = Titles(shape.name, shape.qualname, f"memo wrapper of {shape.module}.{shape.qualname}")
             code = code_of(parameters, body, keys.plan.prefix, titles, is_async=shape.is_async)
             words = self._words()
-            for name in code.co_names:
+            for name in (*code.co_names, *(keys.plan.prefix + word for word in NATIVE_WORDS)):
                 if name in words and _SHARED.get(name) is not words[name]:
                     function.__globals__[name] = words[name]
             defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
