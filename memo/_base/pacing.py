@@ -22,26 +22,34 @@ class Pace:
     real, if short, sleep: after ``sleep(0)`` the thread is back before one that waited has woken up.
 
     For one thread.
+
+    Args:
+        blocking: Other threads get their turn, but no greenlets of this one: in a finalizer, or where the collector
+            calls, nobody expects that.
     """
 
-    __slots__ = ("_since",)
+    __slots__ = ("_blocking", "_since")
 
-    def __init__(self) -> None:
+    def __init__(self, blocking: bool = False) -> None:
+        self._blocking = blocking
         self._since = real.fine()
 
     def rest(self) -> None:
         """Let others run, if it is time to; called between two slices, with no lock held."""
         if real.fine() - self._since >= _RUN_S:
-            time.sleep(_REST_S)
+            if self._blocking:
+                real.sleep(_REST_S)
+            else:
+                time.sleep(_REST_S)
             self._since = real.fine()
 
 
-def unhurried(lots: Iterable[T]) -> Iterator[T]:
-    """*lots* as they are; between what is done with one and the next others get their turn."""
+def unhurried(lots: Iterable[T], blocking: bool = False) -> Iterator[T]:
+    """*lots* as they are; between what is done with one and the next others get their turn; see ``Pace``."""
     pace: Pace | None = None
     for lot in lots:
         if pace is None:
-            pace = Pace()
+            pace = Pace(blocking)
         else:
             pace.rest()
         yield lot

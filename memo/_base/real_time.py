@@ -65,6 +65,11 @@ def _taken(name: str) -> ReadClock:
     return getattr(_pristine(), name) if _is_frozen(present) else present
 
 
+def _own_sleep() -> Callable[[float], None]:
+    sleep: Callable[[float], None] = time.sleep if isinstance(time.sleep, BuiltinFunctionType) else _pristine().sleep
+    return sleep
+
+
 def _library_s(kind: Any) -> Any:
     """A class of the module ``datetime``, of which freezegun's derive."""
     return next((base for base in kind.__mro__ if base.__module__ == "datetime"), kind)
@@ -81,6 +86,9 @@ class real:  # noqa: N801  # a drawer for functions, read as a module is
 
     wall = staticmethod(_taken("time"))
     """Seconds since the epoch: ``time.time``."""
+
+    sleep = staticmethod(_own_sleep())
+    """Wait for so many seconds, the thread and all of its greenlets: ``time.sleep`` of the interpreter."""
 
     date: type[dt.date] = _library_s(dt.date)
     datetime: type[dt.datetime] = _library_s(dt.datetime)

@@ -312,6 +312,8 @@ class Cache:
         giveaway = Giveaway(EvictionReason.CLEARED, now)
         try:
             comparing_outside(self.store.lock, self._put_back, aside, gone, giveaway, now)
+            if self.store.is_large:
+                self.store.rewind(now, self.options.pause_s)
             self.told.report(gone)
             self.told.let_go(giveaway)
         except BaseException:
@@ -325,7 +327,7 @@ class Cache:
                 self.table.detach_all()
                 self.store.change(self.store.clear, EvictionReason.CLEARED, now, giveaway, gone=gone)
                 self._exchange(aside, gone)
-            self.store.rewind(now, self.options.pause_s)
+            self.store.rewind_few(now, self.options.pause_s)
             self._show()
             resume(self.table, aside)
 

@@ -7,16 +7,19 @@ what its keys consist of, and the wall clock's time: only that goes on while no 
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memo._base import Pace, Path, in_slices, real, short_text
+from memo._base import Pace, Path, in_slices, real, short_text, unhurried
 from memo._cache.dump_files import parsed, read_lines, write_rows
-from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
+from memo._cache.dump_values import Hashes, Unsupported, decoded, encoded
 from memo._call import comparing_outside
-from memo._store import Standing, Store
+from memo._store import SLICE, Standing, Store
 from memo.errors import DumpError
 
 if TYPE_CHECKING:
@@ -49,23 +52,50 @@ def save(
 ) -> int:
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
-    store = cache.store
-    held = store.snapshot()
-    now, written = cache.clock.read(), wall()  # after the snapshot: nothing in it is younger
-    entries = store.live(held, now)
-    entries.sort(key=_stored)
+    now, written, entries = _live(cache, wall)
     header = {"function": name, "key": generated.keys.plan.signature, "written": written}
     return write_rows(path, header, _rows(cache, generated.keys.shown.plain, entries, now, encode))
 
 
-def _stored(entry: Any) -> float:
-    return entry.stored  # type: ignore[no-any-return]
+def _live(cache: Cache, wall: Callable[[], float]) -> tuple[float, float, Iterator[Any]]:
+    """The time, the wall clock's, and the entries that are alive then, oldest first: each held until its turn alone."""
+    store = cache.store
+    times: tuple[float, float] | None = None
+    runs: list[list[Any]] = []
+    run: list[Any] = []
+    for lot in unhurried(store.lots()):
+        if times is None:  # after the first lot: nothing in it is younger
+            times = cache.clock.read(), wall()
+        run += store.live(lot, times[0])
+        if len(run) >= _RUN:
+            runs.append(_sorted(run))
+            run = []
+    runs.append(_sorted(run))
+    now, written = times or (cache.clock.read(), wall())
+    return now, written, heapq.merge(*map(_drawn, runs), key=_stored)
+
+
+def _sorted(run: list[Any]) -> list[Any]:
+    """The oldest at the end, to be taken from there."""
+    run.sort(key=_stored)
+    run.reverse()
+    return run
+
+
+def _drawn(run: list[Any]) -> Iterator[Any]:
+    while run:
+        yield run.pop()
+
+
+_stored = attrgetter("stored")
+_RUN = 4_000
+"""Entries that are sorted in one go, which takes less than a millisecond, and merged with others then."""
 
 
 def _rows(
     cache: Cache,
     plain: Callable[[Hashable], Hashable],
-    entries: list[Any],
+    entries: Iterable[Any],
     now: float,
     encode: Callable[[Any], object] | None,
 ) -> Iterator[list[Any]]:
@@ -124,23 +154,28 @@ def restore(
             f"{name!r} with keys of {generated.keys.plan.signature!r}; load it into the function that dumped it, or "
             f"give that function's name as name= to the decorator."
         )
-    pace, rows = Pace(), []
+    pace = Pace()
+    rows: deque[_Row] = deque()
+    hashes = Hashes()
     part = "the header"
     try:
         written = _number(header.get("written"))
-        for number, line in lines:
+        while lines:
+            number, line = lines.popleft()
             part = f"row {number}"
-            rows.append(_row(line, generated))
+            row = _row(line, generated)
+            part = "a key"
+            hashes.add(row.key)
+            rows.append(row)
             pace.rest()
-        part = "a key"
-        refuse_colliding([row.key for row in rows])
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         reason = str(error)[:200]  # it may quote the file
         raise DumpError(f"load: {part} of {shown} cannot be read ({reason}); write it again with dump().") from None
     # a wall clock that was put back says nothing of how long it was
     entries = _entries(cache, rows, max(0.0, wall() - written), decode)
     in_slices(cache.expire_entries())
-    return in_slices(_put(cache, key, entry) for key, entry in _what_fits(cache, entries))
+    chosen = _what_fits(cache, entries)
+    return in_slices(_put(cache, *chosen.popleft()) for _ in range(len(chosen)))
 
 
 def _row(line: bytes, generated: Generated) -> _Row:
@@ -171,12 +206,15 @@ def _number(value: Any) -> float:
 
 
 def _entries(
-    cache: Cache, rows: list[_Row], elapsed: float, decode: Callable[[Any], Any] | None
-) -> list[tuple[Hashable, Any]]:
+    cache: Cache, rows: deque[_Row], elapsed: float, decode: Callable[[Any], Any] | None
+) -> deque[tuple[Hashable, Any]]:
     """New entries for those rows whose time is not over; user code runs here, outside the lock."""
-    entries = []
+    entries: deque[tuple[Hashable, Any]] = deque()
     now = cache.clock.read()
-    for row in rows:
+    pace = Pace()
+    while rows:
+        pace.rest()
+        row = rows.popleft()
         value = row.value
         if decode is not None:
             try:
@@ -215,39 +253,51 @@ def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -
         entry.used = now - row.unused - elapsed
 
 
-def _room(store: Store, entries: list[tuple[Hashable, Any]]) -> tuple[float, float, dict[Hashable, Any]]:
-    """How many entries, and bytes, the store has room for, and which of the keys of *entries* it has, with what."""
+def _room(store: Store) -> tuple[float, float]:
+    """How many entries, and bytes, the store has room for."""
     with store.lock:
         count = math.inf if store.max_entries is None else store.max_entries - len(store.index)
         size = store.max_bytes - store.cache.currsize if store.max_bytes is not None else math.inf
-        return count, size, _present(store.index, entries)
+        return count, size
 
 
-def _present(index: MutableMapping[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
+def _present(store: Store, entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
+    """Which of the keys of *entries* the store has, with what."""
+    with store.lock:
+        return _found(store.index, entries)
+
+
+def _found(index: MutableMapping[Hashable, Any], entries: list[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
     # apart, since from 3.12 on the compiler leaves the jumps of a comprehension out of the with
     return {key: index[key] for key, _ in entries if key in index}
 
 
-def _what_fits(cache: Cache, entries: list[tuple[Hashable, Any]]) -> list[tuple[Hashable, Any]]:
-    """The newest of *entries* for which there is room beside what the store holds, oldest first."""
+def _what_fits(cache: Cache, entries: deque[tuple[Hashable, Any]]) -> deque[tuple[Hashable, Any]]:
+    """The newest of *entries*, which are taken from there, for which the store has room, oldest first."""
     store = cache.store
-    count, size, present = comparing_outside(store.lock, _room, store, entries)
-    chosen = []
-    for key, entry in reversed(entries):
-        old = present.get(key)
-        if old is not None and old.stored >= entry.stored:
-            continue
-        needs = 0
-        if store.weighed:
-            if entry.size is None:
+    count, size = _room(store)
+    chosen: deque[tuple[Hashable, Any]] = deque()
+    pace = Pace()
+    while entries:
+        part = [entries.pop() for _ in range(min(SLICE, len(entries)))]
+        present = comparing_outside(store.lock, _present, store, part)
+        for key, entry in part:
+            old = present.get(key)
+            if old is not None and old.stored >= entry.stored:
                 continue
-            needs = entry.size - (0 if old is None else old.size)
-        if needs > size or (old is None and count < 1):
-            continue
-        size -= needs
-        count -= old is None
-        chosen.append((key, entry))
-    return chosen[::-1]
+            needs = 0
+            if store.weighed:
+                if entry.size is None:
+                    continue
+                needs = entry.size - (0 if old is None else old.size)
+            if needs > size or (old is None and count < 1):
+                continue
+            size -= needs
+            count -= old is None
+            chosen.appendleft((key, entry))
+        del part, present
+        pace.rest()
+    return chosen
 
 
 def _put(cache: Cache, key: Hashable, entry: Any) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import IO, Any, NoReturn
 
-from memo._base import Path, WholeFile
+from memo._base import Pace, Path, WholeFile
 from memo._cache.dump_values import DEPTH
 from memo.errors import DumpError
 
@@ -104,7 +104,7 @@ def _seal(count: int, size: int, digest: str) -> bytes:
 _SEAL_START = b'{"rows":'
 
 
-def read_lines(path: Path, most: int | None) -> tuple[dict[str, Any], list[tuple[int, bytes]]]:
+def read_lines(path: Path, most: int | None) -> tuple[dict[str, Any], deque[tuple[int, bytes]]]:
     """The header of a dump and the lines of its last rows, once all of the file is verified.
 
     Args:
@@ -125,6 +125,7 @@ def read_lines(path: Path, most: int | None) -> tuple[dict[str, Any], list[tuple
         digest = hashlib.sha256()
         kept: deque[tuple[int, bytes]] = deque(maxlen=most)
         number = size = 0
+        pace = Pace()
         while following := file.readline(_LONGEST_ROW + 1):  # the last line of all is the seal
             digest.update(line)
             size += len(line)
@@ -132,6 +133,7 @@ def read_lines(path: Path, most: int | None) -> tuple[dict[str, Any], list[tuple
                 kept.append((number, line))
             number += 1
             line = following
+            pace.rest()
     if number == 0 or not (line.startswith(_SEAL_START) and line.endswith(b"\n")):
         raise DumpError(f"load: {shown} is cut short: it does not end as a dump does; write it again with dump().")
     if line != _seal(number - 1, size, digest.hexdigest()):
@@ -139,7 +141,7 @@ def read_lines(path: Path, most: int | None) -> tuple[dict[str, Any], list[tuple
             f"load: {shown} was altered after it was written: its contents do not match the checksum in its "
             f"last line; write it again with dump()."
         )
-    return header, list(kept)
+    return header, kept
 
 
 def _header(line: bytes, shown: str) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from collections.abc import Callable, Collection, Hashable
 from datetime import time, timedelta, timezone
 from decimal import Decimal
 from types import NoneType
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from memo._base import real
+from memo._store import Parted
 
-__all__ = ("DEPTH", "Unsupported", "decoded", "encoded", "refuse_colliding")
+__all__ = ("DEPTH", "Hashes", "Unsupported", "decoded", "encoded", "refuse_colliding")
 
 DEPTH = 100
 """Containers within each other, at most."""
@@ -153,7 +154,29 @@ def decoded(tree: Any) -> Any:
 def refuse_colliding(members: Collection[Hashable]) -> None:
     """Raise ValueError if so many members hash alike that a table of them would take quadratic time."""
     if len(members) > _ALIKE and max(Counter(map(hash, members)).values()) > _ALIKE:
-        raise ValueError(f"more than {_ALIKE} members of one container have the same hash")
+        _refuse_alike()
+
+
+class Hashes:
+    """Those of many members of one table, added one at a time: it refuses what ``refuse_colliding()`` does."""
+
+    def __init__(self) -> None:
+        self._counts: Parted[int, int] = Parted({})
+
+    def add(self, member: Hashable) -> None:
+        """Add that of *member*.
+
+        Raises:
+            ValueError: So many have the same hash that a table of them would take quadratic time.
+        """
+        code = hash(member)
+        count = self._counts[code] = self._counts.get(code, 0) + 1
+        if count > _ALIKE:
+            _refuse_alike()
+
+
+def _refuse_alike() -> NoReturn:
+    raise ValueError(f"more than {_ALIKE} members of one container have the same hash")
 
 
 def _read_members(content: Any) -> list[Any]:

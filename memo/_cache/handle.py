@@ -216,8 +216,9 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, the types of ``datetime`` (time zones: of
         fixed offset), Decimal, UUID; at most 100 within each other.  An object that occurs twice comes back as two.
 
-        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Takes the entries of one moment, and the
-        lock for that moment alone; values must not be altered meanwhile.
+        Blocks while it writes: in a coroutine, use ``asyncio.to_thread``.  Other threads run in between.  Up to 10,000
+        entries are those of one moment; of more, those that are there from the beginning to the end, and perhaps what
+        comes or leaves meanwhile (see ``items()``).  Values must not be altered meanwhile.
 
         Args:
             path: The file; its directory must exist.

@@ -105,7 +105,7 @@ class ToldStore:
     def collected(self, owner: InstanceRef, now: float) -> None:
         """Drop the entries of an instance that died: as long as the lock is free, bit by bit."""
         self._bury(self.store.collected, owner, now)
-        pace = Pace()
+        pace = Pace(blocking=True)
         missed = 0
         while missed < _TRIES and self.store.lingers:
             missed = 0 if self._bury(self.store.bury) else missed + 1

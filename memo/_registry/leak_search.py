@@ -1,7 +1,7 @@
 """The search of the leak report through what stores hold: their keys, a sample of their values, their entries.
 
 Nothing here counts as a use of a cache, and no lock is held but for the moment in which the entries of one store are
-listed.
+listed, if they are at most 10,000; a larger one is gone through bit by bit.
 """
 
 import logging
@@ -12,7 +12,7 @@ from types import BuiltinMethodType, MethodType, MethodWrapperType
 from typing import Any
 
 from memo._adopted import UNKNOWN, Adopted
-from memo._base import FrozenDict, Pace, reachable, sizeof
+from memo._base import FrozenDict, Pace, reachable, sizeof, unhurried
 from memo._call import InstanceRef, plain_key
 from memo._registry.kept_arguments import Arguments
 from memo._registry.leak_findings import findings_of_adopted, findings_of_bounded
@@ -61,33 +61,34 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
     handle = part.handle()
     cache, shape = handle._cache, handle._generated.shape
     store = cache.store
-    with store.lock:  # two copies of pointers: pairs would take a hundred times as long
-        keys, entries = list(store.index), list(store.index.values())
     now = oldest = cache.clock.read()
     leased = cache.leased(now)
     search = _Search(name, shape.qualname, shape.module)
-    expired = never_hit = 0
-    for key, entry in search.unhurried(keys, entries):
-        expired += store.past_life(entry, now)
-        never_hit += entry.hits == 0
-        oldest = min(oldest, entry.stored)
-        if store.instances and type(key) is tuple and key and type(key[0]) is not InstanceRef:
-            instance = plain_key(key)[0]
-            search.in_keys[id(instance)] = instance
-    sample = _sample(entries)
+    entries = expired = never_hit = weight = 0
+    sample: list[Any] = []
+    wanted = _Spread(len(store.index))
+    for lot in unhurried(store.lots()):
+        for entry in lot:
+            expired += store.past_life(entry, now)
+            never_hit += entry.hits == 0
+            oldest = min(oldest, entry.stored)
+            if store.weighed:
+                weight += entry.size
+            if store.instances:
+                search.at_bounded_key(entry.key)
+        sample += wanted.of(lot)
+        entries += len(lot)
     search.at_values([entry.value for entry in sample], measure=not store.weighed)
     weak = handle._generated.keys.tokens.arguments
     if weak is not None:
         search.at_weak((entry.value, weak.held_weakly(entry.key)) for entry in sample)
-    if store.weighed:
-        size, measured = sum(entry.size for entry in entries), len(entries)
-    else:
-        size, measured = search.estimate(len(entries)), search.measured
-    arguments = Arguments(_sample(keys), handle._generated.keys.shown.arguments, len(keys), Pace())
+    size, measured = (weight, entries) if store.weighed else (search.estimate(entries), search.measured)
+    keys = [entry.key for entry in sample]
+    arguments = Arguments(keys, handle._generated.keys.shown.arguments, entries, Pace())
     report = StoreReport(
         name,
         "bounded",
-        entries=len(entries),
+        entries=entries,
         max=store.max_entries,
         bounded=store.max_entries is not None or store.weighed,
         bytes=size,
@@ -139,10 +140,34 @@ def _of_adopted(name: str, part: Adopted) -> StoreReport:
     return replace(report, findings=tuple(findings_of_adopted(report, part.expires, cache)))
 
 
+class _Spread:
+    """Chooses at most a thousand of items that come in lots, evenly spread, and the same ones each time.
+
+    Args:
+        count: How many are expected.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._passed = 0
+        self._chosen = 0
+
+    def of(self, lot: Sequence[Any]) -> list[Any]:
+        """Those of the next *lot* that are chosen."""
+        found = []
+        while self._chosen < SAMPLE:
+            at = self._chosen * self._count // SAMPLE if self._count > SAMPLE else self._chosen
+            if at >= self._passed + len(lot):
+                break
+            found.append(lot[at - self._passed])
+            self._chosen += 1
+        self._passed += len(lot)
+        return found
+
+
 def _sample(items: list[Any]) -> list[Any]:
     """At most a thousand of *items*, evenly spread, and the same ones each time."""
-    count = len(items)
-    return items if count <= SAMPLE else [items[i * count // SAMPLE] for i in range(SAMPLE)]
+    return _Spread(len(items)).of(items)
 
 
 class _Search:
@@ -188,6 +213,12 @@ class _Search:
             for item in key if isinstance(key, tuple | list) else (key,):
                 if self.is_of_class(item):
                     self.in_keys[id(item)] = item
+
+    def at_bounded_key(self, key: Any) -> None:
+        """Note an instance that is part of a key of ours, itself."""
+        if type(key) is tuple and key and type(key[0]) is not InstanceRef:
+            instance = plain_key(key)[0]
+            self.in_keys[id(instance)] = instance
 
     def at_values(self, values: list[Any], measure: bool) -> None:
         """Measure values, and look for instances in what they hold."""

@@ -103,7 +103,8 @@ class View(OfTheProgram):
         Functions without a store are left out, but for limits, and windows that count calls by key (``keys=``).  Where
         a store does not count bytes itself, up to 1,000 of its values, evenly spread, are measured by ``memo.sizeof``,
         which takes some microseconds for each; one that raises is logged to logger "memo".  Nothing counts as a hit,
-        and no lock is held meanwhile; other threads run in between.
+        and no lock is held meanwhile; other threads run in between.  So of more than 10,000 entries those count that
+        are there from beginning to end, and of what comes or leaves meanwhile perhaps some.
         """
         return report_on(self._records())
 

@@ -11,6 +11,7 @@ Invariants, checked by ``_check()``:
 """
 
 import copy
+import sys
 from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -18,6 +19,8 @@ import cachetools
 
 from memo._native import speed
 from memo._rings import StoreMark, StoreNode, StoreQueue
+from memo._store.crumbs import free
+from memo._store.parted import WHOLE, Parted
 
 __all__ = ("EntryPolicy",)
 
@@ -198,10 +201,13 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
     def __del__(self) -> None:
         # by reference counts alone: a ring would keep its entries, and itself, until the next garbage collection;
         # it does so if they drop it at the recursion limit, where the interpreter can call no finalizer
-        if _BORROWED and not self.holds_entries:
-            return  # nor does a ring keep anything; and the collector must find the entries that it visits for
         try:
-            _cut_loose(self.nodes.values())
+            nodes = self.nodes
+            if type(nodes) is Parted and len(nodes) > WHOLE and not sys.is_finalizing():
+                free(nodes, self.remains(), _cut_loose)
+            if _BORROWED and not self.holds_entries:
+                return  # nor does a ring keep anything; and the collector must find the entries that it visits for
+            _cut_loose(nodes.values())
             self.forget_order()
             for ring in self.rings:
                 del ring.newer, ring.older

@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from memo._store.clearing import Exodus
+from memo._store.crumbs import crumbs
 from memo._store.eviction import EvictionReason
 from memo._store.lots import LOT
-from memo._store.parted import Parted
 
 __all__ = ("Giveaway",)
-
-_CRUMB = 50
-"""Items of what else there was that are freed in one go."""
 
 
 class Giveaway:
@@ -71,22 +68,4 @@ class Giveaway:
 
     def crumbs(self) -> Iterator[int]:
         """Free what else there is, a bit at a time; how many items."""
-        while self.remains:
-            heap = self.remains[-1]
-            if type(heap) is Parted:
-                self.remains[-1:] = heap.give_away()
-            elif heap:
-                yield self._take_off(heap)
-            else:
-                del self.remains[-1]
-            del heap
-
-    def _take_off(self, heap: Any) -> int:
-        if type(heap) is list:
-            del heap[-_CRUMB:]
-            return _CRUMB
-        for _ in range(min(_CRUMB, len(heap))):
-            _, item = heap.popitem()
-            if type(item) is Parted:
-                self.remains.append(item)
-        return _CRUMB
+        return crumbs(self.remains)

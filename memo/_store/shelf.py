@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, MutableMapping
 from typing import Any
 
+from memo._base import unhurried
 from memo._call import InstanceRef
 from memo._rings import StoreQueue
 from memo._store.burials import Burial
@@ -27,6 +28,7 @@ from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.giveaway import Giveaway
+from memo._store.lots import undivided
 from memo._store.owners import Owners
 from memo._store.parted import WHOLE, Parted
 from memo._store.policy import AnyCache
@@ -115,8 +117,9 @@ class Shelf(ABC):
         # by reference counts alone: the tables of instances that live on would keep the entries
         try:
             if self.owners.apart:
-                for entry in self.index.values():
-                    self.owners.remove(entry)
+                for lot in unhurried(undivided(self.index), blocking=True):
+                    for entry in lot:
+                        self.owners.remove(entry)
         except AttributeError:  # it was never whole
             pass
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
 
-from memo._base import Aside, Pair
+from memo._base import Aside, Pair, unhurried
 from memo._call import InstanceRef, Undecided, comparing_outside
 from memo._native import speed
 from memo._rings import StoreQueue
@@ -98,7 +98,6 @@ class Store:
         self.live: Callable[[Iterable[Any], float], list[Any]] = serving.live
         self.change: Callable[..., list[Gone]] = changes.change
         self.put_lean: Callable[[Hashable, Any, float], Any] = changes.put_lean
-        self.tell_apart: Callable[[Exodus], Departures] = changes.tell_apart
         self.take_lost: Callable[[], Any] = changes.take_lost
         self.put: Operation = shelf.put
         self.drop: Operation = shelf.drop
@@ -259,6 +258,10 @@ class Store:
         with self.lock:
             return self._shelf.figures.evictions()
 
+    def tell_apart(self, lot: Exodus) -> Departures:
+        """What is told of *lot*, some of what was given away."""
+        return self._changes.tell_apart(lot)
+
     def forget_counts(self) -> None:
         """Begin counting anew, as if nothing had been hit and nothing had left."""
         with self.lock:
@@ -349,8 +352,9 @@ class Store:
         shelf = self._shelf
         self._changes.settle(gone)  # what finalizers asked for concerns what is held now
         shelf.lingering.clear()  # what comes back, and has died, is found then
-        for entry in shelf.index.values():
-            shelf.owners.remove(entry)
+        if shelf.owners.apart:
+            for entry in shelf.index.values():
+                shelf.owners.remove(entry)
         aside.exchange(pairs)
         if shelf.owners.apart:
             for entry in shelf.index.values():
@@ -359,12 +363,23 @@ class Store:
     def rewind(self, now: float, pause_s: float) -> None:
         """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.
 
+        Others get their turn in between, if there are many entries.
+
         Args:
             now: What the clock shows.
             pause_s: The longest that ``retry`` and ``paused`` ever lie ahead.
         """
+        for lot in unhurried(self.lots()):
+            self._rewind(lot, now, pause_s)
+
+    def rewind_few(self, now: float, pause_s: float) -> None:
+        """``rewind()`` at one moment, also with the lock held; unless there are many entries."""
+        if not self.is_large:
+            self._rewind(self.snapshot(), now, pause_s)
+
+    def _rewind(self, entries: list[Any], now: float, pause_s: float) -> None:
         with self.lock:
-            self._serving.rewind(self.snapshot(), now, pause_s)
+            self._serving.rewind(entries, now, pause_s)
 
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""

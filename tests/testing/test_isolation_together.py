@@ -272,6 +272,8 @@ FIXED = {
     },
     "shelf": {
         "weighed", "rich", "figures", "owners", "tags", "leaving", "away", "_standing", "_put_off", "_show_index",
+        "giving",
+        "lingering",  # what has died is found again as it comes back
     },
     "figures": {"_rich"},
     "results": {
@@ -319,8 +321,8 @@ def test_nothing_new_is_forgotten() -> None:
     slots = fields(window.intake)  # type: ignore[attr-defined]
     store = results.store
     assert set(vars(store)) - FIXED["store"] == set()
-    assert set(vars(store._changes)) - FIXED["changes"] == set()
-    assert set(vars(store._shelf)) - FIXED["shelf"] == set(store._shelf.HELD)
+    assert fields(store._changes) - FIXED["changes"] == set()
+    assert fields(store._shelf) - FIXED["shelf"] == set(store._shelf.HELD)
     assert set(store._shelf.figures.__slots__) - FIXED["figures"] == set(store._shelf.figures.HELD)
     assert set(store._shelf.tags.__slots__) == set(store._shelf.tags.HELD)
     assert set(vars(results)) == FIXED["results"]

@@ -1,0 +1,56 @@
+"""What is large is freed bit by bit: in one go it would keep every other thread waiting, lock or no lock."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from memo._base import Pace
+from memo._store.parted import Parted
+
+__all__ = ("crumbs", "free")
+
+_CRUMB = 50
+"""Items that are freed in one go."""
+
+
+def crumbs(heaps: list[Any]) -> Iterator[int]:
+    """Free what *heaps*, lists and tables, hold, and the tables within those, a bit at a time; how many items.
+
+    Cut short, it goes on where it was if it is called again.
+    """
+    while heaps:
+        heap = heaps[-1]
+        if type(heap) is Parted:
+            heaps[-1:] = heap.give_away()
+        elif heap:
+            yield _take_off(heap, heaps)
+        else:
+            del heaps[-1]
+        del heap
+
+
+def _take_off(heap: Any, heaps: list[Any]) -> int:
+    if type(heap) is list:
+        del heap[-_CRUMB:]
+        return _CRUMB
+    for _ in range(min(_CRUMB, len(heap))):
+        _, item = heap.popitem()
+        if type(item) is Parted:
+            heaps.append(item)
+    return _CRUMB
+
+
+def free(table: Parted[Any, Any], remains: list[Any], before: Callable[[list[Any]], object]) -> None:
+    """Free what *table* has, and then *remains*, while other threads get their turn.
+
+    Args:
+        table: Nobody needs it any more.
+        remains: Lists and tables.
+        before: Called with the values of a part before they go.
+    """
+    pace = Pace(blocking=True)  # it may be a finalizer
+    parts = table.give_away()
+    while parts:
+        before(list(parts.pop().values()))
+        pace.rest()
+    for _ in crumbs(remains):
+        pace.rest()
