@@ -176,7 +176,7 @@ class BoundedLayer(FlightLayer):
 
     def native_template(self) -> Native | None:
         options, store = self.options, self.cache.store
-        if store.foreign or store.touches or self.cache.notes is not None or self.shape.is_async:
+        if store.foreign or store.touches not in ("", "newest") or self.cache.notes is not None or self.shape.is_async:
             return None
         return Native(
             Parted,
@@ -184,6 +184,7 @@ class BoundedLayer(FlightLayer):
             serves_stale=bool(options.stale_s),
             idles=options.idle_s is not None,
             copies=options.copy is not None,
+            moves=store.touches == "newest",
         )
 
     def collected(self, owner: InstanceRef) -> None:

@@ -18,7 +18,7 @@ __all__ = ("NATIVE_WORDS", "Native", "recipe")
 
 _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
-_WORDS = ("index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop")
+_WORDS = ("index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring")
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
 
@@ -39,6 +39,8 @@ class Native(NamedTuple):
     """An entry may be too long unused."""
     copies: bool = False
     """Values are handed out as copies."""
+    moves: bool = False
+    """A hit moves the entry to the new end of its ring."""
 
 
 def recipe(plan: KeyPlan, native: Native | None) -> Any:
@@ -66,6 +68,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         "weak_refs": bool(plan.weak),
         "loop_refs": plan.options.scope is not None,
         "running_loop": plan.options.scope is not None,
+        "ring": native.moves,
     }
     return speed.Recipe(
         names=tuple(names),

@@ -358,7 +358,8 @@ entry_new(State *state, int tracked, PyObject *value, double stored, double dead
 static inline int
 is_entry(State *state, PyObject *object)
 {
-    return Py_IS_TYPE(object, state->Entry) || PyType_IsSubtype(Py_TYPE(object), state->Entry);
+    return Py_IS_TYPE(object, state->Entry) || Py_IS_TYPE(object, state->TrackedEntry)
+        || PyType_IsSubtype(Py_TYPE(object), state->Entry);
 }
 
 static PyObject *
@@ -1705,7 +1706,7 @@ enum Part {
 /* What a recipe may name of the wrapper's globals, in the order in which it names it. */
 enum Word {
     WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
-    WORDS,
+    WORD_RING, WORDS,
 };
 
 typedef struct {
@@ -1728,6 +1729,7 @@ typedef struct {
     int stars;           /* takes ** arguments */
     int ages, serves_stale, idles, copies; /* what a hit involves */
     int is_async;
+    int quick;           /* the parameter whose argument alone is the key of a call that has no others; -1: there is none */
 } Recipe;
 
 /* Where the entries of a store, if they are of a type that Python derived, have what such entries know beside. */
@@ -2542,6 +2544,22 @@ note_use(Call *call, Entry *entry, Moment *moment)
     return 1;
 }
 
+/* Move an entry to the new end of its ring, as a hit does where the policy wants that.  A ring whose key is set is
+ * half-changed by Python code, and left alone.  Returns 0 for a doubt. */
+static inline int
+move_newest(Node *ring, Node *node)
+{
+    if (node->newer == ring || (ring->key != NULL && ring->key != Py_None)) {
+        return 1;
+    }
+    if (!hangs(node) || !hangs(ring)) {
+        return 0;
+    }
+    unhang(node);
+    hang_newest(ring, node);
+    return 1;
+}
+
 /* The value of an entry that answers, counted: a new reference.  NULL: a doubt.  It runs no user code before that. */
 static PyObject *
 counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
@@ -2557,7 +2575,8 @@ counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
     if (may == MAY_NOT || (may == ANSWER_STALE && !add_one(entry, call->form.stale_hits))) {
         return NULL;
     }
-    if (recipe->idles && !note_use(call, entry, moment)) {
+    if ((recipe->idles && !note_use(call, entry, moment))
+        || (call->copies[WORD_RING] != NULL && !move_newest((Node *)call->copies[WORD_RING], &entry->node))) {
         return NULL;
     }
     entry->node.hits++;
@@ -2611,6 +2630,61 @@ hit(Call *call, Bound *bound)
     return value;
 }
 
+/* What hit() would return of a call that is as simple as most: bound by position alone, its key one text or number, and
+ * surely fresh.  NULL: nothing is known yet, or an exception, which a comparison raised.
+ *
+ * Of user code only the comparison with a key that is stored may run, of another type and an equal hash.  From then on
+ * nothing is used but the entry, which the table holds, and what was read before. */
+static inline PyObject *
+quick_hit(Call *call, PyObject *const *args, size_t nargsf)
+{
+    Recipe *recipe = call->recipe;
+    if (PyVectorcall_NARGS(nargsf) != recipe->count || recipe->quick < 0) {
+        return NULL;
+    }
+    PyObject *key = args[recipe->quick], *table, *value = NULL;
+    if (!PyUnicode_CheckExact(key) && !PyLong_CheckExact(key)) {
+        return NULL;
+    }
+    Py_ssize_t ages = recipe->ages;
+    double sure = 0.0; /* what is fresh until then is fresh */
+    if (ages) {
+#ifdef CLOCK_MONOTONIC_COARSE
+        struct timespec read;
+        if (!call->is_monotonic || clock_gettime(CLOCK_MONOTONIC_COARSE, &read) != 0) {
+            return NULL;
+        }
+        sure = (double)read.tv_sec + 1e-9 * (double)read.tv_nsec + MARGIN_S;
+#else
+        return NULL;
+#endif
+    }
+    if (recipe->instance < 0) {
+        table = call->copies[WORD_INDEX];
+    }
+    else {
+        PyObject *token = token_at((Refs *)call->copies[WORD_REFS], args[recipe->instance]);
+        table = token == NULL || !Py_IS_TYPE(token, recipe->token) ? NULL : SLOT(token, recipe->table_at);
+    }
+    if (table == NULL || !PyDict_CheckExact(table)) {
+        return NULL;
+    }
+    Py_INCREF(table);
+    PyObject *found = PyDict_GetItemWithError(table, key);
+    if (found == NULL) {
+        forgive();
+    }
+    else if (is_entry(call->state, found)) {
+        Entry *entry = (Entry *)found;
+        if (!ages || sure < entry->deadline) {
+            value = Py_XNewRef(entry->value);
+            entry->node.hits += value != NULL;
+        }
+    }
+    Py_DECREF(table);
+    return value;
+}
+
 static int read_copies(Call *call);
 
 static inline int
@@ -2626,6 +2700,15 @@ call_look(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, P
     *value = NULL;
     if (!is_ready(call)) {
         return 0;
+    }
+    if (kwnames == NULL) {
+        *value = quick_hit(call, args, nargsf);
+        if (*value != NULL || PyErr_Occurred()) {
+            return *value != NULL ? 1 : -1;
+        }
+        if (call->condition != READY) {
+            return 0; /* the comparison has changed something */
+        }
     }
     Bound bound;
     if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
@@ -2695,6 +2778,17 @@ check_parts(Recipe *recipe)
     return 0;
 }
 
+/* See quick_hit(). */
+static int
+quick_parameter(Recipe *recipe)
+{
+    const char *parts = PyBytes_AS_STRING(recipe->parts);
+    int fits = !recipe->is_tuple && (parts[0] == PART_VALUE || parts[0] == PART_TOLD) && !recipe->idles && !recipe->copies
+        && recipe->positional == recipe->count && recipe->count == 1 + (recipe->instance >= 0)
+        && PyTuple_GET_ITEM(recipe->words, WORD_RING) == Py_None;
+    return fits ? parts[1] : -1;
+}
+
 static PyObject *
 recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -2738,6 +2832,7 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF(recipe);
         return NULL;
     }
+    recipe->quick = quick_parameter(recipe);
     return (PyObject *)recipe;
 }
 
@@ -2809,7 +2904,8 @@ read_copies(Call *call)
     PyObject *index = call->copies[WORD_INDEX], *clock = call->copies[WORD_CLOCK];
     if (!are_refs(state, call->copies[WORD_REFS]) || !are_refs(state, call->copies[WORD_WEAK_REFS])
         || !are_refs(state, call->copies[WORD_LOOP_REFS])
-        || !(index == NULL || PyDict_CheckExact(index) || Py_IS_TYPE(index, recipe->parted))) {
+        || !(index == NULL || PyDict_CheckExact(index) || Py_IS_TYPE(index, recipe->parted))
+        || !(call->copies[WORD_RING] == NULL || PyObject_TypeCheck(call->copies[WORD_RING], state->Queue))) {
         drop_copies(call);
         call->condition = CLOSED;
         return 0;
