@@ -21,6 +21,7 @@ import dis
 import enum
 import functools
 import gc
+import inspect
 import os
 import sys
 import threading
@@ -321,18 +322,22 @@ def _found_from(roots: Iterable[Any]) -> list[Any]:
     seen: set[int] = set()
     found: list[Any] = []
     to_see: list[Any] = list(roots)
+    known = _known_kinds
     while to_see:
         one = to_see.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        kind = _kind(one)
-        if kind is _Kind.LOCK:
-            found.append(one)
-        elif kind is _Kind.FUNCTION and not one.__code__.co_filename.startswith("<memo"):
-            to_see += [one.__closure__, one.__defaults__]  # not the module that it is defined in
-        elif kind in (_Kind.OURS, _Kind.FUNCTION):
+        kind = known.get(type(one)) or _kind(one)
+        if kind is _Kind.OURS:
             to_see += gc.get_referents(one)
+        elif kind is _Kind.LOCK:
+            found.append(one)
+        elif kind is _Kind.FUNCTION:
+            if one.__code__.co_filename.startswith("<memo"):
+                to_see += gc.get_referents(one)
+            else:
+                to_see += [one.__closure__, one.__defaults__]  # not the module that it is defined in
     return found
 
 
@@ -366,27 +371,30 @@ def _is_ours(one: Any) -> bool:
 
 
 def _kind(one: Any) -> _Kind:
-    if type(one).__module__.partition(".")[0] not in _LIBRARIES:
-        return _Kind.OTHER
-    shown = one.__class__
-    of = _kind_of if shown.__module__.partition(".")[0] in _LIBRARIES else _kind_of.__wrapped__  # keeps no test's class
-    return of(type(one), shown)
-
-
-@functools.cache
-def _kind_of(true: type, shown: type) -> _Kind:
-    """What an object of the type *true* is, which tells that it is of the type *shown*, as proxies do."""
+    """What *one* is, or shows itself to be, as proxies do."""
+    true, shown = type(one), one.__class__
 
     def is_a(*types: type) -> bool:
         return issubclass(true, types) or issubclass(shown, types)
 
-    if is_a(*Locks):
-        return _Kind.LOCK
-    if is_a(*_OTHERS, Gate):  # a gate is its waiter's own
-        return _Kind.OTHER
-    if is_a(types.FunctionType):
-        return _Kind.FUNCTION
-    return _Kind.WEAK if is_a(*_OTHERS_IN_THERE) else _Kind.OURS
+    ours = true.__module__.partition(".")[0] in _LIBRARIES
+    if not ours or is_a(*_OTHERS, Gate):  # a gate is its waiter's own
+        kind = _Kind.OTHER
+    elif is_a(*Locks):
+        kind = _Kind.LOCK
+    elif is_a(types.FunctionType):
+        kind = _Kind.FUNCTION
+    else:
+        kind = _Kind.WEAK if is_a(*_OTHERS_IN_THERE) else _Kind.OURS
+    if ours and inspect.getattr_static(true, "__class__") is _SHOWS_ITSELF:
+        _known_kinds[true] = kind
+    return kind
+
+
+_SHOWS_ITSELF = object.__dict__["__class__"]
+_ATOMS = (str, bytes, int, float, bool, type(None))
+_known_kinds: dict[type, _Kind] = dict.fromkeys(_ATOMS, _Kind.OTHER)
+"""Of types whose objects do not show themselves as others, without those of tests, which it would keep alive."""
 
 
 def held_locks(locks: Iterable[Any]) -> list[Any]:
