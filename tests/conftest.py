@@ -58,6 +58,13 @@ def nothing_collected() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_report_header() -> str:
+    """Which path is tested."""
+    from memo import _native  # not before the clock is shifted
+
+    return f"calls run in: {'Python' if _native.speed is None else 'C'}: {_native.why}"
+
+
 def pytest_sessionfinish() -> None:
     """Let the plug-ins, which have the last word, find and collect everything (see ``only_its_own_objects()``)."""
     gc.unfreeze()

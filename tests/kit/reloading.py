@@ -26,9 +26,7 @@ class Module:
     def load(self, source: str) -> types.ModuleType:
         self.path.write_text(HEAD + textwrap.dedent(source))
         importlib.invalidate_caches()
-        self.path.with_suffix(".pyc").unlink(missing_ok=True)
-        for cached in self.path.parent.glob("__pycache__/*"):
-            cached.unlink()
+        Path(importlib.util.cache_from_source(str(self.path))).unlink(missing_ok=True)  # it is told by seconds alone
         there = sys.modules.get(self.name)
         return importlib.import_module(self.name) if there is None else importlib.reload(there)
 
