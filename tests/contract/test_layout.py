@@ -1,6 +1,7 @@
 """The modules import in one direction, say what they export, and do nothing when imported."""
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -112,6 +113,7 @@ def imports_of(
             yield from imports_of(child, package=package, in_function=in_function or function, for_types=for_types)
 
 
+@functools.cache
 def imports(module: str) -> list[tuple[str, bool, bool]]:
     parent = PACKAGE / module.replace(".", "/")
     package = f"memo.{module}" if parent.is_dir() else ".".join(["memo", *module.split(".")[:-1]])

@@ -279,8 +279,9 @@ class Interruption:
         if event == "line":
             self.left -= 1
             if self.left == 0:
+                sys.settrace(self.before)  # there is nothing to wait for any more
                 self.action()
-        return self.trace
+        return self.trace if self.left > 0 else None
 
     def __enter__(self) -> None:
         self.before = sys.gettrace()
