@@ -16,7 +16,7 @@ from memo._base import (
     refuser,
     seconds,
 )
-from memo._call import Block, CallSource, KeyOptions, Scope, check_key_options
+from memo._call import Block, CallSource, KeyOptions, Native, Scope, check_key_options
 from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import (
     FlightTable,
@@ -97,6 +97,11 @@ class InflightLayer(FlightLayer):
         if not call.is_async:
             return shared_call(call, tagged=tagged)
         return [*call.prelude, *led_await(call, tagged=tagged)] if self.work.in_caller else shared_await(call)
+
+    def native_template(self) -> Native | None:
+        if self.shape.is_async or self.tags.function is not None:
+            return None
+        return Native(dict, looks=False, leads=True)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)

@@ -14,6 +14,7 @@ from memo._cache import (
     CacheStats,
     RefreshPool,
     Upwards,
+    can_lead,
     check_colour,
     check_fit,
     leading_load,
@@ -185,6 +186,7 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=store.touches == "newest",
+            leads=self.kinds is None and can_lead(options),
         )
 
     def collected(self, owner: InstanceRef) -> None:

@@ -8,7 +8,7 @@ from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
-from memo._cache.leading import leading_load
+from memo._cache.leading import can_lead, leading_load
 from memo._cache.options import (
     CacheIfOption,
     CacheOptions,
@@ -40,6 +40,7 @@ __all__ = (
     "RefreshPool",
     "TtlOption",
     "Upwards",
+    "can_lead",
     "check_callback",
     "check_colour",
     "check_fit",

@@ -8,10 +8,15 @@ from memo._cache.options import CacheOptions
 from memo._flight import ThreadFlights, leading
 from memo._native import speed
 
-__all__ = ("leading_load",)
+__all__ = ("can_lead", "leading_load")
 
 if speed is not None:
     speed.know(CallCounts=CallCounts)
+
+
+def can_lead(options: CacheOptions) -> bool:
+    """Whether a load is one that C may lead: it is shared, and nothing but its key is told of its call."""
+    return options.dedupe and not options.stands_in and not options.notes_calls
 
 
 def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:
@@ -23,7 +28,7 @@ def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, fi
         options: What ``bounded`` was told.
         finish: Ends a load that has returned, where that is no case for C.
     """
-    if options.stands_in or options.notes_calls or not options.dedupe:
+    if not can_lead(options):
         return None
     changes, shelf, owners, figures = loads.store.parts
     store = {"shelf": shelf}

@@ -18,7 +18,20 @@ __all__ = ("NATIVE_WORDS", "Native", "recipe")
 
 _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
-_WORDS = ("index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring")
+_WORDS = (
+    "index",
+    "clock",
+    "refs",
+    "copy",
+    "idle_s",
+    "user_key",
+    "weak_refs",
+    "loop_refs",
+    "running_loop",
+    "ring",
+    "leading",
+    "function",
+)
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
 
@@ -41,6 +54,10 @@ class Native(NamedTuple):
     """Values are handed out as copies."""
     moves: bool = False
     """A hit moves the entry to the new end of its ring."""
+    looks: bool = True
+    """There may be hits."""
+    leads: bool = False
+    """A call that finds nothing may be led in C."""
 
 
 def recipe(plan: KeyPlan, native: Native | None) -> Any:
@@ -59,7 +76,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         return None
     parts = list(_parts(plan, names))
     needed = {
-        "index": not plan.has_token,
+        "index": native.looks and not plan.has_token,
         "clock": native.ages,
         "refs": plan.has_token,
         "copy": native.copies,
@@ -69,6 +86,8 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         "loop_refs": plan.options.scope is not None,
         "running_loop": plan.options.scope is not None,
         "ring": native.moves,
+        "leading": native.leads,
+        "function": native.leads,
     }
     return speed.Recipe(
         names=tuple(names),
@@ -88,6 +107,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         idles=native.idles,
         copies=native.copies,
         is_async=plan.shape.is_async,
+        looks=native.looks,
     )
 
 

@@ -14,6 +14,10 @@ from memo._native import speed
 
 __all__ = ("leading",)
 
+_LONG_S = 10.0
+"""Seconds.  Of a timeout as long as this a few hundredths are nothing: a coarse clock will do for the age of a running
+call whose result nobody keeps."""
+
 if speed is not None:
     speed.know(
         ABANDONED=ABANDONED,
@@ -57,5 +61,6 @@ def leading(
         refuse=refuse,
         name=flights.name,
         wake_all=wake_all,
+        about=not store and flights.timeout_s is not None and flights.timeout_s >= _LONG_S,
         **store,
     )

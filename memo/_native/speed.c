@@ -51,7 +51,8 @@
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
-    V(RUNNING) V(RETURNED) V(ABANDONED) V(InstanceRef) V(greenlet) V(no_tags) V(zero) V(monotonic)
+    V(RUNNING) V(RETURNED) V(ABANDONED) V(InstanceRef) V(greenlet) V(no_tags) V(zero) V(one) V(expired) \
+    V(monotonic)
 
 #define CALL_TYPES(V) V(Recipe) V(Refs) V(Call)
 #define CALL_OBJECTS(V)
@@ -92,6 +93,7 @@ typedef struct {
     STORE_SLOTS(V)
     FLIGHTS_SLOTS(V)
 #undef V
+    uint64_t modules_seen; /* the version of sys.modules in which there was no greenlet */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
 } State;
 
@@ -1130,6 +1132,7 @@ typedef struct {
     LEADING_OBJECTS(V)
 #undef V
     double life_s;
+    int about;        /* a few hundredths of a second are nothing to the age of its running calls */
     PyObject *spare;  /* a flight that has ended, to serve again; NULL: none */
     unsigned long me; /* the thread that led last, and its identifier as an object */
     PyObject *me_object;
@@ -1162,6 +1165,21 @@ exact_time(State *state, PyObject *read, double *now)
     }
     Py_DECREF(answer);
     return is_float;
+}
+
+/* Likewise, to a few hundredths of a second, for what need not be known better. */
+static inline int
+about_time(State *state, PyObject *read, double *now)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    struct timespec time;
+    if (read == state->monotonic && PyCFunction_GET_FUNCTION(read) == state->monotonic_in_c
+        && clock_gettime(CLOCK_MONOTONIC_COARSE, &time) == 0) {
+        *now = (double)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec) / 1e9;
+        return 1;
+    }
+#endif
+    return exact_time(state, read, now);
 }
 
 /* Whether neither hashing nor comparing a key, nor giving it up, runs code of the user's. */
@@ -1233,9 +1251,18 @@ static PyObject *
 thread_here(State *state, Leading *l)
 {
     if (!PyList_CheckExact(state->who) || PyList_GET_SIZE(state->who) != 1
-        || PyList_GET_ITEM(state->who, 0) != state->thread_ident || !PyDict_CheckExact(state->modules)
-        || PyDict_GetItemWithError(state->modules, state->greenlet) != NULL) {
+        || PyList_GET_ITEM(state->who, 0) != state->thread_ident || !PyDict_CheckExact(state->modules)) {
         return NULL;
+    }
+    _Py_COMP_DIAG_PUSH
+    _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+    uint64_t version = ((PyDictObject *)state->modules)->ma_version_tag;
+    _Py_COMP_DIAG_POP
+    if (version != state->modules_seen) {
+        if (PyDict_GetItemWithError(state->modules, state->greenlet) != NULL) {
+            return NULL;
+        }
+        state->modules_seen = version;
     }
     unsigned long me = PyThread_get_thread_ident();
     if (l->me_object == NULL || l->me != me) {
@@ -1320,13 +1347,6 @@ flight_done(State *state, Leading *l, PyObject *flight)
     Py_DECREF(flight);
 }
 
-/* Whether *flight* is in the table as the current one of its key, which is plain. */
-static inline int
-is_current(PyObject *table, PyObject *key, Py_hash_t hash, PyObject *flight)
-{
-    return _PyDict_GetItem_KnownHash(table, key, hash) == flight;
-}
-
 /* Take *flight* out, which is the current one.  The caller has references to it and to its key. */
 static inline void
 take_out(PyObject *table, PyObject *key)
@@ -1400,11 +1420,13 @@ flight_failed(State *state, Leading *l, PyObject *flight)
 {
     PyObject *error = taken_error();
     fill_slot(flight, state->at_InFlight_over, Py_NewRef(Py_True));
-    PyObject *handled = PyErr_GetHandledException();
-    PyErr_SetHandledException(error); /* what failed() raises has it for its context */
+    /* What failed() raises has it for its context.  The innermost place alone is changed: PyErr_GetHandledException()
+     * would answer what some frame further out handles. */
+    _PyErr_StackItem *place = PyThreadState_Get()->exc_info;
+    PyObject *handled = place->exc_value;
+    place->exc_value = Py_NewRef(error);
     PyObject *done = PyObject_CallFunctionObjArgs(l->failed, flight, error, NULL);
-    PyErr_SetHandledException(handled);
-    Py_XDECREF(handled);
+    Py_XSETREF(place->exc_value, handled);
     if (done != NULL) {
         Py_DECREF(done);
         raise_again(error);
@@ -1427,9 +1449,9 @@ finished_in_python(State *state, Leading *l, PyObject *flight, PyObject *value)
     return result == NULL ? flight_failed(state, l, flight) : result;
 }
 
-/* End a flight of which nothing is kept; *value* is the caller's. */
-static PyObject *
-flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *value)
+/* Look at a result; -1 with an exception: it is refused. */
+static inline int
+is_looked_at(State *state, Leading *l, PyObject *value)
 {
     int plain = is_plain_value(state, value);
     if (plain == 0) {
@@ -1437,7 +1459,14 @@ flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObjec
         plain = done == NULL ? -1 : 1;
         Py_XDECREF(done);
     }
-    if (plain < 0) {
+    return plain;
+}
+
+/* End a flight of which nothing is kept; *value* is the caller's. */
+static PyObject *
+flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *value)
+{
+    if (is_looked_at(state, l, value) < 0) {
         return flight_failed(state, l, flight);
     }
     if (SLOT(flight, state->at_InFlight_current) == NULL || !compares_plainly(state, l->table, 1)) {
@@ -1458,17 +1487,24 @@ flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObjec
     return Py_NewRef(value);
 }
 
-/* Whether the store has nothing fresh for a plain key, as a second look sees it. */
-static int
-is_missing(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
+/* What the store has of a plain key: 0 nothing, 1 an entry past its life, -1 another one, or nobody knows. */
+static inline int
+look_again(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
 {
     PyObject *index = SLOT(l->shelf, state->at_Shelf_index);
-    return index != NULL && PyDict_CheckExact(index) && _PyDict_GetItem_KnownHash(index, key, hash) == NULL;
+    if (index == NULL || !PyDict_CheckExact(index)) {
+        return -1;
+    }
+    PyObject *found = _PyDict_GetItem_KnownHash(index, key, hash);
+    if (found == NULL) {
+        return 0;
+    }
+    return l->changes != NULL && is_entry(state, found) && now >= ((Entry *)found)->deadline ? 1 : -1;
 }
 
-/* End a flight whose result is kept; *value* is the caller's. */
+/* End a flight whose result is kept. */
 static PyObject *
-flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+flight_kept(State *state, Leading *l, PyObject *flight, PyObject *value)
 {
     return finished_in_python(state, l, flight, value);
 }
@@ -1496,16 +1532,19 @@ lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash
     if (me == NULL) {
         goto done;
     }
-    if (isnan(now) && exact_time(state, SLOT(l->clock, state->at_Clock_read), &now) <= 0) {
-        Py_DECREF(me);
-        goto done;
+    if (isnan(now)) {
+        PyObject *read = SLOT(l->clock, state->at_Clock_read);
+        if ((l->about ? about_time(state, read, &now) : exact_time(state, read, &now)) <= 0) {
+            Py_DECREF(me);
+            goto done;
+        }
     }
     flight = flight_born(state, l, key, me, now);
     if (flight == NULL || !knows_plain_keys(state, l)) {
         goto done;
     }
     /* From here to the call of the function nothing else runs. */
-    if (l->shelf != NULL && !is_missing(state, l, key, hash, now)) {
+    if (l->shelf != NULL && look_again(state, l, key, hash, now) < 0) {
         goto done;
     }
     if (PyDict_SetDefault(l->table, key, flight) != flight) {
@@ -1519,7 +1558,7 @@ lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash
         goto done;
     }
     result = l->shelf == NULL ? flight_shared(state, l, flight, key, value)
-        : flight_kept(state, l, flight, key, hash, value);
+        : flight_kept(state, l, flight, value);
     Py_DECREF(value);
 done:
     if (flight != NULL) {
@@ -1569,15 +1608,15 @@ static PyObject *
 leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "clock", "table", "known", "counters", "lock", "finish", "failed", "refuse", "name", "wake_all", "shelf", "lean", NULL,
+        "clock", "table", "known", "counters", "lock", "finish", "failed", "refuse", "name", "wake_all", "about", "shelf", "lean", NULL,
     };
     State *state = state_of(kind);
     Leading *l = state == NULL ? NULL : (Leading *)kind->tp_alloc(kind, 0);
     PyObject *clock = NULL, *table = NULL, *known = NULL, *counters = NULL, *lock = NULL, *finish = NULL;
     PyObject *failed = NULL, *refuse = NULL, *name = NULL, *wake_all = NULL;
     PyObject *changes = NULL, *shelf = NULL, *owners = NULL, *figures = NULL, *counts = NULL;
-    if (l == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO!OOOOOOOOO(OOOOd):Leading", names, &clock,
-            &PyDict_Type, &table, &known, &counters, &lock, &finish, &failed, &refuse, &name, &wake_all, &shelf, &changes,
+    if (l == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO!OOOOOOOOpO(OOOOd):Leading", names, &clock,
+            &PyDict_Type, &table, &known, &counters, &lock, &finish, &failed, &refuse, &name, &wake_all, &l->about, &shelf, &changes,
             &owners, &figures, &counts, &l->life_s)) {
         Py_XDECREF(l);
         return NULL;
@@ -1660,8 +1699,11 @@ add_flights(PyObject *module)
     state->greenlet = PyUnicode_InternFromString("greenlet");
     state->no_tags = PyTuple_New(0);
     state->zero = PyLong_FromLong(0);
+    state->one = PyLong_FromLong(1);
+    state->expired = PyUnicode_InternFromString("expired");
     state->Leading = add_type(module, &leading_spec, NULL);
-    return state->greenlet == NULL || state->no_tags == NULL || state->zero == NULL || state->Leading == NULL ? -1 : 0;
+    return state->greenlet == NULL || state->no_tags == NULL || state->zero == NULL || state->one == NULL
+        || state->expired == NULL || state->Leading == NULL ? -1 : 0;
 }
 
 /* ========================================================================================================== 5 Call
@@ -1706,7 +1748,7 @@ enum Part {
 /* What a recipe may name of the wrapper's globals, in the order in which it names it. */
 enum Word {
     WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
-    WORD_RING, WORDS,
+    WORD_RING, WORD_LEADING, WORD_FUNCTION, WORDS,
 };
 
 typedef struct {
@@ -1730,6 +1772,8 @@ typedef struct {
     int ages, serves_stale, idles, copies; /* what a hit involves */
     int is_async;
     int quick;           /* the parameter whose argument alone is the key of a call that has no others; -1: there is none */
+    int looks;             /* there may be hits; else calls are led, and that is all */
+    PyObject *named_alone; /* a tuple of the names of those that are given by name alone; NULL: there are none */
 } Recipe;
 
 /* Where the entries of a store, if they are of a type that Python derived, have what such entries know beside. */
@@ -2594,10 +2638,9 @@ forgive(void)
 
 /* The value of a bound call whose key is made, counted as a hit: a new reference.  NULL: a doubt, or an exception. */
 static PyObject *
-hit(Call *call, Bound *bound)
+hit(Call *call, Bound *bound, Moment *moment)
 {
     Recipe *recipe = bound->recipe;
-    Moment moment = {NAN, NAN};
     PyObject *entry = entry_of(call, bound);
     if (entry == NULL) {
         forgive();
@@ -2610,7 +2653,7 @@ hit(Call *call, Bound *bound)
             return NULL;
         }
         PyObject *clock = Py_NewRef(call->copies[WORD_CLOCK]);
-        int read = exact_time(call->state, clock, &moment.exact);
+        int read = exact_time(call->state, clock, &moment->exact);
         Py_DECREF(clock);
         entry = read > 0 ? entry_of(call, bound) : NULL;
         if (entry == NULL) {
@@ -2619,7 +2662,7 @@ hit(Call *call, Bound *bound)
     }
     PyObject *value = NULL, *copy = NULL;
     if (call->condition == READY && call->recipe == recipe) {
-        value = counted_value(call, recipe, entry, &moment);
+        value = counted_value(call, recipe, entry, moment);
         copy = recipe->copies ? Py_NewRef(call->copies[WORD_COPY]) : NULL;
     }
     Py_DECREF(entry);
@@ -2712,20 +2755,51 @@ call_look(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, P
     }
     Bound bound;
     if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-        *value = hit(call, &bound);
+        Moment moment = {NAN, NAN};
+        *value = hit(call, &bound, &moment);
     }
     bound_end(&bound);
     return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* Lead a bound call that found nothing (section 4).  NULL: a doubt, and nothing has happened; or an exception. */
+static PyObject *
+led(Call *call, Bound *bound, double now)
+{
+    Recipe *recipe = bound->recipe;
+    State *state = call->state;
+    PyObject *leading = call->copies[WORD_LEADING], *function = call->copies[WORD_FUNCTION];
+    if (call->condition != READY || call->recipe != recipe || leading == NULL || recipe->instance >= 0
+        || bound->more_count || !Py_IS_TYPE(leading, state->Leading) || !is_plain(state, bound->key)) {
+        return NULL;
+    }
+    Py_hash_t hash = PyObject_Hash(bound->key);
+    return lead(state, leading, function, bound->key, hash, now, bound->values, recipe->positional, recipe->named_alone);
 }
 
 /* Answer a call as the wrapper does. */
 static PyObject *
 call_answer(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *value;
-    int looked = call_look(call, args, nargsf, kwnames, &value);
-    if (looked != 0) {
-        return value;
+    if (is_ready(call)) {
+        PyObject *answer = NULL;
+        if (kwnames == NULL && call->recipe->looks) {
+            answer = quick_hit(call, args, nargsf);
+        }
+        if (answer == NULL && !PyErr_Occurred() && call->condition == READY) {
+            Moment moment = {NAN, NAN};
+            Bound bound;
+            if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
+                answer = bound.recipe->looks ? hit(call, &bound, &moment) : NULL;
+                if (answer == NULL && !PyErr_Occurred()) {
+                    answer = led(call, &bound, moment.exact);
+                }
+            }
+            bound_end(&bound);
+        }
+        if (answer != NULL || PyErr_Occurred()) {
+            return answer;
+        }
     }
     return PyObject_Vectorcall(call->wrapper, args, nargsf, kwnames);
 }
@@ -2795,7 +2869,7 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *keywords[] = {
         "names", "positional", "only_positional", "star", "instance", "parts", "is_tuple", "given",
         "given_names", "words", "marks", "stars", "ages", "serves_stale", "idles", "copies", "is_async",
-        NULL,
+        "looks", NULL,
     };
     PyObject *names;
     Recipe *recipe = (Recipe *)type->tp_alloc(type, 0);
@@ -2803,11 +2877,11 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)pppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
+            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)ppppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
             &recipe->only_positional, &recipe->star, &recipe->instance, &recipe->parts, &recipe->is_tuple,
             &recipe->given, &PyTuple_Type, &recipe->given_names, &PyTuple_Type, &recipe->words, &PyFrozenSet_Type, &recipe->bare, &recipe->told, &PyType_Type, &recipe->token, &PyType_Type,
             &recipe->parted, &recipe->stars, &recipe->ages, &recipe->serves_stale,
-            &recipe->idles, &recipe->copies, &recipe->is_async)) {
+            &recipe->idles, &recipe->copies, &recipe->is_async, &recipe->looks)) {
         recipe->parts = recipe->given = recipe->given_names = recipe->words = recipe->bare = recipe->told = NULL;
         recipe->token = recipe->parted = NULL;
         Py_DECREF(recipe);
@@ -2827,7 +2901,15 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF(recipe);
         return NULL;
     }
-    if (PyTuple_GET_SIZE(recipe->words) != WORDS || recipe->table_at < 0 || recipe->places_at < 0) {
+    if (recipe->count > recipe->positional) {
+        recipe->named_alone = PyTuple_GetSlice(recipe->names, recipe->positional, recipe->count);
+        if (recipe->named_alone == NULL) {
+            Py_DECREF(recipe);
+            return NULL;
+        }
+    }
+    if (PyTuple_GET_SIZE(recipe->words) != WORDS || recipe->table_at < 0
+        || (recipe->places_at < 0 && recipe->looks)) {
         PyErr_SetString(PyExc_ValueError, "Recipe: words or marks are not those that C knows");
         Py_DECREF(recipe);
         return NULL;
@@ -2841,6 +2923,7 @@ recipe_dealloc(Recipe *recipe)
 {
     PyTypeObject *type = Py_TYPE(recipe);
     Py_XDECREF(recipe->names);
+    Py_XDECREF(recipe->named_alone);
     Py_XDECREF(recipe->parts);
     Py_XDECREF(recipe->given);
     Py_XDECREF(recipe->given_names);

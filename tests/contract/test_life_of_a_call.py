@@ -56,6 +56,7 @@ def test_a_hit(own: Registry) -> None:
     assert entered(lambda: f(1)) == told("A hit") == set()
 
 
+@pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")
 def test_a_miss(own: Registry) -> None:
     """A miss that evicts passes the rooms that the page tells, other than those of coroutines."""
     f = bounded(max=2, registry=own)(lambda x: x)
@@ -83,6 +84,7 @@ def test_a_miss_in_the_callers_task(own: Registry) -> None:
     assert met - named <= told("A miss")
 
 
+@pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")
 def test_a_joined_call(own: Registry) -> None:
     """A call that waits for another's execution passes the rooms that the page tells."""
     gate = Gate()
