@@ -84,7 +84,7 @@ def window_two(rounds: int) -> Ratio:
     """f(7, 8)."""
     ours = sliding_window("24h")(_first)
     return _added(
-        "sliding_window, added", "two int arguments", _two(_first), _two(ours), ours.window, rounds
+        "sliding_window, added", "two int arguments", _two(_first), _two(ours), ours.window, rounds, 3.0
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def window_keys(rounds: int) -> Ratio:
     ours = sliding_window("24h", keys=1_000)(_identity)
     return _added(
         "sliding_window, added", "one str argument, keys=1_000", _one(_identity, "alice"), _one(ours, "alice"),
-        ours.window, rounds, 25.0,
+        ours.window, rounds, 8.0,
     )  # fmt: skip
 
 
@@ -112,7 +112,8 @@ def window_method(rounds: int) -> Ratio:
 
     assert instance.bare(7) == instance.ours(7) == 7
     return _added(
-        "sliding_window, added", "method, one int argument", timed(bare, CALLS), timed(ours, CALLS), handle, rounds
+        "sliding_window, added", "method, one int argument", timed(bare, CALLS), timed(ours, CALLS), handle,
+        rounds, 2.5,
     )  # fmt: skip
 
 

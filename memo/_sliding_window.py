@@ -20,7 +20,7 @@ from memo._base import (
     refuse_bare,
     seconds,
 )
-from memo._call import Block, CallSource, KeyOptions, check_key_options
+from memo._call import Block, CallSource, KeyOptions, Native, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
 from memo._window import Intake, KeyReader, Recorder, WindowHandle, WindowStats, recorded_call, sparks
@@ -84,6 +84,11 @@ class _WindowLayer(Layer):
 
     def template(self, call: CallSource) -> Block:
         return recorded_call(call, parameters=len(self.shape.parameters), everything=self.only is None)
+
+    def native_template(self) -> Native | None:
+        if self.shape.is_async:
+            return None
+        return Native(type(None), looks=False, records=True, records_all=self.only is None)
 
     def _fail(self, started: float, key: object, error: BaseException) -> None:
         """Record a call that raised; raises nothing itself."""

@@ -19,19 +19,9 @@ __all__ = ("NATIVE_WORDS", "Native", "recipe")
 _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
 _WORDS = (
-    "index",
-    "clock",
-    "refs",
-    "copy",
-    "idle_s",
-    "user_key",
-    "weak_refs",
-    "loop_refs",
-    "running_loop",
-    "ring",
-    "leading",
-    "function",
-)
+    "index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring", "leading",
+    "function", "intake", "fail", "unkeyed", "untimed", "dropped", "stored",
+)  # fmt: skip
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
 
@@ -58,6 +48,10 @@ class Native(NamedTuple):
     """There may be hits."""
     leads: bool = False
     """A call that finds nothing may be led in C."""
+    records: bool = False
+    """Calls are recorded in a window, rather than looked up."""
+    records_all: bool = False
+    """Those that go well are, too."""
 
 
 def recipe(plan: KeyPlan, native: Native | None) -> Any:
@@ -77,7 +71,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
     parts = list(_parts(plan, names))
     needed = {
         "index": native.looks and not plan.has_token,
-        "clock": native.ages,
+        "clock": native.ages or native.records,
         "refs": plan.has_token,
         "copy": native.copies,
         "idle_s": native.idles,
@@ -87,8 +81,9 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         "running_loop": plan.options.scope is not None,
         "ring": native.moves,
         "leading": native.leads,
-        "function": native.leads,
-    }
+        "function": native.leads or native.records,
+    } | dict.fromkeys(("fail", "unkeyed", "untimed", "stored"), native.records)
+    needed |= dict.fromkeys(("intake", "dropped"), native.records_all)
     return speed.Recipe(
         names=tuple(names),
         positional=len(positional),
@@ -106,6 +101,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         serves_stale=native.serves_stale,
         idles=native.idles,
         copies=native.copies,
+        records=native.records,
         is_async=plan.shape.is_async,
         looks=native.looks,
     )

@@ -64,7 +64,7 @@
 #define COROUTINE_OBJECTS(V)
 
 #define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
-#define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue)
+#define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue) V(window_relieve)
 
 #define STATE_TYPES(V) NODES_TYPES(V) STORE_TYPES(V) FLIGHTS_TYPES(V) CALL_TYPES(V) PROXY_TYPES(V) COROUTINE_TYPES(V) \
     WINDOW_TYPES(V)
@@ -1748,7 +1748,9 @@ enum Part {
 /* What a recipe may name of the wrapper's globals, in the order in which it names it. */
 enum Word {
     WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
-    WORD_RING, WORD_LEADING, WORD_FUNCTION, WORDS,
+    WORD_RING, WORD_LEADING, WORD_FUNCTION,
+    WORD_INTAKE, WORD_FAIL, WORD_UNKEYED, WORD_UNTIMED, WORD_DROPPED, WORD_STORED, /* of windows */
+    WORDS,
 };
 
 typedef struct {
@@ -1770,6 +1772,7 @@ typedef struct {
     int is_tuple;        /* a key, without the token, is a tuple */
     int stars;           /* takes ** arguments */
     int ages, serves_stale, idles, copies; /* what a hit involves */
+    int records;             /* a window records the calls */
     int is_async;
     int quick;           /* the parameter whose argument alone is the key of a call that has no others; -1: there is none */
     int looks;             /* there may be hits; else calls are led, and that is all */
@@ -1792,6 +1795,7 @@ typedef struct {
     PyObject *wrapper;
     Recipe *recipe;           /* NULL: there is nothing for C to do */
     PyObject *copies[WORDS];  /* what the wrapper knows by these words; all NULL unless READY */
+    PyObject *together;       /* of a recipe that records: the same as a tuple, with None for NULL; NULL unless READY */
     Condition condition;
     int is_monotonic;         /* the clock is time.monotonic, as it was when this module was imported */
     Form form;
@@ -2729,6 +2733,7 @@ quick_hit(Call *call, PyObject *const *args, size_t nargsf)
 }
 
 static int read_copies(Call *call);
+static PyObject *answer_record(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
 static inline int
 is_ready(Call *call)
@@ -2777,26 +2782,35 @@ led(Call *call, Bound *bound, double now)
     return lead(state, leading, function, bound->key, hash, now, bound->values, recipe->positional, recipe->named_alone);
 }
 
+/* Answer a call by a look-up, or by leading it.  NULL without an exception: a doubt. */
+static inline PyObject *
+look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *answer = NULL;
+    if (kwnames == NULL && call->recipe->looks) {
+        answer = quick_hit(call, args, nargsf);
+    }
+    if (answer == NULL && !PyErr_Occurred() && call->condition == READY) {
+        Moment moment = {NAN, NAN};
+        Bound bound;
+        if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
+            answer = bound.recipe->looks ? hit(call, &bound, &moment) : NULL;
+            if (answer == NULL && !PyErr_Occurred()) {
+                answer = led(call, &bound, moment.exact);
+            }
+        }
+        bound_end(&bound);
+    }
+    return answer;
+}
+
 /* Answer a call as the wrapper does. */
 static PyObject *
 call_answer(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     if (is_ready(call)) {
-        PyObject *answer = NULL;
-        if (kwnames == NULL && call->recipe->looks) {
-            answer = quick_hit(call, args, nargsf);
-        }
-        if (answer == NULL && !PyErr_Occurred() && call->condition == READY) {
-            Moment moment = {NAN, NAN};
-            Bound bound;
-            if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-                answer = bound.recipe->looks ? hit(call, &bound, &moment) : NULL;
-                if (answer == NULL && !PyErr_Occurred()) {
-                    answer = led(call, &bound, moment.exact);
-                }
-            }
-            bound_end(&bound);
-        }
+        PyObject *answer = call->recipe->records ? answer_record(call, args, nargsf, kwnames)
+                                                 : look_or_lead(call, args, nargsf, kwnames);
         if (answer != NULL || PyErr_Occurred()) {
             return answer;
         }
@@ -2868,8 +2882,8 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {
         "names", "positional", "only_positional", "star", "instance", "parts", "is_tuple", "given",
-        "given_names", "words", "marks", "stars", "ages", "serves_stale", "idles", "copies", "is_async",
-        "looks", NULL,
+        "given_names", "words", "marks", "stars", "ages", "serves_stale", "idles", "copies", "records",
+        "is_async", "looks", NULL,
     };
     PyObject *names;
     Recipe *recipe = (Recipe *)type->tp_alloc(type, 0);
@@ -2877,11 +2891,11 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)ppppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
+            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)pppppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
             &recipe->only_positional, &recipe->star, &recipe->instance, &recipe->parts, &recipe->is_tuple,
             &recipe->given, &PyTuple_Type, &recipe->given_names, &PyTuple_Type, &recipe->words, &PyFrozenSet_Type, &recipe->bare, &recipe->told, &PyType_Type, &recipe->token, &PyType_Type,
             &recipe->parted, &recipe->stars, &recipe->ages, &recipe->serves_stale,
-            &recipe->idles, &recipe->copies, &recipe->is_async, &recipe->looks)) {
+            &recipe->idles, &recipe->copies, &recipe->records, &recipe->is_async, &recipe->looks)) {
         recipe->parts = recipe->given = recipe->given_names = recipe->words = recipe->bare = recipe->told = NULL;
         recipe->token = recipe->parted = NULL;
         Py_DECREF(recipe);
@@ -2951,10 +2965,12 @@ static PyType_Spec recipe_spec = {"memo._native.speed.Recipe", sizeof(Recipe), 0
 static void
 drop_copies(Call *call)
 {
-    PyObject *copies[WORDS];
+    PyObject *copies[WORDS], *together = call->together;
     call->condition = call->recipe == NULL ? CLOSED : STALE;
     memcpy(copies, call->copies, sizeof(copies));
     memset(call->copies, 0, sizeof(copies));
+    call->together = NULL;
+    Py_XDECREF(together);
     for (int i = 0; i < WORDS; i++) {
         Py_XDECREF(copies[i]); /* last: what dies here may call the function */
     }
@@ -2966,17 +2982,35 @@ are_refs(State *state, PyObject *copy)
     return copy == NULL || Py_IS_TYPE(copy, state->Refs);
 }
 
+/* Make a tuple of the copies.  Returns 0 without memory. */
+static int
+put_together(Call *call)
+{
+    PyObject *tuple = PyTuple_New(WORDS);
+    for (int i = 0; tuple != NULL && i < WORDS; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(call->copies[i] == NULL ? Py_None : call->copies[i]));
+    }
+    if (tuple == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_XSETREF(call->together, tuple);
+    return 1;
+}
+
 /* Copy what the wrapper's globals hold.  Returns 0 if C cannot go by that. */
 static int
 read_copies(Call *call)
 {
     Recipe *recipe = call->recipe;
     PyObject *globals = PyFunction_GET_GLOBALS(call->wrapper);
+    PyObject *shared = ((PyFunctionObject *)call->wrapper)->func_builtins;
     State *state = call->state;
     for (int i = 0; i < WORDS; i++) {
         PyObject *word = PyTuple_GET_ITEM(recipe->words, i);
         PyObject *copy = NULL;
-        if (word != Py_None && (copy = PyDict_GetItemWithError(globals, word)) == NULL) {
+        if (word != Py_None && (copy = PyDict_GetItemWithError(globals, word)) == NULL
+            && (copy = PyDict_GetItemWithError(shared, word)) == NULL) {
             PyErr_Clear();
             drop_copies(call);
             call->condition = CLOSED;
@@ -2984,9 +3018,10 @@ read_copies(Call *call)
         }
         Py_XSETREF(call->copies[i], Py_XNewRef(copy));
     }
-    PyObject *index = call->copies[WORD_INDEX], *clock = call->copies[WORD_CLOCK];
+    PyObject *intake = call->copies[WORD_INTAKE], *index = call->copies[WORD_INDEX], *clock = call->copies[WORD_CLOCK];
     if (!are_refs(state, call->copies[WORD_REFS]) || !are_refs(state, call->copies[WORD_WEAK_REFS])
         || !are_refs(state, call->copies[WORD_LOOP_REFS])
+        || !(intake == NULL || PyObject_TypeCheck(intake, state->IntakeFields))
         || !(index == NULL || PyDict_CheckExact(index) || Py_IS_TYPE(index, recipe->parted))
         || !(call->copies[WORD_RING] == NULL || PyObject_TypeCheck(call->copies[WORD_RING], state->Queue))) {
         drop_copies(call);
@@ -2995,6 +3030,10 @@ read_copies(Call *call)
     }
     call->is_monotonic = clock != NULL && clock == state->monotonic
         && PyCFunction_GET_FUNCTION(clock) == state->monotonic_in_c;
+    if (recipe->records && !put_together(call)) {
+        drop_copies(call);
+        return 0;
+    }
     call->condition = READY;
     return 1;
 }
@@ -3022,6 +3061,7 @@ call_traverse(Call *call, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(call));
     Py_VISIT(call->wrapper);
     Py_VISIT(call->form.type);
+    Py_VISIT(call->together);
     for (int i = 0; i < WORDS; i++) {
         Py_VISIT(call->copies[i]);
     }
@@ -3396,10 +3436,10 @@ typedef struct {
 
     /* The totals.  Slices below floor are out of the window for good; NO_BUCKET: there was none yet. */
     int64_t head, floor;
-    int64_t known; /* the bucket of all times from known_from to known_until */
-    double known_from, known_until;
+    double known_from, known_until; /* all times from one to the other are the head's, as far as that is known */
+    Bucket *head_bucket;            /* the head's place among the buckets; NULL: it is not in use */
+    int64_t *head_cells;            /* and its histogram; NULL likewise */
     int64_t section_of[SLICES], *slices[SLICES];
-    int64_t whole[CELLS]; /* the sum of the slices */
     Bucket buckets[RING];
 } Tape;
 
@@ -3410,6 +3450,14 @@ tape_at(Tape *tape, size_t i)
 {
     size_t place = tape->first + i;
     return &tape->blocks[place / BLOCK & (tape->room - 1)][place % BLOCK];
+}
+
+/* Whether there is room for one more event. */
+static inline int
+tape_has_room(Tape *tape)
+{
+    size_t place = tape->first + tape->count;
+    return (tape->count + 1) / BLOCK + 3 <= tape->room && tape->blocks[place / BLOCK & (tape->room - 1)] != NULL;
 }
 
 /* Have room for so many more events; -1 with MemoryError, and nothing has changed. */
@@ -3450,11 +3498,10 @@ tape_reserve(Tape *tape, size_t more)
     return 0;
 }
 
-/* Take the oldest event out; the caller owns its references then. */
-static inline Event
-tape_popleft(Tape *tape)
+/* Go on behind the oldest event, whose references become the caller's. */
+static inline void
+tape_step(Tape *tape)
 {
-    Event oldest = *tape_at(tape, 0);
     tape->first++;
     tape->count--;
     if (tape->first % BLOCK == 0) {
@@ -3464,14 +3511,16 @@ tape_popleft(Tape *tape)
         *block = NULL;
         tape->first %= tape->room * BLOCK;
     }
-    return oldest;
 }
 
-static inline void
-event_release(Event event)
+/* Give the oldest event up. */
+static void
+tape_drop_oldest(Tape *tape)
 {
-    Py_XDECREF(event.detail);
-    Py_XDECREF(event.key);
+    Event oldest = *tape_at(tape, 0);
+    tape_step(tape);
+    Py_XDECREF(oldest.detail);
+    Py_DECREF(oldest.key);
 }
 
 static int
@@ -3479,7 +3528,7 @@ tape_expire(Tape *tape, double now, int most)
 {
     int removed = 0;
     while (removed < most && tape->count > 0 && tape_at(tape, 0)->ended + tape->span <= now) {
-        event_release(tape_popleft(tape));
+        tape_drop_oldest(tape);
         removed++;
     }
     return removed;
@@ -3494,27 +3543,34 @@ tape_note_drop(Tape *tape, double ended)
     }
 }
 
-/* Keep an event, whose references the tape takes over; there is room.  Returns the one that leaves for it, or one
- * without references: the caller gives those up. */
-static Event
-tape_keep(Tape *tape, Event event)
+/* Keep an event; there is room.  What leaves for it is given up when that is done. */
+static inline void
+tape_keep(Tape *tape, double ended, double seconds, PyObject *detail, PyObject *key)
 {
-    Event gone = {0};
+    PyObject *gone_detail = NULL, *gone_key = NULL;
     tape->end++;
     if (tape->count == (size_t)tape->most) {
-        if (event.ended < tape_at(tape, 0)->ended) { /* it came so late that it leaves at once */
-            tape_note_drop(tape, event.ended);
-            return event;
+        Event *oldest = tape_at(tape, 0);
+        if (ended < oldest->ended) { /* it came so late that it leaves at once */
+            tape_note_drop(tape, ended);
+            return;
         }
-        gone = tape_popleft(tape);
-        tape_note_drop(tape, gone.ended);
+        tape_note_drop(tape, oldest->ended);
+        gone_detail = oldest->detail;
+        gone_key = oldest->key;
+        tape_step(tape);
     }
     size_t place = tape->count++;
-    for (; place > 0 && tape_at(tape, place - 1)->ended > event.ended; place--) {
+    for (; place > 0 && tape_at(tape, place - 1)->ended > ended; place--) {
         *tape_at(tape, place) = *tape_at(tape, place - 1);
     }
-    *tape_at(tape, place) = event;
-    return gone;
+    Event *event = tape_at(tape, place);
+    event->ended = ended;
+    event->seconds = seconds;
+    event->detail = Py_XNewRef(detail);
+    event->key = Py_NewRef(key);
+    Py_XDECREF(gone_detail);
+    Py_XDECREF(gone_key);
 }
 
 /* -- totals */
@@ -3524,7 +3580,7 @@ static int64_t
 tape_index(Tape *tape, double moment)
 {
     if (tape->known_from <= moment && moment <= tape->known_until) {
-        return tape->known;
+        return tape->head;
     }
     double rest = fmod(moment, tape->width), quotient = (moment - rest) / tape->width;
     if (rest < 0) {
@@ -3573,10 +3629,11 @@ tape_forget(Tape *tape, int64_t section)
     for (int i = 0; i < SLICES; i++) {
         int64_t *cells = tape->slices[i];
         if (cells != NULL && tape->section_of[i] < section) {
-            for (int cell = 0; cell < CELLS; cell++) {
-                tape->whole[cell] -= cells[cell];
-            }
             tape->slices[i] = NULL;
+            if (cells == tape->head_cells) {
+                tape->head_bucket = NULL;
+                tape->head_cells = NULL;
+            }
             PyMem_Free(cells);
         }
     }
@@ -3588,7 +3645,8 @@ tape_prepare(Tape *tape, double moment, int64_t *index)
 {
     *index = tape_index(tape, moment);
     if (*index > tape->head) {
-        tape->head = tape->known = *index;
+        tape->head = *index;
+        tape->head_bucket = NULL;
         /* Times that lie in a bucket lie in it together with all between them.  Its upper end is a product, which is
          * exact to its last bit: a little less than that is within it for sure. */
         double until = (double)(*index + 1) * tape->width;
@@ -3616,6 +3674,17 @@ is_cancelled(PyObject *detail)
     return detail != NULL && PyUnicode_Check(detail);
 }
 
+static inline void
+bucket_add(Bucket *bucket, int64_t *cells, double seconds, PyObject *detail)
+{
+    int is_off = is_cancelled(detail), cell = cell_of(seconds);
+    bucket->count++;
+    bucket->errors += detail != NULL && !is_off;
+    bucket->cancelled += is_off;
+    bucket->seconds += seconds;
+    cells[cell]++;
+}
+
 /* Count an event, for whose time tape_prepare() was called. */
 static void
 tape_count(Tape *tape, int64_t index, double seconds, PyObject *detail)
@@ -3624,30 +3693,38 @@ tape_count(Tape *tape, int64_t index, double seconds, PyObject *detail)
         return; /* it came so late that nobody can ask for it */
     }
     Bucket *bucket = &tape->buckets[slot_of(index, RING)];
+    int64_t *cells = tape->slices[slot_of(section_of(index), SLICES)];
     if (bucket->index != index) {
         *bucket = (Bucket){.index = index};
     }
-    bucket->count++;
-    bucket->errors += detail != NULL && !is_cancelled(detail);
-    bucket->cancelled += is_cancelled(detail);
-    bucket->seconds += seconds;
-    int cell = cell_of(seconds);
-    tape->slices[slot_of(section_of(index), SLICES)][cell]++;
-    tape->whole[cell]++;
+    if (index == tape->head) {
+        tape->head_bucket = bucket;
+        tape->head_cells = cells;
+    }
+    bucket_add(bucket, cells, seconds, detail);
 }
 
 /* Enter one event, in the window's own time; the tape takes its own references.  -1 with MemoryError: not entered. */
-static int
+static inline int
 tape_enter(Tape *tape, double ended, double seconds, PyObject *detail, PyObject *key)
 {
-    int64_t index;
-    if (tape_reserve(tape, 1) < 0 || tape_prepare(tape, ended, &index) < 0) {
+    if (!tape_has_room(tape) && tape_reserve(tape, 1) < 0) {
         return -1;
     }
-    tape_expire(tape, ended, EXPIRE);
-    tape_count(tape, index, seconds, detail);
-    Event event = {ended, seconds, Py_XNewRef(detail), Py_NewRef(key)};
-    event_release(tape_keep(tape, event));
+    if (tape->head_bucket != NULL && tape->known_from <= ended && ended <= tape->known_until) {
+        bucket_add(tape->head_bucket, tape->head_cells, seconds, detail);
+    }
+    else {
+        int64_t index;
+        if (tape_prepare(tape, ended, &index) < 0) {
+            return -1;
+        }
+        tape_count(tape, index, seconds, detail);
+    }
+    if (tape->count > 0 && tape_at(tape, 0)->ended + tape->span <= ended) {
+        tape_expire(tape, ended, EXPIRE);
+    }
+    tape_keep(tape, ended, seconds, detail, key);
     return 0;
 }
 
@@ -3727,11 +3804,9 @@ tape_fold(Tape *tape, PyObject *args)
     }
     tape_expire(tape, events[number - 1].ended, EXPIRE);
     for (Py_ssize_t i = 0; i < number; i++) {
-        Event event = events[i];
-        tape_count(tape, tape_index(tape, event.ended), event.seconds, event.detail);
-        Py_XINCREF(event.detail);
-        Py_INCREF(event.key);
-        event_release(tape_keep(tape, event));
+        Event *event = &events[i];
+        tape_count(tape, tape_index(tape, event->ended), event->seconds, event->detail);
+        tape_keep(tape, event->ended, event->seconds, event->detail, event->key);
     }
     result = Py_NewRef(Py_None);
 done:
@@ -3747,9 +3822,7 @@ tape_py_keep(Tape *tape, PyObject *raw)
     if (event_read(raw, &event) < 0 || tape_reserve(tape, 1) < 0) {
         return NULL;
     }
-    Py_XINCREF(event.detail);
-    Py_INCREF(event.key);
-    event_release(tape_keep(tape, event));
+    tape_keep(tape, event.ended, event.seconds, event.detail, event.key);
     Py_RETURN_NONE;
 }
 
@@ -3766,7 +3839,7 @@ tape_py_popleft(Tape *tape, PyObject *Py_UNUSED(unused))
     }
     PyObject *raw = event_tuple(state, tape_at(tape, 0));
     if (raw != NULL) {
-        event_release(tape_popleft(tape));
+        tape_drop_oldest(tape);
     }
     return raw;
 }
@@ -3981,12 +4054,11 @@ tape_histogram(Tape *tape, PyObject *arg)
     if (section == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    int64_t cells[CELLS];
-    memcpy(cells, tape->whole, sizeof(cells));
+    int64_t cells[CELLS] = {0};
     for (int i = 0; i < SLICES; i++) {
-        if (tape->slices[i] != NULL && tape->section_of[i] < section) {
+        if (tape->slices[i] != NULL && tape->section_of[i] >= section) {
             for (int cell = 0; cell < CELLS; cell++) {
-                cells[cell] -= tape->slices[i][cell];
+                cells[cell] += tape->slices[i][cell];
             }
         }
     }
@@ -4059,7 +4131,6 @@ tape_check(Tape *tape, PyObject *Py_UNUSED(unused))
     if (tape->dropped == 0 && tape->dropped_at != -Py_HUGE_VAL) {
         wrong = "something was dropped, and not counted";
     }
-    int64_t sum[CELLS] = {0};
     for (int i = 0; i < SLICES; i++) {
         if (tape->slices[i] == NULL) {
             continue;
@@ -4071,14 +4142,10 @@ tape_check(Tape *tape, PyObject *Py_UNUSED(unused))
         }
         for (int cell = 0; cell < CELLS; cell++) {
             calls += tape->slices[i][cell];
-            sum[cell] += tape->slices[i][cell];
         }
         if (calls != total.count || calls == 0) {
             wrong = "a histogram does not count what its buckets count";
         }
-    }
-    if (memcmp(sum, tape->whole, sizeof(sum)) != 0) {
-        wrong = "the slices do not add up to the whole";
     }
     for (size_t slot = 0; slot < RING; slot++) {
         Bucket *bucket = &tape->buckets[slot];
@@ -4135,7 +4202,7 @@ tape_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     tape->width = span / BUCKETS;
     tape->most = most;
     tape->dropped_at = -Py_HUGE_VAL;
-    tape->head = tape->floor = tape->known = NO_BUCKET;
+    tape->head = tape->floor = NO_BUCKET;
     tape->known_from = Py_HUGE_VAL;
     tape->known_until = -Py_HUGE_VAL;
     for (int slot = 0; slot < RING; slot++) {
@@ -4149,7 +4216,7 @@ tape_dealloc(Tape *tape)
 {
     PyTypeObject *type = Py_TYPE(tape);
     while (tape->count > 0) {
-        event_release(tape_popleft(tape));
+        tape_drop_oldest(tape);
     }
     for (size_t i = 0; i < tape->room; i++) {
         PyMem_Free(tape->blocks[i]);
@@ -4275,7 +4342,7 @@ static PyType_Spec time_fields_spec = {
 typedef struct {
     PyObject_HEAD
     double last;
-    int busy;
+    int busy, batch;                /* `batch`: how long the queue may get before it is folded */
     PyObject *pending, *plan;       /* a list; None: nothing is planned */
     PyObject *contents;
     Tape *direct;                   /* what calls enter their events into, as `contents` says; NULL: nothing */
@@ -4383,15 +4450,50 @@ intake_set_time(IntakeFields *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-/* Enter an event straight away: 1 done, 0 it has to go through the queue, -1 with MemoryError.  `detail` may be NULL. */
+/* Put an event into the queue of a window that counts keys, as `Intake.note()` does: 1 done, 0 it is odd, -1 with an
+ * exception. */
 static int
-intake_take(IntakeFields *self, double started, double ended, PyObject *detail, PyObject *key)
+intake_queue(IntakeFields *self, double took, double ended, PyObject *detail, PyObject *key)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    if (self->contents == NULL || self->pending == NULL || !PyList_CheckExact(self->pending) ||
+        !(took >= 0.0 && took < Py_HUGE_VAL && ended >= self->last)) {
+        return 0;
+    }
+    self->last = ended;
+    PyObject *raw = Py_BuildValue("(ddOO)", ended, took, detail == NULL ? state->window_ok : detail, key);
+    int added = raw == NULL ? -1 : PyList_Append(self->pending, raw);
+    Py_XDECREF(raw);
+    if (added < 0) {
+        return -1;
+    }
+    Py_ssize_t waiting = PyList_GET_SIZE(self->pending);
+    if (waiting >= self->batch) {
+        PyObject *number = PyLong_FromSsize_t(waiting), *done = NULL;
+        if (number != NULL) {
+            done = PyObject_CallMethodOneArg((PyObject *)self, state->window_relieve, number);
+            Py_DECREF(number);
+        }
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 1;
+    }
+    return 1;
+}
+
+/* Enter an event straight away: 1 done, 0 it has to go through the queue, -1 with MemoryError.  `detail` may be NULL. */
+static inline int
+intake_take(IntakeFields *self, double took, double ended, PyObject *detail, PyObject *key)
 {
     Tape *tape = self->direct;
     TimeFields *time = self->time;
-    double took = ended - started;
+    if (tape == NULL) {
+        return intake_queue(self, took, ended, detail, key);
+    }
     /* Of times that are not finite, one of the comparisons is false. */
-    if (tape == NULL || time == NULL || self->busy != 0 || self->plan != Py_None || self->pending == NULL ||
+    if (time == NULL || self->busy != 0 || self->plan != Py_None || self->pending == NULL ||
         !PyList_CheckExact(self->pending) || PyList_GET_SIZE(self->pending) != 0 ||
         !(took >= 0.0 && took < Py_HUGE_VAL && ended >= self->last && ended >= time->high)) {
         return 0;
@@ -4413,7 +4515,8 @@ intake_enter(IntakeFields *self, PyObject *const *args, Py_ssize_t number)
     }
     int taken = 0;
     if (PyFloat_CheckExact(args[0]) && PyFloat_CheckExact(args[1])) {
-        taken = intake_take(self, PyFloat_AS_DOUBLE(args[0]), PyFloat_AS_DOUBLE(args[1]), detail_of(args[2]), args[3]);
+        double ended = PyFloat_AS_DOUBLE(args[1]);
+        taken = intake_take(self, ended - PyFloat_AS_DOUBLE(args[0]), ended, detail_of(args[2]), args[3]);
     }
     if (taken < 0) {
         return NULL;
@@ -4432,6 +4535,7 @@ intake_enter(IntakeFields *self, PyObject *const *args, Py_ssize_t number)
 static PyMemberDef intake_members[] = {
     {"_last", T_DOUBLE, offsetof(IntakeFields, last), 0, NULL},
     {"_busy", T_INT, offsetof(IntakeFields, busy), 0, NULL},
+    {"_batch", T_INT, offsetof(IntakeFields, batch), 0, NULL},
     {"_pending", T_OBJECT_EX, offsetof(IntakeFields, pending), 0, NULL},
     {"_plan", T_OBJECT, offsetof(IntakeFields, plan), 0, NULL},
     {NULL},
@@ -4460,6 +4564,236 @@ static PyType_Spec intake_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, intake_slots,
 };
 
+/* -- calls that record themselves
+ *
+ * What a window's generated wrapper does (memo/_window/templates.py): make the key small, read the clock, call, read the
+ * clock, enter.  Nothing is a doubt once the clock was read: where C does not know how to go on, it calls what the
+ * wrapper would call.
+ */
+
+enum {
+    LONGEST = 200, /* text that is kept as it is; see memo/_base/key_text.py */
+    ITEMS = 8,     /* longest tuple that is */
+};
+
+/* Whether a value is kept as it is. */
+static inline int
+is_small(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_GET_LENGTH(value) <= LONGEST;
+    }
+    if (type == &PyLong_Type) {
+        int overflow;
+        long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+        return overflow == 0 && number != LLONG_MIN;
+    }
+    return value == Py_None || type == &PyBool_Type || type == &PyFloat_Type ||
+           (type == &PyBytes_Type && PyBytes_GET_SIZE(value) <= LONGEST);
+}
+
+/* A key as `stored_key()` leaves it; a new reference in place of the one that is given, or NULL with an exception. */
+static PyObject *
+small_key(PyObject *stored, PyObject *key)
+{
+    int small = is_small(key);
+    if (!small && PyTuple_CheckExact(key) && PyTuple_GET_SIZE(key) <= ITEMS) {
+        small = 1;
+        for (Py_ssize_t i = 0; small && i < PyTuple_GET_SIZE(key); i++) {
+            small = is_small(PyTuple_GET_ITEM(key, i));
+        }
+    }
+    if (!small) {
+        Py_SETREF(key, PyObject_CallOneArg(stored, key));
+    }
+    return key;
+}
+
+/* Call what handles the exception that is raised, with it as its last argument, as in an `except` clause.  Returns what
+ * that returns; NULL with the exception that it raised.  With *again* the one that was handled is raised again then. */
+static PyObject *
+handle(PyObject *handler, PyObject *first, PyObject *second, int again)
+{
+    _PyErr_StackItem *handled = PyThreadState_Get()->exc_info;
+    PyObject *error = taken_error(), *before = handled->exc_value;
+    PyObject *args[] = {first, second, error};
+    size_t skipped = first == NULL ? 2 : 0;
+    handled->exc_value = Py_NewRef(error);
+    PyObject *answer = PyObject_Vectorcall(handler, args + skipped, 3 - skipped, NULL);
+    PyObject *mine = handled->exc_value;
+    handled->exc_value = before;
+    Py_XDECREF(mine);
+    if (answer == NULL || !again) {
+        Py_DECREF(error);
+        return answer;
+    }
+    Py_DECREF(answer);
+    raise_again(error);
+    return NULL;
+}
+
+/* What a clock showed. */
+typedef struct {
+    int64_t nanoseconds; /* since an arbitrary start; 0: not told */
+    double seconds;      /* the same as the clock shows it, unless nanoseconds tell it */
+    PyObject *odd;       /* what it showed that is no float; owned, or NULL */
+} Reading;
+
+/* Read the clock; -1 with the exception that it raised. */
+static inline int
+read_clock(int is_monotonic, PyObject *clock, Reading *reading)
+{
+#ifdef __linux__
+    struct timespec now;
+    if (is_monotonic && clock_gettime(CLOCK_MONOTONIC, &now) == 0) {
+        reading->nanoseconds = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+        return 0;
+    }
+#endif
+    PyObject *shown = PyObject_CallNoArgs(clock);
+    if (shown == NULL) {
+        return -1;
+    }
+    if (PyFloat_CheckExact(shown)) {
+        reading->seconds = PyFloat_AS_DOUBLE(shown);
+        Py_DECREF(shown);
+    }
+    else {
+        reading->odd = shown;
+    }
+    return 0;
+}
+
+static inline double
+seconds_of(Reading *reading)
+{
+    if (reading->nanoseconds == 0) {
+        return reading->seconds;
+    }
+    /* To the last bit what time.monotonic() returns.  (Below 2**53 the quotient is exact where it is a whole number.) */
+    if (reading->nanoseconds >> 53 != 0 && reading->nanoseconds % 1000000000 == 0) {
+        return (double)(reading->nanoseconds / 1000000000);
+    }
+    return (double)reading->nanoseconds / 1e9;
+}
+
+static PyObject *
+reading_as_object(Reading *reading)
+{
+    return reading->odd != NULL ? Py_NewRef(reading->odd) : PyFloat_FromDouble(seconds_of(reading));
+}
+
+/* What a record goes by: the copies of its Call, in a tuple which goes on as long as a call does that began with it. */
+#define OF(on, word) PyTuple_GET_ITEM(on, word)
+
+/* Enter a call that went well; -1 with an exception. */
+static int
+record_end(PyObject *on, int is_monotonic, Reading *began, PyObject *key)
+{
+    IntakeFields *intake = (IntakeFields *)OF(on, WORD_INTAKE);
+    Reading ended = {0};
+    if (read_clock(is_monotonic, OF(on, WORD_CLOCK), &ended) < 0) {
+        return -1;
+    }
+    int taken = 0;
+    if (began->nanoseconds != 0 && ended.nanoseconds != 0) {
+        double took = (double)(ended.nanoseconds - began->nanoseconds) * 1e-9;
+        taken = intake_take(intake, took, seconds_of(&ended), NULL, key);
+    }
+    else if (began->odd == NULL && ended.odd == NULL) {
+        taken = intake_take(intake, seconds_of(&ended) - seconds_of(began), seconds_of(&ended), NULL, key);
+    }
+    if (taken == 0) {
+        taken = -1;
+        State *state = state_of(Py_TYPE(intake));
+        PyObject *first = reading_as_object(began), *last = reading_as_object(&ended), *done = NULL;
+        if (state != NULL && first != NULL && last != NULL) {
+            PyObject *args[] = {(PyObject *)intake, first, last, state->window_ok, key};
+            done = PyObject_VectorcallMethod(state->window_queue, args, 5, NULL);
+        }
+        taken = done == NULL ? -1 : 1;
+        Py_XDECREF(first);
+        Py_XDECREF(last);
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(ended.odd);
+    return taken < 0 ? -1 : 0;
+}
+
+/* Let an `Exception` that is raised be handled; returns what the handler returns, NULL with what is to go on to the
+ * caller: whatever is no Exception, or what the handler raised. */
+static inline PyObject *
+handle_exception(PyObject *handler)
+{
+    return PyErr_ExceptionMatches(PyExc_Exception) ? handle(handler, NULL, NULL, 0) : NULL;
+}
+
+/* Call, and record it.  `key` is given up. */
+static inline PyObject *
+record(PyObject *on, int is_monotonic, PyObject *key, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *result = NULL;
+    Reading began = {0};
+    key = key == NULL ? NULL : small_key(OF(on, WORD_STORED), key);
+    if (key == NULL && (key = handle_exception(OF(on, WORD_UNKEYED))) == NULL) {
+        return NULL;
+    }
+    if (read_clock(is_monotonic, OF(on, WORD_CLOCK), &began) < 0
+        && (began.odd = handle_exception(OF(on, WORD_UNTIMED))) == NULL) {
+        goto done;
+    }
+    PyObject *function = OF(on, WORD_FUNCTION);
+    if (PyFunction_Check(function)) { /* what PyObject_Vectorcall() does, but for a look at the result */
+        result = ((PyFunctionObject *)function)->vectorcall(function, args, nargsf, kwnames);
+    }
+    else {
+        result = PyObject_Vectorcall(function, args, nargsf, kwnames);
+    }
+    if (result == NULL) {
+        PyObject *error = taken_error(), *first = reading_as_object(&began);
+        if (first == NULL) {
+            PyErr_Clear(); /* no memory: the call's own failure matters more */
+        }
+        raise_again(error);
+        if (first != NULL) {
+            handle(OF(on, WORD_FAIL), first, key, 1);
+            Py_DECREF(first);
+        }
+    }
+    else if (OF(on, WORD_INTAKE) != Py_None && record_end(on, is_monotonic, &began, key) < 0) {
+        PyObject *said = handle_exception(OF(on, WORD_DROPPED));
+        if (said == NULL) {
+            Py_CLEAR(result);
+        }
+        Py_XDECREF(said);
+    }
+done:
+    Py_XDECREF(began.odd);
+    Py_DECREF(key);
+    return result;
+}
+
+/* Answer a call of a window's wrapper.  NULL without an exception: a doubt, and nothing has happened. */
+static PyObject *
+answer_record(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Bound bound;
+    PyObject *key = NULL, *result = NULL, *on = Py_NewRef(call->together);
+    int made = 0, is_monotonic = call->is_monotonic; /* as it begins: to make the key may change what the wrapper knows */
+    if (bind_call(call, &bound, args, nargsf, kwnames)) {
+        made = bind_key(call, &bound);
+        key = bound.key;
+        bound.key = NULL;
+    }
+    bound_end(&bound);
+    if (made != 0) {
+        result = record(on, is_monotonic, key, args, nargsf, kwnames);
+    }
+    Py_DECREF(on);
+    return result;
+}
+
 static int
 add_window(PyObject *module)
 {
@@ -4467,6 +4801,7 @@ add_window(PyObject *module)
     if ((state->window_ok = PyUnicode_InternFromString("ok")) == NULL ||
         (state->window_direct = PyUnicode_InternFromString("direct")) == NULL ||
         (state->window_queue = PyUnicode_InternFromString("queue")) == NULL ||
+        (state->window_relieve = PyUnicode_InternFromString("_relieve")) == NULL ||
         (state->Tape = add_type(module, &tape_spec, NULL)) == NULL ||
         (state->TimeFields = add_type(module, &time_fields_spec, NULL)) == NULL ||
         (state->IntakeFields = add_type(module, &intake_spec, NULL)) == NULL) {

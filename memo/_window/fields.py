@@ -16,8 +16,9 @@ if TYPE_CHECKING or speed is None:
     class IntakeFields:
         """Those of an intake; see there."""
 
-        __slots__ = ("_busy", "_last", "_pending", "_plan", "contents", "time")
+        __slots__ = ("_batch", "_busy", "_last", "_pending", "_plan", "contents", "time")
 
+        _batch: int
         _busy: int
         _last: float
         _pending: list[Any]

@@ -227,7 +227,10 @@ class WindowHandle(Generic[P, R_co]):
         self._recorder.intake.record_now(error, KeyText(name) if key is None else stored_key(key))
 
     def cleanup(self) -> int:
-        """Let go of kept calls that are out of the window by their age; how many.  (No figure shows them anyway.)"""
+        """Let go of kept calls that are out of the window by their age; how many.  (No figure shows them anyway.)
+
+        Those that recording has let go of by then are not counted.
+        """
         return self._recorder.intake.cleanup()
 
     def clear(self) -> None:

@@ -90,6 +90,7 @@ class Intake(IntakeFields):
         self._where = where
         self.span_s: float = float(span_s)
         self._only = only
+        self._batch = BATCH
         self._pending = []  # no lock: append and del are atomic; only the lock's holder takes from its front
         self._last = -math.inf  # no lock: latest end or read; a lost write only delays noticing that time went back
         # Re-entrant, so that a finaliser that runs inside a locked section cannot hang its thread; `_busy`, how many
@@ -121,7 +122,7 @@ class Intake(IntakeFields):
             return
         pending = self._pending
         pending.append((ended, max(0.0, took), detail, key))
-        if len(pending) >= BATCH:
+        if len(pending) >= self._batch:
             self._relieve(len(pending))
 
     def queue(self, started: float, ended: float, detail: Any, key: object) -> None:
@@ -138,11 +139,10 @@ class Intake(IntakeFields):
         """What the words of a generated wrapper that notes its calls mean."""
         return {
             "intake": self,
-            "enter": self.enter,
             "pending": self._pending,
             "relieve": self._relieve,
             "note": self.note,
-            "batch": BATCH,
+            "batch": self._batch,
             "inf": _INF,
             "len": len,
         }

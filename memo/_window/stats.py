@@ -136,7 +136,8 @@ class WindowStats(Snapshot):
 
     dropped: int = counter()
     """Events let go before their time because `max` newer ones came, since the window was made. An event that
-    leaves by its age, or through `clear()`, does not count."""
+    leaves by its age, or through `clear()`, does not count. Calls that run in Python are entered in batches: there it
+    is the time of the batch's last event that decides which of the two it was."""
 
     keys: int | None = None
     """Keys that are counted, also beyond the kept events; None where `keys=` was not given."""

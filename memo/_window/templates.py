@@ -56,7 +56,7 @@ def _is_small(value: str) -> str:
 
 
 _NOTED: Block = [
-    "try:", ['$enter($started, $clock(), "ok", $k)'],
+    "try:", ['$intake.enter($started, $clock(), "ok", $k)'],
     "except $Exception as $error:", ["$dropped($error)"],
 ] if speed is not None else [  # ``Intake.note()`` inline, which saves a call
     "try:", [

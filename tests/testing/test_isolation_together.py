@@ -300,7 +300,7 @@ FIXED = {
         "clock", "known", "lock", "rate", "table", "waiting", "_explain", "_name", "_reveal", "_waits",
     },
     "keys of a limit": {"dead", "most", "rate"},
-    "intake": {"_busy", "_lock", "_only", "_pending", "_plan", "_where", "span_s"},
+    "intake": {"_batch", "_busy", "_lock", "_only", "_pending", "_plan", "_where", "span_s"},
 }  # fmt: skip
 """What needs no exchange: options, locks, what is empty between two operations, and boxes of keys, which live
 as long as what they are in."""
