@@ -4,6 +4,7 @@ A recipe says of a generated wrapper what its source says, as far as C can go by
 is rare has none, and its calls go to the wrapper.
 """
 
+import functools
 from collections.abc import Iterator
 from inspect import Parameter
 from typing import Any, NamedTuple
@@ -95,7 +96,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         is_tuple=len(parts) != 1 if plan.has_token else plan.is_tuple,
         given=given[0],
         given_names=given[1],
-        words=tuple(plan.prefix + word if needed[word] else None for word in _WORDS),
+        words=_words(plan.prefix, tuple(map(needed.__getitem__, _WORDS))),
         marks=(BARE, TOLD, InstanceRef, native.parted),
         ages=native.ages,
         serves_stale=native.serves_stale,
@@ -105,6 +106,12 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         is_async=plan.shape.is_async,
         looks=native.looks,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _words(prefix: str, needed: tuple[bool, ...]) -> tuple[str | None, ...]:
+    """The names of what is needed; one tuple for all functions that need the same."""
+    return tuple(prefix + word if is_needed else None for word, is_needed in zip(_WORDS, needed, strict=True))
 
 
 def _is_common(plan: KeyPlan) -> bool:
@@ -119,22 +126,23 @@ def _is_common(plan: KeyPlan) -> bool:
 
 def _parts(plan: KeyPlan, names: list[str]) -> Iterator[bytes]:
     """The parts of a key, without the instance's token: what each is (see ``enum Part``), and of which parameter."""
-    numbers = {p: bytes([names.index(p.name)]) for p in plan.parameters if p.kind in _ONE_BY_ONE}
+    # by name: a parameter hashes its default
+    numbers = {p.name: bytes([names.index(p.name)]) for p in plan.parameters if p.kind in _ONE_BY_ONE}
     if plan.options.key is not None:
-        yield from (b"w" + numbers[p] for p in plan.valued if p.name in plan.weak)
+        yield from (b"w" + numbers[p.name] for p in plan.valued if p.name in plan.weak)
         yield b"k\0"
     else:
         for p in plan.values:
-            if p in numbers:
-                yield (b"w" if p.name in plan.weak else b"t" if p is plan.alone else b"v") + numbers[p]
+            if p.name in numbers:
+                yield (b"w" if p.name in plan.weak else b"t" if p is plan.alone else b"v") + numbers[p.name]
             else:
                 yield b"0\0" if p.kind is Parameter.VAR_KEYWORD else b"T\0" if p is plan.alone else b"*\0"
     if plan.options.scope is not None:
         yield b"l\0"
     if plan.options.typed:
         for p in plan.values:
-            if p in numbers:
-                yield b"y" + numbers[p]
+            if p.name in numbers:
+                yield b"y" + numbers[p.name]
             else:
                 yield b"0\0" if p.kind is Parameter.VAR_KEYWORD else b"Y\0"
 

@@ -2456,7 +2456,8 @@ entry_of(Call *call, Bound *bound)
 static Py_ssize_t
 member_at(PyTypeObject *type, const char *name)
 {
-    PyObject *word = PyUnicode_FromString(name);
+    /* interned: the interpreter remembers what was looked up by the address of the name, and keeps each name for that */
+    PyObject *word = PyUnicode_InternFromString(name);
     if (word == NULL) {
         PyErr_Clear();
         return -1;

@@ -396,3 +396,15 @@ def test_an_ordinary_call_runs_no_python_but_the_function_s() -> None:
         sys.setprofile(None)
         gc.enable()
     assert ran == ["raising"] * 15
+
+
+def test_defaults_that_cannot_be_hashed() -> None:
+    """A function with such a default is called in C like any other."""
+
+    @sliding_window("1h")
+    def work(x: int, found: list[int] = [], *, more: dict[str, int] = {}) -> object:  # noqa: B006
+        return x, found, more
+
+    assert work(1) == (1, [], {})
+    assert work(1, [2], more={}) == (1, [2], {})
+    assert [event.key for event in work.window.events()] == ["(1, [2], {})", "(1, [], {})"]
