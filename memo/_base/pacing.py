@@ -37,11 +37,15 @@ class Pace:
     def rest(self) -> None:
         """Let others run, if it is time to; called between two slices, with no lock held."""
         if real.fine() - self._since >= _RUN_S:
-            if self._blocking:
-                real.sleep(_REST_S)
-            else:
-                time.sleep(_REST_S)
-            self._since = real.fine()
+            self.pause()
+
+    def pause(self) -> None:
+        """Let others run, in any case."""
+        if self._blocking:
+            real.sleep(_REST_S)
+        else:
+            time.sleep(_REST_S)
+        self._since = real.fine()
 
 
 def unhurried(lots: Iterable[T], blocking: bool = False) -> Iterator[T]:

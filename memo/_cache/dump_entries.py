@@ -171,6 +171,7 @@ def restore(
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         reason = str(error)[:200]  # it may quote the file
         raise DumpError(f"load: {part} of {shown} cannot be read ({reason}); write it again with dump().") from None
+    in_slices(hashes.forget())
     # a wall clock that was put back says nothing of how long it was
     entries = _entries(cache, rows, max(0.0, wall() - written), decode)
     in_slices(cache.expire_entries())

@@ -11,7 +11,7 @@ members all hash alike is refused.
 import binascii
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
 from datetime import time, timedelta, timezone
 from decimal import Decimal
 from types import NoneType
@@ -173,6 +173,12 @@ class Hashes:
         count = self._counts[code] = self._counts.get(code, 0) + 1
         if count > _ALIKE:
             _refuse_alike()
+
+    def forget(self) -> Iterator[int]:
+        """Let go of all of them, part by part; how many are in each."""
+        parts = self._counts.give_away()
+        while parts:
+            yield len(parts.pop())
 
 
 def _refuse_alike() -> NoReturn:

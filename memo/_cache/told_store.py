@@ -108,8 +108,12 @@ class ToldStore:
         pace = Pace(blocking=True)
         missed = 0
         while missed < _TRIES and self.store.lingers:
-            missed = 0 if self._bury(self.store.bury) else missed + 1
-            pace.rest()
+            if self._bury(self.store.bury):
+                missed = 0
+                pace.rest()
+            else:
+                missed += 1
+                pace.pause()
 
     def _bury(self, take_some: Callable[..., bool], *args: Any) -> bool:
         gone = Departures()
