@@ -70,7 +70,7 @@ SHAPES = {
 }
 SIZES = 1, 2, 3, 10, 50
 SMALL = 1, 2
-"""For keys that have a type or an instance in them, whose hash is its address: what a policy remembers of keys that
+"""For keys that may have a type or an instance in them, whose hash is its address: what a policy remembers of keys that
 left, it remembers by their hashes, in one place for so few."""
 POLICIES = ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs")
 _MISTAKES = (ValueError, ZeroDivisionError)
@@ -184,7 +184,11 @@ class Subject:
 
     def argument(self) -> Any:
         dice = self.play.dice
-        chance = dice.random()
+        remembers = self.kind in ("bounded", "stack") and self.options.get("policy", "adaptive") in (
+            "adaptive",
+            "s3fifo",
+        )
+        chance = dice.random() * (0.79 if remembers and self.sizes is SIZES else 1)
         if chance < 0.6:
             return dice.randrange(25)
         if chance < 0.75:
