@@ -43,7 +43,7 @@
 
 /* What the module owns, by section: a name for each type, and for each other object.  A section writes its names into its
  * own two rows (`#define NODES_TYPES(V) V(Node) V(Entry)`); fields, traversal and clearing follow from them. */
-#define NODES_TYPES(V) V(Node) V(Mark) V(Queue) V(Entry) V(TrackedEntry)
+#define NODES_TYPES(V) V(Node) V(Mark) V(Queue) V(Entry) V(TrackedEntry) V(Ghost) V(Share) V(Policy)
 #define NODES_OBJECTS(V)
 
 #define STORE_TYPES(V)
@@ -893,6 +893,1505 @@ static PyType_Spec queue_spec = {
     queue_slots,
 };
 
+/* -- what is remembered of keys that left: memo/_rings/ghost.py says how, and decides the same
+ *
+ * A table is an array of segments, each made when it is first written to.  A Ghost owns its tables.
+ */
+
+#define GHOST_MARKS 4294967291LL
+#define GHOST_BUCKETS 1024
+#define GHOST_SLOTS 8
+#define GHOST_MOVED 2
+#define GHOST_SLACK 16
+
+typedef struct {
+    uint32_t *cells;  /* NULL: nothing was written yet; else GHOST_SLOTS fingerprints for each bucket, */
+    uint32_t *stamps; /* as many stamps, or NULL where there are none, */
+    uint8_t *turns;   /* and which place of each bucket is the next to be taken: all in one block of memory */
+} Segment;
+
+typedef struct {
+    int64_t buckets; /* 0: there is no table */
+    Segment *segments;
+} Table;
+
+typedef struct {
+    PyObject_HEAD
+    Table table, old;
+    int64_t moved; /* how many buckets of the old table were moved */
+    char stamped;
+} Ghost;
+
+static inline uint32_t
+fingerprint(Py_hash_t hash)
+{
+    int64_t mark = (int64_t)hash % GHOST_MARKS;
+    return (uint32_t)((mark < 0 ? mark + GHOST_MARKS : mark) + 1);
+}
+
+static inline int64_t
+segments_of(const Table *table)
+{
+    return table->buckets == 0 ? 0 : 1 + (table->buckets - 1) / GHOST_BUCKETS;
+}
+
+static void
+table_free(Table *table)
+{
+    for (int64_t i = 0; i < segments_of(table); i++) {
+        PyMem_RawFree(table->segments[i].cells);
+    }
+    PyMem_RawFree(table->segments);
+    table->segments = NULL;
+    table->buckets = 0;
+}
+
+/* Make an empty table of about so many places.  -1 without an error set: there is no memory. */
+static int
+table_make(Table *table, int64_t capacity)
+{
+    Table made = {(capacity + 4) / GHOST_SLOTS | 1, NULL};
+    while (made.buckets > 7 && !(made.buckets % 3 && made.buckets % 5 && made.buckets % 7)) {
+        made.buckets += 2; /* so that keys at regular distances spread over all of them */
+    }
+    made.segments = PyMem_RawCalloc((size_t)segments_of(&made), sizeof(Segment));
+    if (made.segments == NULL) {
+        return -1;
+    }
+    *table = made;
+    return 0;
+}
+
+/* The segment of a bucket, made if need be; NULL: there is no memory. */
+static Segment *
+segment_of(Ghost *ghost, int64_t bucket)
+{
+    Table *table = &ghost->table;
+    int64_t number = bucket / GHOST_BUCKETS, left = table->buckets - number * GHOST_BUCKETS;
+    Segment *segment = &table->segments[number];
+    if (segment->cells == NULL) {
+        size_t places = GHOST_SLOTS * (size_t)(left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
+        segment->cells = PyMem_RawCalloc(1, places * (ghost->stamped ? 8 : 4) + places / GHOST_SLOTS);
+        if (segment->cells == NULL) {
+            return NULL;
+        }
+        segment->stamps = ghost->stamped ? segment->cells + places : NULL;
+        segment->turns = (uint8_t *)(segment->cells + places * (ghost->stamped ? 2 : 1));
+    }
+    return segment;
+}
+
+static void
+ghost_put(Ghost *ghost, uint32_t mark, uint32_t stamp)
+{
+    int64_t bucket = mark % ghost->table.buckets;
+    Segment *segment = segment_of(ghost, bucket);
+    if (segment == NULL) {
+        return; /* it is not remembered, which costs a little of the hit ratio */
+    }
+    bucket %= GHOST_BUCKETS;
+    uint8_t turn = segment->turns[bucket];
+    segment->turns[bucket] = (turn + 1) & (GHOST_SLOTS - 1);
+    segment->cells[GHOST_SLOTS * bucket + turn] = mark;
+    if (segment->stamps != NULL) {
+        segment->stamps[GHOST_SLOTS * bucket + turn] = stamp;
+    }
+}
+
+static void
+ghost_fit(Ghost *ghost, int64_t capacity)
+{
+    int64_t most = GHOST_SLOTS * ghost->table.buckets;
+    Table made;
+    if (ghost->old.buckets == 0
+        && (capacity > most + most / GHOST_SLACK + 4 || capacity + capacity / 2 + 48 < most)
+        && table_make(&made, capacity) == 0) {
+        ghost->moved = 0;
+        ghost->old = ghost->table;
+        ghost->table = made;
+    }
+}
+
+/* Move some buckets of the old table into the present one. */
+static void
+ghost_move(Ghost *ghost)
+{
+    Table *old = &ghost->old;
+    int64_t first = ghost->moved, last = first + GHOST_MOVED < old->buckets ? first + GHOST_MOVED : old->buckets;
+    ghost->moved = last;
+    for (int64_t bucket = first; bucket < last; bucket++) {
+        Segment *segment = &old->segments[bucket / GHOST_BUCKETS];
+        if (segment->cells != NULL) {
+            int64_t place = bucket % GHOST_BUCKETS;
+            for (int i = 0; i < GHOST_SLOTS; i++) { /* oldest first */
+                int64_t at = GHOST_SLOTS * place + ((segment->turns[place] + i) & (GHOST_SLOTS - 1));
+                if (segment->cells[at]) {
+                    ghost_put(ghost, segment->cells[at], segment->stamps == NULL ? 0 : segment->stamps[at]);
+                }
+            }
+        }
+        if (bucket % GHOST_BUCKETS == GHOST_BUCKETS - 1) { /* let go of it now: all at once would take long */
+            PyMem_RawFree(segment->cells);
+            *segment = (Segment){NULL, NULL, NULL};
+        }
+    }
+    if (last == old->buckets) {
+        table_free(old);
+    }
+}
+
+static void
+ghost_add(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
+{
+    int64_t places = GHOST_SLOTS * ghost->table.buckets;
+    if (ghost->old.buckets) {
+        ghost_move(ghost);
+    }
+    else if (!(capacity <= places && places <= capacity + capacity / 2)) {
+        ghost_fit(ghost, capacity);
+    }
+    ghost_put(ghost, fingerprint(hash), (uint32_t)stamp);
+}
+
+static int64_t
+table_take(Table *table, uint32_t mark)
+{
+    int64_t bucket = mark % table->buckets;
+    Segment *segment = &table->segments[bucket / GHOST_BUCKETS];
+    if (segment->cells != NULL) {
+        uint32_t *cells = segment->cells + GHOST_SLOTS * (bucket % GHOST_BUCKETS);
+        for (int i = 0; i < GHOST_SLOTS; i++) {
+            if (cells[i] == mark) {
+                cells[i] = 0;
+                return segment->stamps == NULL ? 0 : segment->stamps[GHOST_SLOTS * (bucket % GHOST_BUCKETS) + i];
+            }
+        }
+    }
+    return -1;
+}
+
+/* The stamp of a key, which is no longer remembered; -1 if it is not. */
+static int64_t
+ghost_recall(Ghost *ghost, Py_hash_t hash)
+{
+    uint32_t mark = fingerprint(hash);
+    int64_t stamp = table_take(&ghost->table, mark);
+    if (stamp < 0 && ghost->old.buckets && mark % ghost->old.buckets >= ghost->moved) {
+        stamp = table_take(&ghost->old, mark);
+    }
+    return stamp;
+}
+
+/* Remember a key that a policy evicts by the short way of its exchange(), which does not look at the table's size. */
+static void
+ghost_add_shortly(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
+{
+    uint32_t mark = fingerprint(hash);
+    if (ghost->old.buckets || ghost->table.segments[mark % ghost->table.buckets / GHOST_BUCKETS].cells == NULL) {
+        ghost_add(ghost, hash, capacity, stamp);
+    }
+    else {
+        ghost_put(ghost, mark, (uint32_t)stamp);
+    }
+}
+
+static PyObject *
+ghost_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"stamped", NULL};
+    int stamped = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p", names, &stamped)) {
+        return NULL;
+    }
+    Ghost *ghost = (Ghost *)type->tp_alloc(type, 0);
+    if (ghost != NULL) {
+        ghost->stamped = (char)stamped;
+        if (table_make(&ghost->table, 1) < 0) {
+            Py_DECREF(ghost);
+            return PyErr_NoMemory();
+        }
+    }
+    return (PyObject *)ghost;
+}
+
+static void
+ghost_dealloc(PyObject *self)
+{
+    Ghost *ghost = (Ghost *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    table_free(&ghost->table);
+    table_free(&ghost->old);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static void
+free_segment(PyObject *capsule)
+{
+    PyMem_RawFree(PyCapsule_GetPointer(capsule, NULL));
+}
+
+/* Forget everything; returns a list of what is to be freed, a bit at a time by whoever has patience. */
+static PyObject *
+ghost_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Ghost *ghost = (Ghost *)self;
+    Table made, *tables[] = {&ghost->table, &ghost->old};
+    PyObject *remains = PyList_New(0);
+    if (remains == NULL) {
+        return NULL;
+    }
+    if (table_make(&made, 1) < 0) {
+        Py_DECREF(remains);
+        return PyErr_NoMemory();
+    }
+    for (int t = 0; t < 2; t++) {
+        for (int64_t i = 0; i < segments_of(tables[t]); i++) {
+            void *cells = tables[t]->segments[i].cells;
+            PyObject *capsule = cells == NULL ? NULL : PyCapsule_New(cells, NULL, free_segment);
+            if (capsule == NULL) {
+                PyErr_Clear();
+                continue; /* it is freed below, at once */
+            }
+            tables[t]->segments[i].cells = NULL;
+            if (PyList_Append(remains, capsule) < 0) {
+                PyErr_Clear();
+            }
+            Py_DECREF(capsule);
+        }
+        table_free(tables[t]);
+    }
+    ghost->table = made;
+    ghost->moved = 0;
+    return remains;
+}
+
+/* The same, as a list of such lists: see EntryPolicy.remains(). */
+static PyObject *
+ghost_heaps(PyObject *self, PyObject *ignored)
+{
+    PyObject *remains = ghost_clear(self, ignored);
+    return remains == NULL ? NULL : Py_BuildValue("[N]", remains);
+}
+
+static int64_t
+read_capacity(PyObject *capacity)
+{
+    return PyLong_AsLongLong(capacity);
+}
+
+static PyObject *
+ghost_fit_method(PyObject *self, PyObject *value)
+{
+    int64_t capacity = read_capacity(value);
+    if (capacity == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    ghost_fit((Ghost *)self, capacity);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ghost_add_method(PyObject *self, PyObject *args)
+{
+    PyObject *key;
+    long long capacity;
+    unsigned long long stamp = 0;
+    if (!PyArg_ParseTuple(args, "OL|K", &key, &capacity, &stamp)) {
+        return NULL;
+    }
+    Py_hash_t hash = PyObject_Hash(key);
+    if (hash == -1) {
+        return NULL;
+    }
+    ghost_add((Ghost *)self, hash, capacity, (int64_t)stamp);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ghost_recall_method(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    return hash == -1 ? NULL : PyLong_FromLongLong(ghost_recall((Ghost *)self, hash));
+}
+
+static PyObject *
+ghost_take_method(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    return hash == -1 ? NULL : PyBool_FromLong(ghost_recall((Ghost *)self, hash) >= 0);
+}
+
+static PyObject *
+table_contents(const Table *table)
+{
+    PyObject *found = PyList_New(0);
+    for (int64_t bucket = 0; found != NULL && bucket < table->buckets; bucket++) {
+        const Segment *segment = &table->segments[bucket / GHOST_BUCKETS];
+        if (segment->cells == NULL) {
+            continue;
+        }
+        for (int i = 0; i < GHOST_SLOTS; i++) {
+            int64_t at = GHOST_SLOTS * (bucket % GHOST_BUCKETS) + i;
+            if (segment->cells[at]) {
+                PyObject *row = Py_BuildValue("(LiII)", (long long)bucket, i, segment->cells[at],
+                                              segment->stamps == NULL ? 0 : segment->stamps[at]);
+                if (row == NULL || PyList_Append(found, row) < 0) {
+                    Py_CLEAR(found);
+                }
+                Py_XDECREF(row);
+                if (found == NULL) {
+                    break;
+                }
+            }
+        }
+    }
+    return found;
+}
+
+/* All that it remembers, for tests: buckets, what was moved, and fingerprints with their places, of both tables. */
+static PyObject *
+ghost_contents(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Ghost *ghost = (Ghost *)self;
+    return Py_BuildValue("(LNLLN)", (long long)ghost->table.buckets, table_contents(&ghost->table),
+                         (long long)ghost->old.buckets, (long long)(ghost->old.buckets ? ghost->moved : 0),
+                         table_contents(&ghost->old));
+}
+
+static PyObject *
+ghost_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Ghost *ghost = (Ghost *)self;
+    int64_t size = (int64_t)sizeof(Ghost), place = GHOST_SLOTS * (ghost->stamped ? 8 : 4) + 1;
+    Table *tables[] = {&ghost->table, &ghost->old};
+    for (int t = 0; t < 2; t++) {
+        for (int64_t i = 0; i < segments_of(tables[t]); i++) {
+            int64_t left = tables[t]->buckets - i * GHOST_BUCKETS;
+            size += (int64_t)sizeof(Segment);
+            size += tables[t]->segments[i].cells == NULL ? 0 : place * (left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
+        }
+    }
+    return PyLong_FromLongLong(size);
+}
+
+static PyObject *
+ghost_get_places(PyObject *self, void *closure)
+{
+    return PyLong_FromLongLong(GHOST_SLOTS * ((Ghost *)self)->table.buckets);
+}
+
+static PyObject *
+ghost_get_old(PyObject *self, void *closure)
+{
+    int64_t buckets = ((Ghost *)self)->old.buckets;
+    return buckets ? PyLong_FromLongLong(buckets) : Py_NewRef(Py_None);
+}
+
+static PyGetSetDef ghost_getset[] = {
+    {"places", ghost_get_places, NULL, NULL, NULL},
+    {"old", ghost_get_old, NULL, NULL, NULL},
+    {NULL},
+};
+static PyMethodDef ghost_methods[] = {
+    {"clear", ghost_clear, METH_NOARGS, NULL},   {"fit", ghost_fit_method, METH_O, NULL},
+    {"add", ghost_add_method, METH_VARARGS, NULL}, {"recall", ghost_recall_method, METH_O, NULL},
+    {"take", ghost_take_method, METH_O, NULL},   {"contents", ghost_contents, METH_NOARGS, NULL},
+    {"heaps", ghost_heaps, METH_NOARGS, NULL},   {"__sizeof__", ghost_sizeof, METH_NOARGS, NULL}, {NULL},
+};
+static PyType_Slot ghost_slots[] = {
+    {Py_tp_new, ghost_make}, {Py_tp_dealloc, ghost_dealloc}, {Py_tp_methods, ghost_methods},
+    {Py_tp_getset, ghost_getset}, {0, NULL},
+};
+static PyType_Spec ghost_spec = {"memo._native.speed.Ghost", sizeof(Ghost), 0, Py_TPFLAGS_DEFAULT, ghost_slots};
+
+/* -- how large the small queue should be: memo/_rings/share.py says how, and decides the same
+ *
+ * The markers are links to nodes, which the nodes count as such.
+ */
+
+#ifdef __clang__
+#  pragma STDC FP_CONTRACT OFF /* so that sums are rounded as Python rounds them */
+#elif defined(__GNUC__)
+#  pragma GCC push_options
+#  pragma GCC optimize("fp-contract=off")
+#endif
+
+#define SHARES 8
+#define SHARE_START 1
+#define SHARE_MEMORY 8
+#define SHARE_CARE 0.85
+#define SHARE_NEARLY 0.0005
+#define SHARE_WORTH 0.001
+#define SHARE_SOME 3
+#define SHARE_SOON 0.02
+#define SHARE_BEATS 64
+#define SHARE_LEAST_BEAT 16
+#define SHARE_MOST_BEAT 64
+#define SHARE_MOST_MOVES 4
+#define SHARE_CHOICES 4
+#define SHARE_LEAST_WAIT 100
+
+static const double share_parts[SHARES] = {0.01, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 0.98};
+
+typedef struct {
+    PyObject_HEAD
+    int64_t now, tick, next, halve, since, entries, beat;
+    int64_t ages[SHARES];
+    double logs[SHARES], early[SHARES], late[SHARES + 1];
+    double exits, visits, visited, used, gone, back, misses, soon;
+    Node *markers[SHARES]; /* links, the youngest first */
+    int marked;            /* how many of them there are */
+    int at;
+} Share;
+
+static inline int64_t
+at_least(int64_t least, int64_t value)
+{
+    return value < least ? least : value;
+}
+
+static void
+share_cut_markers(Share *share, int number)
+{
+    while (share->marked > number) {
+        set_link(&share->markers[--share->marked], NULL);
+    }
+}
+
+static void
+share_fit(Share *share, int64_t entries)
+{
+    share->entries = entries = at_least(1, entries);
+    for (int j = 0; j < SHARES; j++) {
+        share->ages[j] = at_least(1, (int64_t)((double)entries * share_parts[j]));
+        share->logs[j] = log((double)at_least(1, entries - share->ages[j]));
+    }
+    share->soon = (double)entries;
+    int64_t beat = at_least(SHARE_LEAST_BEAT, entries / SHARE_BEATS);
+    share->beat = beat < SHARE_MOST_BEAT ? beat : SHARE_MOST_BEAT;
+    share->tick = share->now + share->beat;
+}
+
+static void
+share_begin(Share *share, int64_t entries)
+{
+    share_fit(share, entries);
+    share->since = share->now;
+    share->next = share->now + share->entries;
+    share->halve = share->now + SHARE_MEMORY * share->entries;
+}
+
+/* What the small queue is to have of a whole. */
+static inline double
+share_most(const Share *share, double whole)
+{
+    double most = whole * share_parts[share->at];
+    return most < 1 ? 1 : most < INFINITY ? floor(most) : most;
+}
+
+static void
+share_move_markers(Share *share, Queue *small)
+{
+    int64_t most = SHARE_MOST_MOVES * share->beat;
+    share_cut_markers(share, share->at); /* of larger queues than the present one the policy tells itself */
+    for (int j = 0; j < share->at; j++) {
+        Node *newer = (j < share->marked ? share->markers[j] : &small->node)->newer;
+        int64_t born = share->now - share->ages[j];
+        if (newer == NULL || newer == &small->node || time_of(newer) > born) {
+            continue;
+        }
+        if (time_of(newer) + most < born) {
+            born = time_of(newer) + most; /* a late marker catches up by and by */
+        }
+        int64_t used = 0;
+        while (newer != NULL && newer != &small->node && time_of(newer) <= born) {
+            used += newer->hits != 0;
+            newer = newer->newer;
+        }
+        share->early[j] += (double)used;
+        if (newer != NULL) {
+            set_link(&share->markers[j], newer->older);
+            share->marked += j >= share->marked;
+        }
+    }
+}
+
+/* Have no marker stand on a node that is about to leave the small queue. */
+static void
+share_pass_by(Share *share, Node *node, Queue *small)
+{
+    if (node->older == &small->node) {
+        while (share->marked && share->markers[share->marked - 1] == node) {
+            share_cut_markers(share, share->marked - 1);
+        }
+        return;
+    }
+    for (int j = 0; j < share->marked; j++) {
+        if (share->markers[j] == node) {
+            set_link(&share->markers[j], node->older);
+        }
+    }
+}
+
+static void
+share_halve(Share *share)
+{
+    double *counts[] = {&share->exits, &share->used, &share->visited, &share->visits, &share->gone, &share->back};
+    share->halve = share->now + SHARE_MEMORY * share->entries;
+    share->misses = (share->misses + (double)share->now - (double)share->since) / 2;
+    share->since = share->now;
+    for (int j = 0; j < SHARES; j++) {
+        share->early[j] /= 2;
+    }
+    for (int j = 0; j <= SHARES; j++) {
+        share->late[j] /= 2;
+    }
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        *counts[i] /= 2;
+    }
+}
+
+static double
+share_density(const Share *share)
+{
+    double density = share->visited != 0 ? share->used / share->visited : 0.0;
+    if (share->gone >= SHARE_SOME && share->gone > SHARE_SOON * share->visits) {
+        double back = share->back / (share->gone * (double)share->entries);
+        density = (density + (back < density ? back : density)) / 2;
+    }
+    return SHARE_CARE * density;
+}
+
+static int
+share_chosen(const Share *share)
+{
+    int at = share->at;
+    double misses = share->misses + (double)share->now - (double)share->since, density = share_density(share);
+    double rest = (double)(share->entries - share->ages[at]), found = 0.0, within = share->exits, best = -INFINITY;
+    double earned[SHARES];
+    for (int j = 0; j < SHARES; j++) {
+        within += share->late[j];
+        double used = j < at ? share->early[j] : within;
+        if (used > found) {
+            found = used;
+        }
+        double loss = j > at ? rest * (share->logs[at] - share->logs[j]) : (double)(share->ages[j] - share->ages[at]);
+        earned[j] = found / misses - density * loss;
+        if (earned[j] > best) {
+            best = earned[j];
+        }
+    }
+    int first = 0;
+    while (earned[first] < best - SHARE_NEARLY) {
+        first++;
+    }
+    return first < at || best > earned[at] + SHARE_WORTH ? first : at;
+}
+
+/* Move the markers, and choose a share if it is time: whether that has been chosen. */
+static int
+share_go_on(Share *share, Queue *small, int64_t entries)
+{
+    int64_t now = share->now;
+    share->tick = now + share->beat;
+    if (share->next < 0) {
+        return 0;
+    }
+    share_move_markers(share, small);
+    if (now < share->next) {
+        return 0;
+    }
+    if (entries != share->entries) {
+        share_fit(share, entries);
+    }
+    if (now >= share->halve) {
+        share_halve(share);
+    }
+    share->soon = (double)share->entries + share->visited / (share->visits != 0 ? share->visits : 1);
+    share->next = now + at_least(SHARE_LEAST_WAIT, entries / SHARE_CHOICES);
+    share->at = share_chosen(share);
+    return 1;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#  pragma GCC pop_options
+#endif
+
+static PyObject *
+share_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Share *share = (Share *)type->tp_alloc(type, 0);
+    if (share != NULL) {
+        share->at = SHARE_START;
+        share->next = share->halve = -1;
+        share_fit(share, 0);
+    }
+    return (PyObject *)share;
+}
+
+static void
+share_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    share_cut_markers((Share *)self, 0);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static int
+read_number(PyObject *object, const char *name, int64_t *number)
+{
+    PyObject *value = PyObject_GetAttrString(object, name);
+    if (value == NULL) {
+        return -1;
+    }
+    *number = PyLong_AsLongLong(value);
+    Py_DECREF(value);
+    return *number == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Have the time and the share of another, made in C or in Python, but neither its counts nor its markers. */
+static int
+share_take_over(Share *share, PyObject *other)
+{
+    int64_t now, at, entries, next;
+    if (read_number(other, "now", &now) < 0 || read_number(other, "_at", &at) < 0
+        || read_number(other, "entries", &entries) < 0 || read_number(other, "_next", &next) < 0) {
+        return -1;
+    }
+    if (at < 0 || at >= SHARES) {
+        PyErr_Format(PyExc_ValueError, "a share is one of %d, not number %lld", SHARES, (long long)at);
+        return -1;
+    }
+    share->now = now;
+    share->at = (int)at;
+    share_fit(share, entries);
+    if (next >= 0) {
+        share_begin(share, entries);
+    }
+    return 0;
+}
+
+static PyObject *
+share_resume(PyObject *self, PyObject *other)
+{
+    return share_take_over((Share *)self, other) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+share_most_method(PyObject *self, PyObject *whole)
+{
+    double most = PyFloat_AsDouble(whole);
+    if (most == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    most = share_most((Share *)self, most);
+    return most < INFINITY ? PyLong_FromDouble(most) : PyFloat_FromDouble(most);
+}
+
+static PyObject *
+share_forget_markers(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    share_cut_markers((Share *)self, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+list_of(const double *numbers, int number)
+{
+    PyObject *list = PyList_New(number);
+    for (int i = 0; list != NULL && i < number; i++) {
+        PyObject *item = PyFloat_FromDouble(numbers[i]);
+        if (item == NULL) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyList_SET_ITEM(list, i, item);
+    }
+    return list;
+}
+
+static PyObject *
+share_get_counts(PyObject *self, void *late)
+{
+    Share *share = (Share *)self;
+    return late ? list_of(share->late, SHARES + 1) : list_of(share->early, SHARES);
+}
+
+static PyObject *
+share_get_markers(PyObject *self, void *closure)
+{
+    Share *share = (Share *)self;
+    PyObject *list = PyList_New(share->marked);
+    for (int j = 0; list != NULL && j < share->marked; j++) {
+        PyList_SET_ITEM(list, j, Py_NewRef((PyObject *)share->markers[j]));
+    }
+    return list;
+}
+
+static PyObject *
+share_get_part(PyObject *self, void *closure)
+{
+    return PyFloat_FromDouble(share_parts[((Share *)self)->at]);
+}
+
+#define SHARE_FIELD(name, attribute, type) {attribute, type, offsetof(Share, name), READONLY, NULL}
+static PyMemberDef share_members[] = {
+    {"now", T_LONGLONG, offsetof(Share, now), 0, NULL},
+    SHARE_FIELD(tick, "tick", T_LONGLONG),     SHARE_FIELD(next, "_next", T_LONGLONG),
+    SHARE_FIELD(halve, "_halve", T_LONGLONG),  SHARE_FIELD(since, "_since", T_LONGLONG),
+    SHARE_FIELD(entries, "entries", T_LONGLONG), SHARE_FIELD(at, "_at", T_INT),
+    SHARE_FIELD(exits, "exits", T_DOUBLE),     SHARE_FIELD(visits, "visits", T_DOUBLE),
+    SHARE_FIELD(visited, "visited", T_DOUBLE), SHARE_FIELD(used, "used", T_DOUBLE),
+    SHARE_FIELD(gone, "gone", T_DOUBLE),       SHARE_FIELD(back, "back", T_DOUBLE),
+    SHARE_FIELD(misses, "_misses", T_DOUBLE),  SHARE_FIELD(soon, "soon", T_DOUBLE), {NULL},
+};
+static PyGetSetDef share_getset[] = {
+    {"markers", share_get_markers, NULL, NULL, NULL},
+    {"part", share_get_part, NULL, NULL, NULL},
+    {"_early", share_get_counts, NULL, NULL, NULL},
+    {"late", share_get_counts, NULL, NULL, (void *)1},
+    {NULL},
+};
+static PyMethodDef share_methods[] = {
+    {"resume", share_resume, METH_O, NULL}, {"most", share_most_method, METH_O, NULL},
+    {"forget_markers", share_forget_markers, METH_NOARGS, NULL},
+    {NULL},
+};
+static PyType_Slot share_slots[] = {
+    {Py_tp_new, share_make}, {Py_tp_dealloc, share_dealloc}, {Py_tp_members, share_members},
+    {Py_tp_getset, share_getset}, {Py_tp_methods, share_methods}, {0, NULL},
+};
+static PyType_Spec share_spec = {"memo._native.speed.Share", sizeof(Share), 0, Py_TPFLAGS_DEFAULT, share_slots};
+
+/* -- the policies of two queues: memo/policies/adaptive.py and s3fifo.py say how, and memo/_store/entry_*.py; C decides
+ * the same where every entry weighs 1.
+ *
+ * A Policy is the base of the policies in Python, and has the attributes that both read and write.  What it owns are
+ * common references; `index` is the dictionary of the entries, or one in parts.
+ */
+
+#define SMALL_SHARE 10
+#define WHOLE 10000      /* as in memo/_store/parted.py */
+#define MOST_IN_PART 500 /* MOST there */
+#define PROMOTED_FROM 2
+#define MOST_ROUNDS 3
+#define MOST_STEPS 64
+#define REMEMBERED 5
+#define GATE 0.6
+#define SPAN 0x7FFFFFFF
+#define INTO_MAIN 1
+#define WITH_CREDIT 2
+
+enum { IN_PYTHON, IN_C_S3FIFO, IN_C_ADAPTIVE }; /* kinds of a Policy: who decides */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *index, *leaving, *ghost, *share, *small, *main;
+    Amount maxsize, currsize, small_most, main_most;
+    char filled; /* there was an eviction */
+    char kind;   /* not IN_PYTHON: ghost, share (of the adaptive policy), small and main are objects of this module */
+    char odd;    /* a key came whose hash or comparison may be code in Python */
+} Policy;
+
+static inline double
+amount_of(const Amount *amount)
+{
+    double value = amount->other == NULL ? (double)amount->n : PyFloat_AsDouble(amount->other);
+    if (value == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+    }
+    return value;
+}
+
+static void
+amount_put(Amount *amount, double value)
+{
+    PyObject *old = amount->other;
+    int whole = value < 9e18;
+    amount->n = whole ? (int64_t)value : 0;
+    amount->other = whole ? NULL : PyFloat_FromDouble(value);
+    Py_XDECREF(old); /* a number */
+}
+
+static int is_plain(State *state, PyObject *key); /* of section 4: hash and comparison of a key run no code in Python */
+
+static inline Queue *
+small_of(const Policy *policy)
+{
+    return (Queue *)policy->small;
+}
+
+static inline Queue *
+main_of(const Policy *policy)
+{
+    return (Queue *)policy->main;
+}
+
+/* Whether the queues can be worked on: C decides, and neither was torn at its ends. */
+static int
+policy_is_ready(State *state, const Policy *policy)
+{
+    return policy->kind != IN_PYTHON && policy->small != NULL && policy->main != NULL && policy->ghost != NULL
+        && (policy->kind == IN_C_S3FIFO || policy->share != NULL) && policy->index != NULL
+        && Py_IS_TYPE(policy->ghost, state->Ghost) && hangs(&small_of(policy)->node) && hangs(&main_of(policy)->node);
+}
+
+static PyObject *
+torn(void)
+{
+    PyErr_SetString(PyExc_AttributeError, "newer: an entry hangs in no queue, since a change was cut short");
+    return NULL;
+}
+
+/* Move a node to the new end of a queue, wherever it hangs. */
+static inline void
+move_to(Queue *queue, Node *node)
+{
+    unhang(node);
+    hang_newest(&queue->node, node);
+}
+
+static inline int
+in_main(const Node *node)
+{
+    return (int)(node->mark & 1);
+}
+
+/* How often an entry of the adaptive policy was used since the policy last looked, and with its credits. */
+static inline int64_t
+new_uses(const Node *node)
+{
+    return (int64_t)node->hits - (node->mark >> 3);
+}
+
+static inline int64_t
+credit_of(const Node *node)
+{
+    return (node->mark >> 1 & 3) + new_uses(node);
+}
+
+/* Look at the main queue's oldest, and give it another round if it has earned one: whether it has. */
+static int
+adaptive_visit(Policy *policy, Node *node)
+{
+    Share *share = (Share *)policy->share;
+    int64_t now = share->now, away = now - time_of(node), new = new_uses(node), credit = credit_of(node);
+    share->visits += 1;
+    share->visited += (double)(away ? away : 1);
+    if (credit == 0) {
+        return 0;
+    }
+    if (new) {
+        share->used += 1;
+        credit = credit > MOST_ROUNDS ? MOST_ROUNDS : credit;
+    }
+    move_to(main_of(policy), node);
+    set_mark(node, (int64_t)node->hits << 3 | (credit - 1) << 1 | 1);
+    set_time(node, now);
+    return 1;
+}
+
+static inline int
+is_due_a_round(const Node *node)
+{
+    return (node->mark & 6) || new_uses(node) > 0;
+}
+
+/* How the node of a key begins that the ghost had, with that stamp. */
+static int
+adaptive_returned(Policy *policy, int64_t stamp)
+{
+    Share *share = (Share *)policy->share;
+    int64_t away = (share->now - (stamp >> 1)) & SPAN;
+    int j = 0;
+    while (j < SHARES && share->ages[j] < away) {
+        j++;
+    }
+    share->late[j] += 1;
+    if ((stamp & 1) && (double)away <= share->soon) {
+        share->back += 1;
+    }
+    Queue *main = main_of(policy);
+    Node *oldest = main->node.newer;
+    if (oldest == &main->node) {
+        return INTO_MAIN;
+    }
+    if (is_due_a_round(oldest)) {
+        adaptive_visit(policy, oldest);
+        oldest = main->node.newer;
+        if (is_due_a_round(oldest)) {
+            return WITH_CREDIT;
+        }
+    }
+    return (double)away <= GATE * (double)(share->now - time_of(oldest)) ? INTO_MAIN : WITH_CREDIT;
+}
+
+static void
+adaptive_divide(Policy *policy)
+{
+    amount_put(&policy->small_most, share_most((Share *)policy->share, amount_of(&policy->maxsize)));
+}
+
+/* Let the time of the adaptive policy go on by one new key. */
+static void
+adaptive_tick(Policy *policy)
+{
+    Share *share = (Share *)policy->share;
+    if (++share->now >= share->tick && share_go_on(share, small_of(policy), policy->currsize.n)) {
+        adaptive_divide(policy);
+        ghost_fit((Ghost *)policy->ghost, REMEMBERED * share->entries);
+    }
+}
+
+static inline int64_t
+s3fifo_remembered(const Policy *policy)
+{
+    return at_least(1, policy->currsize.n * (SMALL_SHARE - 1) / SMALL_SHARE);
+}
+
+/* Remember the key of a node that is about to leave.  -1 with an error set: its hash is code in Python, and failed. */
+static int
+remember(Policy *policy, Node *node, int shortly)
+{
+    Ghost *ghost = (Ghost *)policy->ghost;
+    if (node->key == NULL) {
+        missing("key");
+        return -1;
+    }
+    Py_hash_t hash = PyObject_Hash(node->key);
+    if (hash == -1) {
+        return -1;
+    }
+    int64_t capacity, stamp = 0;
+    if (policy->kind == IN_C_ADAPTIVE) {
+        capacity = REMEMBERED * ((Share *)policy->share)->entries;
+        stamp = time_of(node) << 1 | in_main(node);
+    }
+    else {
+        capacity = s3fifo_remembered(policy);
+    }
+    if (shortly) {
+        ghost_add_shortly(ghost, hash, capacity, stamp);
+    }
+    else {
+        ghost_add(ghost, hash, capacity, stamp);
+    }
+    return 0;
+}
+
+static void
+promote(Policy *policy, Node *node)
+{
+    move_to(main_of(policy), node);
+    small_of(policy)->size.n -= 1;
+    main_of(policy)->size.n += 1;
+}
+
+/* The node of the adaptive policy to evict next, borrowed; NULL with an error set. */
+static Node *
+adaptive_victim(Policy *policy)
+{
+    Share *share = (Share *)policy->share;
+    Queue *small = small_of(policy), *main = main_of(policy);
+    if (!policy->filled) {
+        policy->filled = 1;
+        share_begin(share, policy->currsize.n);
+    }
+    double whole = (double)(small->size.n + main->size.n);
+    double small_most = whole != amount_of(&policy->maxsize) ? share_most(share, whole) : amount_of(&policy->small_most);
+    double main_most = whole - small_most;
+    int filled_up = 0, steps = MOST_STEPS;
+    for (;;) {
+        int small_is_empty = small->node.newer == &small->node, main_is_empty = main->node.newer == &main->node;
+        Node *node = (small_is_empty || ((double)main->size.n > main_most && !main_is_empty) ? main : small)->node.newer;
+        if (node == &main->node || !hangs(node)) {
+            return (Node *)torn();
+        }
+        if (in_main(node)) {
+            if (steps && adaptive_visit(policy, node)) {
+                steps--;
+                continue;
+            }
+            share->gone += 1;
+            return remember(policy, node, 0) < 0 ? NULL : node;
+        }
+        if (share->marked && share->markers[share->marked - 1] == node) {
+            share_pass_by(share, node, small);
+        }
+        if (node->hits) {
+            share->exits += 1;
+        }
+        if (credit_of(node) >= PROMOTED_FROM && steps) {
+            steps--;
+        }
+        else if (!filled_up && (double)small->size.n > small_most && node->newer != &small->node
+                 && (double)(small->size.n - 1) >= small_most && (double)(main->size.n + 1) <= main_most) {
+            filled_up = 1;
+        }
+        else {
+            return remember(policy, node, 0) < 0 ? NULL : node;
+        }
+        promote(policy, node);
+        set_mark(node, (int64_t)node->hits << 3 | 1);
+        set_time(node, share->now);
+    }
+}
+
+/* The node of S3-FIFO to evict next, borrowed; NULL with an error set. */
+static Node *
+s3fifo_victim(Policy *policy)
+{
+    Queue *small = small_of(policy), *main = main_of(policy);
+    double main_most = amount_of(&policy->main_most);
+    int steps = MOST_STEPS;
+    policy->filled = 1;
+    for (;;) {
+        int small_is_empty = small->node.newer == &small->node, main_is_empty = main->node.newer == &main->node;
+        Node *node = (small_is_empty || ((double)main->size.n > main_most && !main_is_empty) ? main : small)->node.newer;
+        if (node == &main->node || !hangs(node)) {
+            return (Node *)torn();
+        }
+        int64_t uses = (int64_t)node->hits - (node->mark >> 1);
+        if (in_main(node)) {
+            if (uses <= 0 || !steps) {
+                return node;
+            }
+            move_to(main, node); /* another round */
+            set_mark(node, ((int64_t)node->hits - (uses < MOST_ROUNDS ? uses : MOST_ROUNDS) + 1) * 2 + 1);
+        }
+        else {
+            if (uses < PROMOTED_FROM || !steps) {
+                return remember(policy, node, 0) < 0 ? NULL : node;
+            }
+            promote(policy, node);
+            set_mark(node, (int64_t)node->hits * 2 + 1);
+        }
+        steps--;
+    }
+}
+
+static Node *
+victim_of(Policy *policy)
+{
+    return policy->kind == IN_C_ADAPTIVE ? adaptive_victim(policy) : s3fifo_victim(policy);
+}
+
+/* The next to go, by the short way where there is one: the small queue's oldest was hardly used, and the queues are as
+ * large as they should be. */
+static Node *
+victim_of_exchange(Policy *policy)
+{
+    Queue *small = small_of(policy), *main = main_of(policy);
+    Node *node = small->node.newer;
+    if (!policy->filled || node == &small->node || !hangs(node)) {
+        return victim_of(policy);
+    }
+    if (policy->kind == IN_C_S3FIFO) {
+        if ((double)main->size.n > amount_of(&policy->main_most)
+            || (int64_t)node->hits - (node->mark >> 1) >= PROMOTED_FROM) {
+            return victim_of(policy);
+        }
+    }
+    else {
+        Share *share = (Share *)policy->share;
+        if ((double)small->size.n != amount_of(&policy->small_most)
+            || ((node->hits || node->mark > 3) && credit_of(node) >= PROMOTED_FROM)) {
+            return victim_of(policy);
+        }
+        if (node->hits) {
+            share->exits += 1;
+        }
+        if (share->marked && share->markers[share->marked - 1] == node) {
+            share_pass_by(share, node, small);
+        }
+    }
+    return remember(policy, node, 1) < 0 ? NULL : node;
+}
+
+/* How a new key is to begin that comes into a full store (or, not by an exchange, into any). */
+static int
+recall_in(Policy *policy, Py_hash_t hash, int exchange)
+{
+    if (policy->kind == IN_C_ADAPTIVE) {
+        adaptive_tick(policy);
+    }
+    int64_t stamp = policy->filled || exchange ? ghost_recall((Ghost *)policy->ghost, hash) : -1;
+    if (policy->kind == IN_C_S3FIFO) {
+        return stamp >= 0;
+    }
+    return stamp < 0 ? 0 : adaptive_returned(policy, stamp);
+}
+
+/* Hang in a new entry that has its key, with `begun` as its mark. */
+static void
+hang_in(State *state, Policy *policy, Node *node, int64_t begun)
+{
+    Queue *queue = begun & 1 ? main_of(policy) : small_of(policy);
+    if (!policy->odd && node->key != NULL && !is_plain(state, node->key)) {
+        policy->odd = 1;
+    }
+    set_mark(node, begun);
+    if (policy->kind == IN_C_ADAPTIVE) {
+        set_time(node, ((Share *)policy->share)->now);
+    }
+    if (node->older != NULL || node->newer != NULL) {
+        take_links_back(node);
+    }
+    hang_newest(&queue->node, node);
+    queue->size.n += 1;
+}
+
+/* Take down an entry that hangs(). */
+static void
+take_down(Policy *policy, Node *node)
+{
+    Queue *queue = in_main(node) ? main_of(policy) : small_of(policy);
+    if (policy->kind == IN_C_ADAPTIVE && !in_main(node)) {
+        share_pass_by((Share *)policy->share, node, small_of(policy));
+    }
+    unhang(node);
+    queue->size.n -= 1;
+}
+
+/* Put an entry of a new key in for the one that is to go, which is returned: a new reference, NULL with an error set.
+ * The store is full.  It runs code of the user's only where a key is odd. */
+static PyObject *
+exchange(State *state, Policy *policy, PyObject *key, Py_hash_t hash, Node *entry)
+{
+    int begun = recall_in(policy, hash, 1);
+    Node *victim = victim_of_exchange(policy);
+    if (victim == NULL) {
+        return NULL;
+    }
+    PyObject *gone = Py_NewRef(victim->key);
+    Py_INCREF(victim);
+    Py_XSETREF(policy->leaving, Py_NewRef((PyObject *)victim));
+    if (PyObject_DelItem(policy->index, gone) < 0) {
+        goto failed;
+    }
+    if (!hangs(victim) || !policy_is_ready(state, policy)) { /* by what a comparison did */
+        torn();
+        goto failed;
+    }
+    take_down(policy, victim);
+    if (entry->key != key) {
+        PyObject *old = entry->key;
+        node_set_key(state, entry, key);
+        Py_XDECREF(old); /* there is none, but in an entry that comes again */
+    }
+    hang_in(state, policy, entry, begun);
+    if (PyObject_SetItem(policy->index, key, (PyObject *)entry) < 0) {
+        goto failed;
+    }
+    Py_DECREF(gone); /* the victim has it */
+    return (PyObject *)victim;
+failed:
+    Py_DECREF(gone);
+    Py_DECREF(victim);
+    return NULL;
+}
+
+/* Store an entry of a new, plain key, in one step that runs no code of the user's.
+ *
+ * Returns 0: it is done, and *victim is a new reference to what it took the place of, or NULL.  -1 without an error set:
+ * a doubt, and nothing has happened.  -1 with one: there is no memory; the store is torn. */
+static int
+entry_put_lean(State *state, PyObject *cache, PyObject *key, Py_hash_t hash, PyObject *entry, PyObject **victim)
+{
+    Policy *policy = (Policy *)cache;
+    *victim = NULL;
+    if (!PyObject_TypeCheck(cache, state->Policy) || !policy_is_ready(state, policy) || policy->odd
+        || !PyDict_CheckExact(policy->index) || policy->currsize.other != NULL || policy->leaving != Py_None
+        || !is_plain(state, key)) {
+        return -1;
+    }
+    double most = amount_of(&policy->maxsize);
+    if ((double)policy->currsize.n < most) {
+        if (most > WHOLE && policy->currsize.n >= MOST_IN_PART) {
+            return -1; /* the index goes on in parts */
+        }
+        int begun = recall_in(policy, hash, 0);
+        Queue *small = small_of(policy);
+        if (!begun && !policy->filled && (double)small->size.n >= amount_of(&policy->small_most)) {
+            begun = INTO_MAIN;
+        }
+        node_set_key(state, (Node *)entry, key);
+        hang_in(state, policy, (Node *)entry, begun);
+        if (PyDict_SetItem(policy->index, key, entry) < 0) {
+            return -1;
+        }
+        policy->currsize.n += 1;
+        return 0;
+    }
+    *victim = exchange(state, policy, key, hash, (Node *)entry);
+    Py_XSETREF(policy->leaving, Py_NewRef(Py_None)); /* not the last reference: *victim is another */
+    return *victim == NULL ? -1 : 0;
+}
+
+/* -- the same for Python */
+
+static State *
+policy_state(Policy *policy)
+{
+    State *state = state_of(Py_TYPE(policy));
+    if (state != NULL && !policy_is_ready(state, policy)) {
+        torn();
+        return NULL;
+    }
+    return state;
+}
+
+/* An entry as a node; NULL with an error set. */
+static Node *
+read_node(State *state, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, state->Node)) {
+        PyErr_Format(PyExc_TypeError, "an entry is needed, not '%.100s'", Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    return (Node *)object;
+}
+
+static PyObject *
+policy_recall(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    if (hash == -1 || policy_state((Policy *)self) == NULL) {
+        return NULL;
+    }
+    return PyLong_FromLong(recall_in((Policy *)self, hash, 0));
+}
+
+/* Note whether a key is odd that Python hangs in. */
+static PyObject *
+policy_note_key(PyObject *self, PyObject *key)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return NULL;
+    }
+    ((Policy *)self)->odd |= !is_plain(state, key);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+policy_choose(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    Node *node = policy_state((Policy *)self) == NULL ? NULL : victim_of((Policy *)self);
+    return Py_XNewRef((PyObject *)node);
+}
+
+static PyObject *
+policy_hang(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Policy *policy = (Policy *)self;
+    State *state = policy_state(policy);
+    Node *node = state == NULL || nargs != 2 ? NULL : read_node(state, args[0]);
+    int64_t recalled = node == NULL ? 0 : PyLong_AsLongLong(args[1]);
+    if (node == NULL || PyErr_Occurred()) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "hang: an entry and how it begins are needed");
+    }
+    if (!recalled && !policy->filled && (double)small_of(policy)->size.n >= amount_of(&policy->small_most)) {
+        recalled = INTO_MAIN;
+    }
+    hang_in(state, policy, node, recalled);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+policy_take_down(PyObject *self, PyObject *entry)
+{
+    State *state = policy_state((Policy *)self);
+    Node *node = state == NULL ? NULL : read_node(state, entry);
+    if (node == NULL) {
+        return NULL;
+    }
+    if (!hangs(node)) {
+        return torn();
+    }
+    take_down((Policy *)self, node);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+policy_exchange(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    State *state = policy_state((Policy *)self);
+    Node *node = state == NULL || nargs != 2 ? NULL : read_node(state, args[1]);
+    if (node == NULL) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "exchange: a key and an entry are needed");
+    }
+    Py_hash_t hash = PyObject_Hash(args[0]);
+    return hash == -1 ? NULL : exchange(state, (Policy *)self, args[0], hash, node);
+}
+
+/* Attributes whose values C relies on: objects of this module where C decides. */
+enum { ATTRIBUTE_SMALL, ATTRIBUTE_MAIN, ATTRIBUTE_GHOST, ATTRIBUTE_SHARE };
+static const struct {
+    const char *name;
+    size_t offset;
+} policy_parts[] = {
+    {"_small", offsetof(Policy, small)},
+    {"_main", offsetof(Policy, main)},
+    {"_ghost", offsetof(Policy, ghost)},
+    {"_share", offsetof(Policy, share)},
+};
+
+static PyObject *
+policy_get_part(PyObject *self, void *closure)
+{
+    PyObject *part = *(PyObject **)((char *)self + policy_parts[(intptr_t)closure].offset);
+    return part == NULL ? missing(policy_parts[(intptr_t)closure].name) : Py_NewRef(part);
+}
+
+static int
+policy_set_part(PyObject *self, PyObject *value, void *closure)
+{
+    Policy *policy = (Policy *)self;
+    int part = (int)(intptr_t)closure;
+    PyObject **field = (PyObject **)((char *)self + policy_parts[part].offset);
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL) {
+        return -1;
+    }
+    if (value == NULL) {
+        missing(policy_parts[part].name);
+        return -1;
+    }
+    Py_INCREF(value);
+    if (part <= ATTRIBUTE_MAIN ? !PyObject_TypeCheck(value, state->Queue)
+        : policy->kind == IN_PYTHON ? 0
+        : part == ATTRIBUTE_GHOST   ? !Py_IS_TYPE(value, state->Ghost)
+                                    : !Py_IS_TYPE(value, state->Share)) {
+        PyObject *made = NULL;
+        if (part == ATTRIBUTE_SHARE) { /* of a pickle, which has one in Python */
+            made = share_make(state->Share, NULL, NULL);
+            if (made != NULL && share_take_over((Share *)made, value) < 0) {
+                Py_CLEAR(made);
+            }
+        }
+        else {
+            PyErr_Format(PyExc_TypeError, "%s cannot be a '%.100s' here", policy_parts[part].name,
+                         Py_TYPE(value)->tp_name);
+        }
+        Py_DECREF(value);
+        if (made == NULL) {
+            return -1;
+        }
+        value = made;
+    }
+    Py_XSETREF(*field, value);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} policy_amounts[] = {
+    {"_Cache__maxsize", offsetof(Policy, maxsize)},
+    {"_Cache__currsize", offsetof(Policy, currsize)},
+    {"_small_most", offsetof(Policy, small_most)},
+    {"_main_most", offsetof(Policy, main_most)},
+};
+
+static PyObject *
+policy_get_amount(PyObject *self, void *closure)
+{
+    return amount_get((Amount *)((char *)self + policy_amounts[(intptr_t)closure].offset));
+}
+
+static int
+policy_set_amount(PyObject *self, PyObject *value, void *closure)
+{
+    return amount_set((Amount *)((char *)self + policy_amounts[(intptr_t)closure].offset), value,
+                      policy_amounts[(intptr_t)closure].name);
+}
+
+static int
+policy_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Policy *policy = (Policy *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(policy->index);
+    Py_VISIT(policy->leaving);
+    Py_VISIT(policy->ghost);
+    Py_VISIT(policy->share);
+    Py_VISIT(policy->small);
+    Py_VISIT(policy->main);
+    Py_VISIT(policy->maxsize.other);
+    Py_VISIT(policy->currsize.other);
+    Py_VISIT(policy->small_most.other);
+    Py_VISIT(policy->main_most.other);
+    return 0;
+}
+
+static int
+policy_clear(PyObject *self)
+{
+    Policy *policy = (Policy *)self;
+    Py_CLEAR(policy->share); /* its links first */
+    Py_CLEAR(policy->index);
+    Py_CLEAR(policy->leaving);
+    Py_CLEAR(policy->ghost);
+    Py_CLEAR(policy->small);
+    Py_CLEAR(policy->main);
+    Py_CLEAR(policy->maxsize.other);
+    Py_CLEAR(policy->currsize.other);
+    Py_CLEAR(policy->small_most.other);
+    Py_CLEAR(policy->main_most.other);
+    return 0;
+}
+
+static void
+policy_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    policy_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef policy_members[] = {
+    {"_Cache__data", T_OBJECT_EX, offsetof(Policy, index), 0, NULL},
+    {"leaving", T_OBJECT_EX, offsetof(Policy, leaving), 0, NULL},
+    {"_filled", T_BOOL, offsetof(Policy, filled), 0, NULL},
+    {"kind", T_BYTE, offsetof(Policy, kind), 0, NULL},
+    {"odd", T_BOOL, offsetof(Policy, odd), 0, NULL},
+    {NULL},
+};
+static PyGetSetDef policy_getset[] = {
+    {"ring", policy_get_part, policy_set_part, NULL, (void *)ATTRIBUTE_SMALL},
+    {"_small", policy_get_part, policy_set_part, NULL, (void *)ATTRIBUTE_SMALL},
+    {"_main", policy_get_part, policy_set_part, NULL, (void *)ATTRIBUTE_MAIN},
+    {"_ghost", policy_get_part, policy_set_part, NULL, (void *)ATTRIBUTE_GHOST},
+    {"_share", policy_get_part, policy_set_part, NULL, (void *)ATTRIBUTE_SHARE},
+    {"_Cache__maxsize", policy_get_amount, policy_set_amount, NULL, (void *)0},
+    {"_Cache__currsize", policy_get_amount, policy_set_amount, NULL, (void *)1},
+    {"_small_most", policy_get_amount, policy_set_amount, NULL, (void *)2},
+    {"_main_most", policy_get_amount, policy_set_amount, NULL, (void *)3},
+    {NULL},
+};
+static PyMethodDef policy_methods[] = {
+    {"recall_in_c", policy_recall, METH_O, NULL},
+    {"note_key", policy_note_key, METH_O, NULL},
+    {"choose_in_c", policy_choose, METH_NOARGS, NULL},
+    {"hang_in_c", (PyCFunction)(void (*)(void))policy_hang, METH_FASTCALL, NULL},
+    {"take_down_in_c", policy_take_down, METH_O, NULL},
+    {"exchange_in_c", (PyCFunction)(void (*)(void))policy_exchange, METH_FASTCALL, NULL},
+    {NULL},
+};
+static PyType_Slot policy_slots[] = {
+    {Py_tp_dealloc, policy_dealloc}, {Py_tp_traverse, policy_traverse}, {Py_tp_clear, policy_clear},
+    {Py_tp_members, policy_members}, {Py_tp_getset, policy_getset}, {Py_tp_methods, policy_methods}, {0, NULL},
+};
+static PyType_Spec policy_spec = {
+    "memo._native.speed.Policy", sizeof(Policy), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    policy_slots,
+};
+
 /* -- section */
 
 static PyObject *
@@ -925,7 +2424,10 @@ add_nodes(PyObject *module)
         || (state->Mark = add_type(module, &mark_spec, (PyObject *)state->Node)) == NULL
         || (state->Queue = add_type(module, &queue_spec, (PyObject *)state->Node)) == NULL
         || (state->Entry = add_type(module, &entry_spec, (PyObject *)state->Node)) == NULL
-        || (state->TrackedEntry = add_type(module, &tracked_entry_spec, (PyObject *)state->Entry)) == NULL) {
+        || (state->TrackedEntry = add_type(module, &tracked_entry_spec, (PyObject *)state->Entry)) == NULL
+        || (state->Ghost = add_type(module, &ghost_spec, NULL)) == NULL
+        || (state->Share = add_type(module, &share_spec, NULL)) == NULL
+        || (state->Policy = add_type(module, &policy_spec, NULL)) == NULL) {
         return -1;
     }
     if (name_attributes(state->Node, "(ssss)", "hits", "key", "mark", "time") < 0

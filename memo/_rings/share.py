@@ -170,6 +170,10 @@ class Share:
             early[j] += used
             markers[j : j + 1] = (newer.older,)
 
+    def forget_markers(self) -> None:
+        """Have none; they come again as the small queue is gone through."""
+        self.markers.clear()
+
     def pass_by(self, node: Node, small: Queue) -> None:
         """Have no marker stand on *node*, which is about to leave the small queue."""
         markers = self.markers

@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Hashable, Iterable, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from memo._native import speed
 from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, REMEMBERED, Share
 from memo._store.entry_queues import EntryQueues
+from memo._store.queues_in_c import ADAPTIVE, QueuesInC
 from memo.policies import AdaptiveCache
 
 __all__ = ("EntryAdaptive",)
@@ -30,7 +32,7 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
 
     def mend(self) -> None:
         share = self._share
-        share.markers.clear()
+        share.forget_markers()
         super().mend()
         share.now = max(share.now, self._share.now)  # lower, if it was cut short before
         self._share = share
@@ -52,7 +54,7 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
     def _check(self) -> None:
         """Raise AssertionError unless the invariants hold."""
         super()._check()
-        self._share._check(self._small)
+        Share._check(self._share, self._small)
         times = [entry.time for entry in self._small]
         assert times == sorted(times), "the small queue's times go back"
 
@@ -132,3 +134,11 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
         queue.size += 1
         nodes[key] = entry
         return victim
+
+
+if not TYPE_CHECKING and speed is not None:
+
+    class EntryAdaptive(QueuesInC, EntryAdaptive):
+        """The adaptive policy whose values are entries and their own nodes."""
+
+        _KIND = ADAPTIVE

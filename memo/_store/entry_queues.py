@@ -21,8 +21,11 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
         super().__init__(maxsize, getsizeof)
         self._small = self.ring
         self._main = StoreQueue()
-        self._ghost = Ghost(self._stamped)
+        self._ghost = self._new_ghost()
         self._filled = False
+
+    def _new_ghost(self) -> Ghost:
+        return Ghost(self._stamped)
 
     def set_targets(self) -> None:
         self._divide()
@@ -85,7 +88,7 @@ class EntryQueues(EntryPolicy[K], TwoQueues[K, Any]):  # type: ignore[misc]  # e
 
     def mend(self) -> None:
         filled, ghost = self._filled, self._ghost
-        self._ghost = Ghost(self._stamped)
+        self._ghost = self._new_ghost()
         super().mend()
         self._filled, self._ghost = filled, ghost
 

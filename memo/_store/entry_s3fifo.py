@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Hashable, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from memo._native import speed
 from memo._rings import BUCKETS, MARKS, PROMOTED_FROM
 from memo._store.entry_queues import EntryQueues
+from memo._store.queues_in_c import S3FIFO, QueuesInC
 from memo.policies import S3FIFOCache
 
 __all__ = ("EntryS3FIFO",)
@@ -84,3 +86,11 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  #
         queue.size += 1
         nodes[key] = entry
         return victim
+
+
+if not TYPE_CHECKING and speed is not None:
+
+    class EntryS3FIFO(QueuesInC, EntryS3FIFO):
+        """S3-FIFO whose values are entries and their own nodes."""
+
+        _KIND = S3FIFO

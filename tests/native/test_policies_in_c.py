@@ -1,0 +1,225 @@
+"""What C decides of the adaptive policy and S3-FIFO is what Python decides: to the last mark, count and fingerprint."""
+
+import copy
+import pickle
+import random
+from typing import Any
+
+import pytest
+from kit.entry_policies import make_entry
+
+from memo._native import speed
+from memo._rings import BUCKETS, Ghost, Share
+from memo._store.entry_adaptive import EntryAdaptive
+from memo._store.entry_s3fifo import EntryS3FIFO
+
+__all__ = ()
+
+pytestmark = pytest.mark.skipif(speed is None, reason="these are about the policies in C")
+
+
+class AdaptiveInPython(EntryAdaptive):  # type: ignore[type-arg]
+    """The same policy, decided in Python."""
+
+    _KIND = 0
+
+
+class S3FIFOInPython(EntryS3FIFO):  # type: ignore[type-arg]
+    """The same policy, decided in Python."""
+
+    _KIND = 0
+
+
+PAIRS: list[tuple[Any, Any]] = [(EntryAdaptive, AdaptiveInPython), (EntryS3FIFO, S3FIFOInPython)]
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=["adaptive", "s3fifo"])
+
+FIELDS = (
+    "now", "tick", "_next", "_halve", "_since", "entries", "_at", "exits", "visits", "visited", "used", "gone", "back",
+    "_misses", "soon", "_early", "late",
+)  # fmt: skip
+
+
+def table_of(buckets: int, segments: list[Any]) -> list[tuple[int, int, int, int]]:
+    """Each fingerprint of a table in Python: bucket, place, fingerprint and stamp."""
+    return [
+        (number * BUCKETS + at // 8, at % 8, mark, 0 if stamps is None else stamps[at])
+        for number, (_, cells, stamps, _) in enumerate(segments)
+        if cells is not None
+        for at, mark in enumerate(cells)
+        if mark
+    ]
+
+
+def contents(ghost: Any) -> Any:
+    """All that a ghost remembers."""
+    if not isinstance(ghost, Ghost):
+        return ghost.contents()
+    old = ghost.old or (0, [])
+    return (ghost.table[0], table_of(*ghost.table), old[0], ghost._moved if ghost.old else 0, table_of(*old))
+
+
+def state(cache: Any) -> dict[str, Any]:
+    """All that the next decisions follow from."""
+    queues = [[(n.key, n.hits, n.mark, getattr(n, "time", None)) for n in queue] for queue in cache.rings]
+    found = {
+        "queues": queues,
+        "sizes": [queue.size for queue in cache.rings],
+        "filled": cache._filled,
+        "most": cache._small_most,
+        "currsize": cache.currsize,
+        "ghost": contents(cache._ghost),
+    }
+    share = getattr(cache, "_share", None)
+    if share is not None:
+        found["share"] = {name: getattr(share, name) for name in FIELDS}
+        found["markers"] = [node.key for node in share.markers]
+    return found
+
+
+class Both:
+    """A cache of which C decides, and one of which Python does, that are told the same."""
+
+    def __init__(self, pair: tuple[Any, Any], maxsize: int) -> None:
+        self.caches = [kind(maxsize) for kind in pair]
+        assert [cache.kind > 0 for cache in self.caches] == [True, False]
+
+    def put(self, key: Any) -> None:
+        """As the store does on a miss, by the way for all or by the short one."""
+        left = []
+        for cache in self.caches:
+            entry = make_entry(key)
+            if key in cache.nodes or len(cache.nodes) < cache.maxsize:
+                cache[key] = entry
+                left.append(None)
+            else:
+                left.append(cache.exchange(key, entry).key)
+                cache.leaving = None
+        assert left[0] == left[1]
+
+    def hit(self, key: Any) -> bool:
+        for cache in self.caches:
+            if key in cache.nodes:
+                cache.nodes[key].hits += 1
+        return key in self.caches[0].nodes
+
+    def do(self, what: str, *args: Any) -> None:
+        for cache in self.caches:
+            getattr(cache, what)(*args)
+
+    def resize(self, maxsize: int) -> None:
+        for cache in self.caches:
+            while cache.currsize > maxsize:
+                cache.popitem()
+            cache._Cache__maxsize = maxsize
+            cache.set_targets()
+
+    def compare(self) -> None:
+        ours, theirs = map(state, self.caches)
+        assert ours == theirs
+
+
+def stream(rng: random.Random, maxsize: int) -> Any:
+    """Keys, used by popularity, in loops, once each, and again after a while, in turns."""
+    fresh = 10_000
+    while True:
+        mood, length = rng.randrange(4), rng.randrange(1, 4 * maxsize + 8)
+        begin, loop = rng.randrange(500), rng.randrange(1, 3 * maxsize + 2)
+        for step in range(length):
+            if mood == 0:
+                yield int(rng.paretovariate(0.6)) % (5 * maxsize + 3)
+            elif mood == 1:
+                yield begin + step % loop
+            elif mood == 2:
+                fresh += 1
+                yield fresh
+            else:
+                yield f"key {rng.randrange(3 * maxsize + 2)}"
+
+
+@every_pair
+@pytest.mark.parametrize("maxsize", [1, 2, 7, 40, 200])
+@pytest.mark.parametrize("seed", range(3))
+def test_c_decides_as_python_does(pair: tuple[Any, Any], maxsize: int, seed: int) -> None:
+    """Over random streams, with deletions, clearings, new bounds and mendings, all is the same at each step."""
+    rng = random.Random(f"{seed} {maxsize}")
+    both = Both(pair, maxsize)
+    every = 1 + maxsize // 20
+    for step, key in zip(range(2500), stream(rng, maxsize), strict=False):
+        if not both.hit(key) or rng.random() < 0.01:
+            both.put(key)
+        chance = rng.random()
+        if chance < 0.01 and (keys := list(both.caches[0].nodes)):
+            both.do("__delitem__", rng.choice(keys))
+        elif chance < 0.02 and both.caches[0].nodes:
+            both.do("popitem")
+        elif chance < 0.0205:
+            both.do("clear")
+        elif chance < 0.022:
+            both.do("mend")
+        elif chance < 0.024:
+            both.resize(rng.randrange(1, 2 * maxsize + 1))
+        if not step % every:
+            both.compare()
+    both.compare()
+    both.do("_check")
+
+
+@every_pair
+def test_a_long_life_of_a_large_store(pair: tuple[Any, Any]) -> None:
+    """Ghosts in several segments, exchanged for others of another size, and shares that change."""
+    rng = random.Random(5)
+    both = Both(pair, 3000)
+    keys = stream(rng, 3000)
+    for part in range(4):
+        for key, _ in zip(keys, range(12_000), strict=False):
+            if not both.hit(key):
+                both.put(key)
+        both.compare()
+        both.resize((3000, 1200, 3500, 2800)[part])
+        both.compare()
+
+
+@every_pair
+def test_copies_and_pickles_go_on_alike(pair: tuple[Any, Any]) -> None:
+    """Copied or pickled, by C or by Python, a cache decides on as the other's copy does."""
+    both = Both(pair, 30)
+    rng = random.Random(3)
+    keys = stream(rng, 30)
+    for copied in (copy.copy, lambda cache: pickle.loads(pickle.dumps(cache))):
+        for key, _ in zip(keys, range(700), strict=False):
+            if not both.hit(key):
+                both.put(key)
+        both.compare()
+        both.caches = [copied(cache) for cache in both.caches]
+        both.compare()
+
+
+def test_the_share_of_a_pickle_is_one_of_python() -> None:
+    """So that whoever runs without C reads it."""
+    cache: Any = EntryAdaptive(5)
+    for x in range(20):
+        cache[x] = make_entry(x)
+    assert type(cache._state()["_share"]) is Share
+    assert type(cache._share) is type(pickle.loads(pickle.dumps(cache))._share) is speed.Share
+
+
+def test_weighed_entries_are_decided_in_python() -> None:
+    """C leaves alone what does not weigh 1."""
+    cache: Any = EntryAdaptive(50, getsizeof=lambda entry: entry.size)
+    for x in range(200):
+        cache[x] = make_entry(x, size=1 + x % 7)
+    cache._check()
+    assert (cache.kind, type(cache._share), type(cache._ghost)) == (0, Share, Ghost)
+
+
+def test_what_a_ghost_forgets_is_handed_over() -> None:
+    """Its memory can be freed bit by bit."""
+    ghost = speed.Ghost(True)
+    for x in range(100_000):
+        ghost.add(x, 100_000, x)
+    (segments,) = ghost.heaps()
+    assert len(segments) > 10
+    assert ghost.places == 8
+    assert not any(ghost.take(x) for x in range(1000))
+    while segments:
+        segments.pop()
