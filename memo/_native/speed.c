@@ -47,7 +47,8 @@
 #define NODES_OBJECTS(V)
 
 #define STORE_TYPES(V)
-#define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock)
+#define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock) V(in_shelf) V(in_own_shelf) \
+    V(WHOLE_name) V(MOST_name)
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
@@ -72,7 +73,7 @@
     COROUTINE_OBJECTS(V) WINDOW_OBJECTS(V)
 
 /* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3 and 4). */
-#define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) \
+#define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) V(Shelf, most) \
     V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds)
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
     V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
@@ -2488,6 +2489,26 @@ count(PyObject *object, Py_ssize_t offset, long long more)
     fill_slot(object, offset, sum);
 }
 
+/* Add to the sum in a slot, likewise. */
+static void
+add_seconds(PyObject *object, Py_ssize_t offset, double more)
+{
+    PyObject *number = SLOT(object, offset);
+    if (number == NULL || !PyFloat_CheckExact(number)) {
+        return;
+    }
+    if (Py_REFCNT(number) == 1) {
+        ((PyFloatObject *)number)->ob_fval += more;
+        return;
+    }
+    PyObject *sum = PyFloat_FromDouble(PyFloat_AS_DOUBLE(number) + more);
+    if (sum == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    fill_slot(object, offset, sum);
+}
+
 /* Learn a class, and with *slot* where that lies; a class that is not among *given* is left for later. */
 static int
 know_class(PyObject *given, const char *name, PyObject **kept)
@@ -2540,6 +2561,26 @@ know(PyObject *module, PyObject *args, PyObject *given)
     FLIGHTS_SLOTS(V)
 #undef V
     Py_RETURN_NONE;
+}
+
+/* A number that a module in Python goes by, read where it reads that, since tests make such numbers small. */
+static double
+number_of(PyObject *module, PyObject *name)
+{
+    PyObject *number = module == NULL ? NULL : PyDict_GetItemWithError(module, name);
+    return number != NULL && PyLong_CheckExact(number) ? PyLong_AsDouble(number) : NAN;
+}
+
+/* Whether an index that is a dictionary goes on in parts with another key: one of so many keys, in a store of at most
+ * *most*. */
+static inline int
+goes_on_in_parts(State *state, Py_ssize_t size, PyObject *most)
+{
+    double bound = most == NULL ? NAN : PyFloat_CheckExact(most) ? PyFloat_AS_DOUBLE(most)
+        : PyLong_CheckExact(most) ? PyLong_AsDouble(most) : NAN;
+    return !((double)size >= bound /* a key leaves for each that comes */
+        || (double)size < number_of(state->in_own_shelf, state->MOST_name)
+        || bound <= number_of(state->in_shelf, state->WHOLE_name));
 }
 
 /* Whether *object* is of a class that know() was told of. */
@@ -2603,7 +2644,10 @@ try_lock(State *state)
 static int
 add_store(PyObject *module)
 {
-    return try_lock((State *)PyModule_GetState(module));
+    State *state = (State *)PyModule_GetState(module);
+    state->WHOLE_name = PyUnicode_InternFromString("WHOLE");
+    state->MOST_name = PyUnicode_InternFromString("MOST");
+    return state->WHOLE_name == NULL || state->MOST_name == NULL ? -1 : try_lock(state);
 }
 
 /* ======================================================================================================= 4 Flights
@@ -2849,6 +2893,13 @@ flight_done(State *state, Leading *l, PyObject *flight)
     Py_DECREF(flight);
 }
 
+/* Whether *flight* is in the table as the current one of its key, which is plain. */
+static inline int
+is_current(PyObject *table, PyObject *key, Py_hash_t hash, PyObject *flight)
+{
+    return _PyDict_GetItem_KnownHash(table, key, hash) == flight;
+}
+
 /* Take *flight* out, which is the current one.  The caller has references to it and to its key. */
 static inline void
 take_out(PyObject *table, PyObject *key)
@@ -2856,6 +2907,14 @@ take_out(PyObject *table, PyObject *key)
     if (PyDict_DelItem(table, key) < 0) {
         PyErr_Clear();
     }
+}
+
+/* When a flight began. */
+static inline double
+started_at(State *state, PyObject *flight)
+{
+    PyObject *started = SLOT(flight, state->at_InFlight_started);
+    return started != NULL && PyFloat_CheckExact(started) ? PyFloat_AS_DOUBLE(started) : NAN;
 }
 
 /* -- a bad end */
@@ -3004,11 +3063,79 @@ look_again(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
     return l->changes != NULL && is_entry(state, found) && now >= ((Entry *)found)->deadline ? 1 : -1;
 }
 
-/* End a flight whose result is kept. */
-static PyObject *
-flight_kept(State *state, Leading *l, PyObject *flight, PyObject *value)
+/* Whether the result of a flight may be put into the store here and now, for a new entry. */
+static int
+may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, double now)
 {
-    return finished_in_python(state, l, flight, value);
+    PyObject *put_off = l->changes == NULL ? NULL : SLOT(l->changes, state->at_Changes_put_off);
+    return put_off != NULL && SLOT(flight, state->at_InFlight_waiters) == Py_None
+        && SLOT(flight, state->at_InFlight_fenced) == Py_False
+        && SLOT(flight, state->at_InFlight_state) == state->RUNNING
+        && SLOT(l->changes, state->at_Changes_busy) == Py_False && SLOT(l->changes, state->at_Changes_torn) == Py_False
+        && SLOT(l->owners, state->at_Owners_apart) == Py_False && PyObject_Size(put_off) == 0
+        && lock_is_free(state, l->lock) && knows_plain_keys(state, l) && is_current(l->table, key, hash, flight)
+        && look_again(state, l, key, hash, now) == 0
+        && !goes_on_in_parts(state, PyDict_GET_SIZE(SLOT(l->shelf, state->at_Shelf_index)),
+            SLOT(l->shelf, state->at_Shelf_most));
+}
+
+/* Count an entry that made room, as Changes.put_lean() does. */
+static void
+count_victim(State *state, Leading *l, PyObject *victim, double now)
+{
+    Entry *entry = (Entry *)victim;
+    uint64_t hits = entry_uncounted(entry);
+    if (hits) {
+        count(l->figures, state->at_Figures_seen_hits, (long long)hits);
+        entry->node.counted = entry->node.hits;
+    }
+    if (now < entry->deadline) {
+        count(l->figures, state->at_Figures_left_for_size, 1);
+        return;
+    }
+    PyObject *left = SLOT(l->figures, state->at_Figures_left);
+    PyObject *number = left == NULL ? NULL : PyDict_GetItemWithError(left, state->expired);
+    PyObject *sum = number == NULL ? NULL : PyNumber_Add(number, state->one);
+    if (sum == NULL || PyDict_SetItem(left, state->expired, sum) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(sum);
+}
+
+/* End a flight whose result is kept, as Loads.finish_lean() does; *value* is the caller's. */
+static PyObject *
+flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    if (!may_put(state, l, flight, key, hash, NAN)) {
+        return finished_in_python(state, l, flight, value);
+    }
+    double now = 0;
+    int plain = is_looked_at(state, l, value);
+    int read = plain < 0 ? -1 : exact_time(state, SLOT(l->clock, state->at_Clock_read), &now);
+    if (read < 0) {
+        return flight_failed(state, l, flight);
+    }
+    PyObject *victim = NULL, *entry = read ? entry_new(state, 0, value, now, now + l->life_s) : NULL;
+    PyErr_Clear(); /* there is no memory: Python will say so */
+    /* From here on nothing else runs: to be put in, and to be at an end, is one step for everybody. */
+    if (entry == NULL || !may_put(state, l, flight, key, hash, now)
+        || entry_put_lean(state, SLOT(l->shelf, state->at_Shelf_cache), key, hash, entry, &victim) < 0) {
+        PyErr_Clear();
+        Py_XDECREF(entry);
+        return finished_in_python(state, l, flight, value);
+    }
+    take_out(l->table, key);
+    add_seconds(l->counts, state->at_CallCounts_load_seconds, now - started_at(state, flight));
+    count(l->counters, state->at_Counters_completed, 1);
+    fill_slot(flight, state->at_InFlight_value, Py_NewRef(value));
+    fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RETURNED));
+    if (victim != NULL) {
+        count_victim(state, l, victim, now);
+    }
+    /* All is done; what left may run code of the user's as it goes. */
+    Py_DECREF(entry);
+    Py_XDECREF(victim);
+    return Py_NewRef(value);
 }
 
 /* -- a miss */
@@ -3060,7 +3187,7 @@ lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash
         goto done;
     }
     result = l->shelf == NULL ? flight_shared(state, l, flight, key, value)
-        : flight_kept(state, l, flight, value);
+        : flight_kept(state, l, flight, key, hash, value);
     Py_DECREF(value);
 done:
     if (flight != NULL) {
@@ -4285,6 +4412,20 @@ led(Call *call, Bound *bound, double now)
     return lead(state, leading, function, bound->key, hash, now, bound->values, recipe->positional, recipe->named_alone);
 }
 
+/* Answer a call that is bound, by a hit or by leading it.  NULL without an exception: a doubt. */
+static inline PyObject *
+bound_answer(Call *call, Bound *bound)
+{
+    Moment moment = {NAN, NAN};
+    if (bound->recipe->looks) {
+        PyObject *value = hit(call, bound, &moment);
+        if (value != NULL || PyErr_Occurred()) {
+            return value;
+        }
+    }
+    return led(call, bound, moment.exact);
+}
+
 /* Answer a call by a look-up, or by leading it.  NULL without an exception: a doubt. */
 static inline PyObject *
 look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -4292,15 +4433,14 @@ look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames
     PyObject *answer = NULL;
     if (kwnames == NULL && call->recipe->looks) {
         answer = quick_hit(call, args, nargsf);
+        if (answer != NULL || PyErr_Occurred()) {
+            return answer;
+        }
     }
-    if (answer == NULL && !PyErr_Occurred() && call->condition == READY) {
-        Moment moment = {NAN, NAN};
+    if (call->condition == READY) { /* else the comparison has changed something */
         Bound bound;
         if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-            answer = bound.recipe->looks ? hit(call, &bound, &moment) : NULL;
-            if (answer == NULL && !PyErr_Occurred()) {
-                answer = led(call, &bound, moment.exact);
-            }
+            answer = bound_answer(call, &bound);
         }
         bound_end(&bound);
     }

@@ -6,6 +6,7 @@
 """
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
@@ -36,7 +37,14 @@ from memo._store.tag_index import TagIndex
 __all__ = ("Store",)
 
 if speed is not None:
-    speed.know(Changes=Changes, Figures=Figures, Owners=Owners, Shelf=Shelf)
+    speed.know(
+        Changes=Changes,
+        Figures=Figures,
+        Owners=Owners,
+        Shelf=Shelf,
+        in_own_shelf=vars(sys.modules[OwnShelf.__module__]),
+        in_shelf=vars(sys.modules[Shelf.__module__]),
+    )
 
 _FRESH = Standing.FRESH
 _TRIES = 100

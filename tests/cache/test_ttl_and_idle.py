@@ -218,6 +218,7 @@ def test_entry_tells_about_one_call_without_being_one() -> None:
     assert entry.bytes is None
 
 
+@pytest.mark.pure_path("Entries in C have no number objects of their own to share.")
 @pytest.mark.parametrize(
     "options",
     [{}, {"idle": 60}, {"cache_if": bool}, {"error_ttl": 5, "cache_errors": ValueError}, {"max_bytes": "1MB"}],

@@ -349,3 +349,75 @@ def test_parts_of_other_classes_are_refused() -> None:
         leading(layer.flights, **parts, shelf=object())
     with pytest.raises(TypeError, match="missing"):
         speed.Leading()
+
+
+def test_a_load_ends_when_the_store_is_free() -> None:
+    """One that returns while another thread is in the middle of a change waits for it, in Python."""
+    gate = Gate()
+
+    def work(key: str) -> str:
+        gate.wait()
+        return key
+
+    led = cached(work)
+    store = led.decorated.cache._cache.store
+    running = Running(lambda: led("a"))
+    gate.reached()
+    with store.lock:
+        gate.open()
+        until(lambda: bool(led.decorated.cache.inflight.stats().active))
+        assert "a" not in store.index
+    assert running.result() == "a"
+    assert led.decorated.cache.items() == [("a", "a")]
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo", "lru", "sieve"])
+@pytest.mark.parametrize("what", ["clear", "put", "call", "resize"])
+def test_what_a_value_does_as_it_leaves_finds_a_whole_store(policy: str, what: str) -> None:
+    """Its finalizer may use the cache, since all is done by then; nothing is lost or counted twice."""
+    doing: list[None] = []
+
+    class Value:
+        def __del__(self) -> None:
+            if doing:
+                return
+            doing.append(None)
+            cache = led.decorated.cache
+            if what == "clear":
+                cache.clear()
+            elif what == "put":
+                cache.put(None, -1)
+            elif what == "call":
+                led(-2)
+            else:
+                cache.resize(max=3)
+            cache._check()
+            doing.clear()
+
+    led = cached(lambda key: Value(), policy=policy)
+    for key in range(60):
+        led(key % 23)
+        led.decorated.cache._check()
+    doing.append(None)
+    stats = led.decorated.cache.stats()
+    assert stats.loads == stats.misses
+    puts = stats.size + sum(stats.evictions.values()) - stats.loads
+    assert (puts > 0) is (what == "put")
+    assert_idle(led.decorated)
+
+
+def test_hits_of_what_makes_room_are_counted() -> None:
+    """The figures have each hit, of entries here and gone, and tell what was too old from what was not."""
+    clock = FakeClock()
+    led = Led(bounded(max=2, ttl=10, clock=clock, registry=Registry())(lambda key: key), lambda key: key)
+    hits = 0
+    for key in range(40):
+        led(key)
+        for _ in range(key % 3):
+            hits += led.decorated(key) == key
+        if key % 4 == 3:
+            clock.advance(10)
+    stats = led.decorated.cache.stats()
+    assert (stats.hits, stats.misses) == (hits, 40)
+    assert sum(stats.evictions.values()) == 38
+    assert {reason.value for reason, number in stats.evictions.items() if number} == {"size", "expired"}
