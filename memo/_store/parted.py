@@ -152,17 +152,18 @@ class Parted(MutableMapping[K, V]):
         What is there from beginning to end is met, once; what comes or leaves meanwhile may be.
         """
         places = self._places
+        count = len(places)  # none, if a finalizer asks and the collector has been here
         begin = 0
-        while begin < PLACES:
+        while begin < count:
             part = places[begin]
             values = list(part.values())
             end = begin + 1
-            while end < PLACES and places[end] is part:
+            while end < count and places[end] is part:
                 end += 1
             if places[begin] is not part:  # it was divided, or given away: there may have been nothing in it any more
                 continue
             if begin and places[begin - 1] is part:  # all were given away: of the part that is new, what lies ahead
-                values = [value for key, value in list(part.items()) if hash(key) % PLACES >= begin]
+                values = [value for key, value in list(part.items()) if hash(key) % count >= begin]
             begin = end
             yield values
 

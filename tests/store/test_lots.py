@@ -77,6 +77,13 @@ def test_a_part_that_is_divided_while_it_is_listed_is_listed_again(monkeypatch: 
     assert sorted(n for lot in table.lots() for n in lot) == list(range(26))
 
 
+def test_a_table_that_the_collector_has_cleared_has_no_lots() -> None:
+    """A finalizer may ask for them after that."""
+    table: Parted[int, int] = Parted({1: 1})
+    table._places.clear()
+    assert list(table.lots()) == []
+
+
 def test_few_entries_are_those_of_one_moment() -> None:
     """The first lot settles what the others have, where there are no more than are left whole."""
     fetch = make(Registry())
