@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from _ratios import Ratio, Timed, interleaved, timed
+from _ratios import Ratio, Timed, by_path, interleaved, timed
 
 from memo import Registry, bounded
 
@@ -56,7 +56,7 @@ def fresh_hit(rounds: int) -> Ratio:
     ours = bounded(max=SIZE, ttl="1h", **ON)(_identity)
     ratio = interleaved(
         "hit, freshness options on", f"max={SIZE}, ttl, all hits, 1 thread; to ttl alone",
-        _hits(plain), _hits(ours), rounds, 1.05,
+        _hits(plain), _hits(ours), rounds, by_path(1.15, 1.05),
     )  # fmt: skip
     _all_hits(ours, rounds)
     return ratio
@@ -84,7 +84,7 @@ def fresh_hit_method(rounds: int) -> Ratio:
 
     ratio = interleaved(
         "hit, method, freshness options on", f"max={SIZE}, ttl, all hits, 1 thread; to ttl alone",
-        _hits(plain), _hits(ours), rounds, 1.05,
+        _hits(plain), _hits(ours), rounds, by_path(1.15, 1.05),
     )  # fmt: skip
     _all_hits(_Methods.ours, rounds)
     return ratio
@@ -111,7 +111,7 @@ def fresh_hit_awaited(rounds: int) -> Ratio:
     ours = bounded(max=SIZE, ttl="1h", **ON)(bare)
     ratio = interleaved(
         "hit, awaited, freshness options on", f"max={SIZE}, ttl, all hits; to ttl alone",
-        hits(plain), hits(ours), rounds, 1.05,
+        hits(plain), hits(ours), rounds, by_path(1.15, 1.05),
     )  # fmt: skip
     _all_hits(ours, rounds)
     return ratio
@@ -135,7 +135,7 @@ def _stale(policy: str, rounds: int) -> Ratio:
     stale(7)  # begins the refresh
     ratio = interleaved(
         f"stale hit, {policy}", f"max={SIZE}, all options on, a refresh runs, 1 thread; to a hit",
-        _hits(fresh), _hits(stale), rounds, 3.0,
+        _hits(fresh), _hits(stale), rounds, by_path(3.5, 3.0),
     )  # fmt: skip
     stats = stale.cache.stats()
     assert (stats.misses, stats.stale_hits, len(loads)) == (1, BATCH * BATCHES * (rounds + 1) + 2, 2), stats

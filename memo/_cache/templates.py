@@ -26,7 +26,9 @@ def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, no
     ]
 
 
-def found_call(call: CallSource, options: CacheOptions, store: Store, use: Callable[[str], Block]) -> Block:
+def found_call(
+    call: CallSource, options: CacheOptions, store: Store, use: Callable[[str], Block], *, in_c: bool = False
+) -> Block:
     """What answers a hit: under policies of our own, without a lock.
 
     Before it, where time matters and the policy is one of ours, ``$now`` is read; *use* says what is done with the
@@ -35,6 +37,8 @@ def found_call(call: CallSource, options: CacheOptions, store: Store, use: Calla
     The clock is read before the look-up: between finding the entry and counting the hit, and moving it to the new end
     of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
     is ever seen half-changed.  So is the type of a value that is told with it.
+
+    Entries of C (*in_c*) are asked in one step whether they are fresh, and count the hit with that.
     """
     value = "$entry.value" if options.copy is None else "$copy($entry.value)"
     if store.foreign:
@@ -44,7 +48,11 @@ def found_call(call: CallSource, options: CacheOptions, store: Store, use: Calla
             "if $entry is not None:", use(value),
         ]  # fmt: skip
     touch = _TOUCHES[store.touches]
-    answer: Block = _of_any_age(options, use(value), touch) if options.ages else [_COUNTED, *touch, *use(value)]
+    answer: Block
+    if in_c and options.idle_s is None and not options.stale_s:
+        answer = [f"if $entry.serves({'$now' if options.ages else ''}):", [*touch, *use(value)]]
+    else:
+        answer = _of_any_age(options, use(value), touch) if options.ages else [_COUNTED, *touch, *use(value)]
     looks: Block = _look(call.lookup, answer)
     if call.guess is not None:
         others = [*call.guess.unusual, *looks, *call.guess.learn]

@@ -1,6 +1,6 @@
 """A function of many keys: the batches in which it is called, and what gathers single calls into them.
 
-Imports ``_cache``, ``_store``, ``_flight``, ``_call``, ``_base`` and ``memo.errors``.
+Imports ``_cache``, ``_store``, ``_flight``, ``_call``, ``_base``, ``_native`` and ``memo.errors``.
 """
 
 from memo._many.answers import BatchAnswers

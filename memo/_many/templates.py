@@ -2,6 +2,7 @@
 
 from memo._cache import CacheOptions, found_call
 from memo._call import Block, CallSource
+from memo._native import speed
 from memo._store import Store
 
 __all__ = ("many_calls",)
@@ -22,7 +23,9 @@ def many_calls(
     """
     if call.args == "$args":  # what is passed on as it came, and not bound to parameters
         return [f"return {call.awaited}$answer_spelled($args, $kwargs)"]
-    found = found_call(single, options, store, lambda value: [f"$answers[{keys}] = {value}", "continue"])
+    found = found_call(
+        single, options, store, lambda value: [f"$answers[{keys}] = {value}", "continue"], in_c=speed is not None
+    )
     learns = single.guess is not None and not store.foreign
     return [
         *(["global $usual"] if learns else []),

@@ -1,6 +1,6 @@
 """What happened of late: events within a moving span of time, in bounded memory.
 
-Imports ``_call`` (a recorded call is written in its words) and ``_base``.
+Imports ``_call`` (a recorded call is written in its words), ``_base`` and ``_native``.
 """
 
 from memo._window.by_key import KeyReader
