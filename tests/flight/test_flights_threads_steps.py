@@ -48,7 +48,7 @@ def stands_still(call: Running, flight: Any) -> None:
 @pytest.fixture
 def without_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiters do not look by themselves, so that a lost wake-up is a hang."""
-    monkeypatch.setattr("memo._flight.threads.LOOK_S", 1000.0)
+    monkeypatch.setattr("memo._flight.flight.LOOK_S", 1000.0)
 
 
 def numbered() -> tuple[Any, list[int]]:
