@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from kit.places import ROOT
 
-# Hypothesis, which is nothing to these tests, takes longer to import than all the rest.
-INI = "[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:hypothesispytest --strict-config\n"
+# Plug-ins that are nothing to these tests take longer to import than all the rest.
+OTHERS = "-p no:hypothesispytest -p no:anyio -p no:typeguard"
+INI = f"[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider {OTHERS} --strict-config\n"
 PLUGIN = ["-p", "memo.pytest_plugin"]
 USES_IT = "def test_it(memo_clock, memo_isolated): assert memo_clock() >= 0\n"
 
