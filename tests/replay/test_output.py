@@ -1,11 +1,11 @@
 """What is printed: the table, the advice, JSON, a picture."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -21,13 +21,24 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("keys") / "keys", zipf(20_000, 3_000, seed=4))
 
 
-def test_table_is_aligned_and_fits(keys: Path) -> None:
-    """The table has a row for each size and a column for each policy, aligned, and says what JSON says."""
+@pytest.fixture(scope="module")
+def printed(keys: Path) -> str:
+    """What is printed of that stream."""
     ran = replay(keys)
     assert ran.returncode == 0
     assert ran.stderr == b""
-    told = replayed(keys)
-    lines = ran.stdout.decode().splitlines()
+    return ran.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def told(keys: Path) -> dict[str, Any]:
+    """What is told of that stream in JSON."""
+    return replayed(keys)
+
+
+def test_table_is_aligned_and_fits(printed: str, told: dict[str, Any]) -> None:
+    """The table has a row for each size and a column for each policy, aligned, and says what JSON says."""
+    lines = printed.splitlines()
     assert max(map(len, lines)) <= 80
     head = next(line for line in lines if line.lstrip().startswith("max "))
     at = lines.index(head)
@@ -46,10 +57,10 @@ def test_table_is_aligned_and_fits(keys: Path) -> None:
     )
 
 
-def test_advice_is_one_sentence(keys: Path) -> None:
+def test_advice_is_one_sentence(printed: str, told: dict[str, Any]) -> None:
     """The advice names the size, what it gives, and what twice and half of it would give."""
-    advice = replayed(keys)["advice"]
-    text = " ".join(replay(keys).stdout.decode().split())
+    advice = told["advice"]
+    text = " ".join(printed.split())
     found = re.search(r"Advice: (.*?%\.) ", text)
     assert found is not None
     assert found[1] == (
@@ -59,11 +70,10 @@ def test_advice_is_one_sentence(keys: Path) -> None:
     )
 
 
-def test_speed_is_told(keys: Path) -> None:
+def test_speed_is_told(printed: str, told: dict[str, Any]) -> None:
     """The output tells how many lines a second were read, and how many requests a second replayed."""
-    text = " ".join(replay(keys).stdout.decode().split())
+    text = " ".join(printed.split())
     assert re.search(r"Read 20,000 lines in [\d.]+ s \([\d,]+ lines a second\), replayed [\d,]+ requests in", text)
-    told = replayed(keys)
     assert told["lines_per_second"] > 0
     assert set(told["seconds"]) == {"reading", "replaying"}
 
@@ -75,9 +85,8 @@ def test_no_repetition_is_told() -> None:
     assert "0.00%" in text
 
 
-def test_json_is_one_object(keys: Path) -> None:
+def test_json_is_one_object(told: dict[str, Any]) -> None:
     """JSON has each figure once, and nothing else is printed."""
-    told = json.loads(replay("--json", keys).stdout)
     assert told["complete"] is True
     assert told["sample"] is None
     assert {len(ratios) for ratios in told["hit_ratio"].values()} == {len(told["sizes"])}
