@@ -8,6 +8,7 @@ chance has its seed.  (PYTHONHASHSEED must be fixed: a policy's memory of keys g
 """
 
 import asyncio
+import gc
 import logging
 import random
 import re
@@ -406,4 +407,6 @@ def main(first: int, last: int, steps: int) -> None:
 
 
 if __name__ == "__main__":
+    # A key in garbage is compared with until that is collected, and each path collects at another time: at once, then.
+    gc.set_threshold(1)
     main(*map(int, sys.argv[1:]))
