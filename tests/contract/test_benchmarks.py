@@ -1,6 +1,7 @@
 """The benchmarks run where what they need is installed, and their figures can be read."""
 
 import gzip
+import importlib.util
 import json
 import os
 import struct
@@ -25,6 +26,47 @@ def test_they_run_and_fit_100_columns() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "hit[bounded]" in ran.stdout
     assert [line for line in ran.stdout.splitlines() if len(line) > 100] == []
+
+
+def script(*command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )  # fmt: skip
+
+
+def test_scale_has_a_line_for_each_size_and_each_operation(tmp_path: Path) -> None:
+    """Calls beside a dictionary's, the pauses of the operations that were asked for, and a drawing of both."""
+    drawing = tmp_path / "scale.svg"
+    told = script("benchmarks/scale.py", "--most", "100", "--operation", "clear")
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert ["100", "entries"] in lines
+    assert sum(line[:1] == ["100"] for line in lines) == 2
+    assert [line[0] for line in lines if line and line[-1] in ("within", "OVER")] == [
+        "100",
+        "clear",
+        "clear,",
+        "clear,",
+    ]
+    told = script("benchmarks/scale.py", "--most", "100", "--operation", "len", "--no-calls", "--plot", str(drawing))
+    if importlib.util.find_spec("matplotlib") is None:
+        assert told.returncode == 2
+        assert told.stderr.endswith("--plot needs the package 'matplotlib': pip install '.[plot]'\n")
+    else:
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "<svg" in drawing.read_text(encoding="utf-8")
+
+
+def test_stampede_counts_executions() -> None:
+    """Of each crowd it is told how often the function ran: once, but for the crowd that has nothing decorated."""
+    told = script("benchmarks/stampede.py", "--threads", "10", "--loops", "3", "--coroutines", "60")
+    assert (told.returncode, told.stderr) == (0, "")
+    crowds = [line.split("  ") for line in told.stdout.splitlines()[3:]]
+    found = {line[0]: [cell.strip() for cell in line[1:] if cell.strip()][:2] for line in crowds}
+    assert found["coroutines, an event"] == ["60", "60"]
+    assert found["coroutines, bounded"] == ["60", "1"]
+    assert found["threads, dedupe_inflight"] == ["10", "1"]
+    assert found["3 loops, bounded"] == ["60", "1"]
 
 
 def test_speed_is_held_to_the_bounds_of_the_path_that_runs() -> None:
