@@ -35,6 +35,10 @@ class OwnTime(TimeFields):
 
     __slots__ = ("_clock", "_dated", "_wall", "_where")
 
+    high: float
+    offset: float
+    anchor: float
+
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float], where: str) -> None:
         self._clock = clock
         self._wall = wall
