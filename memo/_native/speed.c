@@ -3130,12 +3130,14 @@ count_victim(State *state, Leading *l, PyObject *victim, double now)
 static PyObject *
 flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
 {
-    if (!may_put(state, l, flight, key, hash, NAN)) {
-        return finished_in_python(state, l, flight, value);
-    }
     double now = 0;
-    int plain = is_looked_at(state, l, value);
-    int read = plain < 0 ? -1 : exact_time(state, SLOT(l->clock, state->at_Clock_read), &now);
+    PyObject *clock = SLOT(l->clock, state->at_Clock_read);
+    int plain = is_plain_value(state, value);
+    if ((plain != 1 || clock != state->monotonic) && !may_put(state, l, flight, key, hash, NAN)) {
+        return finished_in_python(state, l, flight, value); /* before anything is asked that Python asks again */
+    }
+    plain = plain != 1 ? is_looked_at(state, l, value) : plain;
+    int read = plain < 0 ? -1 : exact_time(state, clock, &now);
     if (read < 0) {
         return flight_failed(state, l, flight);
     }
@@ -4331,13 +4333,26 @@ hit(Call *call, Bound *bound, Moment *moment)
     return value;
 }
 
+/* Whether the time of time.monotonic lies before another, as the coarse clock sees it. */
+static inline int
+is_surely_before(double when)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    struct timespec read;
+    return clock_gettime(CLOCK_MONOTONIC_COARSE, &read) == 0
+        && (double)read.tv_sec + 1e-9 * (double)read.tv_nsec + MARGIN_S < when;
+#else
+    return 0;
+#endif
+}
+
 /* What hit() would return of a call that is as simple as most: bound by position alone, its key one text or number, and
  * surely fresh.  NULL: nothing is known yet, or an exception, which a comparison raised.
  *
  * Of user code only the comparison with a key that is stored may run, of another type and an equal hash.  From then on
  * nothing is used but the entry, which the table holds, and what was read before. */
 static inline PyObject *
-quick_hit(Call *call, PyObject *const *args, size_t nargsf)
+quick_hit(Call *call, PyObject *const *args, size_t nargsf, int *absent)
 {
     Recipe *recipe = call->recipe;
     if (PyVectorcall_NARGS(nargsf) != recipe->count || recipe->quick < 0) {
@@ -4347,19 +4362,7 @@ quick_hit(Call *call, PyObject *const *args, size_t nargsf)
     if (!PyUnicode_CheckExact(key) && !PyLong_CheckExact(key)) {
         return NULL;
     }
-    Py_ssize_t ages = recipe->ages;
-    double sure = 0.0; /* what is fresh until then is fresh */
-    if (ages) {
-#ifdef CLOCK_MONOTONIC_COARSE
-        struct timespec read;
-        if (!call->is_monotonic || clock_gettime(CLOCK_MONOTONIC_COARSE, &read) != 0) {
-            return NULL;
-        }
-        sure = (double)read.tv_sec + 1e-9 * (double)read.tv_nsec + MARGIN_S;
-#else
-        return NULL;
-#endif
-    }
+    int ages = recipe->ages, is_monotonic = call->is_monotonic;
     if (recipe->instance < 0) {
         table = call->copies[WORD_INDEX];
     }
@@ -4373,11 +4376,12 @@ quick_hit(Call *call, PyObject *const *args, size_t nargsf)
     Py_INCREF(table);
     PyObject *found = PyDict_GetItemWithError(table, key);
     if (found == NULL) {
+        *absent = !PyErr_Occurred();
         forgive();
     }
     else if (is_entry(call->state, found)) {
         Entry *entry = (Entry *)found;
-        if (!ages || sure < entry->deadline) {
+        if (!ages || (is_monotonic && is_surely_before(entry->deadline))) {
             value = Py_XNewRef(entry->value);
             entry->node.hits += value != NULL;
         }
@@ -4404,7 +4408,8 @@ call_look(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, P
         return 0;
     }
     if (kwnames == NULL) {
-        *value = quick_hit(call, args, nargsf);
+        int absent;
+        *value = quick_hit(call, args, nargsf, &absent);
         if (*value != NULL || PyErr_Occurred()) {
             return *value != NULL ? 1 : -1;
         }
@@ -4436,12 +4441,31 @@ led(Call *call, Bound *bound, double now)
     return lead(state, leading, function, bound->key, hash, now, bound->values, recipe->positional, recipe->named_alone);
 }
 
-/* Answer a call that is bound, by a hit or by leading it.  NULL without an exception: a doubt. */
+/* Lead a call that is as simple as quick_hit() has it, and that has no hit; likewise. */
 static inline PyObject *
-bound_answer(Call *call, Bound *bound)
+quick_led(Call *call, PyObject *const *args, size_t nargsf)
+{
+    Recipe *recipe = call->recipe;
+    PyObject *leading = call->copies[WORD_LEADING];
+    if (recipe->quick < 0 || PyVectorcall_NARGS(nargsf) != recipe->positional || recipe->count != recipe->positional
+        || recipe->instance >= 0 || leading == NULL || !Py_IS_TYPE(leading, call->state->Leading)) {
+        return NULL;
+    }
+    PyObject *key = args[recipe->quick];
+    if (!PyUnicode_CheckExact(key) && !PyLong_CheckExact(key)) {
+        return NULL;
+    }
+    return lead(call->state, leading, call->copies[WORD_FUNCTION], key, PyObject_Hash(key), NAN, args, recipe->positional,
+        NULL);
+}
+
+/* Answer a call that is bound, by a hit, unless there is none (*absent*), or by leading it, which looks again.  NULL
+ * without an exception: a doubt. */
+static inline PyObject *
+bound_answer(Call *call, Bound *bound, int absent)
 {
     Moment moment = {NAN, NAN};
-    if (bound->recipe->looks) {
+    if (!absent) {
         PyObject *value = hit(call, bound, &moment);
         if (value != NULL || PyErr_Occurred()) {
             return value;
@@ -4455,16 +4479,23 @@ static inline PyObject *
 look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *answer = NULL;
-    if (kwnames == NULL && call->recipe->looks) {
-        answer = quick_hit(call, args, nargsf);
+    int absent = !call->recipe->looks;
+    if (kwnames == NULL && !absent) {
+        answer = quick_hit(call, args, nargsf, &absent);
         if (answer != NULL || PyErr_Occurred()) {
             return answer;
         }
     }
     if (call->condition == READY) { /* else the comparison has changed something */
+        if (absent && kwnames == NULL) {
+            answer = quick_led(call, args, nargsf);
+            if (answer != NULL || PyErr_Occurred() || call->condition != READY) {
+                return answer;
+            }
+        }
         Bound bound;
         if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-            answer = bound_answer(call, &bound);
+            answer = bound_answer(call, &bound, absent);
         }
         bound_end(&bound);
     }
