@@ -147,7 +147,7 @@ add_type(PyObject *module, PyType_Spec *spec, PyObject *bases)
 enum { MARK_NONE, MARK_INT, MARK_OBJECT }; /* what the mark of a node is: there is none, a number, an object */
 
 #define MOST_HITS (((int64_t)1 << 48) - 1)
-#define MOST_MARK (((int64_t)1 << 54) - 1)
+#define MOST_MARK (((int64_t)1 << 53) - 1)
 #define TIME_NEVER (((uint64_t)1 << 40) - 1) /* as it is held: later than any time */
 #define NEVER ((int64_t)1 << 62)             /* as Python knows it */
 #define MOST_LINKS 15
@@ -157,10 +157,11 @@ typedef struct Node {
     PyObject_HEAD
     PyObject *key;              /* own; NULL where there is none */
     struct Node *older, *newer; /* borrowed; NULL while it hangs in no queue */
-    int64_t mark : 55;          /* the policy's: a number, or the address of an own object over 8 */
+    int64_t mark : 54;          /* the policy's: a number, or the address of an own object over 8 */
     uint64_t mark_kind : 2;
     uint64_t is_entry : 1; /* it is laid out as an Entry */
     uint64_t heavy : 1;    /* it is no object of the collector's, and may hold some */
+    uint64_t heavy_key : 1; /* its key may be, or hold, one of these */
     uint64_t dead : 1;     /* it has no owner, and lives on for links that lead to it; they own one reference */
     uint64_t linked : 4;   /* links that lead to it; MOST_LINKS: perhaps more, which never ends */
     struct PACKED {
@@ -340,6 +341,7 @@ static inline void
 node_set_key(State *state, Node *node, PyObject *key)
 {
     node->key = Py_NewRef(key);
+    node->heavy_key |= is_heavy(key);
     note_weight(state, node, key);
 }
 
@@ -509,6 +511,7 @@ node_set_key_attribute(PyObject *self, PyObject *value, void *closure)
         return -1;
     }
     node->key = Py_XNewRef(value);
+    node->heavy_key |= is_heavy(value);
     note_weight(state, node, value);
     Py_XDECREF(old);
     return 0;
@@ -621,7 +624,7 @@ node_set_mark(PyObject *self, PyObject *value, void *closure)
             return -1;
         }
         if (mark > MOST_MARK || mark < -MOST_MARK) {
-            PyErr_Format(PyExc_OverflowError, "the mark of a node is below 2**54, not %lld", mark);
+            PyErr_Format(PyExc_OverflowError, "the mark of a node is below 2**53, not %lld", mark);
             return -1;
         }
         node->mark = mark;
@@ -848,12 +851,17 @@ queue_traverse(PyObject *self, visitproc visit, void *arg)
     for (Node *node = next_in(queue, &queue->node); node != NULL; node = next_in(queue, node)) {
         if (is_visited_for(node)) {
             PyObject *value = node->is_entry ? ((Entry *)node)->value : NULL;
-            if (!is_heavy(node->key) && !is_heavy(value)) {
-                node->heavy = 0;
-                state->heavy--;
-                continue;
+            if (node->heavy_key && is_heavy(node->key)) {
+                Py_VISIT(node->key);
             }
-            Py_VISIT(node->key);
+            else {
+                node->heavy_key = 0;
+                if (!is_heavy(value)) {
+                    node->heavy = 0;
+                    state->heavy--;
+                    continue;
+                }
+            }
             Py_VISIT(value);
         }
     }

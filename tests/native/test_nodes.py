@@ -46,7 +46,7 @@ def test_attributes_are_read_as_they_were_written(kind: type[Any]) -> None:
     assert (entry.hits, entry.counted, entry.deadline, entry.stored) == (0, 0, 0.0, 0.0)
     other = StoreNode()
     written = {"key": "k", "value": [1], "hits": 7, "counted": 5, "mark": -9, "time": 12, "older": other}
-    written |= {"newer": other, "deadline": 1.25, "stored": 3, "hits": 1 << 40, "mark": (1 << 54) - 1}
+    written |= {"newer": other, "deadline": 1.25, "stored": 3, "hits": 1 << 40, "mark": (1 << 53) - 1}
     for name, value in written.items():
         setattr(entry, name, value)
     assert {name: getattr(entry, name) for name in written} == written
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(OverflowError, match="hits"):
         entry.hits = -1
     with pytest.raises(OverflowError, match="mark"):
-        entry.mark = 1 << 54
+        entry.mark = 1 << 53
     with pytest.raises(TypeError):
         entry.deadline = "soon"
     assert (entry.hits, hasattr(entry, "mark"), hasattr(entry, "newer")) == (0, False, False)
