@@ -111,7 +111,7 @@ class _Made:
 
     def __init__(self, function: FunctionType, bound: bool) -> None:
         self.function: Callable[[], FunctionType | None] = weakref.ref(function)
-        self.bound = bound
+        self.bound: bool = bound
         self.call: Callable[[], Any] = _nobody
 
 

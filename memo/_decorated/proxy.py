@@ -1,8 +1,9 @@
 """The decorated function: a transparent proxy that binds and carries the handles.
 
 A ``Decorated`` is a wrapt proxy around the *generated* wrapper, so that a call goes to it
-through C alone; to everyone who looks, it is the *original*: ``__wrapped__``, code, defaults,
-attributes, equality and hash are the original's.
+through C alone (where the path in C is there, to a ``speed.Call``, which holds the wrapper); to
+everyone who looks, it is the *original*: ``__wrapped__``, code, defaults, attributes, equality
+and hash are the original's.
 """
 
 import inspect
