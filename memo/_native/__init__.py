@@ -49,7 +49,7 @@ def _choose() -> tuple[Any, str]:
         if error.name != name:
             return None, f"the extension cannot be loaded ({error}); install the package again"
         return None, "the extension was not built, for want of a C compiler that works; install the package with one"
-    except ImportError as error:
+    except Exception as error:  # made for another interpreter, or another wrapt: Python does without
         return None, f"the extension cannot be loaded ({error}); install the package again"
     return module, f"the extension was built ({module.__file__})"
 

@@ -89,10 +89,11 @@ def test_other_interpreters_are_pure(monkeypatch: pytest.MonkeyPatch, name: str,
         (ModuleNotFoundError("no", name="memo._native.speed"), "the extension was not built, for want of a C compiler"),
         (ModuleNotFoundError("no wrapt", name="wrapt"), "the extension cannot be loaded (no wrapt); install"),
         (ImportError("undefined symbol: x"), "the extension cannot be loaded (undefined symbol: x); install"),
+        (SystemError("no such slot"), "the extension cannot be loaded (no such slot); install"),
     ],
-    ids=["absent", "misses another", "broken"],
+    ids=["absent", "misses another", "broken", "fails"],
 )
-def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, error: ImportError, reason: str) -> None:
+def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str) -> None:
     """Where the extension is missing or cannot be loaded the package runs in Python, and says what failed."""
 
     class Failing:
