@@ -19,6 +19,7 @@ from memo._base import (
 from memo._call import Block, CallSource, KeyOptions, Native, Scope, check_key_options
 from memo._decorated import AnyProperty, Decorator, FlightLayer, Layer, Placement, check_common
 from memo._flight import (
+    CallerFlights,
     FlightTable,
     InflightHandle,
     InflightStats,
@@ -29,6 +30,7 @@ from memo._flight import (
     WorkOptions,
     check_work,
     leading,
+    leading_await,
     led_await,
     shared_await,
     shared_call,
@@ -79,6 +81,8 @@ class InflightLayer(FlightLayer):
 
     def internals(self) -> dict[str, Any]:
         flights = self.flights
+        if isinstance(flights, CallerFlights):
+            return {**flights.names(), **leading_await(flights, leading(flights, flights.finish, self._refuse))}
         if isinstance(flights, TaskFlights):
             return flights.names()
         table = flights.table

@@ -17,13 +17,14 @@ from memo._cache import (
     can_lead,
     check_colour,
     check_fit,
+    leading_await_load,
     leading_load,
     remembered_call,
     without_arguments,
 )
 from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, misfit_of
 from memo._decorated import FlightLayer
-from memo._flight import InflightStats, TaskFlights, ThreadFlights
+from memo._flight import CallerFlights, InflightStats, TaskFlights, ThreadFlights
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, Parted, first_share
 
@@ -168,6 +169,8 @@ class BoundedLayer(FlightLayer):
             found = {**hit, **flights.names(), "answer": answers.answer}
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
+        if isinstance(flights, CallerFlights):
+            found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:
             found["leading"] = leading_load(flights, loads, self.options, found["finish"])
         return found

@@ -8,7 +8,7 @@ from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
 from memo._cache.handle import CacheHandle
-from memo._cache.leading import can_lead, leading_load
+from memo._cache.leading import can_lead, leading_await_load, leading_load
 from memo._cache.options import (
     CacheIfOption,
     CacheOptions,
@@ -50,6 +50,7 @@ __all__ = (
     "fallback_options",
     "found_call",
     "late_options",
+    "leading_await_load",
     "leading_load",
     "remembered_call",
     "without_arguments",

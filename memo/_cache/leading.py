@@ -5,10 +5,10 @@ from typing import Any
 from memo._cache.figures import CallCounts
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
-from memo._flight import ThreadFlights, leading
+from memo._flight import CallerFlights, ThreadFlights, leading, leading_await
 from memo._native import speed
 
-__all__ = ("can_lead", "leading_load")
+__all__ = ("can_lead", "leading_await_load", "leading_load")
 
 if speed is not None:
     speed.know(CallCounts=CallCounts)
@@ -30,8 +30,24 @@ def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, fi
     """
     if not can_lead(options):
         return None
+    return _leading(flights, loads, options, finish)
+
+
+def leading_await_load(flights: CallerFlights, loads: Loads, options: CacheOptions, finish: Any) -> dict[str, Any]:
+    """What words of ``led_await`` mean where C leads the loads of a coroutine function in their callers' tasks.
+
+    Args:
+        flights: The running calls.
+        loads: What becomes of results.
+        options: What ``bounded`` was told.
+        finish: Ends a load that has returned, where that is no case for C.
+    """
+    return leading_await(flights, _leading(flights, loads, options, finish))
+
+
+def _leading(flights: ThreadFlights | CallerFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:
     changes, shelf, owners, figures = loads.store.parts
-    store = {"shelf": shelf}
+    store: dict[str, Any] = {"shelf": shelf}
     if loads.lean and options.copy is None and options.on_evict is None:
         store["lean"] = changes, owners, figures, loads.told.counts, loads.maker.life_s
     return leading(flights, finish, options.refuse, **store)

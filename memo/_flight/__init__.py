@@ -3,6 +3,7 @@
 Imports ``_call``, ``_base``, ``_native`` and ``memo.errors``.
 """
 
+from memo._flight.caller_work import CallerFlights
 from memo._flight.circles import depend, no_longer_depend
 from memo._flight.figures import Counters
 from memo._flight.flight import (
@@ -24,7 +25,7 @@ from memo._flight.flight import (
 )
 from memo._flight.handle import InflightHandle
 from memo._flight.keeper import KeepsNothing
-from memo._flight.leading import leading
+from memo._flight.leading import leading, leading_await
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
@@ -50,6 +51,7 @@ __all__ = (
     "RUNNING",
     "TIMED_OUT",
     "Asked",
+    "CallerFlights",
     "Counters",
     "Flight",
     "FlightTable",
@@ -75,6 +77,7 @@ __all__ = (
     "keep_quiet",
     "lay_to_rest",
     "leading",
+    "leading_await",
     "led_await",
     "no_longer_depend",
     "note_bound",

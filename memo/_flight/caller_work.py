@@ -44,7 +44,7 @@ from memo._flight.task_work import current_work
 from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.waiters import remove_waiter, running_loop
 
-__all__ = ("CallerFlights",)
+__all__ = ("CallerFlights", "come_out")
 
 
 _NO_LOOP: Any = None
@@ -61,7 +61,7 @@ class CallerFlights(TaskFlights):
         """What those words in templates mean that are the function's own."""
         return {
             "born": functools.partial(task_flight, None, _NO_LOOP, self.clock, CALL),
-            "come_out": _come_out,
+            "come_out": come_out,
             "enter": self.enter,
             "failed": self.failed,
             "finish": self.finish,
@@ -123,7 +123,7 @@ class CallerFlights(TaskFlights):
         Raises:
             InflightTimeout: The work was cancelled because it was too old, and ended by that.
         """
-        _come_out(mine)
+        come_out(mine)
         if not mine.led:
             self.table.settle(mine, ABANDONED)
             return
@@ -240,7 +240,7 @@ class CallerFlights(TaskFlights):
                 mine.tags = self._tags_of(*args, **kwargs)
             value = await self.call(*args, **kwargs)
             work.over = True
-            _come_out(mine)
+            come_out(mine)
             return self.finish(mine, value)
         except BaseException as error:
             try:
@@ -296,7 +296,7 @@ def _go_within(mine: TaskFlight, inside: Work) -> None:
     depend(inside, mine)
 
 
-def _come_out(mine: TaskFlight) -> None:
+def come_out(mine: TaskFlight) -> None:
     """Have the leader of *mine*, whose work is over, be again in what it was in before; once more does no harm."""
     inside, mine.inside = mine.inside, None
     if current_work.get() is mine.work:

@@ -1,18 +1,21 @@
 """What leads a call in C that finds nobody running: section 4 of ``memo/_native/speed.c``."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from memo._base import PLAIN, Clock, thread_ident, who
 from memo._call import InstanceRef, Known
+from memo._flight.caller_work import CallerFlights, come_out
 from memo._flight.figures import Counters
-from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight
+from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight, TaskFlight, Work
+from memo._flight.task_work import current_work
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake_all
 from memo._native import speed
 
-__all__ = ("leading",)
+__all__ = ("leading", "leading_await")
 
 _LONG_S = 10.0
 """Seconds.  Of a timeout as long as this a few hundredths are nothing: a coarse clock will do for the age of a running
@@ -30,14 +33,19 @@ if speed is not None:
         PLAIN=PLAIN,
         RETURNED=RETURNED,
         RUNNING=RUNNING,
+        TaskFlight=TaskFlight,
+        Work=Work,
+        current_task=asyncio.current_task,
+        current_work=current_work,
         modules=sys.modules,
+        running_loop=asyncio._get_running_loop,
         thread_ident=thread_ident,
         who=who,
     )
 
 
 def leading(
-    flights: ThreadFlights, finish: Callable[..., Any], refuse: Callable[[str, Any], None], **store: Any
+    flights: ThreadFlights | CallerFlights, finish: Callable[..., Any], refuse: Callable[[str, Any], None], **store: Any
 ) -> Any:
     """What leads calls of the function of *flights* in C; None: nothing does.
 
@@ -64,3 +72,18 @@ def leading(
         about=not store and flights.timeout_s is not None and flights.timeout_s >= _LONG_S,
         **store,
     )
+
+
+def leading_await(flights: CallerFlights, led: Any) -> dict[str, Any]:
+    """What words of ``led_await`` mean where C leads the calls of *flights*; nothing where there is no C.
+
+    Args:
+        flights: Its running calls, led by the tasks that make them.
+        led: What ``leading()`` returned for them.
+    """
+    if speed is None:
+        return {}
+    plain = flights.timeout_s is None and flights.table.share
+    names = flights.names()
+    task = speed.TaskLeading(leading=led, born=names["born"], enter=flights.enter, come_out=come_out, is_plain=plain)
+    return {"born": task.born, "enter": task.enter, "land": task.land}

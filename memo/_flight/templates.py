@@ -8,6 +8,7 @@ from memo._call import Block, CallSource, share
 from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight
 from memo._flight.task_work import current_work
 from memo._flight.waiters import wake_all
+from memo._native import speed
 
 __all__ = ("BIRTH", "FAILED", "led_await", "shared_await", "shared_call")
 
@@ -116,6 +117,15 @@ def shared_await(call: CallSource) -> Block:
     return [*call.prelude, f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
 
 
+# The end of work that returned: it is over, its context no longer marked, and then its flight ends.
+_LANDED: Block = [
+    "$flight.work.over = True",
+    "if $flight.inside is None and $inside() is $flight.work:", ["$end_inside(None)"],
+    "else:", ["$come_out($flight)"],
+    "return $finish($flight, $result)",
+] if speed is None else ["return $land($flight, $result)"]  # fmt: skip
+
+
 def led_await(call: CallSource, *, tagged: bool) -> Block:
     """A call of a coroutine function that its leader runs in its own task.
 
@@ -127,10 +137,7 @@ def led_await(call: CallSource, *, tagged: bool) -> Block:
             f"if $enter($flight, {call.whole_key}):", [
                 *([f"$flight.tags = $tags_of({call.passed})"] if tagged else []),
                 f"$result = await $function({call.passed})",
-                "$flight.work.over = True",
-                "if $flight.inside is None and $inside() is $flight.work:", ["$end_inside(None)"],
-                "else:", ["$come_out($flight)"],
-                "return $finish($flight, $result)",
+                *_LANDED,
             ],
             "if $flight.state is $RETURNED:", ["return $flight.value"],
             f"return await $run({call.whole_key}, {call.args}, {call.kwargs})",

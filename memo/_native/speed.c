@@ -61,8 +61,8 @@
 #define PROXY_TYPES(V) V(Proxy)
 #define PROXY_OBJECTS(V)
 
-#define COROUTINE_TYPES(V)
-#define COROUTINE_OBJECTS(V)
+#define COROUTINE_TYPES(V) V(TaskLeading)
+#define COROUTINE_OBJECTS(V) V(TaskFlight) V(Work) V(current_work) V(running_loop) V(current_task) V(one)
 
 #define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
 #define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue) V(window_relieve)
@@ -72,7 +72,7 @@
 #define STATE_OBJECTS(V) NODES_OBJECTS(V) STORE_OBJECTS(V) FLIGHTS_OBJECTS(V) CALL_OBJECTS(V) PROXY_OBJECTS(V) \
     COROUTINE_OBJECTS(V) WINDOW_OBJECTS(V)
 
-/* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3 and 4). */
+/* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3, 4 and 7). */
 #define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) V(Shelf, most) \
     V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds)
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
@@ -80,6 +80,9 @@
     V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
     V(InFlight, was_current) V(InFlight, heir) V(InFlight, error) V(InFlight, traceback) V(InFlight, after) \
     V(Counters, led) V(Counters, completed) V(Counters, cancelled) V(Clock, read) V(Known, _tables)
+#define COROUTINE_SLOTS(V) V(TaskFlight, struck) V(TaskFlight, cancelling) V(TaskFlight, task) V(TaskFlight, timer) \
+    V(TaskFlight, alarm) V(TaskFlight, when_done) V(TaskFlight, bound) V(TaskFlight, inside) V(TaskFlight, left_at) \
+    V(TaskFlight, work) V(TaskFlight, loop) V(Work, over) V(Work, left) V(Work, awaits) V(Work, within)
 
 typedef struct {
 #define V(name) PyTypeObject *name;
@@ -93,6 +96,7 @@ typedef struct {
 #define V(name, slot) Py_ssize_t at_##name##_##slot;
     STORE_SLOTS(V)
     FLIGHTS_SLOTS(V)
+    COROUTINE_SLOTS(V)
 #undef V
     uint64_t modules_seen; /* the version of sys.modules in which there was no greenlet */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
@@ -2587,10 +2591,12 @@ know(PyObject *module, PyObject *args, PyObject *given)
 #define V(name) if (know_class(given, #name, &state->name) < 0) { return NULL; }
     STORE_OBJECTS(V)
     FLIGHTS_OBJECTS(V)
+    COROUTINE_OBJECTS(V)
 #undef V
 #define V(name, slot) if (know_slot(given, #name, #slot, &state->at_##name##_##slot) < 0) { return NULL; }
     STORE_SLOTS(V)
     FLIGHTS_SLOTS(V)
+    COROUTINE_SLOTS(V)
 #undef V
     Py_RETURN_NONE;
 }
@@ -5075,11 +5081,297 @@ add_proxy(PyObject *module)
  * What a call of a decorated coroutine function returns.
  */
 
+/* ---- a miss in the caller's own task
+ *
+ * What the template of such a call (led_await) asks CallerFlights for, as far as the call is alone: its flight, its place
+ * in the table, its end.  On any doubt the Python functions do it, with the same flight; what fails is theirs, too.
+ *
+ * A TaskLeading owns what it refers to, none of which refers to it. */
+
+#define TASK_LEADING_OBJECTS(V) V(leading) V(born) V(enter) V(come_out)
+
+typedef struct {
+    PyObject_HEAD
+#define V(name) PyObject *name;
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    int is_plain; /* calls share, and have no deadline */
+} TaskLeading;
+
+#define ROOM_NEEDED 32 /* calls within each other; need_depth() asks for less */
+
+/* Whether there is so much room on the stack that Python need not look. */
+static inline int
+has_room(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    return thread->py_recursion_remaining > ROOM_NEEDED && thread->c_recursion_remaining > ROOM_NEEDED;
+#else
+    return thread->recursion_remaining > ROOM_NEEDED;
+#endif
+}
+
+/* The work of a new flight; NULL with an exception. */
+static PyObject *
+work_born(State *state)
+{
+    PyTypeObject *kind = (PyTypeObject *)state->Work;
+    PyObject *awaits = PyDict_New();
+    PyObject *work = awaits == NULL ? NULL : kind->tp_alloc(kind, 0);
+    if (work == NULL) {
+        Py_XDECREF(awaits);
+        return NULL;
+    }
+    SLOT(work, state->at_Work_awaits) = awaits;
+    SLOT(work, state->at_Work_over) = Py_NewRef(Py_False);
+    SLOT(work, state->at_Work_left) = Py_NewRef(Py_False);
+    SLOT(work, state->at_Work_within) = Py_NewRef(Py_None);
+    return work;
+}
+
+/* A flight as task_flight() makes it for a call. */
+static PyObject *
+task_leading_born(TaskLeading *self, PyObject *unused)
+{
+    State *state = state_of(Py_TYPE(self));
+    Leading *l = (Leading *)self->leading;
+    double now = 0;
+    if (state == NULL) {
+        return NULL;
+    }
+    PyObject *leader = thread_here(state, l);
+    if (leader == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_CallNoArgs(self->born);
+    }
+    int is_read = exact_time(state, SLOT(l->clock, state->at_Clock_read), &now);
+    if (is_read <= 0) {
+        Py_DECREF(leader);
+        return is_read < 0 ? NULL : PyObject_CallNoArgs(self->born);
+    }
+    PyTypeObject *kind = (PyTypeObject *)state->TaskFlight;
+    PyObject *started = PyFloat_FromDouble(now);
+    PyObject *work = started == NULL ? NULL : work_born(state);
+    PyObject *flight = work == NULL ? NULL : kind->tp_alloc(kind, 0);
+    if (flight == NULL) {
+        Py_DECREF(leader);
+        Py_XDECREF(started);
+        Py_XDECREF(work);
+        return NULL;
+    }
+    SLOT(flight, state->at_InFlight_started) = started;
+    SLOT(flight, state->at_InFlight_leader) = leader;
+    SLOT(flight, state->at_TaskFlight_work) = work;
+#define SET(owner, slot, value) SLOT(flight, state->at_##owner##_##slot) = Py_NewRef(value)
+    SET(InFlight, key, Py_None);
+    SET(InFlight, over, Py_False);
+    SET(InFlight, led, Py_False);
+    SET(InFlight, fenced, Py_False);
+    SET(InFlight, current, Py_True);
+    SET(InFlight, purpose, state->CALL);
+    SET(InFlight, tags, state->no_tags);
+    SET(InFlight, waiters, Py_None);
+    SET(InFlight, present, state->one);
+    SET(InFlight, joined, state->zero);
+    SET(InFlight, state, state->RUNNING);
+    SET(TaskFlight, struck, Py_False);
+    SET(TaskFlight, cancelling, state->zero);
+    SET(TaskFlight, task, Py_None);
+    SET(TaskFlight, timer, Py_None);
+    SET(TaskFlight, alarm, Py_None);
+    SET(TaskFlight, when_done, Py_None);
+    SET(TaskFlight, bound, Py_None);
+    SET(TaskFlight, inside, Py_None);
+    SET(TaskFlight, left_at, Py_None);
+    SET(TaskFlight, loop, Py_None);
+#undef SET
+    return flight;
+}
+
+/* Whether a call that is alone leads *flight*, newly born, whose task is *task* in *loop*: 1, -1 with an exception; 0, and
+ * nothing has happened. */
+static int
+task_leads(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *loop, PyObject *task)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    PyObject *inside;
+    if (hash == -1 || PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
+        return -1;
+    }
+    Py_DECREF(inside);
+    if (inside != Py_None) {
+        return 0; /* it is to be noted who waits for whom */
+    }
+    PyObject *mark = PyContextVar_Set(state->current_work, SLOT(flight, state->at_TaskFlight_work));
+    if (mark == NULL) {
+        return -1;
+    }
+    /* From here to its place in the table nothing else runs. */
+    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || is_missing(state, l, key, hash, 0))
+        && _PyDict_GetItem_KnownHash(l->table, key, hash) == NULL;
+    if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
+        leads = -1;
+    }
+    if (leads <= 0) {
+        PyObject *kind, *error, *traceback;
+        PyErr_Fetch(&kind, &error, &traceback);
+        if (PyContextVar_Reset(state->current_work, mark) < 0) {
+            PyErr_Clear();
+        }
+        PyErr_Restore(kind, error, traceback);
+        Py_DECREF(mark);
+        return leads;
+    }
+    fill_slot(flight, state->at_InFlight_present, Py_NewRef(state->zero));
+    fill_slot(flight, state->at_InFlight_key, Py_NewRef(key));
+    fill_slot(flight, state->at_TaskFlight_loop, Py_NewRef(loop));
+    fill_slot(flight, state->at_TaskFlight_task, Py_NewRef(task));
+    fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
+    count(l->counters, state->at_Counters_led, 1);
+    Py_DECREF(mark);
+    return 1;
+}
+
+/* As CallerFlights.enter(). */
+static PyObject *
+task_leading_enter(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL || number != 2) {
+        PyErr_SetString(PyExc_TypeError, "enter() takes a flight and a key");
+        return NULL;
+    }
+    PyObject *flight = args[0], *key = args[1];
+    if (self->is_plain && Py_IS_TYPE(flight, (PyTypeObject *)state->TaskFlight) && is_plain(state, key) && has_room()) {
+        PyObject *loop = PyObject_CallNoArgs(state->running_loop);
+        PyObject *task = loop == NULL ? NULL : Py_NewRef(Py_None);
+        if (task != NULL && loop != Py_None) {
+            Py_SETREF(task, PyObject_CallOneArg(state->current_task, loop));
+        }
+        int leads = task == NULL ? -1 : loop == Py_None ? 0 : task_leads(
+            state, (Leading *)self->leading, flight, key, loop, task);
+        Py_XDECREF(loop);
+        Py_XDECREF(task);
+        if (leads != 0) {
+            return leads < 0 ? NULL : Py_NewRef(Py_True);
+        }
+    }
+    return PyObject_Vectorcall(self->enter, args, number, NULL);
+}
+
+PyDoc_STRVAR(land_doc, "End the work of a flight, which returned a value, and then the flight; what its leader gets.");
+
+static PyObject *
+task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL || number != 2 || !Py_IS_TYPE(args[0], (PyTypeObject *)state->TaskFlight)) {
+        PyErr_SetString(PyExc_TypeError, "land() takes a flight and a value");
+        return NULL;
+    }
+    Leading *l = (Leading *)self->leading;
+    PyObject *flight = args[0], *value = args[1], *inside, *done;
+    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *key = SLOT(flight, state->at_InFlight_key);
+    fill_slot(work, state->at_Work_over, Py_NewRef(Py_True));
+    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
+        return NULL;
+    }
+    Py_DECREF(inside);
+    if (SLOT(flight, state->at_TaskFlight_inside) == Py_None && inside == work) {
+        done = PyContextVar_Set(state->current_work, Py_None);
+    }
+    else {
+        done = PyObject_CallOneArg(self->come_out, flight);
+    }
+    if (done == NULL) {
+        return NULL;
+    }
+    Py_DECREF(done);
+    if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
+        Py_hash_t hash = PyObject_Hash(key);
+        Py_INCREF(key);
+        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
+        Py_DECREF(key);
+        return result;
+    }
+    return PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
+}
+
+static PyObject *
+task_leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"leading", "born", "enter", "come_out", "is_plain", NULL};
+    State *state = state_of(kind);
+    PyObject *leading, *born, *enter, *come_out;
+    int plain;
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "$O!OOOp:TaskLeading", names, state->Leading, &leading,
+            &born, &enter, &come_out, &plain)) {
+        return NULL;
+    }
+    if (state->TaskFlight == NULL || state->Work == NULL || state->current_work == NULL) {
+        PyErr_SetString(PyExc_TypeError, "TaskLeading: know() was not told of its classes");
+        return NULL;
+    }
+    TaskLeading *self = (TaskLeading *)kind->tp_alloc(kind, 0);
+    if (self != NULL) {
+#define V(name) self->name = Py_NewRef(name);
+        TASK_LEADING_OBJECTS(V)
+#undef V
+        self->is_plain = plain;
+    }
+    return (PyObject *)self;
+}
+
+static int
+task_leading_traverse(TaskLeading *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+#define V(name) Py_VISIT(self->name);
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    return 0;
+}
+
+static void
+task_leading_dealloc(TaskLeading *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+#define V(name) Py_CLEAR(self->name);
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef task_leading_methods[] = {
+    {"born", (PyCFunction)task_leading_born, METH_NOARGS, "A new flight, as task_flight() makes it."},
+    {"enter", (PyCFunction)(void (*)(void))task_leading_enter, METH_FASTCALL, "As CallerFlights.enter()."},
+    {"land", (PyCFunction)(void (*)(void))task_leading_land, METH_FASTCALL, land_doc},
+    {NULL},
+};
+
+/* It cannot be cleared: whatever it refers to can, and a wrapper that still runs may ask it. */
+static PyType_Slot task_leading_slots[] = {
+    {Py_tp_doc, "What leads the misses of one coroutine function in their callers' tasks."},
+    {Py_tp_new, task_leading_new},
+    {Py_tp_dealloc, task_leading_dealloc},
+    {Py_tp_traverse, task_leading_traverse},
+    {Py_tp_methods, task_leading_methods},
+    {0, NULL},
+};
+
+static PyType_Spec task_leading_spec = {
+    "memo._native.speed.TaskLeading", sizeof(TaskLeading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, task_leading_slots,
+};
+
 static int
 add_coroutine(PyObject *module)
 {
-    (void)module;
-    return 0;
+    State *state = PyModule_GetState(module);
+    state->one = PyLong_FromLong(1);
+    state->TaskLeading = add_type(module, &task_leading_spec, NULL);
+    return state->one == NULL || state->TaskLeading == NULL ? -1 : 0;
 }
 
 /* ======================================================================================================== 8 Window
