@@ -180,7 +180,7 @@ class BoundedLayer(FlightLayer):
 
     def native_template(self) -> Native | None:
         options, store = self.options, self.cache.store
-        if store.foreign or store.touches not in ("", "newest") or self.cache.notes is not None or self.shape.is_async:
+        if store.foreign or store.touches not in ("", "newest") or self.cache.notes is not None:
             return None
         return Native(
             Parted,
@@ -189,7 +189,7 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=store.touches == "newest",
-            leads=self.kinds is None and can_lead(options),
+            leads=not self.shape.is_async and self.kinds is None and can_lead(options),
         )
 
     def collected(self, owner: InstanceRef) -> None:

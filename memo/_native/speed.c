@@ -61,8 +61,8 @@
 #define PROXY_TYPES(V) V(Proxy)
 #define PROXY_OBJECTS(V)
 
-#define COROUTINE_TYPES(V) V(TaskLeading)
-#define COROUTINE_OBJECTS(V) V(TaskFlight) V(Work) V(current_work) V(running_loop) V(current_task) V(one)
+#define COROUTINE_TYPES(V) V(Coroutine) V(Awaiter) V(TaskLeading)
+#define COROUTINE_OBJECTS(V) V(warn) V(spare) V(TaskFlight) V(Work) V(current_work) V(running_loop) V(current_task)
 
 #define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
 #define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue) V(window_relieve)
@@ -99,6 +99,10 @@ typedef struct {
     COROUTINE_SLOTS(V)
 #undef V
     uint64_t modules_seen; /* the version of sys.modules in which there was no greenlet */
+    struct Coroutine *waiting; /* memory of dead coroutines, used again */
+    struct Coroutine *young;   /* the last one made, if it lives and the collector does not know of it; borrowed */
+    int waiting_count;
+    int is_over; /* the module has been cleared */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
 } State;
 
@@ -4516,13 +4520,32 @@ look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return answer;
 }
 
+/* Whether a call surely binds: that it does not is the wrapper's to say. */
+static int
+call_binds(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Recipe *recipe = call->recipe;
+    Py_ssize_t given = PyVectorcall_NARGS(nargsf);
+    if (kwnames == NULL && given == recipe->count && given == recipe->positional) {
+        return 1;
+    }
+    Bound bound;
+    int binds = bind_call(call, &bound, args, nargsf, kwnames);
+    bound_end(&bound);
+    return binds;
+}
+
+static PyObject *coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames); /* section 7 */
+
 /* Answer a call as the wrapper does. */
 static PyObject *
 call_answer(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     if (is_ready(call)) {
-        PyObject *answer = call->recipe->records ? answer_record(call, args, nargsf, kwnames)
-                                                 : look_or_lead(call, args, nargsf, kwnames);
+        Recipe *recipe = call->recipe;
+        PyObject *answer = recipe->records ? answer_record(call, args, nargsf, kwnames)
+            : recipe->is_async ? coroutine_for(call, args, nargsf, kwnames)
+            : look_or_lead(call, args, nargsf, kwnames);
         if (answer != NULL || PyErr_Occurred()) {
             return answer;
         }
@@ -5078,8 +5101,667 @@ add_proxy(PyObject *module)
 
 /* ===================================================================================================== 7 Coroutine
  *
- * What a call of a decorated coroutine function returns.
+ * What a call of a decorated coroutine function returns, where C knows the call: a coroutine in all but its type.  It is
+ * bound at the call, so that a wrong call raises there, and looked up at the first step, as the wrapper's own would be.
+ * A hit ends it in that step.  On any doubt it makes the wrapper's own coroutine and hands on whatever comes to it.
+ *
+ * States:
+ *
+ *     CREATED   Nothing has happened yet: it holds the arguments as they came.
+ *     BUSY      In its first step, or making the wrapper's coroutine: user code may run, and finds it executing.
+ *     MADE      `real` stands in for it, whatever has become of that.
+ *     ENDED     It has returned, raised or been closed without one, and holds no argument any more.
+ *
+ * - It warns that it was never awaited if it dies CREATED; one that is MADE leaves that to `real`.
+ * - `await` takes the object itself for the iterator, which saves an object: it has an am_send (3.11), and a tp_iternext
+ *   (later versions ask that of all but their own).  Python code sees neither: there is no `__next__` and no `__iter__`,
+ *   and `__await__()` returns an iterator of its own, as that of a coroutine does.
+ * - From 3.12 on a hit is returned by a StopIteration, whose making would cost as much as all the rest: so there is one
+ *   spare, which an `await` takes the value from and lets go of.  The value stays in it until the coroutine dies, which
+ *   is at once, since it is used only where nothing but that `await` holds the coroutine.
+ * - The collector knows of all but the youngest, which mostly is dead before the next one is made, and is told of it then.
+ * - Memory of dead ones is used again, but of none that the collector has finalized: that mark stays with the memory, and
+ *   the next one there would never warn.
+ *
+ * Who owns what: the coroutine its call until it dies (which names it), the arguments while CREATED or BUSY, `real`.
  */
+
+#define MOST_KEPT 6      /* calls with more arguments are the wrapper's affair */
+#define MOST_WAITING 64  /* so much memory of dead ones is kept */
+
+typedef enum { CREATED, BUSY, MADE, ENDED } Stage;
+
+typedef struct Coroutine {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    Call *call;
+    union {
+        PyObject *real;
+        struct Coroutine *next; /* of a dead one whose memory waits to be used again */
+    };
+    PyObject *names; /* of the arguments given by name; NULL: none */
+    Stage stage;
+    char has_returned;  /* an `await` has taken its value from the spare exception */
+    char was_finalized; /* its memory bears the collector's mark */
+    int count; /* how many arguments, those by name included */
+    PyObject *before; /* the callee's to use, by the rules of vectorcalls */
+    PyObject *args[MOST_KEPT];
+} Coroutine;
+
+/* The iterator that `__await__()` returns. */
+typedef struct {
+    PyObject_HEAD
+    Coroutine *coroutine;
+} Awaiter;
+
+static void
+drop_arguments(Coroutine *self)
+{
+    int count = self->count;
+    PyObject *names = self->names;
+    self->count = 0;
+    self->names = NULL;
+    for (int i = 0; i < count; i++) {
+        Py_DECREF(self->args[i]); /* nothing reads it any more: there are none by the count */
+    }
+    Py_XDECREF(names);
+}
+
+/* The state of the module that a call belongs to; NULL once the collector has begun to take that, or a type, apart. */
+static inline State *
+state_left(PyTypeObject *type, Call *call)
+{
+    return ((PyHeapTypeObject *)type)->ht_module == NULL || call->state->is_over ? NULL : call->state;
+}
+
+/* Have the collector know of a coroutine. */
+static void
+track(State *state, Coroutine *self)
+{
+    if (state != NULL && state->young == self) {
+        state->young = NULL;
+    }
+    if (!PyObject_GC_IsTracked((PyObject *)self)) {
+        PyObject_GC_Track(self);
+    }
+}
+
+/* A coroutine for a call; NULL without an exception: a doubt. */
+static PyObject *
+coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    State *state = state_left(Py_TYPE(call), call);
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf) + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (state == NULL || state_left(state->Coroutine, call) == NULL || count > MOST_KEPT
+        || PyThreadState_Get()->coroutine_origin_tracking_depth > 0 || !call_binds(call, args, nargsf, kwnames)) {
+        return NULL; /* the wrapper's own knows its origin, and raises what a wrong call raises */
+    }
+    if (state->young != NULL) {
+        track(state, state->young);
+    }
+    Coroutine *self = state->waiting;
+    if (self != NULL) {
+        state->waiting = self->next;
+        state->waiting_count--;
+        Py_INCREF(state->Coroutine);
+        _Py_NewReference((PyObject *)self); /* its type it still has */
+    }
+    else if ((self = PyObject_GC_New(Coroutine, state->Coroutine)) == NULL) {
+        return NULL;
+    }
+    state->young = self;
+    self->weakrefs = self->real = NULL;
+    self->call = (Call *)Py_NewRef(call);
+    self->names = Py_XNewRef(kwnames);
+    self->stage = CREATED;
+    self->has_returned = self->was_finalized = 0;
+    self->count = (int)count;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        self->args[i] = Py_NewRef(args[i]);
+    }
+    return (PyObject *)self;
+}
+
+/* Have the wrapper's coroutine stand in for one that is CREATED or BUSY.  If that fails the stage is as it was. */
+static int
+make_real(Coroutine *self)
+{
+    Stage before = self->stage;
+    self->stage = BUSY; /* what the collector runs meanwhile cannot begin it */
+    size_t positional = self->count - (self->names == NULL ? 0 : PyTuple_GET_SIZE(self->names));
+    self->real = PyObject_Vectorcall(
+        self->call->wrapper, self->args, positional | PY_VECTORCALL_ARGUMENTS_OFFSET, self->names);
+    if (self->real == NULL) {
+        self->stage = before;
+        return -1;
+    }
+    self->stage = MADE;
+    track(state_left(Py_TYPE(self), self->call), self);
+    drop_arguments(self);
+    return 0;
+}
+
+/* ---- steps */
+
+/* The first step.  PYGEN_NEXT: `real` is to make it. */
+static PySendResult
+first_step(Coroutine *self, PyObject **result)
+{
+    self->stage = BUSY;
+    size_t positional = self->count - (self->names == NULL ? 0 : PyTuple_GET_SIZE(self->names));
+    int looked = call_look(self->call, self->args, positional, self->names, result);
+    if (looked == 0 && make_real(self) == 0) {
+        return PYGEN_NEXT;
+    }
+    self->stage = ENDED;
+    if (looked > 0) {
+        drop_arguments(self);
+        return PYGEN_RETURN;
+    }
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    drop_arguments(self);
+    PyErr_Restore(type, error, traceback);
+    return PYGEN_ERROR;
+}
+
+static PySendResult
+coroutine_step(Coroutine *self, PyObject *sent, PyObject **result)
+{
+    *result = NULL;
+    switch (self->stage) {
+    case CREATED:
+        if (sent != NULL && sent != Py_None) {
+            PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+            return PYGEN_ERROR;
+        }
+        PySendResult first = first_step(self, result);
+        return first == PYGEN_NEXT ? PyIter_Send(self->real, Py_None, result) : first;
+    case MADE:
+        return PyIter_Send(self->real, sent == NULL ? Py_None : sent, result);
+    case BUSY:
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return PYGEN_ERROR;
+    case ENDED:
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    }
+    return PYGEN_ERROR;
+}
+
+/* Raise the StopIteration that a coroutine returns a value by, and give the value up. */
+static void
+raise_return(PyObject *value)
+{
+    if (!PyTuple_Check(value) && !PyExceptionInstance_Check(value)) {
+        PyErr_SetObject(PyExc_StopIteration, value);
+    }
+    else { /* which would be taken for the arguments, or for the exception itself */
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        if (stop != NULL) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+    }
+    Py_DECREF(value);
+}
+
+static PyObject *
+coroutine_send(Coroutine *self, PyObject *sent)
+{
+    PyObject *result;
+    if (coroutine_step(self, sent, &result) == PYGEN_RETURN) {
+        raise_return(result);
+        return NULL;
+    }
+    return result;
+}
+
+/* Whether an exception is as it was made, and nobody else holds it. */
+#if PY_VERSION_HEX >= 0x030C0000
+static inline int
+is_as_new(PyStopIterationObject *stop)
+{
+    return Py_REFCNT(stop) == 1 && stop->traceback == NULL && stop->context == NULL && stop->cause == NULL
+        && stop->dict == NULL && stop->notes == NULL;
+}
+
+/* Raise the StopIteration that an `await` takes a value from, and give the value up. */
+static void
+return_to_await(Coroutine *self, PyObject *value)
+{
+    State *state = state_left(Py_TYPE(self), self->call);
+    if (state == NULL || Py_REFCNT(self) != 1) {
+        raise_return(value);
+        return;
+    }
+    if (state->spare == NULL || !is_as_new((PyStopIterationObject *)state->spare)) {
+        PyObject *fresh = PyObject_CallNoArgs(PyExc_StopIteration);
+        if (fresh == NULL) {
+            Py_DECREF(value);
+            return;
+        }
+        Py_XSETREF(state->spare, fresh);
+    }
+    PyStopIterationObject *spare = (PyStopIterationObject *)state->spare;
+    self->has_returned = 1;
+    PyObject *last = spare->value;
+    spare->value = value;
+    PyErr_SetRaisedException(Py_NewRef(spare));
+    Py_XDECREF(last);
+}
+
+/* Have the spare exception forget what it returned for a coroutine that dies. */
+static inline void
+forget_returned(State *state)
+{
+    if (state->spare != NULL && Py_REFCNT(state->spare) == 1) {
+        Py_CLEAR(((PyStopIterationObject *)state->spare)->value);
+    }
+    else {
+        Py_CLEAR(state->spare); /* somebody has it, and may keep it */
+    }
+}
+#else
+static inline void
+return_to_await(Coroutine *self, PyObject *value)
+{
+    (void)self; /* an `await` of this version asks am_send, which raises nothing */
+    raise_return(value);
+}
+
+static inline void
+forget_returned(State *state)
+{
+    (void)state;
+}
+#endif
+
+static PyObject *
+coroutine_next(Coroutine *self)
+{
+    PyObject *result;
+    if (coroutine_step(self, NULL, &result) == PYGEN_RETURN) {
+        return_to_await(self, result);
+        return NULL;
+    }
+    return result;
+}
+
+/* ---- what `real` answers once there is one */
+
+/* An attribute of `real`; a new reference. */
+static inline PyObject *
+of_real(Coroutine *self, const char *name)
+{
+    return PyObject_GetAttrString(self->real, name);
+}
+
+static PyObject *
+coroutine_close(Coroutine *self, PyObject *unused)
+{
+    switch (self->stage) {
+    case CREATED:
+        self->stage = ENDED;
+        drop_arguments(self);
+        Py_RETURN_NONE;
+    case MADE:
+        return PyObject_CallMethod(self->real, "close", NULL);
+    case BUSY:
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return NULL;
+    case ENDED:
+        break;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+coroutine_throw(Coroutine *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (self->stage == CREATED && make_real(self) < 0) {
+        return NULL;
+    }
+    if (self->stage == BUSY) {
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return NULL;
+    }
+    if (self->stage == ENDED) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return NULL;
+    }
+    PyObject *throw = of_real(self, "throw");
+    PyObject *result = throw == NULL ? NULL : PyObject_Vectorcall(throw, args, count, NULL);
+    Py_XDECREF(throw);
+    return result;
+}
+
+/* What `await` asks first.  One coroutine is awaited by one: the interpreter itself sees to that for its own. */
+static PyObject *
+coroutine_await(Coroutine *self)
+{
+    if (self->stage == MADE) {
+        PyObject *waits_for = of_real(self, "cr_await");
+        if (waits_for == NULL) {
+            return NULL;
+        }
+        Py_DECREF(waits_for);
+        if (waits_for != Py_None) {
+            PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+            return NULL;
+        }
+    }
+    return Py_NewRef(self);
+}
+
+/* What `yield from` asks of all but the interpreter's own coroutines, and who iterates by mistake does, too. */
+static PyObject *
+coroutine_iter(Coroutine *self)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
+    int is_coroutine = code != NULL && code->co_flags & CO_ITERABLE_COROUTINE; /* a generator that types.coroutine() made one */
+    Py_XDECREF(code);
+    if (!is_coroutine) {
+        PyErr_SetString(PyExc_TypeError, "'coroutine' object is not iterable");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+static PyObject *
+coroutine_awaiter(Coroutine *self, PyObject *unused)
+{
+    State *state = state_of(Py_TYPE(self));
+    Awaiter *awaiter = state == NULL ? NULL : PyObject_GC_New(Awaiter, state->Awaiter);
+    if (awaiter != NULL) {
+        awaiter->coroutine = (Coroutine *)Py_NewRef(self);
+        PyObject_GC_Track(awaiter);
+    }
+    return (PyObject *)awaiter;
+}
+
+static PyObject *
+coroutine_get_frame(Coroutine *self, void *unused)
+{
+    if (self->stage == CREATED && make_real(self) < 0) { /* only the real one has a frame */
+        return NULL;
+    }
+    return self->stage == MADE ? of_real(self, "cr_frame") : Py_NewRef(Py_None);
+}
+
+/* An attribute that says nothing before there is a real coroutine. */
+static PyObject *
+coroutine_get_none(Coroutine *self, void *name)
+{
+    return self->stage == MADE ? of_real(self, name) : Py_NewRef(Py_None);
+}
+
+static PyObject *
+coroutine_get_running(Coroutine *self, void *unused)
+{
+    return self->stage == MADE ? of_real(self, "cr_running") : PyBool_FromLong(self->stage == BUSY);
+}
+
+static PyObject *
+coroutine_get_suspended(Coroutine *self, void *unused)
+{
+    return self->stage == MADE ? of_real(self, "cr_suspended") : Py_NewRef(Py_False);
+}
+
+static PyObject *
+coroutine_get_code(Coroutine *self, void *unused)
+{
+    return self->stage == MADE ? of_real(self, "cr_code") : PyObject_GetAttrString(self->call->wrapper, "__code__");
+}
+
+static PyObject *
+coroutine_get_name(Coroutine *self, void *name)
+{
+    return PyObject_GetAttrString(self->stage == MADE ? self->real : self->call->wrapper, name);
+}
+
+static int
+coroutine_set_name(Coroutine *self, PyObject *value, void *name)
+{
+    if (self->stage == CREATED && make_real(self) < 0) {
+        return -1;
+    }
+    if (self->stage != MADE) {
+        PyErr_Format(PyExc_AttributeError, "%s of a coroutine that has ended cannot be set", (const char *)name);
+        return -1;
+    }
+    return PyObject_SetAttrString(self->real, name, value);
+}
+
+static PyObject *
+coroutine_get_class(Coroutine *self, void *unused)
+{
+    return Py_NewRef(&PyCoro_Type); /* what isinstance() goes by, and with it whatever asks whether this is a coroutine */
+}
+
+static PyObject *
+coroutine_repr(Coroutine *self)
+{
+    PyObject *name = coroutine_get_name(self, "__qualname__");
+    PyObject *text = name == NULL ? NULL : PyUnicode_FromFormat("<coroutine object %S at %p>", name, self);
+    Py_XDECREF(name);
+    return text;
+}
+
+/* ---- its end */
+
+static void
+coroutine_finalize(Coroutine *self)
+{
+    State *state = state_left(Py_TYPE(self), self->call);
+    self->was_finalized = 1;
+    if (self->stage != CREATED || state == NULL) {
+        return;
+    }
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyObject *warned = PyObject_CallOneArg(state->warn, (PyObject *)self);
+    if (warned == NULL) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    Py_XDECREF(warned);
+    PyErr_Restore(type, error, traceback);
+}
+
+static int
+coroutine_traverse(Coroutine *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->call);
+    Py_VISIT(self->real);
+    Py_VISIT(self->names);
+    for (int i = 0; i < self->count; i++) {
+        Py_VISIT(self->args[i]);
+    }
+    return 0;
+}
+
+/* The call and `real` stay: they name it, and can be cleared themselves. */
+static int
+coroutine_clear(Coroutine *self)
+{
+    if (self->stage != MADE) {
+        self->stage = ENDED;
+    }
+    drop_arguments(self);
+    return 0;
+}
+
+static void
+coroutine_dealloc(Coroutine *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    State *state = state_left(type, self->call);
+    if (self->stage == CREATED) {
+        if (self->weakrefs != NULL) {
+            PyObject_GC_UnTrack(self);
+            PyObject_ClearWeakRefs((PyObject *)self);
+        }
+        track(state, self);
+        if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+            return; /* somebody has taken it up again */
+        }
+    }
+    if (state != NULL && state->young == self) {
+        state->young = NULL;
+    }
+    else {
+        PyObject_GC_UnTrack(self);
+    }
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    if (self->has_returned && state != NULL) {
+        forget_returned(state);
+    }
+    drop_arguments(self);
+    Py_CLEAR(self->real);
+    Call *call = self->call;
+    state = state_left(type, call); /* anew: what died here may have been the last to hold it */
+    if (!self->was_finalized && state != NULL && state->waiting_count < MOST_WAITING) {
+        self->next = state->waiting;
+        state->waiting = self;
+        state->waiting_count++;
+    }
+    else {
+        PyObject_GC_Del(self);
+    }
+    Py_DECREF(call);
+    Py_DECREF(type);
+}
+
+/* Free the memory of dead objects; called before the types go.  From now on none is kept. */
+static void
+free_waiting(State *state)
+{
+    state->is_over = 1;
+    state->young = NULL;
+    while (state->waiting != NULL) {
+        Coroutine *dead = state->waiting;
+        state->waiting = dead->next;
+        PyObject_GC_Del(dead);
+    }
+}
+
+static PyMethodDef coroutine_methods[] = {
+    {"send", (PyCFunction)coroutine_send, METH_O, "Go on with a value; return what is yielded, or raise StopIteration."},
+    {"throw", (PyCFunction)(void (*)(void))coroutine_throw, METH_FASTCALL, "Go on by raising an exception."},
+    {"close", (PyCFunction)coroutine_close, METH_NOARGS, "Raise GeneratorExit where it waits."},
+    {"__await__", (PyCFunction)coroutine_awaiter, METH_NOARGS | METH_COEXIST, "An iterator of what it yields."},
+    {NULL},
+};
+
+static PyGetSetDef coroutine_getset[] = {
+    {"__class__", (getter)coroutine_get_class, NULL, NULL, NULL},
+    {"__name__", (getter)coroutine_get_name, (setter)coroutine_set_name, NULL, "__name__"},
+    {"__qualname__", (getter)coroutine_get_name, (setter)coroutine_set_name, NULL, "__qualname__"},
+    {"cr_await", (getter)coroutine_get_none, NULL, NULL, "cr_await"},
+    {"cr_code", (getter)coroutine_get_code, NULL, NULL, NULL},
+    {"cr_frame", (getter)coroutine_get_frame, NULL, NULL, NULL},
+    {"cr_origin", (getter)coroutine_get_none, NULL, NULL, "cr_origin"},
+    {"cr_running", (getter)coroutine_get_running, NULL, NULL, NULL},
+    {"cr_suspended", (getter)coroutine_get_suspended, NULL, NULL, NULL},
+    {NULL},
+};
+
+static PyMemberDef coroutine_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Coroutine, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+static PyType_Slot coroutine_slots[] = {
+    {Py_tp_doc, "What a call of a decorated coroutine function returns."},
+    {Py_tp_dealloc, coroutine_dealloc},
+    {Py_tp_finalize, coroutine_finalize},
+    {Py_tp_traverse, coroutine_traverse},
+    {Py_tp_clear, coroutine_clear},
+    {Py_tp_repr, coroutine_repr},
+    {Py_tp_iter, coroutine_iter},
+    {Py_tp_iternext, coroutine_next},
+    {Py_am_await, coroutine_await},
+    {Py_am_send, coroutine_step},
+    {Py_tp_methods, coroutine_methods},
+    {Py_tp_getset, coroutine_getset},
+    {Py_tp_members, coroutine_members},
+    {0, NULL},
+};
+
+static PyType_Spec coroutine_spec = {
+    "memo._native.speed.Coroutine", sizeof(Coroutine), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, coroutine_slots,
+};
+
+/* ---- what `__await__()` returns */
+
+static PyObject *
+awaiter_next(Awaiter *self)
+{
+    return coroutine_send(self->coroutine, Py_None);
+}
+
+static PyObject *
+awaiter_send(Awaiter *self, PyObject *sent)
+{
+    return coroutine_send(self->coroutine, sent);
+}
+
+static PyObject *
+awaiter_throw(Awaiter *self, PyObject *const *args, Py_ssize_t count)
+{
+    return coroutine_throw(self->coroutine, args, count);
+}
+
+static PyObject *
+awaiter_close(Awaiter *self, PyObject *unused)
+{
+    return coroutine_close(self->coroutine, NULL);
+}
+
+static int
+awaiter_traverse(Awaiter *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->coroutine);
+    return 0;
+}
+
+static void
+awaiter_dealloc(Awaiter *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->coroutine);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef awaiter_methods[] = {
+    {"send", (PyCFunction)awaiter_send, METH_O, NULL},
+    {"throw", (PyCFunction)(void (*)(void))awaiter_throw, METH_FASTCALL, NULL},
+    {"close", (PyCFunction)awaiter_close, METH_NOARGS, NULL},
+    {NULL},
+};
+
+/* It cannot be cleared: it refers to its coroutine alone, which can. */
+static PyType_Slot awaiter_slots[] = {
+    {Py_tp_doc, "The iterator that an await goes along."},
+    {Py_tp_dealloc, awaiter_dealloc},
+    {Py_tp_traverse, awaiter_traverse},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, awaiter_next},
+    {Py_tp_methods, awaiter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec awaiter_spec = {
+    "memo._native.speed.Awaiter", sizeof(Awaiter), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, awaiter_slots,
+};
 
 /* ---- a miss in the caller's own task
  *
@@ -5207,7 +5889,7 @@ task_leads(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *
         return -1;
     }
     /* From here to its place in the table nothing else runs. */
-    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || is_missing(state, l, key, hash, 0))
+    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || look_again(state, l, key, hash, 0) == 0)
         && _PyDict_GetItem_KnownHash(l->table, key, hash) == NULL;
     if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
         leads = -1;
@@ -5290,7 +5972,7 @@ task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
     if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
         Py_hash_t hash = PyObject_Hash(key);
         Py_INCREF(key);
-        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
+        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, value);
         Py_DECREF(key);
         return result;
     }
@@ -5369,9 +6051,25 @@ static int
 add_coroutine(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    state->one = PyLong_FromLong(1);
     state->TaskLeading = add_type(module, &task_leading_spec, NULL);
-    return state->one == NULL || state->TaskLeading == NULL ? -1 : 0;
+    state->Coroutine = add_type(module, &coroutine_spec, NULL);
+    state->Awaiter = add_type(module, &awaiter_spec, NULL);
+    if (state->TaskLeading == NULL || state->Coroutine == NULL || state->Awaiter == NULL) {
+        return -1;
+    }
+    /* To Python coroutines are no iterators, although the interpreter finds these functions in their places. */
+    PyObject *names = state->Coroutine->tp_dict;
+    if (PyDict_DelItemString(names, "__iter__") < 0 || PyDict_DelItemString(names, "__next__") < 0) {
+        return -1;
+    }
+    PyType_Modified(state->Coroutine);
+    PyObject *warnings = PyImport_ImportModule("warnings");
+    if (warnings == NULL) {
+        return -1;
+    }
+    state->warn = PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine");
+    Py_DECREF(warnings);
+    return state->warn == NULL ? -1 : 0;
 }
 
 /* ======================================================================================================== 8 Window
@@ -6843,8 +7541,7 @@ static int
 speed_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    (void)state;
-    /* Objects before types, and lists of dead objects before both: what dies here may read its type. */
+    free_waiting(state); /* before the types, and objects before these: what dies here may read its type */
 #define V(name) Py_CLEAR(state->name);
     STATE_OBJECTS(V)
     STATE_TYPES(V)

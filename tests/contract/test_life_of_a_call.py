@@ -65,6 +65,7 @@ def test_a_miss(own: Registry) -> None:
     assert entered(lambda: f(9)) == told("A miss") - {"_flight/tasks.py"}
 
 
+@pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")
 def test_a_miss_in_the_callers_task(own: Registry) -> None:
     """A miss of a coroutine function that runs in its caller's task passes the rooms that the page tells."""
 
