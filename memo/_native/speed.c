@@ -5889,7 +5889,7 @@ task_leads(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *
         return -1;
     }
     /* From here to its place in the table nothing else runs. */
-    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || look_again(state, l, key, hash, 0) == 0)
+    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || look_again(state, l, key, hash, started_at(state, flight)) >= 0)
         && _PyDict_GetItem_KnownHash(l->table, key, hash) == NULL;
     if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
         leads = -1;
@@ -5972,7 +5972,7 @@ task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
     if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
         Py_hash_t hash = PyObject_Hash(key);
         Py_INCREF(key);
-        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, value);
+        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
         Py_DECREF(key);
         return result;
     }
