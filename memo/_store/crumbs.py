@@ -50,7 +50,10 @@ def free(table: Parted[Any, Any], remains: list[Any], before: Callable[[list[Any
     pace = Pace(blocking=True)  # it may be a finalizer
     parts = table.give_away()
     while parts:
-        before(list(parts.pop().values()))
-        pace.rest()
+        entries = list(parts.pop().values())
+        before(entries)
+        while entries:  # the last that lie in a stretch of memory give that back to the system, which takes long
+            del entries[-_CRUMB:]
+            pace.rest()
     for _ in crumbs(remains):
         pace.rest()

@@ -10,9 +10,12 @@ from typing import Any
 from memo._store.clearing import Exodus
 from memo._store.crumbs import crumbs
 from memo._store.eviction import EvictionReason
-from memo._store.lots import LOT
 
 __all__ = ("Giveaway",)
+
+LOT = 50
+"""Most entries that are told, and die, in one go: the last that lie in a stretch of memory give that back to the
+system, which takes longer than all else that is done with them."""
 
 
 class Giveaway:
@@ -64,7 +67,9 @@ class Giveaway:
         """Those whose turn it was have been told; *number* of them left for the reason that all do."""
         table, begin, _ = self._place
         self.number += number
-        self._place = table, begin + LOT, None
+        end = begin + LOT
+        self._place = table, end, None
+        self.tables[table][begin:end] = [None] * len(self.tables[table][begin:end])  # they die, few at a time
 
     def crumbs(self) -> Iterator[int]:
         """Free what else there is, a bit at a time; how many items."""
