@@ -180,7 +180,7 @@ class BoundedLayer(FlightLayer):
 
     def native_template(self) -> Native | None:
         options, store = self.options, self.cache.store
-        if store.foreign or store.touches not in ("", "newest") or self.cache.notes is not None:
+        if store.foreign or store.touches not in ("", "newest", "count") or self.cache.notes is not None:
             return None
         return Native(
             Parted,
@@ -188,7 +188,7 @@ class BoundedLayer(FlightLayer):
             serves_stale=bool(options.stale_s),
             idles=options.idle_s is not None,
             copies=options.copy is not None,
-            moves=store.touches == "newest",
+            moves=bool(store.touches),
             leads=not self.shape.is_async and self.kinds is None and can_lead(options),
         )
 

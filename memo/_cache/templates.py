@@ -116,7 +116,7 @@ _TOUCHES: dict[str, Block] = {
     "count": [
         "if $ring.key is None:", [
             "$mark = $entry.mark",
-            "$above = $mark.above",
+            "$above = $mark.key",
             "$older = $entry.older",
             "$newer = $entry.newer",
             "$count = $mark.hits + 1",
@@ -127,7 +127,7 @@ _TOUCHES: dict[str, Block] = {
                     "$older.newer = $newer",
                     "$newer.older = $older",
                     "$entry.mark = $above",
-                    "$entry.newer = $newer = $above.above",
+                    "$entry.newer = $newer = $above.key",
                     "$entry.older = $older = $newer.older",
                     "$older.newer = $newer.older = $entry",
                     "$ring.key = None",

@@ -44,7 +44,7 @@ class Native(NamedTuple):
     copies: bool = False
     """Values are handed out as copies."""
     moves: bool = False
-    """A hit moves the entry to the new end of its ring."""
+    """A hit moves the entry in its ring: to the new end, or, where its mark is one, among those of the next count."""
     looks: bool = True
     """There may be hits."""
     leads: bool = False

@@ -4282,6 +4282,50 @@ move_newest(Node *ring, Node *node)
     return 1;
 }
 
+/* Whether a node is the mark of a count, or the ring that ends the marks, and hangs: what move_counted() goes by. */
+static inline int
+is_count(Node *ring, Node *mark, PyObject *next)
+{
+    return next != NULL && (next == (PyObject *)ring || Py_TYPE(next) == Py_TYPE(mark)) && hangs((Node *)next);
+}
+
+/* Move an entry that its policy counts, as a hit does: to the end of those behind the next mark, if that has the next
+ * count, else by raising its own mark, if it is alone behind that (memo/_store/frequency.py).  Marks are put in and taken
+ * out by Python alone: where that is due it is a doubt (0), and nothing has happened. */
+static int
+move_counted(State *state, Node *ring, Node *node)
+{
+    if (ring->key != NULL && ring->key != Py_None) {
+        return 1;
+    }
+    Node *mark = (Node *)mark_object(node);
+    if (mark == NULL || !PyObject_TypeCheck((PyObject *)mark, (PyTypeObject *)state->Mark) || !hangs(node) || !hangs(mark)
+        || !is_count(ring, mark, mark->key)) {
+        return 0;
+    }
+    Node *above = (Node *)mark->key;
+    int alone = node->older == mark && node->newer == above;
+    if (above == ring || above->hits != mark->hits + 1) {
+        mark->hits += alone;
+        return alone;
+    }
+    if (alone || !is_count(ring, above, above->key)) {
+        return 0;
+    }
+    unhang(node);
+    hang_newest((Node *)above->key, node);
+    node->mark = (intptr_t)Py_NewRef(above) / 8;
+    Py_DECREF(mark); /* the mark below it holds it, too */
+    return 1;
+}
+
+/* Move an entry as its policy wants it of a hit.  Returns 0 for a doubt. */
+static inline int
+move_used(State *state, Node *ring, Node *node)
+{
+    return mark_object(node) == NULL ? move_newest(ring, node) : move_counted(state, ring, node);
+}
+
 /* The value of an entry that answers, counted: a new reference.  NULL: a doubt.  It runs no user code before that. */
 static PyObject *
 counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
@@ -4294,11 +4338,11 @@ counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
         learn_form(&call->form, Py_TYPE(entry));
     }
     enum May may = may_answer(call, recipe, entry, moment);
-    if (may == MAY_NOT || (may == ANSWER_STALE && !add_one(entry, call->form.stale_hits))) {
-        return NULL;
+    Node *ring = (Node *)call->copies[WORD_RING];
+    if (may == MAY_NOT || (ring != NULL && !move_used(call->state, ring, &entry->node))) {
+        return NULL; /* before anything is counted: the wrapper counts it */
     }
-    if ((recipe->idles && !note_use(call, entry, moment))
-        || (call->copies[WORD_RING] != NULL && !move_newest((Node *)call->copies[WORD_RING], &entry->node))) {
+    if ((may == ANSWER_STALE && !add_one(entry, call->form.stale_hits)) || (recipe->idles && !note_use(call, entry, moment))) {
         return NULL;
     }
     entry->node.hits++;

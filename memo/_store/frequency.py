@@ -27,15 +27,14 @@ K = TypeVar("K", bound=Hashable)
 
 
 class _Count(StoreMark):
-    """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to ``above``.
+    """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to the next mark.
 
-    ``Entry.mark`` is the mark that an entry hangs behind.
+    ``key`` is the next mark, or the ring; None: this one was taken out.  ``Entry.mark`` is the mark that an entry hangs
+    behind.  (``move_counted()`` in ``memo/_native/speed.c`` goes by both.)
     """
 
-    __slots__ = ("above", "below")
+    __slots__ = ("below",)
 
-    above: Any
-    """The next mark, or the ring; None: this mark was taken out."""
     below: Any
     """The mark before this one; of the first, the root."""
 
@@ -51,7 +50,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         self._root: Any = _Count()
         """The mark of no uses, before all others: nothing hangs behind it."""
         self._root.hits = 0
-        self._root.above = None
+        self._root.key = None
         self.ring.hits = 0  # above the last mark, and never its next count
         self.forget_order()
 
@@ -70,14 +69,14 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         ring = self.ring
         while ring.key is None:  # else a hit was cut short, and the order is made anew before the next change
             mark = entry.mark
-            above = mark.above
+            above = mark.key
             older, newer = entry.older, entry.newer
             count = mark.hits + 1
             if above.hits == count:
                 older.newer = newer
                 newer.older = older
                 entry.mark = above
-                entry.newer = newer = above.above
+                entry.newer = newer = above.key
                 entry.older = older = newer.older
                 older.newer = newer.older = entry
                 self._close(mark)
@@ -99,12 +98,12 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
     def forget_order(self) -> None:
         root, ring = self._root, self.ring
         nothing: Any = None
-        while type(mark := root.above) is _Count:  # cut short, it goes on from the mark that it had come to
-            root.above = mark.above
-            mark.newer = mark.older = mark.above = mark.below = nothing  # it would keep entries alive
+        while type(mark := root.key) is _Count:  # cut short, it goes on from the mark that it had come to
+            root.key = mark.key
+            mark.newer = mark.older = mark.key = mark.below = nothing  # it would keep entries alive
         super().forget_order()
         root.mark = root
-        root.above = root.newer = root.older = ring
+        root.key = root.newer = root.older = ring
         ring.newer = ring.older = root
         self._hand: Any = root
         """The mark that is looked at next: whether anything hangs behind it."""
@@ -113,10 +112,10 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         """Hang *entry* in as one that was used once more than *other*."""
         while True:
             below = other.mark
-            mark = below.above
+            mark = below.key
             if mark.hits == below.hits + 1:
                 entry.mark = mark
-                entry.newer = newer = mark.above
+                entry.newer = newer = mark.key
                 entry.older = older = newer.older
                 older.newer = newer.older = entry
                 return
@@ -125,40 +124,40 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
     def _open(self, below: Any, more: int = 1) -> Any:
         """Put the mark of *more* uses in after that of *below*, unless it has come by itself; the new one."""
         mark: Any = _Count()
-        above = below.above
+        above = below.key
         count = below.hits + more
         if above.hits != count:
             mark.hits = count
             mark.below = below
-            mark.newer = mark.above = above
+            mark.newer = mark.key = above
             mark.older = older = above.older
-            older.newer = above.older = below.above = mark
+            older.newer = above.older = below.key = mark
             if above is not self.ring:
                 above.below = mark
         hand = self._hand
-        if hand.above is None:
+        if hand.key is None:
             hand = self._root
-        self._hand = hand.above if hand.above is not self.ring else self._root
+        self._hand = hand.key if hand.key is not self.ring else self._root
         if hand is not mark and hand is not self._root:
             self._close(hand)
         return mark
 
     def _close(self, mark: Any) -> None:
         """Take *mark* out unless something hangs behind it."""
-        above = mark.above
+        above = mark.key
         last = node = above.older
         while node.__class__ is StoreMark:  # a walk's
             node = node.older
         if node is mark and above.older is last:  # nothing was hung in since
-            below, above = mark.below, mark.above
-            below.above = above
+            below, above = mark.below, mark.key
+            below.key = above
             if above is not self.ring:
                 above.below = below
             older, newer = mark.older, mark.newer
             older.newer = newer
             newer.older = older
             del mark.older, mark.newer
-            mark.above = mark.below = None
+            mark.key = mark.below = None
 
     def _ranked(self, order: list[tuple[int, list[Any]]]) -> list[tuple[int, list[Any]]]:
         lots: dict[int, list[Any]] = {}
@@ -178,7 +177,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
             mark = self._open(mark, count - mark.hits)
             for entry in entries:
                 entry.mark = mark
-                entry.newer = above = mark.above
+                entry.newer = above = mark.key
                 entry.older = older = above.older
                 older.newer = above.older = entry
                 total += self.weight(entry)
@@ -189,13 +188,13 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
         ring.key = True  # a hit, which takes no lock, moves nothing meanwhile
         try:
             super()._check()
-            below, mark = self._root, self._root.above
+            below, mark = self._root, self._root.key
             assert self._behind(below) == 0, "an entry hangs behind the root"
             while mark is not ring:
                 assert mark.below is below, "marks are not linked"
                 assert below.hits < mark.hits, "marks are out of order"
                 self._behind(mark)
-                below, mark = mark, mark.above
+                below, mark = mark, mark.key
         finally:
             ring.key = None
 
@@ -203,7 +202,7 @@ class EntryLFU(EntryPolicy[K], cachetools.LFUCache[K, Any]):
     def _behind(mark: Any) -> int:
         """How many entries hang behind *mark*, which all know it."""
         behind, node = 0, mark.newer
-        while node is not mark.above:
+        while node is not mark.key:
             if not isinstance(node, StoreMark):
                 assert node.mark is mark, "an entry hangs behind another's mark"
                 behind += 1
