@@ -24,7 +24,7 @@ class Exodus:
     __slots__ = ("_left", "_now", "_reason", "entries", "gone")
 
     def __init__(self, entries: list[Any], reason: EvictionReason, now: float) -> None:
-        self.entries = entries
+        self.entries: list[Any] = entries
         self._reason = reason
         self._now = now
         self._left: dict[str, int] | None = None

@@ -39,13 +39,13 @@ class Figures:
         self._round: Iterator[Any] | None = None
         """How far adding up has come in a store of more than ``LOOK`` entries: the parts of the index, and the entries,
         that are still to come."""
-        self.left = {name: 0 for _, name in _REASONS}
-        self.left_for_size = 0
+        self.left: dict[str, int] = {name: 0 for _, name in _REASONS}
+        self.left_for_size: int = 0
         """Counted apart from ``left``, by ``put_lean()``, since every miss does it."""
-        self.seen_hits = 0
+        self.seen_hits: int = 0
         """Hits added up so far, those that answered stale or with a failure among them."""
-        self.seen_stale_hits = 0
-        self.seen_error_hits = 0
+        self.seen_stale_hits: int = 0
+        self.seen_error_hits: int = 0
 
     def add_up(self, entry: Any) -> None:
         """Add to the sums what *entry* was hit since it was last looked at."""

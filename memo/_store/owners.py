@@ -24,6 +24,10 @@ class Owners:
 
     __slots__ = ("apart", "dead", "instances", "weak")
 
+    apart: bool
+    instances: bool
+    weak: bool
+
     def __init__(self) -> None:
         self.apart = self.instances = self.weak = False
         self.dead: list[InstanceRef] = []

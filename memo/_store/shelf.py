@@ -95,15 +95,15 @@ class Shelf(ABC):
         self.ring = ring
         self.max_entries = max_entries
         self.max_bytes = max_bytes
-        self.most = math.inf if max_entries is None else max_entries
-        self.weighed = max_bytes is not None
+        self.most: float = math.inf if max_entries is None else max_entries
+        self.weighed: bool = max_bytes is not None
         self.rich = rich
         self._standing = serving.standing
         self._put_off = put_off
         self._show_index = show_index
-        self.figures = Figures(rich)
-        self.owners = Owners()
-        self.tags = TagIndex()
+        self.figures: Figures = Figures(rich)
+        self.owners: Owners = Owners()
+        self.tags: TagIndex = TagIndex()
         self.leaving: Leaving | None = None
         """The entry that is being taken out."""
         self.away: Exodus | None = None
