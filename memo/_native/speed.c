@@ -104,6 +104,7 @@ typedef struct {
     int waiting_count;
     int is_over; /* the module has been cleared */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
+    hashfunc hash_in_python;    /* of a class whose __hash__ is written in Python */
 } State;
 
 static struct PyModuleDef speed_module;
@@ -4007,20 +4008,45 @@ loop_token(Call *call)
     return token;
 }
 
-/* One part of a key, a new reference; NULL: a doubt, or with an exception, which user code raised. */
+/* Whether a value's hash runs a __hash__ written in Python. */
+static int
+hashes_in_python(State *state, PyObject *value)
+{
+    if (Py_TYPE(value)->tp_hash == state->hash_in_python) {
+        return 1;
+    }
+    if (PyTuple_CheckExact(value)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); i++) {
+            if (hashes_in_python(state, PyTuple_GET_ITEM(value, i))) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* One part of a key, a new reference; NULL: a doubt, or with an exception, which user code raised.
+ *
+ * A value whose hash is written in Python is the wrapper's affair: to look for it here first would hash it once more in
+ * each miss. */
 static PyObject *
 key_part(Call *call, Bound *bound, const char *part)
 {
     PyObject *value = part[1] < bound->recipe->count ? bound->values[(int)part[1]] : NULL;
     switch (part[0]) {
     case PART_VALUE:
-        return Py_NewRef(value);
+        return hashes_in_python(call->state, value) ? NULL : Py_NewRef(value);
     case PART_TOLD:
-        return told(bound->recipe, value);
+        return hashes_in_python(call->state, value) ? NULL : told(bound->recipe, value);
     case PART_TYPE:
         return Py_NewRef(Py_TYPE(value));
     case PART_REST:
     case PART_REST_TOLD:
+        for (Py_ssize_t i = 0; i < bound->more_count; i++) {
+            if (hashes_in_python(call->state, bound->more[i])) {
+                return NULL;
+            }
+        }
         return rest_of(bound, part[0] == PART_REST_TOLD, 0);
     case PART_REST_TYPES:
         return rest_of(bound, 0, 1);
@@ -4950,6 +4976,12 @@ add_call(PyObject *module)
     state->Recipe = add_type(module, &recipe_spec, NULL);
     state->Refs = add_type(module, &refs_spec, NULL);
     state->Call = add_type(module, &call_spec, NULL);
+    PyObject *hashing = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){sO}", "hashing", "__hash__", Py_Ellipsis);
+    if (hashing == NULL) {
+        return -1;
+    }
+    state->hash_in_python = ((PyTypeObject *)hashing)->tp_hash;
+    Py_DECREF(hashing);
     if (state->Recipe == NULL || state->Refs == NULL || state->Call == NULL) {
         return -1;
     }
