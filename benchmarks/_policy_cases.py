@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from _ratios import Ratio, interleaved, timed
+from _ratios import Ratio, by_path, interleaved, timed
 
 from memo import bounded
 
@@ -38,22 +38,22 @@ def _hits(case: str, policy: Any, keys: range, rounds: int, bound: float) -> Rat
 
 def hit_lru(rounds: int) -> Ratio:
     """f(7) under "lru"."""
-    return _hits("hit, policy lru", "lru", range(7, 8), rounds, 4.0)
+    return _hits("hit, policy lru", "lru", range(7, 8), rounds, by_path(1.5, 4.0))
 
 
 def hit_lru_in_turn(rounds: int) -> Ratio:
     """Each of all keys under "lru": the one that was used longest ago each time."""
-    return _hits("hit, policy lru, in turn", "lru", range(SIZE), rounds, 4.2)
+    return _hits("hit, policy lru, in turn", "lru", range(SIZE), rounds, by_path(1.5, 4.2))
 
 
 def hit_lfu(rounds: int) -> Ratio:
     """f(7) under "lfu"."""
-    return _hits("hit, policy lfu", "lfu", range(7, 8), rounds, 4.2)
+    return _hits("hit, policy lfu", "lfu", range(7, 8), rounds, by_path(1.5, 4.2))
 
 
 def hit_lfu_in_turn(rounds: int) -> Ratio:
     """Each of all keys under "lfu": the one that would go first each time."""
-    return _hits("hit, policy lfu, in turn", "lfu", range(SIZE), rounds, 5.5)
+    return _hits("hit, policy lfu, in turn", "lfu", range(SIZE), rounds, by_path(1.5, 5.5))
 
 
 POLICY_CASES: dict[str, Callable[[int], Ratio]] = {
