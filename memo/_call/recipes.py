@@ -64,6 +64,8 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
     """
     if native is None or not _is_common(plan):
         return None
+    if plan.options.key is not None and not native.records:
+        return None  # in a miss the wrapper would ask it once more: what C has made of a call, it cannot hand on
     positional = [p for p in plan.parameters if p.kind in POSITIONAL]
     names = [p.name for p in [*positional, *(p for p in plan.parameters if p.kind is Parameter.KEYWORD_ONLY)]]
     given = _given(plan, names)

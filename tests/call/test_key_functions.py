@@ -1,6 +1,8 @@
 """How ``key=`` and ``tags=`` are asked about a call: which of their parameters gets what, in every placement."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -162,3 +164,63 @@ def test_an_error_of_key_about_what_is_not_documented_is_the_callers(own: Regist
     with pytest.raises(LookupError, match="no key"):
         load("a", extra=5)
     assert len(load.inflight) == 0
+
+
+# -- how often
+
+
+@dataclass(frozen=True)
+class Named:
+    """A key whose hash is written in Python."""
+
+    name: str
+
+
+MADE: dict[str, Callable[[str], Any]] = {
+    "text": lambda name: name,
+    "object": Named,
+    "tuple with an object": lambda name: (Named(name), 1),
+}
+MISSES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "one load for each call": {"dedupe": False},
+    "told": {"on_evict": lambda *what: None},
+    "tagged": {"tags": lambda name: [name]},
+    "used least": {"policy": "lfu"},
+    "used last": {"policy": "lru"},
+    "weighed": {"max_bytes": "1MB"},
+    "with a fallback": {"fallback": None},
+    "stale": {"ttl": "1h", "stale_while_revalidate": "1h"},
+}
+
+
+@pytest.mark.parametrize("options", MISSES.values(), ids=MISSES)
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE)
+def test_a_key_function_is_asked_once_a_call(
+    own: Registry, made: Callable[[str], Any], options: dict[str, Any]
+) -> None:
+    """Be it a hit or a miss, of the first call or of later ones, and whatever key it makes."""
+    asked: list[str] = []
+
+    def key(name: str) -> Any:
+        asked.append(name)
+        return made(name)
+
+    @bounded(max=2, registry=own, key=key, **options)
+    def load(name: str) -> str:
+        return name * 2
+
+    @bounded(max=2, registry=own, key=key, **options)
+    async def later(name: str) -> str:
+        return name * 2
+
+    calls = ["a", "a", "b", "b", "c", "a"]
+    assert [load(name) for name in calls] == [name * 2 for name in calls]
+    assert asked == calls
+    asked.clear()
+
+    async def await_all() -> list[str]:
+        return [await later(name) for name in calls]
+
+    assert asyncio.run(await_all()) == [name * 2 for name in calls]
+    assert asked == calls
