@@ -285,12 +285,15 @@ def plot(path: str, rows: list[Calls], pauses: dict[int, list[Pauses]]) -> None:
     for name, style in (("fill", "-"), ("hit", "-"), ("miss", "-"), ("dict_fill", ":"), ("dict_hit", ":"),
                         ("dict_miss", ":")):  # fmt: skip
         left.plot(sizes, [getattr(row, name) for row in rows], style, marker="o", label=name.replace("_", ": "))
-    left.set(xscale="log", yscale="log", xlabel="entries", ylabel="ns a call")
-    left.legend()
+    if rows:  # a logarithmic axis needs something to show
+        left.set(xscale="log", yscale="log", xlabel="entries", ylabel="ns a call")
+        left.legend()
     names = dict.fromkeys(row.operation for found in pauses.values() for row in found)
     for name in names:
         there = [(size, row) for size, found in pauses.items() for row in found if row.operation == name]
-        right.plot([size for size, _ in there], [row.hit_ms for _, row in there], marker=".", label=name)
+        # a logarithmic axis has no place for a thread that was not late at all
+        lateness = [max(row.hit_ms, 0.001) for _, row in there]
+        right.plot([size for size, _ in there], lateness, marker=".", label=name)
     right.axhline(HIT_MS, color="black", linestyle="--")
     right.set(xscale="log", yscale="log", xlabel="entries", ylabel="longest hit meanwhile, ms")
     right.legend(fontsize="x-small", ncols=2)
