@@ -31,10 +31,16 @@ def test_a_table_that_fits_is_left_as_it_is() -> None:
 
 def test_a_longer_one_has_shorter_heads_first() -> None:
     """Names are whole as long as shorter heads make room enough."""
-    own = Registry()
-    function = bounded(max=1_000, registry=own, name="bot.services.f1")(abs)
+    own, clock = Registry(), FakeClock()
+
+    @bounded(max=1_000, registry=own, name="bot.services.f1", clock=clock)
+    def function(x: int) -> int:
+        clock.advance(0.0123)  # as long as its load is shown
+        return x
+
     function(-1)
     assert columns(str(own)) <= 80
+    assert "12.3ms" in str(own)
     assert "ratio" in str(own)
     assert "hit ratio" not in str(own)
     assert "bot.services.f1" in str(own)

@@ -151,6 +151,7 @@ def test_a_debugger_steps_through_a_wrapper(own: Registry) -> None:
     ]
 
 
+@pytest.mark.pure_path("steps into a wrapper, which a call that C leads does not come by")
 def test_pdb_lists_a_wrapper(own: Registry) -> None:
     """In ``pdb`` the commands ``step``, ``list`` and ``longlist`` show a wrapper as any function."""
 
@@ -169,6 +170,7 @@ def test_pdb_lists_a_wrapper(own: Registry) -> None:
     assert "return _memo_finish(_memo_flight, _memo_result)" in text
 
 
+@pytest.mark.pure_path("looks for the wrapper's line in a second traceback, where a load that C leads has none")
 def test_lines_stay_when_files_are_looked_for(own: Registry) -> None:
     """``linecache.checkcache()``, which drops what has changed on disk, leaves generated lines where they are."""
 
@@ -215,6 +217,7 @@ def test_lines_of_a_method_go_when_its_class_goes(own: Registry, before: set[str
     assert listings() == before
 
 
+@pytest.mark.pure_path("looks for the wrapper's line in tracebacks, where a load that C leads has none")
 @pytest.mark.usefixtures("without_collector")
 def test_functions_of_one_name_and_shape_share_their_lines(own: Registry, before: set[str]) -> None:
     """A factory's functions have one file name, which goes with the last of them."""

@@ -127,6 +127,7 @@ def test_a_recorded_event(own: Registry) -> None:
     assert entered(lambda: f(2)) == told("A recorded event") == set()
 
 
+@pytest.mark.pure_path("The page tells of the modules in Python that a figure passes; a policy in C is none.")
 def test_a_figure(own: Registry) -> None:
     """A snapshot of all functions passes the rooms that the page tells."""
     f = bounded(max=2, registry=own)(lambda x: x)
