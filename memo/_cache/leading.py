@@ -1,4 +1,4 @@
-"""Which results a miss in C stores itself: see sections 3 and 4 of ``memo/_native/speed.c``."""
+"""Which results a miss in C stores itself: see sections 3 and 4 of ``memo/_native/_speed.c``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What leads a call in C that finds nobody running: section 4 of ``memo/_native/speed.c``."""
+"""What leads a call in C that finds nobody running: section 4 of ``memo/_native/_speed.c``."""
 
 import asyncio
 import sys

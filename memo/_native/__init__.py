@@ -1,8 +1,8 @@
 """The path in C: answers what is common and simple, and decides nothing that Python does not decide the same way.
 
-Imports nothing of the package.  ``speed`` is the extension module ``memo._native.speed``, or None: then everything runs
-in Python, which remains the reference; ``why`` says for what reason.  On any doubt the path in C calls the generated
-wrapper with the arguments as they came, so that nobody can tell the two apart but by the time they take.
+Imports nothing of the package.  ``speed`` is the extension module ``memo._native._speed``, or None: then everything
+runs in Python, which remains the reference; ``why`` says for what reason.  On any doubt the path in C calls the
+generated wrapper with the arguments as they came, so that nobody can tell the two apart but by the time they take.
 """
 
 import importlib
@@ -42,7 +42,7 @@ def _choose() -> tuple[Any, str]:
     obstacle = _obstacle()
     if obstacle is not None:
         return None, obstacle
-    name = f"{__name__}.speed"
+    name = f"{__name__}._speed"
     try:
         module: Any = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -54,6 +54,7 @@ def _choose() -> tuple[Any, str]:
     return module, f"the extension was built ({module.__file__})"
 
 
+# under another name than the module's own, which whoever imports that binds here
 _chosen = _choose()
 speed: Any = _chosen[0]
 why: str = _chosen[1]

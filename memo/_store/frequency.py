@@ -30,7 +30,7 @@ class _Count(StoreMark):
     """A mark in the ring: behind it hang the entries that were used ``hits`` times, up to the next mark.
 
     ``key`` is the next mark, or the ring; None: this one was taken out.  ``Entry.mark`` is the mark that an entry hangs
-    behind.  (``move_counted()`` in ``memo/_native/speed.c`` goes by both.)
+    behind.  (``move_counted()`` in ``memo/_native/_speed.c`` goes by both.)
     """
 
     __slots__ = ("below",)

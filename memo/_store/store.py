@@ -171,7 +171,7 @@ class Store:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """What a miss in C puts an entry into: see section 3 of ``memo/_native/speed.c``."""
+        """What a miss in C puts an entry into: see section 3 of ``memo/_native/_speed.c``."""
         return self._changes, self._shelf, self._shelf.owners, self._shelf.figures
 
     def keep_apart(self, instances: bool, weak: bool | None = None, dead: list[InstanceRef] | None = None) -> None:

@@ -86,7 +86,10 @@ def test_other_interpreters_are_pure(monkeypatch: pytest.MonkeyPatch, name: str,
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ModuleNotFoundError("no", name="memo._native.speed"), "the extension was not built, for want of a C compiler"),
+        (
+            ModuleNotFoundError("no", name="memo._native._speed"),
+            "the extension was not built, for want of a C compiler",
+        ),
         (ModuleNotFoundError("no wrapt", name="wrapt"), "the extension cannot be loaded (no wrapt); install"),
         (ImportError("undefined symbol: x"), "the extension cannot be loaded (undefined symbol: x); install"),
         (SystemError("no such slot"), "the extension cannot be loaded (no such slot); install"),
@@ -99,11 +102,11 @@ def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, error: E
     class Failing:
         @staticmethod
         def find_spec(name: str, *_: object) -> None:
-            if name == "memo._native.speed":
+            if name == "memo._native._speed":
                 raise error
 
     monkeypatch.delenv("MEMO_PURE", raising=False)
-    monkeypatch.delitem(sys.modules, "memo._native.speed", raising=False)
+    monkeypatch.delitem(sys.modules, "memo._native._speed", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Failing, *sys.meta_path])
     found = chosen()
     assert found["speed"] is None
@@ -117,10 +120,11 @@ def test_module_is_made_anew_and_let_go() -> None:
         run(
             """
 import gc, sys, weakref
-import memo._native.speed as first
+import memo._native._speed as first
 here = weakref.ref(first)
-del sys.modules["memo._native.speed"], sys.modules["memo._native"].speed, sys.modules["memo._native"]._chosen
-import memo._native.speed as second
+face = sys.modules["memo._native"]
+del sys.modules["memo._native._speed"], face._speed, face.speed, face._chosen
+import memo._native._speed as second
 assert second is not first
 del first
 gc.collect()
@@ -150,6 +154,15 @@ def test_info_tells_the_path(pure: bool) -> None:
         assert last == "calls run in  Python: MEMO_PURE=1 in the environment asks for it"
     else:
         assert last == f"calls run in  {'Python' if _native.speed is None else 'C'}: {_native.why}"
+
+
+@built
+def test_whoever_imports_every_module_changes_no_path() -> None:
+    """What goes through all modules of the package imports the extension as well: the chosen path stays."""
+    program = (
+        "import os; os.environ['MEMO_PURE'] = '1'; import memo._native, memo._native._speed; print(memo._native.speed)"
+    )
+    assert run(program) == "None\n"
 
 
 @pytest.mark.parametrize("more", ["all", "--json"])

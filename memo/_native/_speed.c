@@ -1,4 +1,4 @@
-/* memo._native.speed: the hot path of the package in C.
+/* memo._native._speed: the hot path of the package in C.
  *
  * The rule of the house: C decides nothing.  It answers what is common and simple; on any doubt it calls the generated
  * Python wrapper with the arguments as they came.  The Python path is the reference, and what runs where there is no C.
@@ -775,10 +775,10 @@ static PyType_Slot tracked_entry_slots[] = {
 
 /* Names as in Python, where there is a class of that name: a pickle that one path made is read by the other. */
 static PyType_Spec node_spec = {
-    "memo._native.speed.Node", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, node_slots,
+    "memo._native._speed.Node", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, node_slots,
 };
 static PyType_Spec mark_spec = {
-    "memo._native.speed.Mark", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    "memo._native._speed.Mark", sizeof(Node), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     mark_slots,
 };
 static PyType_Spec entry_spec = {
@@ -931,7 +931,7 @@ static PyType_Slot queue_slots[] = {
     {Py_tp_clear, queue_clear}, {Py_tp_getset, queue_getset}, {0, NULL},
 };
 static PyType_Spec queue_spec = {
-    "memo._native.speed.Queue", sizeof(Queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    "memo._native._speed.Queue", sizeof(Queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     queue_slots,
 };
 
@@ -1345,7 +1345,7 @@ static PyType_Slot ghost_slots[] = {
     {Py_tp_new, ghost_make}, {Py_tp_dealloc, ghost_dealloc}, {Py_tp_methods, ghost_methods},
     {Py_tp_getset, ghost_getset}, {0, NULL},
 };
-static PyType_Spec ghost_spec = {"memo._native.speed.Ghost", sizeof(Ghost), 0, Py_TPFLAGS_DEFAULT, ghost_slots};
+static PyType_Spec ghost_spec = {"memo._native._speed.Ghost", sizeof(Ghost), 0, Py_TPFLAGS_DEFAULT, ghost_slots};
 
 /* -- how large the small queue should be: memo/_rings/share.py says how, and decides the same
  *
@@ -1705,7 +1705,7 @@ static PyType_Slot share_slots[] = {
     {Py_tp_new, share_make}, {Py_tp_dealloc, share_dealloc}, {Py_tp_members, share_members},
     {Py_tp_getset, share_getset}, {Py_tp_methods, share_methods}, {0, NULL},
 };
-static PyType_Spec share_spec = {"memo._native.speed.Share", sizeof(Share), 0, Py_TPFLAGS_DEFAULT, share_slots};
+static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, Py_TPFLAGS_DEFAULT, share_slots};
 
 /* -- the policies of two queues: memo/policies/adaptive.py and s3fifo.py say how, and memo/_store/entry_*.py; C decides
  * the same where every entry weighs 1.
@@ -2430,7 +2430,7 @@ static PyType_Slot policy_slots[] = {
     {Py_tp_members, policy_members}, {Py_tp_getset, policy_getset}, {Py_tp_methods, policy_methods}, {0, NULL},
 };
 static PyType_Spec policy_spec = {
-    "memo._native.speed.Policy", sizeof(Policy), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    "memo._native._speed.Policy", sizeof(Policy), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     policy_slots,
 };
 
@@ -3353,7 +3353,7 @@ static PyType_Slot leading_slots[] = {
 };
 
 static PyType_Spec leading_spec = {
-    .name = "memo._native.speed.Leading",
+    .name = "memo._native._speed.Leading",
     .basicsize = sizeof(Leading),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = leading_slots,
@@ -3839,7 +3839,7 @@ static PyType_Slot refs_slots[] = {
 };
 
 static PyType_Spec refs_spec = {
-    "memo._native.speed.Refs", sizeof(Refs), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, refs_slots,
+    "memo._native._speed.Refs", sizeof(Refs), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, refs_slots,
 };
 
 /* ---- binding */
@@ -4763,7 +4763,7 @@ static PyType_Slot recipe_slots[] = {
 };
 
 /* No object of the collector's: it refers to text, and to types and marks of modules. */
-static PyType_Spec recipe_spec = {"memo._native.speed.Recipe", sizeof(Recipe), 0, Py_TPFLAGS_DEFAULT, recipe_slots};
+static PyType_Spec recipe_spec = {"memo._native._speed.Recipe", sizeof(Recipe), 0, Py_TPFLAGS_DEFAULT, recipe_slots};
 
 /* ---- calls */
 
@@ -4966,7 +4966,7 @@ static PyType_Slot call_slots[] = {
 };
 
 static PyType_Spec call_spec = {
-    "memo._native.speed.Call", sizeof(Call), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, call_slots,
+    "memo._native._speed.Call", sizeof(Call), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, call_slots,
 };
 
 static int
@@ -5167,7 +5167,7 @@ add_proxy(PyObject *module)
         {0, NULL},
     };
     PyType_Spec spec = {
-        "memo._native.speed.Proxy", (int)(at + sizeof(ProxyTail)), 0,
+        "memo._native._speed.Proxy", (int)(at + sizeof(ProxyTail)), 0,
         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots,
     };
     state->Proxy = add_type(module, &spec, base);
@@ -5768,7 +5768,7 @@ static PyType_Slot coroutine_slots[] = {
 };
 
 static PyType_Spec coroutine_spec = {
-    "memo._native.speed.Coroutine", sizeof(Coroutine), 0,
+    "memo._native._speed.Coroutine", sizeof(Coroutine), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, coroutine_slots,
 };
 
@@ -5835,7 +5835,7 @@ static PyType_Slot awaiter_slots[] = {
 };
 
 static PyType_Spec awaiter_spec = {
-    "memo._native.speed.Awaiter", sizeof(Awaiter), 0,
+    "memo._native._speed.Awaiter", sizeof(Awaiter), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, awaiter_slots,
 };
 
@@ -6120,7 +6120,7 @@ static PyType_Slot task_leading_slots[] = {
 };
 
 static PyType_Spec task_leading_spec = {
-    "memo._native.speed.TaskLeading", sizeof(TaskLeading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, task_leading_slots,
+    "memo._native._speed.TaskLeading", sizeof(TaskLeading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, task_leading_slots,
 };
 
 static int
@@ -7075,7 +7075,7 @@ static PyType_Slot tape_slots[] = {
 };
 
 static PyType_Spec tape_spec = {
-    "memo._native.speed.Tape", sizeof(Tape), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, tape_slots,
+    "memo._native._speed.Tape", sizeof(Tape), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, tape_slots,
 };
 
 /* -- the fields of OwnTime and Intake */
@@ -7108,7 +7108,7 @@ static PyType_Slot time_fields_slots[] = {
 };
 
 static PyType_Spec time_fields_spec = {
-    "memo._native.speed.TimeFields", sizeof(TimeFields), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, time_fields_slots,
+    "memo._native._speed.TimeFields", sizeof(TimeFields), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, time_fields_slots,
 };
 
 typedef struct {
@@ -7332,7 +7332,7 @@ static PyType_Slot intake_slots[] = {
 };
 
 static PyType_Spec intake_spec = {
-    "memo._native.speed.IntakeFields", sizeof(IntakeFields), 0,
+    "memo._native._speed.IntakeFields", sizeof(IntakeFields), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, intake_slots,
 };
 
@@ -7646,7 +7646,7 @@ static PyModuleDef_Slot speed_slots[] = {
 
 static struct PyModuleDef speed_module = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "memo._native.speed",
+    .m_name = "memo._native._speed",
     .m_doc = "The hot path of the package in C.",
     .m_size = sizeof(State),
     .m_methods = speed_methods,
@@ -7657,7 +7657,7 @@ static struct PyModuleDef speed_module = {
 };
 
 PyMODINIT_FUNC
-PyInit_speed(void)
+PyInit__speed(void)
 {
     return PyModuleDef_Init(&speed_module);
 }
