@@ -6,6 +6,7 @@ import gc
 import itertools
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -377,12 +378,13 @@ def test_an_ordinary_call_runs_no_python_but_the_function_s() -> None:
             ran.append(frame.f_code.co_name)
 
     class Service:
-        @sliding_window("1h")
+        @sliding_window("1h", clock=time.monotonic)
         def raising(self, x: object, y: int = 2) -> object:
             return x
 
     service = Service()
-    works = [sliding_window("1h", **options)(raising) for options in ({}, {"keys": 5}, {"only": ValueError})]
+    kinds: list[dict[str, Any]] = [{}, {"keys": 5}, {"only": ValueError}]
+    works = [sliding_window("1h", clock=time.monotonic, **options)(raising) for options in kinds]
     for work in works:
         work(0)
     service.raising(0)
