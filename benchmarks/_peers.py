@@ -9,7 +9,6 @@ import itertools
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 if __name__ == "__main__":  # as a command, which fills one store
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _ratios import Timed, timed, together
+from _ratios import Timed, on_eight_threads, timed, together
 
 from memo import bounded, dedupe_inflight, sliding_window
 
@@ -210,27 +209,7 @@ def _misses(function: Any) -> Timed:
 
 
 def _eight_threads(function: Any) -> Timed:
-    for key in range(10):
-        assert function(key) == key
-
-    def work(barrier: threading.Barrier) -> None:
-        barrier.wait()
-        for _ in itertools.repeat(None, BATCH // 80):
-            for key in range(10):
-                function(key)
-
-    def run() -> float:
-        barrier = threading.Barrier(9)
-        workers = [threading.Thread(target=work, args=(barrier,)) for _ in range(8)]
-        for worker in workers:
-            worker.start()
-        barrier.wait()
-        began = time.process_time()
-        for worker in workers:
-            worker.join()
-        return time.process_time() - began
-
-    return run
+    return on_eight_threads(function, BATCH)
 
 
 def _tasks() -> Timed:

@@ -1,18 +1,23 @@
 """Ratios that hold on a noisy machine: baseline and candidate in turn, within each round of one process."""
 
 import gc
+import itertools
 import os
 import platform
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from memo._native import speed, why
 
-__all__ = ("Ratio", "Spread", "by_path", "headline", "interleaved", "spread", "table", "timed", "together")
+__all__ = (
+    "Ratio", "Spread", "by_path", "headline", "interleaved", "on_eight_threads", "spread", "table", "timed", "together",
+)  # fmt: skip
 
 Timed = Callable[[], float]
 """Runs a batch and returns the seconds that one call took."""
@@ -66,6 +71,34 @@ def interleaved(
             gc.enable()
     found = spread(ratios)
     return Ratio(case, settings, found.median, found.low, found.high, bound)
+
+
+def on_eight_threads(function: Callable[[int], Any], calls: int) -> Timed:
+    """Eight threads that make about so many calls of *function* together, on ten keys that it knows by then.
+
+    It returns the processor time of all of them.
+    """
+    for key in range(10):
+        assert function(key) == key
+
+    def work(barrier: threading.Barrier) -> None:
+        barrier.wait()
+        for _ in itertools.repeat(None, calls // 80):
+            for key in range(10):
+                function(key)
+
+    def run() -> float:
+        barrier = threading.Barrier(9)
+        workers = [threading.Thread(target=work, args=(barrier,)) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        barrier.wait()
+        began = time.process_time()
+        for worker in workers:
+            worker.join()
+        return time.process_time() - began
+
+    return run
 
 
 def by_path(c: float, pure: float) -> float:

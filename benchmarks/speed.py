@@ -11,7 +11,6 @@ import asyncio
 import functools
 import itertools
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from _limit_cases import LIMIT_CASES
 from _many_cases import MANY_CASES
 from _peers import peer_table
 from _policy_cases import POLICY_CASES
-from _ratios import Ratio, Timed, by_path, headline, interleaved, table, timed
+from _ratios import Ratio, Timed, by_path, headline, interleaved, on_eight_threads, table, timed
 from _registry_cases import REGISTRY_CASES
 from _window_cases import WINDOW_CASES
 
@@ -166,32 +165,9 @@ def miss(rounds: int) -> Ratio:
 def threads(rounds: int) -> Ratio:
     """Eight threads on ten hot keys."""
     ours, theirs = bounded(max=SIZE, ttl="1h")(_identity), _lru()
-    for key in range(10):
-        assert ours(key) == theirs(key) == key
-
-    def batch(function: Callable[[int], int]) -> Timed:
-        def work(barrier: threading.Barrier) -> None:
-            barrier.wait()
-            for _ in itertools.repeat(None, HITS_A_BATCH // 80):
-                for key in range(10):
-                    function(key)
-
-        def run() -> float:
-            barrier = threading.Barrier(9)
-            workers = [threading.Thread(target=work, args=(barrier,)) for _ in range(8)]
-            for worker in workers:
-                worker.start()
-            barrier.wait()
-            began = time.process_time()
-            for worker in workers:
-                worker.join()
-            return time.process_time() - began
-
-        return run
-
     return interleaved(
         "hit, eight threads", f"max={SIZE}, ttl, 10 hot keys, 8 threads; to lru_cache",
-        batch(theirs), batch(ours), rounds, by_path(1.2, 4.5),
+        on_eight_threads(theirs, HITS_A_BATCH), on_eight_threads(ours, HITS_A_BATCH), rounds, by_path(1.2, 4.5),
     )  # fmt: skip
 
 
