@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Sequence
 
-from memo._info import info
 from memo._replay import add_options, replay
 from memo.errors import MissingExtra
 
@@ -54,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     if given.command == "info":
+        from memo._info import info  # only now: reading versions takes as long to import as all of the others
+
         print(info(), end="")
         return 0
     try:

@@ -131,7 +131,6 @@ def _parts(plan: KeyPlan, names: list[str]) -> Iterator[bytes]:
     # by name: a parameter hashes its default
     numbers = {p.name: bytes([names.index(p.name)]) for p in plan.parameters if p.kind in _ONE_BY_ONE}
     if plan.options.key is not None:
-        yield from (b"w" + numbers[p.name] for p in plan.valued if p.name in plan.weak)
         yield b"k\0"
     else:
         for p in plan.values:
