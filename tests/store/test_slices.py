@@ -45,7 +45,8 @@ class Resting:
 
 
 @pytest.fixture
-def resting(monkeypatch: pytest.MonkeyPatch) -> Resting:
+def resting(monkeypatch: pytest.MonkeyPatch, nothing_collected: None) -> Resting:
+    """Rests are those of the test: stores that others left are not collected, and freed bit by bit, meanwhile."""
     return Resting(monkeypatch)
 
 
