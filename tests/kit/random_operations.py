@@ -270,9 +270,20 @@ class Play:
         """What was observed, in order."""
         log, handler = logging.getLogger("memo"), logging.Handler()
         handler.emit = self.emit  # type: ignore[method-assign]
+        propagates = log.propagate
         log.addHandler(handler)
         log.propagate = False
-        for step in range(steps):
+        try:
+            self.steps(steps)
+        finally:
+            log.propagate = propagates
+            log.removeHandler(handler)
+            self.loop.close()
+        return self.told
+
+    def steps(self, count: int) -> None:
+        """So many operations."""
+        for step in range(count):
             subject = self.dice.choice(self.subjects)
             try:
                 self.step(step, subject)
@@ -283,9 +294,6 @@ class Play:
             if step % 200 == 199:
                 self.check()
         self.check()
-        log.removeHandler(handler)
-        self.loop.close()
-        return self.told
 
     def step(self, step: int, subject: Subject) -> None:
         """One operation."""
