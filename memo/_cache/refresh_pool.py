@@ -25,7 +25,11 @@ _IDLE_S = 10.0
 def is_ending() -> bool:
     """Whether the interpreter is about to end: whatever a load meets with now is no news."""
     main = threading.main_thread()
-    return not main.is_alive() and all(thread.daemon or thread is main for thread in threading.enumerate())
+    # up to 3.12 is_alive(), struck by an exception, marks a thread as ended that goes on: the mark itself is read there
+    ended = getattr(main, "_is_stopped", None)
+    if ended is None:
+        ended = not main.is_alive()
+    return ended and all(thread.daemon or thread is main for thread in threading.enumerate())
 
 
 class RefreshPool:

@@ -1,6 +1,7 @@
 """What an exception that strikes a switch, a test's clock or an adopted cache at any point leaves as it was."""
 
 import functools
+import gc
 import threading
 
 import cachetools
@@ -9,6 +10,7 @@ from kit.strikes import held_locks, locks_of, strike
 
 from memo import Registry, bounded
 from memo._base.clock import default_clock
+from memo._cache.refresh_pool import is_ending
 from memo.testing import FakeClock
 
 
@@ -38,6 +40,8 @@ def test_a_block_that_is_entered_or_left_in_part() -> None:
 
 def test_a_clock_that_is_installed_in_part_is_not_installed() -> None:
     """Nor is one that is uninstalled in part left for any function."""
+    gc.unfreeze()  # functions of other tests are told, too, each some instructions: those that are garbage go
+    gc.collect()
     before = default_clock()
     f = bounded(max=3, registry=Registry())(lambda x: x)
     f(1)
@@ -95,3 +99,15 @@ def test_the_lock_of_an_adopted_cache_is_given_back(lock: type) -> None:
             assert not held_locks([getattr(guard, "_lock", guard)]), where
             del raised
             at += 1
+
+
+def test_a_question_whether_the_program_ends_changes_no_answer() -> None:
+    """Struck at whichever instruction, it leaves the main thread known to be alive."""
+    at = 0
+    where: str | None = ""
+    while where is not None:
+        where, _ = strike(is_ending, at)
+        assert threading.main_thread().is_alive(), where
+        assert not is_ending(), where
+        at += 1
+    assert at > 1
