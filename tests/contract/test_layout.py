@@ -56,12 +56,16 @@ ARROWS: dict[str, set[str]] = {
     "testing": {"_decorated", "_registry", "_base"},
     "pytest_plugin": {"testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
+    "exporters": {"__init__", "_base", "errors"},
     "_demo": {"__init__", "_base", "errors"},
     "_replay": {"__init__", "_base", "errors", "policies"},
     "__main__": {"_demo", "_info", "_replay", "errors"},
 }
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
-PUBLIC = {"policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")}
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "exporters": (),
+    "policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache"),
+}
 # What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
 OF_CALLS = {
     "InstanceRef", "Undecided", "belongs_to", "comparing_outside", "held_parts", "owner_of", "refs_in",
@@ -72,10 +76,13 @@ USERS = {
     "wrapt": {"_decorated"},
     "cachetools": {"_rings", "_adopted", "_store", "_window", "_replay", "policies"},
     "aiohttp": {"_demo"},
-    "rich": {"_demo"},
+    "rich": {"_commands", "_demo"},
+    "prometheus_client": {"exporters"},
+    "opentelemetry": {"exporters"},
 }
-# Commands are started by a user, fixtures by a test: they import what a run needs when it needs it.
-LAZY = {"__main__", "_demo", "pytest_plugin"}
+# Commands are started by a user, fixtures by a test, exporters by a scrape: they import what a run needs when it needs
+# it.
+LAZY = {"__main__", "_commands", "_demo", "exporters", "pytest_plugin"}
 # What few programs use and takes long to import.
 RARE = {"_cache.dump_entries", "_cache.recording_file"}
 
@@ -347,4 +354,5 @@ def test_import_needs_no_extra() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=True
     )
-    assert not {"aiohttp", "rich", "uvloop", "pytest", "hypothesis"} & set(ran.stdout.split())
+    extras = {"aiohttp", "opentelemetry", "prometheus_client", "rich", "starlette"}
+    assert not {*extras, "uvloop", "pytest", "hypothesis"} & set(ran.stdout.split())
