@@ -394,7 +394,10 @@ def test_the_switch_and_a_clock_before_the_first_call() -> None:
 
 
 def test_no_frame_stands_between_caller_and_wrapper_at_the_first_call() -> None:
-    """The first traceback is as short as the second; where C leads the call, the second is by the wrapper shorter."""
+    """The first traceback is as short as the second; where C leads the call, the second is by the wrapper shorter.
+
+    C leads no call once something in the process, such as SQLAlchemy, has imported greenlet.
+    """
 
     @bounded(max=8)
     def load(name: str) -> None:
@@ -405,7 +408,8 @@ def test_no_frame_stands_between_caller_and_wrapper_at_the_first_call() -> None:
         with pytest.raises(LookupError) as raised:
             load("a")
         lengths.append(len(raised.traceback))
-    assert lengths == ([3, 3] if speed is None else [3, 2])
+    in_c = speed is not None and "greenlet" not in sys.modules
+    assert lengths == ([3, 2] if in_c else [3, 3])
 
 
 OPTIMISED = """
