@@ -35,7 +35,7 @@ from memo._base.recordings import (
     recording_header,
     recording_seal,
 )
-from memo._base.shortened import LONGEST, short_text
+from memo._base.shortened import LONGEST, cut, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
@@ -112,6 +112,7 @@ __all__ = (
     "claim",
     "counted",
     "counter",
+    "cut",
     "default_clock",
     "did_you_mean",
     "escaped",

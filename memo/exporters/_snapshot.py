@@ -18,6 +18,7 @@ from memo._base import real, unhurried
 __all__ = ("Functions", "Row", "Snapshot", "Snapshots")
 
 _SPARKS = 12  # characters of a sparkline
+_AT_ONCE = 20  # functions between which no other thread gets its turn: half a millisecond
 
 log = logging.getLogger("memo")
 
@@ -101,13 +102,15 @@ class Snapshots:
         return Snapshot(taken, real.fine() - begun, rows)
 
     def _rows(self, sparks: int) -> Iterator[Row]:
-        for record in unhurried(self._view() or ()):
-            try:
-                stats, sparkline = record.shown(sparks)
-            except Exception as error:  # of a clock, a policy, a cache that others made
-                self._tell(record.name, error)
-            else:
-                yield Row(stats.name, stats, sparkline)
+        records = list(self._view() or ())
+        for start in unhurried(range(0, len(records), _AT_ONCE)):
+            for record in records[start : start + _AT_ONCE]:
+                try:
+                    stats, sparkline = record.shown(sparks)
+                except Exception as error:  # of a clock, a policy, a cache that others made
+                    self._tell(record.name, error)
+                else:
+                    yield Row(stats.name, stats, sparkline)
 
     @bounded(max=1_000, ttl="1m", ignore=("error",), registry=_apart)
     def _tell(self, name: str, error: Exception) -> None:
