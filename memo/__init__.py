@@ -33,6 +33,9 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_info``               what ``python -m memo info`` shows: versions, whether calls run in C, and why
 ======================  ================================================================================
 
+One call goes upwards, and is the only one: ``Registry.serve()`` imports ``exporters.http`` when it is called, since one
+looks for it on a registry.
+
 Data goes one way: decorator, generated call, then store, flight or window, then a snapshot, the registry, and whoever
 shows it.
 

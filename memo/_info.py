@@ -5,7 +5,7 @@ import platform
 
 from memo._native import speed, why
 
-__all__ = ("info",)
+__all__ = ("calls_run_in", "info")
 
 
 def info() -> str:
@@ -14,9 +14,14 @@ def info() -> str:
         ("memo-toolkit", _version("memo-toolkit")),
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         *((name, _version(name)) for name in ("wrapt", "cachetools")),
-        ("calls run in", f"{'Python' if speed is None else 'C'}: {why}"),
+        ("calls run in", f"{calls_run_in()}: {why}"),
     ]
     return "".join(f"{name:<14}{value}\n" for name, value in rows)
+
+
+def calls_run_in() -> str:
+    """The path that common calls take: "C" or "Python"."""
+    return "Python" if speed is None else "C"
 
 
 def _version(distribution: str) -> str:

@@ -51,7 +51,9 @@ class Stage(enum.IntEnum):
     LIMITS = enum.auto()
     """The latest calls of one function, and who waits for a turn."""
     JANITORS = enum.auto()
-    """The thread that cleans one registry up.  Last of all in a child: that begins another thread."""
+    """The thread that cleans one registry up.  Late in a child: that begins another thread."""
+    SERVERS = enum.auto()
+    """What shows one registry outside.  It begins threads in a child as well, which look at all of the above."""
     CALLERS = enum.auto()
     """A look at the frames of all threads."""
     WAITS = enum.auto()

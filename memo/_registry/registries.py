@@ -1,9 +1,10 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
+import importlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
 from memo._base import Duration, Stage, counted, hold, positive_int, rlock, seconds
@@ -20,6 +21,9 @@ from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport
 from memo._registry.view import View
 from memo._window import WindowHandle
+
+if TYPE_CHECKING:
+    from memo.exporters.http import Server
 
 __all__ = ("Registry", "registry")
 
@@ -176,6 +180,53 @@ class Registry(View):
         """
         self.pool.resize(positive_int(refresh_threads, where="registry.configure", option="refresh_threads"))
 
+    def serve(
+        self,
+        *,
+        http: int | tuple[str, int] | None = None,
+        socket: bool = True,
+        token: str | None = None,
+        show_keys: bool = False,
+        actions: bool = False,
+        name: str | None = None,
+        hosts: Iterable[str] = (),
+    ) -> "Server":
+        """Show the figures of this registry to people and programs outside, until it is closed.
+
+        At a Unix socket of this user (``python -m memo top`` finds it), and with ``http=`` over HTTP, too: a page,
+        ``/stats.json``, ``/report.json``, ``/metrics``, ``/healthz``.  Works in daemon threads; calls of decorated
+        functions are not held up.  Of the processes of one name and user each shows all.  One server to a registry: a
+        second call replaces the first.
+
+        Args:
+            http: A port of the loopback (0: any that is free), or an address and a port; None: no HTTP.
+            socket: Whether there is a socket.  Where the system has no Unix sockets, that is a port of the loopback
+                whose token lies in a file of this user.
+            token: What is asked for over HTTP of everything but the empty page, as ``Authorization: Bearer``: 16
+                visible ASCII characters or more.  An address that other machines reach needs one.
+            show_keys: Whether keys of running calls are shown.  Values, arguments and messages of errors never are.
+            actions: Whether caches may be cleaned up, cleared and invalidated from outside.
+            name: What the service is called, at most 40 letters, digits, "_", "." and "-"; default: the script or
+                module that was started.
+            hosts: Names by which a browser may ask, beside the address and those of the loopback.
+
+        Returns:
+            The server: ``url``, ``path``, ``close()``, and a context manager.
+
+        Raises:
+            TypeError: An option is of the wrong type.
+            ValueError: An option has a wrong value; another machine could ask, or anybody here change something,
+                without a token; or another registry of this process serves under that name.
+            OSError: The port or the socket cannot be had.  A port that a sibling of the same name has is no error: that
+                one shows this process, too.
+        """
+        # By name, since the exporters stand above: they are users of the package, and this a short way to one of them.
+        exporter = importlib.import_module("memo.exporters.http")
+        server: Server = exporter.serve(
+            self, http=http, socket=socket, token=token, show_keys=show_keys, actions=actions, name=name, hosts=hosts
+        )
+        return server
+
     def covers(self, record: Record) -> bool:
         return record.registry is self
 
@@ -213,6 +264,13 @@ class Registry(View):
         if pool.threads or pool.configured:
             threads = f"refresh threads: {pool.busy} busy, {counted(pool.queued, 'load')} waiting, at most {pool.most}"
         return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads)))
+
+    def notes(self) -> list[str]:
+        """The lines below the table: of the janitor, and of the threads that load in the background, if there are any.
+
+        A line each, without the table, which takes long where there are many functions.
+        """
+        return self._note([]).splitlines()
 
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"

@@ -1,0 +1,138 @@
+"""Figures as JSON tells them: those of one function, and those of several processes taken together.
+
+What ``as_dict()`` of a snapshot returns, made ten times as fast: a page asks for a thousand functions every other
+second, of a process that has something else to do.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from memo import FunctionStats
+
+__all__ = ("PARTS", "Row", "as_json", "is_same", "merged", "row_of")
+
+Row = dict[str, Any]
+
+PARTS = ("cache", "inflight", "window", "limit", "adopted")
+"""What a row has for each kind of figures; None where the function has none of them."""
+
+_AGES = {"inflight": "oldest", "cache": "oldest_lease"}
+"""Figures that change with time alone: they make no row a changed one."""
+
+_readers: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+"""For each kind of snapshot its fields and derived figures, and what reads them.  Entries are never exchanged."""
+
+
+def row_of(stats: FunctionStats, sparkline: str) -> Row:
+    """What is told of one function."""
+    return {
+        "process": None,
+        "tags": list(stats.tags),
+        **{part: _figures(getattr(stats, part)) for part in PARTS},
+        "sparkline": sparkline,
+    }
+
+
+def _figures(snapshot: Any) -> dict[str, Any] | None:
+    if snapshot is None:
+        return None
+    kind = type(snapshot)
+    if kind not in _readers:
+        names = tuple(snapshot.as_dict())
+        _readers[kind] = names, attrgetter(*names)
+    names, read = _readers[kind]
+    return dict(zip(names, read(snapshot), strict=True))
+
+
+def as_json(value: Any) -> bytes:
+    """*value* as JSON; what is no finite number, of a clock that goes astray, is null."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError):
+        return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    try:
+        number = float(value)
+    except Exception:  # of a stranger's class
+        return None
+    return number if number - number == 0.0 else None
+
+
+def is_same(one: FunctionStats, other: FunctionStats) -> bool:
+    """Whether two snapshots of one function tell the same, but for what changes with time alone."""
+    if one == other:
+        return True
+    return _ageless(one) == _ageless(other)
+
+
+def _ageless(stats: FunctionStats) -> FunctionStats:
+    changes: dict[str, Any] = {}
+    for part, age in _AGES.items():
+        figures = getattr(stats, part)
+        if figures is not None and getattr(figures, age) is not None:
+            changes[part] = dataclasses.replace(figures, **{age: None})
+    return dataclasses.replace(stats, **changes) if changes else stats
+
+
+# -- several processes together
+
+_GREATEST = frozenset({"oldest", "oldest_lease", "span", "p50", "p95", "p99"})
+"""Figures of which the greatest is told: no process has a greater one."""
+_FIRST = frozenset({"name", "library", "bounded", "small_share", "calls"})
+"""Figures that are the same everywhere, or have no sum."""
+_RATIOS: Mapping[str, Callable[[dict[str, Any]], float | None]] = {
+    "hit_ratio": lambda of: _ratio(of["hits"] + of.get("stale_hits", 0), of["requests"] - of.get("error_hits", 0)),
+    "load_mean": lambda of: _ratio(of["load_seconds"], of["loads"]),
+    "error_ratio": lambda of: _ratio(of["errors"], of["count"]),
+}
+"""Figures that follow from sums."""
+
+
+def merged(rows: Iterable[Row]) -> Row:
+    """One function in several processes: counters and gauges are added, times and percentiles the greatest."""
+    rows = list(rows)
+    if len(rows) == 1:
+        return rows[0]
+    return {
+        "process": None,
+        "tags": list(dict.fromkeys(tag for row in rows for tag in row["tags"])),
+        **{part: _together([figures for row in rows if (figures := row.get(part)) is not None]) for part in PARTS},
+        "sparkline": next((row["sparkline"] for row in rows if row["sparkline"]), ""),
+    }
+
+
+def _together(parts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    names = dict.fromkeys(name for part in parts for name in part)  # of two versions, one may tell more
+    total = {name: _added(name, [part[name] for part in parts if name in part]) for name in names}
+    for name, ratio in _RATIOS.items():
+        if total.get(name) is not None:
+            total[name] = ratio(total)
+    return total
+
+
+def _added(name: str, values: list[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    if not known or name in _FIRST or isinstance(known[0], bool | str):
+        return known[0] if known else None
+    if isinstance(known[0], Mapping):
+        return {key: sum(one.get(key, 0) for one in known) for one in known for key in one}
+    return max(known) if name in _GREATEST else sum(known)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
