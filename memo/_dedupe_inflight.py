@@ -34,6 +34,7 @@ from memo._flight import (
     led_await,
     shared_await,
     shared_call,
+    watched_call,
 )
 from memo._registry import Registry
 
@@ -93,17 +94,20 @@ class InflightLayer(FlightLayer):
             "lock": table.lock,
             "refuse": self._refuse,
             "name": flights.name,
+            **({"lead": flights.lead} if self.is_watched else {}),
             "leading": None if self.tags.function is not None else leading(flights, flights.finish, self._refuse),
         }
 
     def template(self, call: CallSource) -> Block:
         tagged = self.tags.function is not None
         if not call.is_async:
-            return shared_call(call, tagged=tagged)
-        return [*call.prelude, *led_await(call, tagged=tagged)] if self.work.in_caller else shared_await(call)
+            return watched_call(call) if self.is_watched else shared_call(call, tagged=tagged)
+        if self.work.in_caller and not self.is_watched:
+            return [*call.prelude, *led_await(call, tagged=tagged)]
+        return shared_await(call)
 
     def native_template(self) -> Native | None:
-        if self.shape.is_async or self.tags.function is not None:
+        if self.shape.is_async or self.tags.function is not None or self.is_watched:
             return None
         return Native(dict, looks=False, leads=True)
 

@@ -228,6 +228,9 @@ class Adopted:
     def watch_switch(self, on: bool) -> None:
         """Nothing: it cannot be switched off."""
 
+    def be_watched(self, audience: object) -> None:
+        """Nothing: it tells of nothing."""
+
 
 def _number(told: Any, name: str) -> int | None:
     value = getattr(told, name, None)

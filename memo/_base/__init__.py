@@ -23,6 +23,7 @@ from memo._base.exception_copies import frameless_copy, renewed, shared_copy
 from memo._base.forks import Stage, hold, renew
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
+from memo._base.load_observers import Audience, Covers, Load, LoadObserver, Seat, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
@@ -35,6 +36,7 @@ from memo._base.recordings import (
     recording_header,
     recording_seal,
 )
+from memo._base.seldom import Seldom
 from memo._base.shortened import LONGEST, cut, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
@@ -70,15 +72,19 @@ __all__ = (
     "RECORDING_MAGIC",
     "SHORTEST",
     "Aside",
+    "Audience",
     "Bell",
     "Caller",
     "Clock",
+    "Covers",
     "Duration",
     "Failure",
     "Frozen",
     "FrozenDict",
     "Gate",
     "KeyText",
+    "Load",
+    "LoadObserver",
     "OfTheProgram",
     "OneShot",
     "Pace",
@@ -86,6 +92,8 @@ __all__ = (
     "Path",
     "ReadClock",
     "RecordedKeys",
+    "Seat",
+    "Seldom",
     "Snapshot",
     "Stage",
     "Swept",
@@ -135,6 +143,7 @@ __all__ = (
     "knows_its_options",
     "label",
     "need_depth",
+    "observe_loads",
     "one_step",
     "positive_int",
     "reachable",

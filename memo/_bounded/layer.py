@@ -169,6 +169,8 @@ class BoundedLayer(FlightLayer):
             found = {**hit, **flights.names(), "answer": answers.answer}
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
+        if self.is_watched and isinstance(flights, ThreadFlights):
+            found["lead"] = flights.lead
         if isinstance(flights, CallerFlights):
             found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:
@@ -176,7 +178,8 @@ class BoundedLayer(FlightLayer):
         return found
 
     def template(self, call: CallSource) -> Block:
-        return remembered_call(call, self.options, self.cache.store, noted=self.cache.notes is not None)
+        noted, watched = self.cache.notes is not None, self.is_watched
+        return remembered_call(call, self.options, self.cache.store, noted=noted, watched=watched)
 
     def native_template(self) -> Native | None:
         options, store = self.options, self.cache.store
@@ -189,7 +192,7 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),
-            leads=not self.shape.is_async and self.kinds is None and can_lead(options),
+            leads=not (self.shape.is_async or self.is_watched) and self.kinds is None and can_lead(options),
         )
 
     def collected(self, owner: InstanceRef) -> None:

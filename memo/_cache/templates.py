@@ -12,8 +12,11 @@ __all__ = ("found_call", "remembered_call")
 share(stored_key=stored_key)
 
 
-def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool) -> Block:
-    """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key."""
+def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool, watched: bool) -> Block:
+    """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key.
+
+    While somebody watches loads (*watched*) none is led inline.
+    """
     note: Block = [f"$note({call.whole_key})"] if noted else []
     learns = call.guess is not None and not store.foreign
     return [
@@ -22,7 +25,7 @@ def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, no
         *note,
         *(["$now = $clock()"] if options.ages and not store.foreign else []),
         *found_call(call, options, store, lambda value: [f"return {value}"]),
-        *_load(call, options, store),
+        *_load(call, options, store, watched=watched),
     ]
 
 
@@ -142,12 +145,14 @@ _TOUCHES: dict[str, Block] = {
 cuts short a run of assignments, which no signal does."""
 
 
-def _load(call: CallSource, options: CacheOptions, store: Store) -> Block:
+def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: bool) -> Block:
     """What answers a call that found nothing fresh."""
     now = "$now" if options.ages and not store.foreign else "$clock()"
     if options.stands_in:
         return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
-    if call.is_async and options.work.in_caller:
+    if watched and not call.is_async:
+        return [f"return $lead({call.whole_key}, {call.args}, {call.kwargs})"]
+    if call.is_async and options.work.in_caller and not watched:
         return led_await(call, tagged=options.notes_calls)
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]

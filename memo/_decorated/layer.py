@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from memo._base import NO_TAGS, Aside, Clock, OfTheProgram, Swept, Tags, Tracked, Weakly
+from memo._base import NO_TAGS, Aside, Audience, Clock, OfTheProgram, Swept, Tags, Tracked, Weakly
 from memo._call import (
     Block,
     Call,
@@ -24,10 +24,10 @@ from memo._call import (
 )
 from memo._decorated.fence import fence_around
 from memo._decorated.works import Works
-from memo._flight import InflightStats, TaskFlights, ThreadFlights, put_back, set_aside
+from memo._flight import InflightStats, TaskFlights, ThreadFlights, Watch, put_back, set_aside
 from memo._registry import Record, is_off, off_for_good
 
-__all__ = ("FlightLayer", "Layer", "layer_of")
+__all__ = ("FlightLayer", "Layer", "layer_of", "levels_around")
 
 
 def _nothing() -> None:
@@ -51,6 +51,8 @@ class Layer(OfTheProgram):
     """
 
     kind = ""
+    levels = 0
+    """How many tables of running calls it adds to those of its stack."""
     _works: Works | None = None
 
     def __init__(
@@ -273,6 +275,15 @@ class Layer(OfTheProgram):
         """Whether a call in the present context goes straight to the function."""
         return self.record is not None and is_off(self.record)
 
+    # -- those who watch
+
+    def be_watched(self, audience: Audience | None) -> None:
+        """Tell *audience* what happens from now on, or (None) nobody: it has executions to tell of if it shares them.
+
+        Hits go on as they are.  What else calls do is written into the wrapper while somebody watches, so that it costs
+        nothing otherwise.
+        """
+
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
 
@@ -374,6 +385,42 @@ class _PlainOrThrough:
 class FlightLayer(Layer):
     """A layer whose calls share executions."""
 
+    levels = 1
+    _audience: Audience | None = None
+
+    def make_works(self) -> Works:
+        works = super().make_works()
+        if self._audience is not None:  # which came before there was anything to watch
+            self.watch_flights()
+        return works
+
+    def be_watched(self, audience: Audience | None) -> None:
+        self._audience = audience  # first: what is made meanwhile looks
+        if self.is_made:
+            self.watch_flights()
+            self.write_anew()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether executions are told to somebody: then each is led by the flights, none inline."""
+        return self._audience is not None and bool(self._audience.observers)
+
+    def watch_flights(self) -> None:
+        """Have the running calls tell who watches now."""
+        self.flights.be_watched(self.watch_of(self._audience) if self.is_watched else None)
+
+    def watch_of(self, audience: Audience | None) -> Watch | None:
+        """What tells *audience* of executions; None where there is nobody."""
+        record = self.record
+        if audience is None or record is None:
+            return None
+        above, below = levels_around(self, record)
+        return Watch(record, audience, above, below == 0, Weakly(self.revealed, _as_it_is))
+
+    def revealed(self, key: Any) -> Any:
+        """*key* as users see it."""
+        return self.generated.keys.shown.reveal(key)
+
     @property
     def flights(self) -> ThreadFlights | TaskFlights:
         """Its running calls."""
@@ -403,6 +450,17 @@ class FlightLayer(Layer):
     def put_back(self, aside: Aside) -> None:
         if self.is_made:
             put_back(self.flights.table, aside)
+
+
+def levels_around(layer: Layer, record: Record) -> tuple[int, int]:
+    """How many tables of running calls there are above, and below, *layer* in the stack of *record*."""
+    layers = [part for part in record.parts if isinstance(part, Layer) and part.record is record]
+    at = layers.index(layer) if layer in layers else 0
+    return sum(one.levels for one in layers[:at]), sum(one.levels for one in layers[at + 1 :])
+
+
+def _as_it_is(key: Any) -> Any:
+    return key
 
 
 def layer_of(function: Any) -> Layer | None:

@@ -33,9 +33,10 @@ from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
 from memo._flight.task_work import current_work, first_step, note_bound, outside_work, take_bound
 from memo._flight.tasks import TaskFlights, own_loop
-from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call
+from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call, watched_call
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
+from memo._flight.watch import Watch
 from memo._flight.work_options import WorkIn, WorkOptions, check_work
 
 __all__ = (
@@ -63,6 +64,7 @@ __all__ = (
     "TaskFlight",
     "TaskFlights",
     "ThreadFlights",
+    "Watch",
     "Work",
     "WorkIn",
     "WorkOptions",
@@ -92,4 +94,5 @@ __all__ = (
     "take_bound",
     "task_flight",
     "wake",
+    "watched_call",
 )

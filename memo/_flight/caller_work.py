@@ -102,7 +102,7 @@ class CallerFlights(TaskFlights):
             _go_within(mine, inside)
         mine.task = current_task(loop)
         if self.timeout_s is not None:
-            self._watch(mine)
+            self._time(mine)
         current_work.set(mine.work)
         mine.led = True
         self._counters.led += 1
@@ -227,7 +227,7 @@ class CallerFlights(TaskFlights):
                 _go_within(mine, inside)
             mine.task = current_task(mine.loop)
             if self.timeout_s is not None:
-                self._watch(mine)
+                self._time(mine)
             current_work.set(work)
             if role is not None:
                 role.led = True
@@ -238,10 +238,9 @@ class CallerFlights(TaskFlights):
                 self._counters.begin(mine.purpose)
             if self._tags_of is not None:
                 mine.tags = self._tags_of(*args, **kwargs)
-            value = await self.call(*args, **kwargs)
-            work.over = True
-            come_out(mine)
-            return self.finish(mine, value)
+            if self.watch is not None:
+                return await self.watch.lead_awaited(mine, self.call, self._land, args, kwargs)
+            return self._land(mine, await self.call(*args, **kwargs))
         except BaseException as error:
             try:
                 mine.over = work.over = True
@@ -251,9 +250,15 @@ class CallerFlights(TaskFlights):
                 raise
             raise
 
+    def _land(self, mine: TaskFlight, value: Any) -> Any:
+        """End the work, which returned *value*, and the flight; returns what the leader is to get."""
+        mine.work.over = True
+        come_out(mine)
+        return self.finish(mine, value)
+
     # -- too old, dead
 
-    def _watch(self, mine: TaskFlight) -> None:
+    def _time(self, mine: TaskFlight) -> None:
         """Have *mine*, which begins, expire at its deadline."""
         if mine.task is not None:
             mine.cancelling = mine.task.cancelling()

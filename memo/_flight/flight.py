@@ -40,8 +40,8 @@ class InFlight:
     """
 
     __slots__ = (
-        "after", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "over", "present", "purpose",
-        "started", "state", "tags", "traceback", "value", "waiters", "was_current"
+        "after", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "load", "over", "present",
+        "purpose", "started", "state", "succeeds", "tags", "traceback", "value", "waiters", "was_current"
     )  # fmt: skip
 
     after: float
@@ -77,6 +77,10 @@ class InFlight:
     """The error's traceback as the work left it, before anyone raised it further."""
     was_current: bool
     """When it ended, it was the current one: its successor may store."""
+    load: Any
+    """The load that is told to those who watch; set where anybody does."""
+    succeeds: bool
+    """Set where it took over from one that was abandoned."""
     heir: InFlight | None
     """Of an abandoned flight: the one that whoever waited took over with; guarded by the table's lock."""
 

@@ -20,6 +20,7 @@ from memo._flight.keeper import Keeper
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
 from memo._flight.waiters import wake_ended
+from memo._flight.watch import Watch
 from memo.errors import InflightTimeout
 
 __all__ = ("Flights",)
@@ -62,10 +63,16 @@ class Flights:
         self._lock = table.lock
         self._explain = explain
         self._tags_of = tags_of
+        self.watch: Watch | None = None
+        """Told of executions; None: nobody watches."""
 
     def serve(self, call: Callable[..., Any]) -> None:
         """Run *call* from now on."""
         self.call = call
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell *watch* of executions from now on, or (None) nobody."""
+        self.watch = watch
 
     # -- for those who wait
 
@@ -91,6 +98,8 @@ class Flights:
             self._counters.joins += 1
         else:
             self._counters.join(purpose)
+        if self.watch is not None:
+            self.watch.joined(flight)
         if flight.state is RETURNED:
             return self._taken(flight)
         if flight.state is TIMED_OUT:

@@ -132,6 +132,8 @@ class FlightTable:
                     newer = self.by_key.setdefault(lost.key, mine)  # newcomers enter without the lock
                 else:
                     set_apart(mine)
+                if newer is mine:
+                    mine.succeeds = True
                 heirs = lost.joined - (was_present if newer is mine else 0)
                 newer.present += heirs
                 newer.joined += heirs

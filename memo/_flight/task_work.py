@@ -17,6 +17,7 @@ from memo._flight.keeper import Keeper
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
+from memo._flight.watch import Watch
 
 __all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "note_bound", "outside_work", "take_bound")
 
@@ -60,6 +61,11 @@ class TaskWork:
         self._deadlines = deadlines
         self._timed = timed
         self._tags_of = tags_of
+        self._watch: Watch | None = None
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell *watch* of executions from now on, or (None) nobody."""
+        self._watch = watch
 
     def launch(
         self,
@@ -120,9 +126,12 @@ class TaskWork:
             try:
                 if self._tags_of is not None:
                     flight.tags = self._tags_of(*args, **kwargs)
-                value = await call(*args, **kwargs)
-                if type(value) not in PLAIN or self._copies:
-                    value = self._keeper.accept(value)
+                if self._watch is not None:
+                    value = await self._watch.lead_awaited(flight, call, self._accept, args, kwargs)
+                else:
+                    value = await call(*args, **kwargs)
+                    if type(value) not in PLAIN or self._copies:
+                        value = self._keeper.accept(value)
             except Exception as error:
                 flight.work.over = True
                 note_bound(flight, before)
@@ -161,6 +170,9 @@ class TaskWork:
             if flight.state is RUNNING or flight.waiters:  # it was cut short as it told its end
                 self._table.settle(flight, ABANDONED, count=not flight.over)
             raise
+
+    def _accept(self, flight: TaskFlight, value: Any) -> Any:
+        return self._keeper.accept(value)
 
     def _tell_unheard(self, flight: TaskFlight, error: Exception) -> None:
         """Log why work failed that went on though all who had waited had left."""

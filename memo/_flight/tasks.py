@@ -38,6 +38,7 @@ from memo._flight.role import Role
 from memo._flight.table import FlightTable
 from memo._flight.task_work import TaskWork, cancel_work, current_work, first_step, take_bound
 from memo._flight.waiters import remove_waiter
+from memo._flight.watch import Watch
 
 __all__ = ("TaskFlights", "own_loop")
 
@@ -79,6 +80,10 @@ class TaskFlights(Flights):
         self._deadlines = Deadlines(table.clock, timeout_s, Weakly(self.expire))
         self._work = TaskWork(name, table, keeper, self._deadlines, timeout_s is not None, tags_of)
         self._keep = None if keep_s is None else Keep(table, keep_s)
+
+    def be_watched(self, watch: Watch | None) -> None:
+        super().be_watched(watch)
+        self._work.be_watched(watch)
 
     def names(self) -> dict[str, Any]:
         """What those words in templates mean that are the function's own."""
@@ -141,6 +146,8 @@ class TaskFlights(Flights):
                 if joined and current.state is not ABANDONED:
                     if current.state is RETURNED and purpose is CALL and role is None:  # as _share() does
                         self._counters.joins += 1
+                        if self.watch is not None:
+                            self.watch.joined(current)
                         return self._taken(current)
                     return self._share(current, purpose, role)
                 lost = current if current.state is ABANDONED else None  # else it had ended before this could join it

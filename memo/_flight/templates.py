@@ -10,7 +10,7 @@ from memo._flight.task_work import current_work
 from memo._flight.waiters import wake_all
 from memo._native import speed
 
-__all__ = ("BIRTH", "FAILED", "led_await", "shared_await", "shared_call")
+__all__ = ("BIRTH", "FAILED", "led_await", "shared_await", "shared_call", "watched_call")
 
 share(
     ABANDONED=ABANDONED,
@@ -110,6 +110,11 @@ def shared_call(call: CallSource, *, tagged: bool) -> Block:
         ],
         *FAILED,
     ]  # fmt: skip
+
+
+def watched_call(call: CallSource) -> Block:
+    """A call of a plain function whose executions are told to somebody."""
+    return [*call.prelude, f"return $lead({call.whole_key}, {call.args}, {call.kwargs})"]
 
 
 def shared_await(call: CallSource) -> Block:

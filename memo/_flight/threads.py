@@ -162,6 +162,8 @@ class ThreadFlights(Flights):
                 return mine.value
             if self._tags_of is not None:
                 mine.tags = self._tags_of(*args, **kwargs)
+            if self.watch is not None:
+                return self.watch.lead(mine, self.call, self.finish, args, kwargs)
             return self.finish(mine, self.call(*args, **kwargs))
         except BaseException as error:
             try:

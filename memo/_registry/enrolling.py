@@ -60,6 +60,8 @@ def enrol(layer: Member, below: Sequence[Member], wanted: Membership) -> None:
     record.explicit_registry = record.explicit_registry or wanted.registry is not None
     record.add(layer)
     layer.record = record
+    for one in below:  # whoever watches them sees the stack that they stand in now
+        record.registry.admit(one)
 
 
 def _default_name(shape: Shape) -> str:

@@ -11,17 +11,11 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ("Covers", "SwitchedOff", "is_off", "off_for_good")
+from memo._base import Covers
 
-
-class Covers(Protocol):
-    """Some decorated functions."""
-
-    def covers(self, record: Any, /) -> bool:
-        """Whether *record* is one of them."""
-        ...
+__all__ = ("SwitchedOff", "is_off", "off_for_good")
 
 
 log = logging.getLogger("memo")

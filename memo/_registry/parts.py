@@ -4,10 +4,10 @@ A registry is the *home* of records; a record *has parts*: the layers that decor
 one part that stands for an adopted cache.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from memo._base import Swept, Tags, Tracked
+from memo._base import Audience, Covers, LoadObserver, Swept, Tags, Tracked
 from memo._cache import RefreshPool
 from memo._call import Call
 from memo._flight import InflightStats
@@ -71,6 +71,9 @@ class Part(Protocol):
     def watch_switch(self, on: bool) -> None:
         """Look at each call whether the function is switched off, or stop that."""
 
+    def be_watched(self, audience: Audience | None) -> None:
+        """Tell *audience* what happens from now on, or (None) nobody."""
+
 
 class HasParts(Protocol):
     """A record, for what goes through its parts."""
@@ -98,7 +101,11 @@ class Home(Protocol):
         """Forget *record*."""
 
     def admit(self, part: Part) -> None:
-        """Have *part*, of a function that joins, look at the switch if others do."""
+        """Have *part*, of a function that joins, look at the switch if others do, and be watched as they are."""
 
     def watch_switch(self, mark: object, on: bool) -> None:
         """Note that a ``disabled()`` block begins or ends; functions look at the switch while there is one."""
+
+    def observe(self, view: Covers, observer: LoadObserver) -> Callable[[], None]:
+        """Have *observer* told of the executions of *view*'s functions; returns what ends that."""
+        ...

@@ -1,5 +1,6 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
+import functools
 import importlib
 import weakref
 from collections.abc import Callable, Iterable
@@ -7,7 +8,20 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
-from memo._base import Duration, Stage, counted, hold, positive_int, rlock, seconds
+from memo._base import (
+    Audience,
+    Covers,
+    Duration,
+    LoadObserver,
+    Seat,
+    Stage,
+    Weakly,
+    counted,
+    hold,
+    positive_int,
+    rlock,
+    seconds,
+)
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._rate import LimitHandle
@@ -44,6 +58,9 @@ class Registry(View):
         self._switches: dict[object, None] = {}  # of disabled() blocks that are entered now; guarded by _lock
         self._watching: bool | None = False
         """What all functions were told about switches; None: some were told, and then it was cut short."""
+        self._audience = Audience()  # replaced as a whole; guarded by _lock
+        self._shown: Audience | None = None
+        """What all functions were told about that; None: that nobody watches."""
         self.pool = RefreshPool()
         """The threads that load in the background for plain functions."""
         hold(Stage.REGISTRIES, self, self._lock)
@@ -249,10 +266,44 @@ class Registry(View):
                 self._watching = watch
 
     def admit(self, part: Part) -> None:
-        """Have *part*, of a function that joins, look at the switch if others do."""
+        """Have *part*, of a function that joins, look at the switch if others do, and be watched as they are."""
         with self._lock:
             if self._switches:
                 part.watch_switch(True)
+            if self._audience.is_there:
+                part.be_watched(self._audience)
+
+    def observe(self, view: Covers, observer: LoadObserver) -> Callable[[], None]:
+        """Have *observer* told of the executions of *view*'s functions; returns what ends that."""
+        seat = Seat(_EVERYTHING if view is self else view, observer)
+        stop = functools.partial(Weakly(self._let_go), weakref.ref(seat))  # whoever holds that holds nothing of ours
+        try:
+            with self._lock:
+                self._audience = self._audience._replace(observers=(*self._audience.observers, seat))
+                self._show_audience()
+        except BaseException:  # interrupted: nobody could end it
+            self._let_go(lambda: seat)
+            raise
+        return stop
+
+    def _let_go(self, seat: Callable[[], Seat | None]) -> None:
+        """Have that one hear no more; cut short, or after that, it can be done again."""
+        with self._lock:
+            gone = seat()
+            left = tuple([one for one in self._audience.observers if one is not gone])
+            self._audience = self._audience._replace(observers=left)
+            self._show_audience()
+
+    def _show_audience(self) -> None:
+        """Tell all functions who watches; cut short, it is done by the next who calls this.  Lock held."""
+        audience = self._audience if self._audience.is_there else None
+        if self._shown is audience:
+            return
+        self._shown = _UNKNOWN
+        for record in self._records():
+            for part in record.parts:
+                part.be_watched(audience)
+        self._shown = audience
 
     def _sweep_one_by_one(self, enough: Callable[[], bool]) -> CleanupReport:
         """Clean up, without keeping functions alive that die meanwhile."""
@@ -274,6 +325,17 @@ class Registry(View):
 
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"
+
+
+class _Everything:
+    """All functions of a registry, without a reference to that."""
+
+    def covers(self, record: Record) -> bool:
+        return True
+
+
+_EVERYTHING = _Everything()
+_UNKNOWN: Any = object()
 
 
 registry: Registry = Registry()

@@ -1,11 +1,11 @@
 """Some decorated functions, chosen by name or tag, and what can be done with all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
 from memo._adopted import find_adopted
-from memo._base import OfTheProgram, check_tag, counted, did_you_mean
+from memo._base import LoadObserver, OfTheProgram, check_tag, counted, did_you_mean
 from memo._registry.cleanup import sweep
 from memo._registry.leak_report import LeakReport
 from memo._registry.leak_search import report_on
@@ -174,6 +174,9 @@ class View(OfTheProgram):
         """
         view = self if pattern is None else self.select(pattern)
         return SwitchedOff(view, self._home().watch_switch, lambda: "" if view._records() else view._why_empty())
+
+    def __memo_observe__(self, observer: LoadObserver) -> Callable[[], None]:
+        return self._home().observe(self, observer)
 
     def _why_empty(self) -> str:
         """What to say of a choice of functions that is empty now; nothing if it is none."""
