@@ -1,8 +1,5 @@
 """The text that Prometheus scrapes: ``/metrics``."""
 
-import importlib
-from typing import Any
-
 from memo import Registry
 from memo.errors import MissingExtra
 
@@ -15,13 +12,15 @@ def exposition(registry: Registry, accept: str) -> tuple[str, bytes]:
     Raises:
         MissingExtra: prometheus-client is not installed.
     """
+    # Only now: whoever serves figures need not have it.
+    from memo.exporters.prometheus import MemoCollector
+
     try:
-        client: Any = importlib.import_module("prometheus_client")
-        writers: Any = importlib.import_module("prometheus_client.exposition")
-        collector = importlib.import_module("memo.exporters.prometheus").MemoCollector
-    except ModuleNotFoundError as error:
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.exposition import choose_encoder
+    except ImportError as error:
         raise MissingExtra("/metrics needs prometheus-client; install memo-toolkit[prometheus].") from error
-    gathered = client.CollectorRegistry(auto_describe=False)
-    gathered.register(collector(registry))
-    encode, kind = writers.choose_encoder(accept)
-    return str(kind), bytes(encode(gathered))
+    gathered = CollectorRegistry(auto_describe=False)
+    gathered.register(MemoCollector(registry))
+    encode, kind = choose_encoder(accept)
+    return kind, encode(gathered)

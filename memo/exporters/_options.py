@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from memo.exporters._guard import check_token, host_of, is_loopback
 from memo.exporters._sockets import NAME
 
-__all__ = ("Options", "checked")
+__all__ = ("Options", "checked", "host_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def checked(
                 "serve: actions=True with http= and no token= would let every page and user of this machine clear "
                 "caches; give token=, or leave http= out: the socket is its user's alone."
             )
-    return Options(address, socket, token, _names(hosts), show_keys, actions, _name(name))
+    return Options(address, socket, token, host_names("serve", hosts), show_keys, actions, _name(name))
 
 
 def _address(http: object) -> tuple[str, int] | None:
@@ -88,12 +88,21 @@ def _name(name: object) -> str | None:
     return name
 
 
-def _names(hosts: Iterable[str]) -> frozenset[str]:
+def host_names(where: str, hosts: Iterable[str]) -> frozenset[str]:
+    """Names of machines, as a request may have them.
+
+    Raises:
+        TypeError: hosts is text.
+        ValueError: One is no name of a machine.
+    """
     if isinstance(hosts, str):
-        raise TypeError(f"serve: hosts={hosts!r} is text; give a list of names, such as [{hosts!r}].")
+        raise TypeError(f"{where}: hosts={hosts!r} is text; give a list of names, such as [{hosts!r}].")
     found: set[str] = set()
     for host in hosts:
-        if not isinstance(host, str) or host_of(host) is None or host_of(host) != host.lower().strip("[]").rstrip("."):
-            raise ValueError(f"serve: {host!r} in hosts= is no name of a machine; give one such as 'web.example.org'.")
-        found.add(str(host_of(host)))
+        name = host_of(host) if isinstance(host, str) else None
+        if name is None or name != host.lower().strip("[]").rstrip("."):
+            raise ValueError(
+                f"{where}: {host!r} in hosts= is no name of a machine; give one such as 'web.example.org'."
+            )
+        found.add(name)
     return frozenset(found)
