@@ -4,15 +4,16 @@ Which figures, and under which names, is a table in ``_families``; a scrape goes
 happens at a call of a function, and nothing between scrapes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import Any
 
 from memo import FunctionStats
-from memo._base import LONGEST, cut, real
+from memo._base import real
 from memo.errors import MissingExtra
 from memo.exporters._families import FAMILIES, Point
+from memo.exporters._series import labels_of, was_used
 from memo.exporters._snapshot import Functions, Snapshots
 
 try:
@@ -106,8 +107,8 @@ def _fill(
         for part, points in _MAPPED.items()
     }
     families["memo_functions"].samples.append(Sample("memo_functions", dict(shared), len(rows)))
-    for label, stats in zip(_labels([name for name, _ in rows]), [stats for _, stats in rows], strict=True):
-        if not idle and not _was_used(stats):
+    for label, stats in zip(labels_of([name for name, _ in rows]), [stats for _, stats in rows], strict=True):
+        if not idle and not was_used(stats):
             continue
         labels = {"function": label, **shared}
         for part, points in plain.items():
@@ -121,30 +122,3 @@ def _fill(
                 for key, count in getattr(figures, attribute).items():
                     if count or idle:
                         add(Sample(name, {**labels, by: str(key)}, count))
-
-
-def _was_used(stats: FunctionStats) -> bool:
-    """Whether there was a call, or something is there without one: from a dump, or put there."""
-    cache, inflight, window, limit, adopted = stats.cache, stats.inflight, stats.window, stats.limit, stats.adopted
-    return bool(
-        (cache and (cache.requests or cache.size or cache.refreshes))
-        or (inflight and (inflight.started or inflight.active))
-        or (window and (window.count or window.dropped))
-        or (limit and (limit.allowed or limit.refused or limit.waiting))
-        or (adopted and (adopted.requests is None or adopted.requests or adopted.size))
-    )
-
-
-def _labels(names: list[str]) -> Iterator[str]:
-    """The names as values of a label: at most 200 characters that can be written, of each name others.
-
-    Two of one value would be one series twice, and then Prometheus takes nothing of the whole scrape.
-    """
-    taken: set[str] = set()
-    for name in names:
-        label, number = cut(name), 1
-        while label in taken:
-            number += 1
-            label = f"{cut(name)[: LONGEST - 8]}#{number}"
-        taken.add(label)
-        yield label
