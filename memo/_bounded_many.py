@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsFloat, Suppo
 
 from memo._base import (
     Aside,
+    Audience,
     Clock,
     Duration,
     OneShot,
     Swept,
     TagsOption,
+    Weakly,
     knows_its_options,
     positive_int,
     refuse_bare,
@@ -29,8 +31,8 @@ from memo._base import (
 from memo._bounded import BoundedLayer, Policy, SharedOptions, bounded, check_suits, checked_options
 from memo._cache import CacheHandle, CacheIfOption, CacheOptions, CacheStats, EvictLoop, TtlOption
 from memo._call import Block, Call, CallSource, KeyOptions, Scope, Tokens
-from memo._decorated import Decorated, Decorator, Layer, Placement
-from memo._flight import InflightStats
+from memo._decorated import Decorated, Decorator, Layer, Placement, levels_around
+from memo._flight import InflightStats, Watch
 from memo._many import BatchAnswers, Gatherer, ManyFunction, TaskBatches, ThreadBatches, many_calls
 from memo._registry import Record, Registry
 from memo._store import POLICIES, CacheClass, EvictionReason
@@ -76,6 +78,12 @@ class _SingleLayer(BoundedLayer):
     @record.setter
     def record(self, record: Record | None) -> None: ...  # pyright: ignore[reportIncompatibleVariableOverride]
 
+    def watch_of(self, audience: Audience | None) -> Watch | None:
+        front, record = self._front(), self.record
+        if audience is None or front is None or record is None:
+            return None
+        return Watch(record, audience, levels_around(front, record)[0], False, Weakly(self.revealed, None))
+
     def whole(self) -> Any:
         front = self._front()
         return None if front is None else front.decorated()
@@ -110,6 +118,7 @@ class _ManyLayer(Layer):
     """What is added to a function of many keys."""
 
     kind = "cache"
+    levels = 2  # that of single keys, and the batches
 
     def __init__(
         self,
@@ -223,6 +232,15 @@ class _ManyLayer(Layer):
         super().watch_switch(on)
         if self.is_made:
             self.single.watch_switch(on)
+
+    def show_audience(self) -> None:
+        audience, record = self._audience, self.record
+        self.single.be_watched(audience)
+        watch = None
+        if audience is not None and audience.observers and record is not None:
+            above, below = levels_around(self, record)
+            watch = Watch(record, audience, above + 1, below == 0, list)
+        self._asked.be_watched(watch)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
         single = self.single

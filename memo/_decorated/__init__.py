@@ -5,7 +5,7 @@ Imports ``_registry``, ``_cache``, ``_flight``, ``_window``, ``_rate``, ``_call`
 
 from typing import TYPE_CHECKING
 
-from memo._decorated.layer import FlightLayer, Layer
+from memo._decorated.layer import FlightLayer, Layer, levels_around
 from memo._decorated.placement import AnyProperty, Decorator, Placement, check_common
 from memo._decorated.proxy import Decorated
 
@@ -22,4 +22,5 @@ __all__ = (
     "Layer",
     "Placement",
     "check_common",
+    "levels_around",
 )

@@ -53,6 +53,7 @@ class Layer(OfTheProgram):
     kind = ""
     levels = 0
     """How many tables of running calls it adds to those of its stack."""
+    _audience: Audience | None = None
     _works: Works | None = None
 
     def __init__(
@@ -97,6 +98,8 @@ class Layer(OfTheProgram):
         self.show_keys(engine, made.generated.keys)
         clock.on_exchange(self._follow_exchanged)
         works: Works = self.__dict__.setdefault("_works", made)
+        if self._audience is not None:  # which came before there was anything to watch
+            self.show_audience()
         return works
 
     def make_engine(self, clock: Clock) -> Any:
@@ -278,11 +281,18 @@ class Layer(OfTheProgram):
     # -- those who watch
 
     def be_watched(self, audience: Audience | None) -> None:
-        """Tell *audience* what happens from now on, or (None) nobody: it has executions to tell of if it shares them.
+        """Tell *audience* what happens from now on, or (None) nobody.
 
         Hits go on as they are.  What else calls do is written into the wrapper while somebody watches, so that it costs
         nothing otherwise.
         """
+        self._audience = audience  # first: what is made meanwhile looks
+        if self.is_made and self.levels:
+            self.show_audience()
+            self.write_anew()
+
+    def show_audience(self) -> None:
+        """Have what it works with tell who watches now."""
 
     def collected(self, owner: InstanceRef) -> None:
         """Forget an instance that died."""
@@ -386,27 +396,13 @@ class FlightLayer(Layer):
     """A layer whose calls share executions."""
 
     levels = 1
-    _audience: Audience | None = None
-
-    def make_works(self) -> Works:
-        works = super().make_works()
-        if self._audience is not None:  # which came before there was anything to watch
-            self.watch_flights()
-        return works
-
-    def be_watched(self, audience: Audience | None) -> None:
-        self._audience = audience  # first: what is made meanwhile looks
-        if self.is_made:
-            self.watch_flights()
-            self.write_anew()
 
     @property
     def is_watched(self) -> bool:
         """Whether executions are told to somebody: then each is led by the flights, none inline."""
         return self._audience is not None and bool(self._audience.observers)
 
-    def watch_flights(self) -> None:
-        """Have the running calls tell who watches now."""
+    def show_audience(self) -> None:
         self.flights.be_watched(self.watch_of(self._audience) if self.is_watched else None)
 
     def watch_of(self, audience: Audience | None) -> Watch | None:

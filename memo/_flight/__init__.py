@@ -36,7 +36,7 @@ from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call, watched_call
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake
-from memo._flight.watch import Watch
+from memo._flight.watch import GatheredLoads, Watch, outer_load
 from memo._flight.work_options import WorkIn, WorkOptions, check_work
 
 __all__ = (
@@ -56,6 +56,7 @@ __all__ = (
     "Counters",
     "Flight",
     "FlightTable",
+    "GatheredLoads",
     "InFlight",
     "InflightHandle",
     "InflightStats",
@@ -83,6 +84,7 @@ __all__ = (
     "led_await",
     "no_longer_depend",
     "note_bound",
+    "outer_load",
     "outside_work",
     "own_loop",
     "put_back",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import starmap
 from operator import call as call_it
@@ -22,7 +22,10 @@ from typing import Any
 from memo._base import Audience, LoadObserver, Seldom
 from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, TIMED_OUT, InFlight
 
-__all__ = ("Watch",)
+__all__ = ("GatheredLoads", "Watch", "outer_load")
+
+Work = Callable[..., Any]
+Named = dict[str, Any]
 
 log = logging.getLogger("memo")
 
@@ -52,15 +55,10 @@ class Watch:
         self.reveal = reveal
 
     def lead(
-        self,
-        flight: InFlight,
-        call: Callable[..., Any],
-        finish: Callable[[Any, Any], Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """Run the work of *flight*, and end it with *finish*, which is given the flight and what *call* returned."""
-        load = _Load(self, (flight,))
+        load = _Load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, call(*args, **kwargs))
@@ -71,18 +69,48 @@ class Watch:
             raise
 
     async def lead_awaited(
-        self,
-        flight: InFlight,
-        call: Callable[..., Any],
-        finish: Callable[[Any, Any], Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """The same where *call* is a coroutine function."""
-        load = _Load(self, (flight,))
+        load = _Load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, await call(*args, **kwargs))
+            load.end(None)
+            return value
+        except BaseException as error:
+            load.end(error)
+            raise
+
+    def ask(
+        self, flights: Sequence[InFlight], keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named
+    ) -> Any:
+        """Call a function of many keys, for *flights* of single ones (where these are known here).
+
+        Args:
+            flights: What waits for it.
+            keys: What it is asked for.
+            call: The function.
+            look: Looks at what it returned, and returns what is to become of that.
+            args: The arguments.
+            kwargs: Likewise.
+        """
+        load = _Load(self, tuple(flights), keys)
+        try:
+            load.begin()
+            value = look(call(*args, **kwargs))
+            load.end(None)
+            return value
+        except BaseException as error:
+            load.end(error)
+            raise
+
+    async def ask_awaited(self, keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named) -> Any:
+        """The same where *call* is a coroutine function, and its flights have marked the context."""
+        load = _Load(self, (), keys)
+        try:
+            load.begin()
+            value = look(await call(*args, **kwargs))
             load.end(None)
             return value
         except BaseException as error:
@@ -104,18 +132,19 @@ class _Load:
 
     Args:
         watch: Who watches.
-        flights: What waits for it.
+        flights: What waits for it, as far as that is known here.
+        key: What it is about.
     """
 
-    __slots__ = ("_begun", "_ends", "_flights", "_key", "_mark", "_outcome", "_watch", "inner", "trigger")
+    __slots__ = ("_begun", "_ends", "_key", "_mark", "_outcome", "flights", "inner", "trigger", "watch")
 
-    def __init__(self, watch: Watch, flights: tuple[InFlight, ...]) -> None:
-        self.trigger: str = _trigger_of(flights[0])
+    def __init__(self, watch: Watch, flights: tuple[InFlight, ...], key: Any) -> None:
+        self.trigger: str = _trigger_of(flights)
         self.inner: _Load | None = None
         """The execution that this one's work, of a layer further out, has come to."""
-        self._watch = watch
-        self._key = flights[0].key
-        self._flights: tuple[InFlight, ...] = flights
+        self.watch = watch
+        self._key = key
+        self.flights: tuple[InFlight, ...] = flights
         self._mark: Any = None
         self._begun: list[tuple[LoadObserver, Any]] = []
         self._outcome = ""
@@ -128,26 +157,26 @@ class _Load:
     @property
     def record(self) -> Any:
         """The function's record."""
-        return self._watch.record
+        return self.watch.record
 
     def key(self) -> Any:
         """The key, as users see it."""
-        return self._watch.reveal(self._key)
+        return self.watch.reveal(self._key)
 
     # -- its life
 
     def begin(self) -> None:
         """Say that the work is about to begin, here."""
         outer = _outer.get()
-        if outer is not None and outer.is_around(self._watch):
+        if outer is not None and outer.is_around(self.watch):
             self.trigger = outer.trigger
             outer.inner = self
-            self._flights += outer._flights
-        if not self._watch.is_innermost:
+            self.flights += outer.flights
+        if not self.watch.is_innermost:
             self._mark = _outer.set(self)
             return
         record = self.record
-        for seat in self._watch.audience.observers:
+        for seat in self.watch.audience.observers:
             try:
                 if seat.view.covers(record) and (begun := seat.observer.begin(self)) is not None:
                     self._begun.append((seat.observer, begun))
@@ -156,18 +185,18 @@ class _Load:
 
     def is_around(self, watch: Watch) -> bool:
         """Whether this is of the layer next to that of *watch* in one stack, and its work goes on."""
-        mine = self._watch
-        return mine.record is watch.record and mine.depth == watch.depth - 1 and bool(self._flights)
+        mine = self.watch
+        return mine.record is watch.record and mine.depth == watch.depth - 1 and bool(self.flights)
 
     def end(self, error: BaseException | None) -> None:
         """Say that the work has ended, here; called once more, it goes on where it was cut short."""
         if self._ends is None:
             self._outcome = self._outcome or self._outcome_of(error)
-            joined = sum([flight.joined for flight in self._flights])
+            joined = sum([flight.joined for flight in self.flights])
             told = None if self._outcome == "ok" else error
             ends = [(observer.end, begun, self._outcome, joined, told) for observer, begun in reversed(self._begun)]
             self._ends = starmap(call_it, ends)
-        self._flights = ()
+        self.flights = ()
         mark, self._mark = self._mark, None
         if mark is not None:
             _take_back(mark)
@@ -180,7 +209,7 @@ class _Load:
                 _complain("end", failure)
 
     def _outcome_of(self, error: BaseException | None) -> str:
-        state = self._flights[0].state if self._flights else RETURNED
+        state = self.flights[0].state if self.flights else RETURNED
         if error is None or state is RETURNED:
             return "ok"
         if isinstance(error, Exception):
@@ -199,7 +228,34 @@ class _Load:
                 _complain("joined", error)
 
 
-def _trigger_of(flight: InFlight) -> str:
+def outer_load() -> _Load | None:
+    """The load of a layer further out whose work the present context is."""
+    return _outer.get()
+
+
+class GatheredLoads:
+    """Loads of single keys whose work is one batch.
+
+    Args:
+        loads: Those of the keys of which it consists.
+    """
+
+    def __init__(self, loads: list[_Load]) -> None:
+        self._joint = joint = _Load(loads[0].watch, tuple([one for load in loads for one in load.flights]), None)
+        joint.trigger = loads[0].trigger
+        for load in loads:
+            load.inner = joint
+        joint.begin()
+
+    def end(self) -> None:
+        """Say that the batch has ended."""
+        self._joint.end(None)
+
+
+def _trigger_of(flights: tuple[InFlight, ...]) -> str:
+    if not flights:
+        return "miss"
+    flight = flights[0]
     if flight.purpose is REFRESH:
         return "refresh"
     if flight.purpose is BACKGROUND:

@@ -7,6 +7,7 @@ from typing import Any
 
 from memo._base import short_text
 from memo._call import PLAIN_KEYS, Call, ExactSignature, Shape
+from memo._flight import Watch
 from memo.errors import AbsentKey
 
 __all__ = ("Found", "ManyFunction", "absent_key")
@@ -41,7 +42,12 @@ class ManyFunction:
         self.shape: Shape = shape
         self.name: str = shape.qualname
         self._call = call
+        self._watch: Watch | None = None
         self.check()
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell *watch* of calls from now on, or (None) nobody."""
+        self._watch = watch
 
     @property
     def at(self) -> int:
@@ -106,6 +112,8 @@ class ManyFunction:
                 another function, and would have all keys be absent (as StopIteration would end a generator).
         """
         try:
+            if self._watch is not None:
+                return self._watch.ask((), keys, self._call, self._mapping, self.with_keys(keys, args), kwargs)  # type: ignore[no-any-return]
             return self._mapping(self._call(*self.with_keys(keys, args), **kwargs))
         except AbsentKey as error:
             raise self._came_out(error) from error
@@ -113,6 +121,9 @@ class ManyFunction:
     async def ask_awaited(self, keys: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[Any, Any]:
         """The same of a coroutine function."""
         try:
+            if self._watch is not None:
+                asked = self._watch.ask_awaited(keys, self._call, self._mapping, self.with_keys(keys, args), kwargs)
+                return await asked  # type: ignore[no-any-return]
             return self._mapping(await self._call(*self.with_keys(keys, args), **kwargs))
         except AbsentKey as error:
             raise self._came_out(error) from error

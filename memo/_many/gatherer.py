@@ -23,11 +23,13 @@ from typing import Any
 from memo._base import Clock, Stage, Timer, call_elsewhere, call_in, call_when, renew, shared_copy
 from memo._flight import (
     CALL,
+    GatheredLoads,
     TaskFlight,
     current_work,
     depend,
     no_longer_depend,
     note_bound,
+    outer_load,
     own_loop,
     take_bound,
     task_flight,
@@ -117,8 +119,8 @@ class _Batch:
     """
 
     __slots__ = (
-        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_node", "_soon",
-        "_task", "_timer", "_waiting", "is_closed", "loop",
+        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_loads",
+        "_node", "_soon", "_task", "_timer", "_waiting", "is_closed", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +137,8 @@ class _Batch:
         """It is sent, or nobody waits for it any more."""
         self._waiting: dict[Any, list[asyncio.Future[Any]]] = {}
         """Those who wait, by key."""
+        self._loads: list[Any] = []
+        """Of those who wait, what their flights tell to who watches."""
         self._function = function
         self._args = args
         self._kwargs = kwargs
@@ -202,6 +206,8 @@ class _Batch:
         work = current_work.get()
         try:
             self._waiting.setdefault(key, []).append(future)
+            if (load := outer_load()) is not None:
+                self._loads.append(load)
             if work is not None:
                 depend(work, self._node)
             if most is not None and len(self._waiting) >= most:
@@ -247,9 +253,15 @@ class _Batch:
     async def _run(self) -> None:
         """Call the function, and tell all who wait."""
         current_work.set(self._node.work)
+        loads, self._loads = self._loads, []
+        gathered = GatheredLoads(loads) if loads else None
         before = contextvars.copy_context()
         try:
-            result = await self._function.ask_awaited(list(self._waiting), self._args, self._kwargs)
+            try:
+                result = await self._function.ask_awaited(list(self._waiting), self._args, self._kwargs)
+            finally:
+                if gathered is not None:
+                    gathered.end()
         except Exception as error:
             self._node.work.over = True
             note_bound(self._node, before)

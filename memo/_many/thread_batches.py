@@ -11,6 +11,7 @@ Invariants:
 """
 
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 from memo._base import Caller, caller, claim, need_depth
 from memo._call import Call
@@ -131,7 +132,10 @@ class ThreadBatches(ThreadFlights):
                 for mine, call in zip(flights, calls, strict=True):
                     mine.tags = self._tags_of(*call.args, **call.kwargs)
             items = [call.args[function.at] for call in calls]
-            result = function.ask(items, *calls[0])
+            if self.watch is not None:
+                result = self.watch.ask(flights, None, function.ask, _as_it_is, (items, *calls[0]), {})
+            else:
+                result = function.ask(items, *calls[0])
             for mine, item in zip(flights, items, strict=True):
                 try:
                     found[mine.key] = self.finish(mine, function.value_in(result, item))
@@ -207,6 +211,10 @@ class ThreadBatches(ThreadFlights):
         """Leave what was joined; with the lock held, and a function of its own, since an exception strikes at jumps."""
         while part.met:
             self.table.withdraw(part.met.pop()[0])
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
 
 
 def _chunks(flights: list[InFlight], most: int | None) -> Iterator[list[InFlight]]:

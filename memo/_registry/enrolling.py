@@ -60,7 +60,7 @@ def enrol(layer: Member, below: Sequence[Member], wanted: Membership) -> None:
     record.explicit_registry = record.explicit_registry or wanted.registry is not None
     record.add(layer)
     layer.record = record
-    for one in below:  # whoever watches them sees the stack that they stand in now
+    for one in (layer, *below):  # whoever watches them sees the stack that they stand in now
         record.registry.admit(one)
 
 

@@ -13,7 +13,7 @@ from kit.coroutines import play, until_async
 from kit.observers import Noting, observed, span
 from kit.threads import Gate, Running, until
 
-from memo import Registry, bounded, cached_property, dedupe_inflight, sliding_window
+from memo import Registry, bounded, bounded_many, cached_property, dedupe_inflight, sliding_window
 from memo._base import observe_loads
 from memo.errors import InflightTimeout
 from memo.testing import FakeClock
@@ -325,3 +325,71 @@ def test_what_is_off_is_not_watched(own: Registry) -> None:
     with observed(own) as noting, own.disabled():
         assert [f(1), f(1)] == [0, 1]
     assert noting.take() == []
+
+
+# -- functions of many keys
+
+
+@pytest.mark.parametrize("watched_first", [False, True])
+def test_batches_of_a_plain_function(own: Registry, watched_first: bool) -> None:
+    """A batch is one execution, of the keys that the function is asked for, and joined by who wants one of them."""
+    gate = Gate()
+    gate.open()
+
+    def f(names: list[int]) -> dict[int, str]:
+        gate.wait()
+        return {name: span.get() for name in names if name >= 0}
+
+    g = f if watched_first else bounded_many(max=9, registry=own, name="f")(f)
+    if not watched_first:
+        g([0])
+    with observed(own) as noting:
+        g = bounded_many(max=9, registry=own, name="f")(f) if watched_first else g
+        assert g([1, 2, -1]) == {1: "f/1", 2: "f/1"}
+        assert noting.take() == ok("f/1", "miss", [1, 2, -1])
+        assert g.one(3) == "f/2"
+        assert noting.take() == ok("f/2", "miss", [3])
+        assert g([1, 2, 3]) == {1: "f/1", 2: "f/1", 3: "f/2"}
+        assert noting.take() == []
+        gate.opened.clear()
+        gate.entered.clear()
+        first = Running(lambda: g([7, 8]))
+        gate.reached()
+        second = Running(lambda: g.one(8))
+        until(lambda: g.inflight.stats().waiting == 1)
+        gate.open()
+        assert (first.result(), second.result()) == ({7: "f/3", 8: "f/3"}, "f/3")
+        began, *rest = noting.take()
+        assert began == ("begin", "f/3", "miss", [7, 8], "none")
+        assert sorted(rest) == [("end", "f/3", "ok", 1, "NoneType"), ("joined", "f/3", "none")]
+
+
+@pytest.mark.parametrize("gather", [None, "1ms"])
+def test_batches_of_a_coroutine_function(own: Registry, gather: Any) -> None:
+    """The same holds of coroutine functions, also where single calls are gathered."""
+
+    @bounded_many(max=9, gather=gather, registry=own, name="f")
+    async def f(names: list[int]) -> dict[int, str]:
+        await asyncio.sleep(0)
+        if -1 in names:
+            raise ValueError(names)
+        return {name: span.get() for name in names}
+
+    async def main() -> None:
+        with observed(own) as noting:
+            assert await f([1, 2]) == {1: "f/1", 2: "f/1"}
+            assert noting.take() == ok("f/1", "miss", [1, 2])
+            both = await asyncio.gather(f([3, 4]), f.one(4))
+            if gather is not None:
+                assert both == [{3: "f/2", 4: "f/2"}, "f/2"]
+                seen = noting.take()
+                assert seen[:2] == ok("f/2", "miss", [3, 4], joined=1)
+                assert seen[2:] == [("joined", "f/2", "none")]
+                assert await asyncio.gather(f.one(5), f.one(6)) == ["f/3", "f/3"]
+                assert noting.take() == ok("f/3", "miss", [5, 6])
+            with pytest.raises(ValueError, match="-1"):
+                await f([-1])
+            assert noting.take()[-1][2:] == ("error", 0, "ValueError")
+        assert span.get() == "none"
+
+    play(main)
