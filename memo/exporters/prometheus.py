@@ -4,17 +4,21 @@ Which figures, and under which names, is a table in ``_families``; a scrape goes
 happens at a call of a function, and nothing between scrapes.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memo import FunctionStats
+from memo import FunctionStats, Registry
 from memo._base import real
 from memo.errors import MissingExtra
 from memo.exporters._families import FAMILIES, Point
 from memo.exporters._series import labels_of, was_used
 from memo.exporters._snapshot import Functions, Snapshots
+
+if TYPE_CHECKING:
+    from memo.exporters._others import Others
 
 try:
     from prometheus_client.core import Metric
@@ -27,6 +31,8 @@ except ImportError as error:
     ) from error
 
 __all__ = ("MemoCollector",)
+
+_Rows = list[tuple[str, FunctionStats]]
 
 _PLAIN: dict[str, list[tuple[str, Point]]] = {}
 """For each part of ``FunctionStats``, the points that are numbers, with the name of their family."""
@@ -55,23 +61,32 @@ class MemoCollector(Collector):
         registry: The registry, or a part of one that ``select()`` chose; kept alive.
         select: Which functions, a pattern as for ``registry.select()``; None: all of them.
         idle: Whether functions that were never called are told of, and reasons that nothing left for.
+        per_process: Whether the other processes of this service are told of as well, each with its identifier as a
+            label ``process``: of several workers a scrape reaches any one, which asks the others.  All of them must be
+            served under one name, ``registry.serve(name=...)``.  None: this process alone, without that label.
 
     Raises:
-        TypeError: registry is no registry, select is no text, idle is no bool.
+        TypeError: registry is no registry, or with per_process a part of one; select is no text; idle or per_process
+            is no bool.
         ValueError: select is empty.
     """
 
-    def __init__(self, registry: Functions, select: str | None = None, idle: bool = False) -> None:
+    def __init__(
+        self, registry: Functions, select: str | None = None, idle: bool = False, per_process: bool | None = None
+    ) -> None:
         if not callable(getattr(registry, "select", None)):
             raise TypeError(
                 f"MemoCollector: registry={registry!r} is no registry; give memo.registry, or a part that it selects."
             )
         if not isinstance(idle, bool):
             raise TypeError(f"MemoCollector: idle={idle!r} is not a bool; write True or False.")
+        if not isinstance(per_process, bool | None):
+            raise TypeError(f"MemoCollector: per_process={per_process!r} is not a bool; write True or False.")
         registry.select(select)  # which knows what a pattern may be
         self._registry = registry
         self._pattern = select
         self._idle = idle
+        self._others = _others_of(registry) if per_process else None
 
     def describe(self) -> Iterable[Metric]:
         """The names alone, so that none is registered twice; no figure is collected for that."""
@@ -81,22 +96,35 @@ class MemoCollector(Collector):
         """The figures of now."""
         begun = real.fine()
         families = {family.name: Metric(family.name, family.help, family.kind) for family in FAMILIES}
-        rows = [
-            (row.name, row.stats)
-            for row in Snapshots.of(self._registry).latest().rows
-            if self._pattern is None or fnmatchcase(row.name, self._pattern)
-        ]
-        _fill(families, rows, {}, self._idle)
+        # With sparklines where others are shown: these need a snapshot that has them.
+        snapshot = Snapshots.of(self._registry).latest(sparks=self._others is not None)
+        rows = [(row.name, row.stats) for row in snapshot.rows if self._wants(row.name)]
+        if self._others is None:
+            _fill(families, rows, {}, self._idle)
+        else:
+            _fill(families, rows, {"process": str(os.getpid())}, self._idle)
+            for process, theirs in self._others.rows(self._wants).items():
+                _fill(families, theirs, {"process": str(process)}, self._idle)
         families["memo_scrape_seconds"].samples.append(Sample("memo_scrape_seconds", {}, real.fine() - begun))
         return [family for family in families.values() if family.samples]
+
+    def _wants(self, name: str) -> bool:
+        return self._pattern is None or fnmatchcase(name, self._pattern)
 
     def __repr__(self) -> str:
         return f"<collector of {self._registry!r}>"
 
 
-def _fill(
-    families: Mapping[str, Metric], rows: list[tuple[str, FunctionStats]], shared: Mapping[str, str], idle: bool
-) -> None:
+def _others_of(registry: Functions) -> "Others":
+    # What talks to other processes is a lot to import for those who do not.
+    from memo.exporters._others import Others
+
+    if not isinstance(registry, Registry):
+        raise TypeError(f"MemoCollector: per_process=True needs a whole registry, not {registry!r}; choose by select=.")
+    return Others(registry)
+
+
+def _fill(families: Mapping[str, Metric], rows: _Rows, shared: Mapping[str, str], idle: bool) -> None:
     """Put the samples of one process's functions into *families*, with the labels that they share."""
     plain = {
         part: [(families[name].samples.append, name + point.suffix, point.labels) for name, point in points]

@@ -1,0 +1,180 @@
+"""Several workers of one service: a scrape of any of them tells of all."""
+
+import logging
+import os
+import runpy
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kit.interpreters import Interpreter
+from kit.threads import until
+
+from memo import Registry, bounded
+from memo.testing import FakeClock
+
+pytest.importorskip("prometheus_client")
+pytest.importorskip("fastapi")
+pytest.importorskip("gunicorn")
+
+from kit.scrapes import Scraped, scraped, scraper
+from kit.services import FOLDER, WORKERS, Service, started
+
+from memo.exporters.prometheus import MemoCollector
+
+__all__ = ()
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
+
+
+def processes(told: Scraped) -> set[str]:
+    """The processes that a scrape told of."""
+    return {labels["process"] for labels, _ in told.values("memo_functions")}
+
+
+def calls(told: Scraped, name: str = "memo_cache_requests_total") -> Counter[str]:
+    """How often each function was called, in all processes together."""
+    counts: Counter[str] = Counter()
+    for labels, value in told.values(name):
+        counts[labels["function"]] += int(value)
+    return counts
+
+
+# -- two processes
+
+
+SIBLING = """
+import memo
+
+@memo.bounded(max=3, name="fetch")
+def fetch(x):
+    return x
+
+@memo.sliding_window("1h", name="there")
+def there(x):
+    return x
+
+for x in (1, 1, 2):
+    fetch(x), there(x)
+server = memo.registry.serve(name="test-prom")
+"""
+
+
+@pytest.fixture
+def sibling(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
+    """Another process that serves under the name "test-prom"."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    process = Interpreter(SIBLING)
+    yield process
+    if process.is_alive:
+        process.end()
+
+
+def test_a_scrape_tells_of_siblings(own: Registry, runtime: Path, sibling: Interpreter, clock: FakeClock) -> None:
+    """Each process has its own series under a label, with every kind of figure; a selection holds for all of them."""
+    fetch = bounded(max=3, registry=own, name="fetch")(lambda x: x)
+    fetch(7)
+    with own.serve(name="test-prom"), scraper(MemoCollector(own, per_process=True)) as url:
+        told = scraped(url)
+        me = str(os.getpid())
+        (other,) = processes(told) - {me}
+        assert calls(told) == {"fetch": 4}
+        results = {"hit": 1, "miss": 2, "join": 0, "stale": 0, "error": 0}
+        for result, count in results.items():
+            labels = {"function": "fetch", "process": other, "result": result}
+            assert told.value("memo_cache_requests_total", **labels) == count
+        assert told.value("memo_cache_requests_total", function="fetch", process=me, result="miss") == 1
+        assert told.value("memo_window_calls", function="there", process=other) == 3
+        quantiles = [labels["quantile"] for labels, _ in told.values("memo_window_duration_seconds")]
+        assert quantiles == ["0.5", "0.95", "0.99"]
+        with scraper(MemoCollector(own, "there", per_process=True)) as selecting:
+            assert scraped(selecting).functions() == {"there"}
+        assert processes(scraped(url)) == {me, other}
+        sibling.end()
+        clock.advance(1)
+        assert processes(scraped(url)) == {me}
+
+
+def test_a_process_alone_says_what_is_missing(
+    own: Registry, runtime: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who asks for all workers without serving gets this one, and a line in the log, once."""
+    fetch = bounded(max=3, registry=own, name="fetch")(lambda x: x)
+    fetch(1)
+    with caplog.at_level(logging.WARNING, "memo"), scraper(MemoCollector(own, per_process=True)) as url:
+        assert processes(scraped(url)) == processes(scraped(url)) == {str(os.getpid())}
+        (said,) = [record.getMessage() for record in caplog.records]
+        assert said == (
+            f"per_process=True tells of process {os.getpid()} alone, since it is not served: call "
+            "registry.serve(name=...) in each worker"
+        )
+        caplog.clear()
+        with own.serve(name="test-alone"), scraper(MemoCollector(own, per_process=True)) as served:
+            assert processes(scraped(served)) == {str(os.getpid())}
+        assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("part", "given", "message"),
+    [(False, 1, "per_process=1 is not a bool"), (True, True, "needs a whole registry, not <0 functions of")],
+)
+def test_bad_options_are_refused(own: Registry, part: bool, given: Any, message: str) -> None:
+    """Other processes can be asked for a whole registry alone."""
+    with pytest.raises(TypeError, match=message):
+        MemoCollector(own.select(tag="web") if part else own, per_process=given)
+
+
+# -- gunicorn
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[tuple[Service, Counter[tuple[str, int]]]]:
+    """The example after a load of 600 calls, and how often each of them was answered with each status."""
+    Load = runpy.run_path(str(FOLDER / "load.py"))["Load"]  # noqa: N806
+    with started() as service:
+        load = Load(service.url, calls=600, seconds=30)
+        load.run()
+        yield service, load.answers
+
+
+@pytest.mark.outside
+def test_the_example_counts_each_call_in_some_worker(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
+    """Whichever worker is scraped, what all of them counted adds up to what the load has called."""
+    running, answers = service
+    assert sum(answers.values()) == 600
+    assert {status for _, status in answers} == {200, 504}
+    asked = Counter({kind: answers[kind, 200] + answers[kind, 504] for kind in ("profile", "avatar", "answer")})
+
+    def adds_up() -> bool:
+        told = scraped(f"{running.url}/metrics")
+        counted = calls(told) + calls(told, "memo_window_calls")
+        return len(processes(told)) == WORKERS and counted == {f"service.{kind}": n for kind, n in asked.items()}
+
+    until(adds_up)  # of each worker figures of a second ago will do, which may lack its latest calls
+    told = scraped(f"{running.url}/metrics")
+    assert calls(told, "memo_window_errors") == {"service.answer": answers["answer", 504]}
+    assert {labels["process"] for labels, _ in told.values("memo_cache_entries")} == processes(told)
+    assert told.value("memo_scrape_seconds") is not None
+
+
+@pytest.mark.outside
+def test_the_example_survives_the_death_of_a_worker(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
+    """A worker that is killed takes its series along; the one that gunicorn starts in its place is told of."""
+    running, _ = service
+    url = f"{running.url}/metrics"
+    before = processes(scraped(url))
+    victim = before.pop()
+    os.kill(int(victim), signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        try:
+            now = processes(scraped(url))
+        except OSError:  # by the dead worker's own connection
+            return False
+        return victim not in now and len(now) == WORKERS and before <= now
+
+    until(is_replaced)
