@@ -19,7 +19,9 @@ from memo._cache import (
     check_fit,
     leading_await_load,
     leading_load,
+    put_back,
     remembered_call,
+    set_aside,
     without_arguments,
 )
 from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, misfit_of
@@ -140,11 +142,11 @@ class BoundedLayer(FlightLayer):
         self.cache.follow(read)
 
     def set_aside(self, aside: Aside) -> None:
-        self.cache.set_aside(aside)
+        set_aside(self.cache, aside)
 
     def put_back(self, aside: Aside) -> None:
         if self.is_made:
-            self.cache.put_back(aside)
+            put_back(self.cache, aside)
 
     def _goes_straight(self) -> bool:
         return self._off_for_good or self.is_off()

@@ -21,6 +21,7 @@ from memo._cache.options import (
 )
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
+from memo._cache.setting_aside import put_back, set_aside
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
@@ -52,6 +53,8 @@ __all__ = (
     "late_options",
     "leading_await_load",
     "leading_load",
+    "put_back",
     "remembered_call",
+    "set_aside",
     "without_arguments",
 )

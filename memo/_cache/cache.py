@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
-from memo._base import Aside, Clock, Pace, Pair, unhurried
+from memo._base import Clock, Pace, unhurried
 from memo._cache.awaited_listener import AwaitedListener
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.figures import CallCounts, Leased, figures
@@ -23,9 +23,9 @@ from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.told_store import ToldStore, left_for
-from memo._call import InstanceRef, belongs_to, comparing_outside
-from memo._flight import FlightTable, TaskFlights, ThreadFlights, fence_for, held, resume
-from memo._store import SLICE, Departures, EvictionReason, Giveaway, Gone, Standing, Store
+from memo._call import InstanceRef, belongs_to
+from memo._flight import FlightTable, TaskFlights, ThreadFlights
+from memo._store import SLICE, EvictionReason, Giveaway, Gone, Standing, Store
 
 __all__ = ("Cache", "Upwards")
 
@@ -204,17 +204,18 @@ class Cache:
             How many values left for *reason*.
         """
         count = 0
-        pace = Pace()
-        for lot in lots:
-            for begin in range(0, len(lot), SLICE):
-                part = lot[begin : begin + SLICE]
-                at = self.clock.read() if now is None else now
-                gone = self.told.alter(self.store.drop_all, part, reason, at)
-                count += left_for(gone, reason)
-                del part, gone
-                pace.rest()
-            lot.clear()  # the values die before the next slice takes the lock
+        for part in _slices(lots):
+            at = self.clock.read() if now is None else now
+            gone = self.told.alter(self.store.drop_all, part, reason, at)
+            count += left_for(gone, reason)
+            del part, gone  # the values die before the next slice takes the lock
         return count
+
+    def alter_all(self, operation: Callable[..., None]) -> None:
+        """Have the store do *operation* with all entries, a slice at a time, while others get their turn."""
+        for part in _slices(self.store.lots()):
+            self.told.alter(operation, part)
+            del part
 
     def clear(self, scope: Hashable | None) -> int:
         """Drop every entry and fence every load; how many entries."""
@@ -294,54 +295,8 @@ class Cache:
         if self.told.leases is not None:
             self.told.leases.follow(read())
 
-    def set_aside(self, aside: Aside) -> None:
-        """Hold nothing and have counted nothing, until *aside* is put back."""
-        gone = Departures()
-        try:
-            with self.store.lock:
-                self._exchange(aside, gone)
-            self.told.report(gone)
-        except BaseException:
-            self.told.report(gone)
-            raise
-
-    def put_back(self, aside: Aside) -> None:
-        """Drop what is held now, and hold what was set aside; cut short, it can be done again."""
-        now = self.clock.read()
-        gone = Departures()
-        giveaway = Giveaway(EvictionReason.CLEARED, now)
-        try:
-            comparing_outside(self.store.lock, self._put_back, aside, gone, giveaway, now)
-            if self.store.is_large:
-                self.store.rewind(now, self.options.pause_s)
-            self.told.report(gone)
-            self.told.let_go(giveaway)
-        except BaseException:
-            self.told.report(gone)
-            self.told.let_go(giveaway)
-            raise
-
-    def _put_back(self, aside: Aside, gone: Departures, giveaway: Giveaway, now: float) -> None:
-        with self.store.lock:
-            if aside.is_out:
-                self.table.detach_all()
-                self.store.change(self.store.clear, EvictionReason.CLEARED, now, giveaway, gone=gone)
-                self._exchange(aside, gone)
-            self.store.rewind_few(now, self.options.pause_s)
-            self._show()
-            resume(self.table, aside)
-
-    def _exchange(self, aside: Aside, gone: Departures) -> None:
-        """Exchange all that is held and counted with *aside*, in one step."""
-        if not aside.is_out:
-            fence_for(self.table, aside)
-        self.store.exchange(aside, gone, [*held(self.table, aside), *self._counted(aside)])
-        self._show()
-
-    def _counted(self, aside: Aside) -> list[Pair]:
-        return [aside.pair(self.counts, CallCounts.__slots__, CallCounts)]
-
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Have the wrapper read what the store holds now."""
         self.upwards.show(self.store.index, self.store.ring)
 
     # -- what is seen
@@ -417,6 +372,16 @@ class Cache:
             self.store.forget_counts()
             self.counts.forget()
             self.table.forget_counts()
+
+
+def _slices(lots: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """*lots* in slices for one hold of the lock each, between which others get their turn."""
+    pace = Pace()
+    for lot in lots:
+        for begin in range(0, len(lot), SLICE):
+            yield lot[begin : begin + SLICE]
+            pace.rest()
+        lot.clear()  # as a slice does not: what left dies before the next one takes the lock
 
 
 def _drawn(lots: deque[list[Any]]) -> Iterator[list[Any]]:

@@ -84,7 +84,7 @@ class ToldStore:
         giveaway.is_over = True
         pace = Pace()
         while (lot := giveaway.lot()) is not None:
-            gone = self.store.tell_apart(lot)
+            gone = self.store.tell_apart(lot, giveaway.counted)
             self.report(gone)
             giveaway.done(left_for(gone, giveaway.reason))
             del lot, gone  # the values die before others get their turn

@@ -8,6 +8,7 @@ from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, TrackedEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
 from memo._store.giveaway import Giveaway
+from memo._store.owners import Listing
 from memo._store.parted import WHOLE, Parted
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
@@ -28,6 +29,7 @@ __all__ = (
     "Giveaway",
     "Gone",
     "IdleEntry",
+    "Listing",
     "LoopEntry",
     "Parted",
     "RichEntry",

@@ -24,6 +24,7 @@ from memo._base import rlock
 from memo._call import comparing_outside
 from memo._store.clearing import Exodus
 from memo._store.departures import Departures, Gone
+from memo._store.figures import Figures
 from memo._store.foreign_shelf import ForeignShelf
 from memo._store.serving import Serving
 from memo._store.shelf import Operation, PutOff, Shelf
@@ -230,13 +231,19 @@ class Changes:
             away.count(shelf.figures, counts)
             gone[told:] = items
 
-    def tell_apart(self, lot: Exodus) -> Departures:
-        """What is told of *lot*, which left with all others; once more if that was cut short."""
+    def tell_apart(self, lot: Exodus, counted: bool = True) -> Departures:
+        """What is told of *lot*, which left with all others; once more if that was cut short.
+
+        Args:
+            lot: What left.
+            counted: It counts here; it does not if the store that it left is no more.
+        """
         if lot.gone is None:
             shelf = self._shelf
-            items, counts = lot.told_apart(self._serving, shelf.figures, shelf.rich)
+            figures = shelf.figures if counted else Figures(shelf.rich)
+            items, counts = lot.told_apart(self._serving, figures, shelf.rich)
             with self.lock:
-                lot.count(shelf.figures, counts)
+                lot.count(figures, counts)
             lot.gone = Departures(items)
         return lot.gone
 

@@ -26,6 +26,7 @@ class Giveaway:
     Args:
         reason: Why.
         now: When.
+        counted: What leaves counts in the store that it left.
 
     Attributes:
         reason: Why its entries leave.
@@ -35,10 +36,11 @@ class Giveaway:
         is_over: Nobody waits for it any more.
     """
 
-    __slots__ = ("_now", "_place", "is_over", "number", "reason", "remains", "tables")
+    __slots__ = ("_now", "_place", "counted", "is_over", "number", "reason", "remains", "tables")
 
-    def __init__(self, reason: EvictionReason, now: float) -> None:
+    def __init__(self, reason: EvictionReason, now: float, counted: bool = True) -> None:
         self.reason: EvictionReason = reason
+        self.counted: bool = counted
         self._now = now
         self.tables: list[Any] = []
         self.remains: list[Any] = []

@@ -2,15 +2,32 @@
 
 A hit on a method reads the table of its instance's token without a lock, and all entries go with whatever a token of
 theirs stands for.  The tables follow from the index of the store; guarded by the store's lock, but for ``dead``.
+
+No table has what the index has not.  While ``listing`` is not ``ALL`` the index may have what the tables lack: calls
+find that by their whole key.
 """
 
+import enum
 from collections.abc import Iterable
 from typing import Any
 
 from memo._call import InstanceRef, owner_of, refs_in, rest_of
 from memo._store.parted import in_parts
 
-__all__ = ("Owners",)
+__all__ = ("Listing", "Owners")
+
+
+class Listing(enum.Enum):
+    """Which entries of the index are listed."""
+
+    ALL = enum.auto()
+    NONE = enum.auto()
+    """None is to be: those that are get struck out, and those that come are not listed."""
+    SOME = enum.auto()
+    """All are to be again: those that come are listed, and the others by and by."""
+
+
+_NONE = Listing.NONE
 
 
 class Owners:
@@ -20,9 +37,13 @@ class Owners:
         instances: Keys begin with an instance.
         weak: Keys hold weak arguments, or event loops.
         apart: One or the other: tokens are told of each entry, so that all can go with what they stand for.
+        listing: Which entries are listed.
     """
 
-    __slots__ = ("apart", "dead", "instances", "weak")
+    HELD = ("listing",)
+    """What is exchanged with those of a twin."""
+
+    __slots__ = ("apart", "dead", "instances", "listing", "weak")
 
     apart: bool
     instances: bool
@@ -30,6 +51,7 @@ class Owners:
 
     def __init__(self) -> None:
         self.apart = self.instances = self.weak = False
+        self.listing: Listing = Listing.ALL
         self.dead: list[InstanceRef] = []
         """The tokens of what died, of which nobody may have told; see ``Instances``."""
 
@@ -43,7 +65,7 @@ class Owners:
             self.dead = dead
 
     def add(self, entry: Any, may_grow: bool) -> tuple[InstanceRef, ...]:
-        """List *entry*, whose key is set.
+        """List *entry*, whose key is set, if any are.
 
         Args:
             entry: The entry.
@@ -53,6 +75,8 @@ class Owners:
             Those of its tokens that stand for what died during the load: their callbacks have run, and will not again.
         """
         died: tuple[InstanceRef, ...] = ()
+        if self.listing is _NONE:
+            return died
         owner = owner_of(entry.key)
         if owner is not None:
             owner.table[rest_of(entry.key)] = entry
@@ -91,6 +115,13 @@ class Owners:
                     if ref.table:
                         ref.table.clear()
 
+    def is_dead(self, entry: Any) -> bool:
+        """Whether something died that *entry* belongs to."""
+        owner = owner_of(entry.key)
+        return (owner is not None and owner() is None) or (
+            self.weak and any(ref() is None for ref in refs_in(entry.key))
+        )
+
     def bury(self, owner: InstanceRef) -> None:
         """Take one out of ``dead``."""
         try:
@@ -100,6 +131,7 @@ class Owners:
 
     def _check(self, entries: Iterable[Any]) -> None:
         """Raise AssertionError unless each of these entries is listed."""
+        assert self.listing is Listing.ALL, "entries were left unlisted"
         for entry in entries:
             owner = owner_of(entry.key)
             assert owner is None or owner.table.get(rest_of(entry.key)) is entry, "an instance lost an entry"

@@ -250,6 +250,20 @@ class Shelf(ABC):
         """Have the entries of what died go, at the end of this change or with the next."""
         self._put_off.append((self.drop_owned, (owner, _COLLECTED, now)))
 
+    def strike_out(self, gone: list[Gone], entries: list[Any]) -> None:
+        """Have these entries listed with nothing that they belong to."""
+        for entry in entries:
+            self.owners.remove(entry)
+
+    def list_again(self, gone: list[Gone], entries: list[Any]) -> None:
+        """List those of these entries that are still there; if what they belong to died meanwhile, they leave."""
+        for entry in entries:
+            if self.index.get(entry.key) is entry:
+                if self.owners.is_dead(entry):
+                    self.take(gone, entry, _COLLECTED, -math.inf)
+                else:
+                    self.own(entry)
+
     @abstractmethod
     def show(self, entry: Any, now: float) -> bool:
         """Show the policy a use of *entry*, which a reader found without the lock; False if it was dropped unasked."""

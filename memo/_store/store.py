@@ -25,7 +25,7 @@ from memo._store.figures import Figures
 from memo._store.foreign_shelf import ForeignShelf
 from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
-from memo._store.owners import Owners
+from memo._store.owners import Listing, Owners
 from memo._store.parted import WHOLE
 from memo._store.policy import CacheClass, make_cache
 from memo._store.resizing import Resizing
@@ -113,6 +113,8 @@ class Store:
         self.forget: Operation = shelf.forget
         self.clear: Operation = shelf.clear
         self.resize: Operation = shelf.resize
+        self.strike_out: Operation = shelf.strike_out
+        self.list_again: Operation = shelf.list_again
         self.entry: type[Entry] = Entry
         """What to make of a value where the options ask for no more."""
         self._choose_entry()
@@ -266,9 +268,9 @@ class Store:
         with self.lock:
             return self._shelf.figures.evictions()
 
-    def tell_apart(self, lot: Exodus) -> Departures:
-        """What is told of *lot*, some of what was given away."""
-        return self._changes.tell_apart(lot)
+    def tell_apart(self, lot: Exodus, counted: bool = True) -> Departures:
+        """What is told of *lot*, some of what was given away; see ``Changes.tell_apart()``."""
+        return self._changes.tell_apart(lot, counted)
 
     def forget_counts(self) -> None:
         """Begin counting anew, as if nothing had been hit and nothing had left."""
@@ -345,14 +347,14 @@ class Store:
             RuntimeError: Called by what a change of this store runs.
         """
         with self.lock:
-            if self._changes.busy:
-                raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
+            self._refuse_in_a_change()
             _, twin, _ = aside.pair(self, (), self.twin)
             shelf, other = self._shelf, twin._shelf
             held = (
                 (shelf, other, Shelf.HELD),
                 (shelf.figures, other.figures, Figures.HELD),
                 (shelf.tags, other.tags, TagIndex.HELD),
+                (shelf.owners, other.owners, Owners.HELD),
             )
             self.change(self._exchange, aside, [*held, *also], gone=gone)
 
@@ -360,13 +362,31 @@ class Store:
         shelf = self._shelf
         self._changes.settle(gone)  # what finalizers asked for concerns what is held now
         shelf.lingering.clear()  # what comes back, and has died, is found then
-        if shelf.owners.apart:
-            for entry in shelf.index.values():
-                shelf.owners.remove(entry)
+        if shelf.owners.apart and shelf.owners.listing is not Listing.NONE:
+            shelf.strike_out(gone, list(shelf.index.values()))  # none, as a rule
+            shelf.owners.listing = Listing.NONE
         aside.exchange(pairs)
-        if shelf.owners.apart:
-            for entry in shelf.index.values():
-                shelf.own(entry)  # those of instances that died meanwhile leave at the end of the change
+
+    def begin_listing(self, listing: Listing) -> bool:
+        """Have entries be listed with what they belong to, or not; whether all are to be gone through for that.
+
+        Raises:
+            RuntimeError: Called by what a change of this store runs, for ``NONE``.
+        """
+        with self.lock:
+            owners = self._shelf.owners
+            if not owners.apart:
+                return False
+            if listing is Listing.NONE:
+                self._refuse_in_a_change()
+            elif owners.listing is Listing.ALL:
+                return False
+            owners.listing = listing
+            return True
+
+    def _refuse_in_a_change(self) -> None:
+        if self._changes.busy:
+            raise RuntimeError("a store cannot be set aside in the middle of a change of it; do that afterwards.")
 
     def rewind(self, now: float, pause_s: float) -> None:
         """Follow a clock that was put back: what was stored or used later than *now* counts as stored or used now.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.large import all_large
 from kit.strikes import Struck, StruckError, every, held_locks, locks_of, points, strike
 
 from memo import Registry, bounded, dedupe_inflight, sliding_window
@@ -145,6 +146,13 @@ def left_in_part(policy: str, error: type[BaseException], everywhere: bool, each
         if where is None:
             return
         at += each
+
+
+@pytest.mark.parametrize("way", [entered_in_part, left_in_part])
+def test_isolation_in_slices_that_is_cut_short(way: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where a store of more than one entry is large, so that instances' entries go and come in slices."""
+    all_large(monkeypatch)
+    way("adaptive", Struck, False, 2 * EACH)
 
 
 @pytest.mark.parametrize("way", [entered_in_part, left_in_part])
