@@ -296,6 +296,7 @@ FIXED = {
     "flights": {
         "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_hand_out",
         "_kept", "_lock", "_tags_of",
+        "watch",  # who observes loads goes on doing so
     },
     "limiter": {
         "clock", "known", "lock", "rate", "table", "waiting", "_explain", "_name", "_reveal", "_waits",
