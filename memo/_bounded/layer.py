@@ -194,7 +194,7 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),
-            leads=not (self.shape.is_async or self.is_watched) and self.kinds is None and can_lead(options),
+            leads=not self.is_watched and self.kinds is None and can_lead(options, is_async=self.shape.is_async),
         )
 
     def collected(self, owner: InstanceRef) -> None:

@@ -14,9 +14,11 @@ if speed is not None:
     speed.know(CallCounts=CallCounts)
 
 
-def can_lead(options: CacheOptions) -> bool:
-    """Whether a load is one that C may lead: it is shared, and nothing but its key is told of its call."""
-    return options.dedupe and not options.stands_in and not options.notes_calls
+def can_lead(options: CacheOptions, *, is_async: bool) -> bool:
+    """Whether a load is one that C may lead: nothing but its key is told of its call, and it is shared, or runs in the
+    task of a coroutine's own caller."""
+    runs_here = options.work.in_caller if is_async else options.dedupe
+    return runs_here and not options.stands_in and not options.notes_calls
 
 
 def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:
@@ -28,7 +30,7 @@ def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, fi
         options: What ``bounded`` was told.
         finish: Ends a load that has returned, where that is no case for C.
     """
-    if not can_lead(options):
+    if not can_lead(options, is_async=False):
         return None
     return _leading(flights, loads, options, finish)
 

@@ -77,13 +77,21 @@ def leading(
 def leading_await(flights: CallerFlights, led: Any) -> dict[str, Any]:
     """What words of ``led_await`` mean where C leads the calls of *flights*; nothing where there is no C.
 
+    ``leading`` is what goes through a call in C as a whole, where the recipe of its function says that it may.
+
     Args:
         flights: Its running calls, led by the tasks that make them.
         led: What ``leading()`` returned for them.
     """
     if speed is None:
         return {}
-    plain = flights.timeout_s is None and flights.table.share
-    names = flights.names()
-    task = speed.TaskLeading(leading=led, born=names["born"], enter=flights.enter, come_out=come_out, is_plain=plain)
-    return {"born": task.born, "enter": task.enter, "land": task.land}
+    task = speed.TaskLeading(
+        leading=led,
+        born=flights.names()["born"],
+        enter=flights.enter,
+        come_out=come_out,
+        rescue=flights.rescue,
+        is_plain=flights.timeout_s is None,
+        shares=flights.table.share,
+    )
+    return {"born": task.born, "enter": task.enter, "land": task.land, "leading": task}

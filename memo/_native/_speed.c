@@ -2835,6 +2835,22 @@ is_plain_value(State *state, PyObject *value)
 
 /* -- birth */
 
+/* The identifier of this thread; borrowed, NULL with an exception. */
+static PyObject *
+thread_number(Leading *l)
+{
+    unsigned long me = PyThread_get_thread_ident();
+    if (l->me_object == NULL || l->me != me) {
+        PyObject *object = PyLong_FromUnsignedLong(me);
+        if (object == NULL) {
+            return NULL;
+        }
+        l->me = me;
+        Py_XSETREF(l->me_object, object);
+    }
+    return l->me_object;
+}
+
 /* Who calls: a new reference; NULL without an exception where the program may use greenlets, which Python tells apart. */
 static PyObject *
 thread_here(State *state, Leading *l)
@@ -2853,16 +2869,7 @@ thread_here(State *state, Leading *l)
         }
         state->modules_seen = version;
     }
-    unsigned long me = PyThread_get_thread_ident();
-    if (l->me_object == NULL || l->me != me) {
-        PyObject *object = PyLong_FromUnsignedLong(me);
-        if (object == NULL) {
-            return NULL;
-        }
-        l->me = me;
-        Py_XSETREF(l->me_object, object);
-    }
-    return Py_NewRef(l->me_object);
+    return Py_XNewRef(thread_number(l));
 }
 
 /* A flight as born() makes it for a call, of *key*, led by *leader*, begun at *now*; takes the reference to *leader*. */
@@ -4487,33 +4494,6 @@ is_ready(Call *call)
     return call->condition == READY || (call->condition == STALE && read_copies(call));
 }
 
-/* Look a call up.  Returns 1: a hit, counted, whose value is a new reference; 0: a doubt; -1: an exception. */
-static int
-call_look(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **value)
-{
-    *value = NULL;
-    if (!is_ready(call)) {
-        return 0;
-    }
-    if (kwnames == NULL) {
-        int absent;
-        *value = quick_hit(call, args, nargsf, &absent);
-        if (*value != NULL || PyErr_Occurred()) {
-            return *value != NULL ? 1 : -1;
-        }
-        if (call->condition != READY) {
-            return 0; /* the comparison has changed something */
-        }
-    }
-    Bound bound;
-    if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-        Moment moment = {NAN, NAN};
-        *value = hit(call, &bound, &moment);
-    }
-    bound_end(&bound);
-    return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
-}
-
 /* Lead a bound call that found nothing (section 4).  NULL: a doubt, and nothing has happened; or an exception. */
 static PyObject *
 led(Call *call, Bound *bound, double now)
@@ -5179,12 +5159,15 @@ add_proxy(PyObject *module)
  *
  * What a call of a decorated coroutine function returns, where C knows the call: a coroutine in all but its type.  It is
  * bound at the call, so that a wrong call raises there, and looked up at the first step, as the wrapper's own would be.
- * A hit ends it in that step.  On any doubt it makes the wrapper's own coroutine and hands on whatever comes to it.
+ * A hit ends it in that step.  A miss that it leads (see below) it goes through with the function's own coroutine.  On any
+ * doubt it makes the wrapper's own coroutine and hands on whatever comes to it.
  *
  * States:
  *
  *     CREATED   Nothing has happened yet: it holds the arguments as they came.
- *     BUSY      In its first step, or making the wrapper's coroutine: user code may run, and finds it executing.
+ *     BUSY      In its first step, or making the wrapper's coroutine, or in a step of a load that it leads: user code may
+ *               run, and finds it executing.
+ *     LED       It leads a load, and waits: `real` is the function's own coroutine, `flight` the running call.
  *     MADE      `real` stands in for it, whatever has become of that.
  *     ENDED     It has returned, raised or been closed without one, and holds no argument any more.
  *
@@ -5205,7 +5188,7 @@ add_proxy(PyObject *module)
 #define MOST_KEPT 6      /* calls with more arguments are the wrapper's affair */
 #define MOST_WAITING 64  /* so much memory of dead ones is kept */
 
-typedef enum { CREATED, BUSY, MADE, ENDED } Stage;
+typedef enum { CREATED, BUSY, LED, MADE, ENDED } Stage;
 
 typedef struct Coroutine {
     PyObject_HEAD
@@ -5216,6 +5199,7 @@ typedef struct Coroutine {
         struct Coroutine *next; /* of a dead one whose memory waits to be used again */
     };
     PyObject *names; /* of the arguments given by name; NULL: none */
+    PyObject *leading, *flight; /* of one that leads a load: its TaskLeading, its flight; else NULL */
     Stage stage;
     char has_returned;  /* an `await` has taken its value from the spare exception */
     char was_finalized; /* its memory bears the collector's mark */
@@ -5286,7 +5270,7 @@ coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwname
         return NULL;
     }
     state->young = self;
-    self->weakrefs = self->real = NULL;
+    self->weakrefs = self->real = self->leading = self->flight = NULL;
     self->call = (Call *)Py_NewRef(call);
     self->names = Py_XNewRef(kwnames);
     self->stage = CREATED;
@@ -5317,28 +5301,650 @@ make_real(Coroutine *self)
     return 0;
 }
 
+/* ---- leading a miss in the task that awaits it
+ *
+ * What CallerFlights does of a call that finds nobody running, as far as it is alone: its flight, its place in the table,
+ * its end.  A coroutine does it all by itself (LED); where that is no case for C the wrapper asks for it piece by piece
+ * (led_await), and on any doubt the Python functions do it, with the same flight; what fails is theirs, too.
+ *
+ * A TaskLeading owns what it refers to, none of which refers to it, and flights that have ended, to serve again. */
+
+#define TASK_LEADING_OBJECTS(V) V(leading) V(born) V(enter) V(come_out) V(rescue)
+#define MOST_SPARE 16 /* so many flights are kept to serve again */
+
+typedef struct {
+    PyObject_HEAD
+#define V(name) PyObject *name;
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    int is_plain; /* calls have no deadline */
+    int shares;   /* they share what runs */
+    int spare_count;
+    PyObject *spare[MOST_SPARE]; /* as they were at their birth, but for when that was, whose, and where */
+} TaskLeading;
+
+#define ROOM_NEEDED 32 /* calls within each other; need_depth() asks for less */
+
+/* Whether there is so much room on the stack that Python need not look. */
+static inline int
+has_room(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    return thread->py_recursion_remaining > ROOM_NEEDED && thread->c_recursion_remaining > ROOM_NEEDED;
+#else
+    return thread->recursion_remaining > ROOM_NEEDED;
+#endif
+}
+
+/* -- birth */
+
+/* The work of a new flight; NULL with an exception. */
+static PyObject *
+work_born(State *state)
+{
+    PyTypeObject *kind = (PyTypeObject *)state->Work;
+    PyObject *awaits = PyDict_New();
+    PyObject *work = awaits == NULL ? NULL : kind->tp_alloc(kind, 0);
+    if (work == NULL) {
+        Py_XDECREF(awaits);
+        return NULL;
+    }
+    SLOT(work, state->at_Work_awaits) = awaits;
+    SLOT(work, state->at_Work_over) = Py_NewRef(Py_False);
+    SLOT(work, state->at_Work_left) = Py_NewRef(Py_False);
+    SLOT(work, state->at_Work_within) = Py_NewRef(Py_None);
+    return work;
+}
+
+/* A flight as task_flight() makes it for a call; takes the references to *leader* and *started*.  NULL with an
+ * exception. */
+static PyObject *
+task_flight_made(State *state, PyObject *leader, PyObject *started)
+{
+    PyTypeObject *kind = (PyTypeObject *)state->TaskFlight;
+    PyObject *work = work_born(state);
+    PyObject *flight = work == NULL ? NULL : kind->tp_alloc(kind, 0);
+    if (flight == NULL) {
+        Py_DECREF(leader);
+        Py_DECREF(started);
+        Py_XDECREF(work);
+        return NULL;
+    }
+    SLOT(flight, state->at_InFlight_started) = started;
+    SLOT(flight, state->at_InFlight_leader) = leader;
+    SLOT(flight, state->at_TaskFlight_work) = work;
+#define SET(owner, slot, value) SLOT(flight, state->at_##owner##_##slot) = Py_NewRef(value)
+    SET(InFlight, key, Py_None);
+    SET(InFlight, over, Py_False);
+    SET(InFlight, led, Py_False);
+    SET(InFlight, fenced, Py_False);
+    SET(InFlight, current, Py_True);
+    SET(InFlight, purpose, state->CALL);
+    SET(InFlight, tags, state->no_tags);
+    SET(InFlight, waiters, Py_None);
+    SET(InFlight, present, state->one);
+    SET(InFlight, joined, state->zero);
+    SET(InFlight, state, state->RUNNING);
+    SET(TaskFlight, struck, Py_False);
+    SET(TaskFlight, cancelling, state->zero);
+    SET(TaskFlight, task, Py_None);
+    SET(TaskFlight, timer, Py_None);
+    SET(TaskFlight, alarm, Py_None);
+    SET(TaskFlight, when_done, Py_None);
+    SET(TaskFlight, bound, Py_None);
+    SET(TaskFlight, inside, Py_None);
+    SET(TaskFlight, left_at, Py_None);
+    SET(TaskFlight, loop, Py_None);
+#undef SET
+    return flight;
+}
+
+/* A flight that begins now; NULL with an exception, or without one: a doubt.  Whichever greenlet runs, its leader is a
+ * task, which goes by its thread. */
+static PyObject *
+task_flight_born(State *state, TaskLeading *self)
+{
+    Leading *l = (Leading *)self->leading;
+    double now = 0;
+    PyObject *started = exact_time(state, SLOT(l->clock, state->at_Clock_read), &now) > 0 ? PyFloat_FromDouble(now) : NULL;
+    PyObject *leader = started == NULL ? NULL : Py_XNewRef(thread_number(l));
+    if (leader == NULL) {
+        Py_XDECREF(started);
+        return NULL;
+    }
+    if (self->spare_count == 0) {
+        return task_flight_made(state, leader, started);
+    }
+    PyObject *flight = self->spare[--self->spare_count];
+    fill_slot(flight, state->at_InFlight_started, started);
+    fill_slot(flight, state->at_InFlight_leader, leader);
+    return flight;
+}
+
+/* Whether an object of Python's has weak references. */
+static inline int
+has_weak_references(PyObject *object)
+{
+    return *(PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset) != NULL;
+}
+
+/* Let go of a flight, or of none; one that ended as most do, alone, and that nobody else has, serves again, with its work.
+ */
+static void
+task_flight_done(State *state, TaskLeading *self, PyObject *flight)
+{
+    if (flight == NULL) {
+        return;
+    }
+#define IS(owner, slot, expected) (SLOT(flight, state->at_##owner##_##slot) == (expected))
+#define WORK_IS(slot, expected) (SLOT(work, state->at_Work_##slot) == (expected))
+    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *awaits = NULL;
+    if (Py_REFCNT(flight) == 1 && self->spare_count < MOST_SPARE && work != NULL && Py_REFCNT(work) == 1
+        && Py_IS_TYPE(work, (PyTypeObject *)state->Work) && IS(InFlight, state, state->RETURNED)) {
+        awaits = SLOT(work, state->at_Work_awaits);
+    }
+    if (awaits != NULL && PyDict_CheckExact(awaits) && PyDict_GET_SIZE(awaits) == 0 && WORK_IS(left, Py_False)
+        && WORK_IS(within, Py_None) && !has_weak_references(work) && !has_weak_references(flight)
+        && IS(InFlight, waiters, Py_None) && IS(InFlight, present, state->zero) && IS(InFlight, joined, state->zero)
+        && IS(InFlight, over, Py_False) && IS(InFlight, fenced, Py_False) && IS(InFlight, tags, state->no_tags)
+        && IS(InFlight, purpose, state->CALL) && IS(InFlight, error, NULL) && IS(InFlight, traceback, NULL)
+        && IS(InFlight, heir, NULL) && IS(InFlight, was_current, NULL) && IS(InFlight, after, NULL)
+        && IS(InFlight, current, Py_True) && IS(TaskFlight, struck, Py_False) && IS(TaskFlight, cancelling, state->zero)
+        && IS(TaskFlight, timer, Py_None) && IS(TaskFlight, alarm, Py_None) && IS(TaskFlight, when_done, Py_None)
+        && IS(TaskFlight, bound, Py_None) && IS(TaskFlight, inside, Py_None) && IS(TaskFlight, left_at, Py_None)) {
+        PyObject *value = SLOT(flight, state->at_InFlight_value), *key = SLOT(flight, state->at_InFlight_key);
+        PyObject *task = SLOT(flight, state->at_TaskFlight_task), *loop = SLOT(flight, state->at_TaskFlight_loop);
+        SLOT(flight, state->at_InFlight_value) = NULL;
+        SLOT(flight, state->at_InFlight_key) = Py_NewRef(Py_None);
+        SLOT(flight, state->at_TaskFlight_task) = Py_NewRef(Py_None);
+        SLOT(flight, state->at_TaskFlight_loop) = Py_NewRef(Py_None);
+        fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_False));
+        fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RUNNING));
+        fill_slot(work, state->at_Work_over, Py_NewRef(Py_False));
+        self->spare[self->spare_count++] = flight;
+        Py_XDECREF(value);
+        Py_XDECREF(key);
+        Py_XDECREF(task);
+        Py_XDECREF(loop);
+        return;
+    }
+#undef WORK_IS
+#undef IS
+    Py_DECREF(flight);
+}
+
+/* -- its place in the table */
+
+/* Where a call is led; references of its own. */
+typedef struct {
+    PyObject *loop, *task;
+} Whereabouts;
+
+/* Learn where a call with *key* is; 0: that is no case for C, or -1 with an exception, and there is nothing to give up. */
+static int
+whereabouts(State *state, TaskLeading *self, PyObject *key, Whereabouts *here)
+{
+    PyObject *inside;
+    if (!self->is_plain || !is_plain(state, key) || !has_room()) {
+        return 0;
+    }
+    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
+        return -1;
+    }
+    Py_DECREF(inside);
+    if (inside != Py_None) {
+        return 0; /* it is to be noted who waits for whom */
+    }
+    here->loop = PyObject_CallNoArgs(state->running_loop);
+    if (here->loop == NULL || here->loop == Py_None) {
+        Py_XDECREF(here->loop);
+        return here->loop == NULL ? -1 : 0;
+    }
+    here->task = PyObject_CallOneArg(state->current_task, here->loop);
+    if (here->task == NULL) {
+        Py_DECREF(here->loop);
+        return -1;
+    }
+    return 1;
+}
+
+/* Whether *flight*, newly born, gets its place, led from here by one who is in no work: 1; -1 with an exception; 0, and
+ * nothing has happened.  `key` is plain (is_plain()). */
+static int
+task_leads(State *state, TaskLeading *self, PyObject *flight, PyObject *key, Whereabouts *here)
+{
+    Leading *l = (Leading *)self->leading;
+    PyObject *replaced = NULL;
+    Py_hash_t hash = PyObject_Hash(key);
+    PyObject *mark = PyContextVar_Set(state->current_work, SLOT(flight, state->at_TaskFlight_work));
+    if (mark == NULL) {
+        return -1;
+    }
+    /* From here to its place in the table nothing else runs. */
+    int leads = knows_plain_keys(state, l)
+        && (l->shelf == NULL || look_again(state, l, key, hash, started_at(state, flight)) >= 0);
+    if (leads) {
+        replaced = Py_XNewRef(_PyDict_GetItem_KnownHash(l->table, key, hash));
+        leads = replaced == NULL || !self->shares;
+    }
+    if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
+        leads = -1;
+    }
+    if (leads > 0) {
+        fill_slot(flight, state->at_InFlight_present, Py_NewRef(state->zero));
+        fill_slot(flight, state->at_InFlight_key, Py_NewRef(key));
+        fill_slot(flight, state->at_TaskFlight_loop, Py_NewRef(here->loop));
+        fill_slot(flight, state->at_TaskFlight_task, Py_NewRef(here->task));
+        fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
+        count(l->counters, state->at_Counters_led, 1);
+    }
+    else {
+        PyObject *kind, *error, *traceback;
+        PyErr_Fetch(&kind, &error, &traceback);
+        if (PyContextVar_Reset(state->current_work, mark) < 0) {
+            PyErr_Clear();
+        }
+        PyErr_Restore(kind, error, traceback);
+    }
+    Py_DECREF(mark);
+    Py_XDECREF(replaced); /* its leader has it still, and sees at its end that another is the current one */
+    return leads;
+}
+
+/* -- its end */
+
+/* End a flight whose work raised the exception that is set, which stays set unless another takes its place. */
+static void
+task_failed(State *state, TaskLeading *self, PyObject *flight)
+{
+    fill_slot(SLOT(flight, state->at_TaskFlight_work), state->at_Work_over, Py_NewRef(Py_True));
+    flight_failed(state, (Leading *)self->leading, flight);
+    if (SLOT(flight, state->at_InFlight_state) == state->ABANDONED && SLOT(flight, state->at_InFlight_waiters) != Py_None) {
+        /* Those who wait in the leader's own loop look at nothing until they are woken, which failed() has not done if it
+         * was cut short. */
+        PyObject *error = taken_error();
+        PyObject *done = PyObject_CallOneArg(self->rescue, flight);
+        if (done == NULL) {
+            PyErr_Clear();
+        }
+        Py_XDECREF(done);
+        raise_again(error);
+    }
+}
+
+/* End the work of a flight, which returned *value*, and then the flight: what its leader gets, a new reference. */
+static PyObject *
+task_landed(State *state, TaskLeading *self, PyObject *flight, PyObject *value)
+{
+    Leading *l = (Leading *)self->leading;
+    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *key = SLOT(flight, state->at_InFlight_key), *inside, *done;
+    fill_slot(work, state->at_Work_over, Py_NewRef(Py_True));
+    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
+        return NULL;
+    }
+    Py_DECREF(inside);
+    if (SLOT(flight, state->at_TaskFlight_inside) == Py_None && inside == work) {
+        done = PyContextVar_Set(state->current_work, Py_None);
+    }
+    else {
+        done = PyObject_CallOneArg(self->come_out, flight);
+    }
+    if (done == NULL) {
+        return NULL;
+    }
+    Py_DECREF(done);
+    if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
+        Py_INCREF(key);
+        Py_hash_t hash = PyObject_Hash(key);
+        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
+        Py_DECREF(key);
+        return result;
+    }
+    return PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
+}
+
+/* -- what the wrapper asks for */
+
+static PyObject *
+task_leading_born(TaskLeading *self, PyObject *unused)
+{
+    State *state = state_of(Py_TYPE(self));
+    PyObject *flight = state == NULL ? NULL : task_flight_born(state, self);
+    return flight != NULL || PyErr_Occurred() ? flight : PyObject_CallNoArgs(self->born);
+}
+
+/* As CallerFlights.enter(). */
+static PyObject *
+task_leading_enter(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL || number != 2) {
+        PyErr_SetString(PyExc_TypeError, "enter() takes a flight and a key");
+        return NULL;
+    }
+    Whereabouts here;
+    int leads = Py_IS_TYPE(args[0], (PyTypeObject *)state->TaskFlight) ? whereabouts(state, self, args[1], &here) : 0;
+    if (leads > 0) {
+        leads = task_leads(state, self, args[0], args[1], &here);
+        Py_DECREF(here.loop);
+        Py_DECREF(here.task);
+    }
+    return leads < 0 ? NULL : leads ? Py_NewRef(Py_True) : PyObject_Vectorcall(self->enter, args, number, NULL);
+}
+
+PyDoc_STRVAR(land_doc, "End the work of a flight, which returned a value, and then the flight; what its leader gets.");
+
+static PyObject *
+task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
+{
+    State *state = state_of(Py_TYPE(self));
+    if (state == NULL || number != 2 || !Py_IS_TYPE(args[0], (PyTypeObject *)state->TaskFlight)) {
+        PyErr_SetString(PyExc_TypeError, "land() takes a flight and a value");
+        return NULL;
+    }
+    return task_landed(state, self, args[0], args[1]);
+}
+
+static PyObject *
+task_leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"leading", "born", "enter", "come_out", "rescue", "is_plain", "shares", NULL};
+    State *state = state_of(kind);
+    PyObject *leading, *born, *enter, *come_out, *rescue;
+    int plain, shares;
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "$O!OOOOpp:TaskLeading", names, state->Leading, &leading,
+            &born, &enter, &come_out, &rescue, &plain, &shares)) {
+        return NULL;
+    }
+    if (state->TaskFlight == NULL || state->Work == NULL || state->current_work == NULL) {
+        PyErr_SetString(PyExc_TypeError, "TaskLeading: know() was not told of its classes");
+        return NULL;
+    }
+    TaskLeading *self = (TaskLeading *)kind->tp_alloc(kind, 0);
+    if (self != NULL) {
+#define V(name) self->name = Py_NewRef(name);
+        TASK_LEADING_OBJECTS(V)
+#undef V
+        self->is_plain = plain;
+        self->shares = shares;
+    }
+    return (PyObject *)self;
+}
+
+static int
+task_leading_traverse(TaskLeading *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+#define V(name) Py_VISIT(self->name);
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    for (int i = 0; i < self->spare_count; i++) {
+        Py_VISIT(self->spare[i]);
+    }
+    return 0;
+}
+
+static void
+task_leading_dealloc(TaskLeading *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    while (self->spare_count > 0) {
+        Py_DECREF(self->spare[--self->spare_count]);
+    }
+#define V(name) Py_CLEAR(self->name);
+    TASK_LEADING_OBJECTS(V)
+#undef V
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef task_leading_methods[] = {
+    {"born", (PyCFunction)task_leading_born, METH_NOARGS, "A new flight, as task_flight() makes it."},
+    {"enter", (PyCFunction)(void (*)(void))task_leading_enter, METH_FASTCALL, "As CallerFlights.enter()."},
+    {"land", (PyCFunction)(void (*)(void))task_leading_land, METH_FASTCALL, land_doc},
+    {NULL},
+};
+
+/* It cannot be cleared: whatever it refers to can, and a wrapper that still runs may ask it. */
+static PyType_Slot task_leading_slots[] = {
+    {Py_tp_doc, "What leads the misses of one coroutine function in their callers' tasks."},
+    {Py_tp_new, task_leading_new},
+    {Py_tp_dealloc, task_leading_dealloc},
+    {Py_tp_traverse, task_leading_traverse},
+    {Py_tp_methods, task_leading_methods},
+    {0, NULL},
+};
+
+static PyType_Spec task_leading_spec = {
+    "memo._native._speed.TaskLeading", sizeof(TaskLeading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, task_leading_slots,
+};
+
+/* ---- steps of one that leads */
+
+/* Have a coroutine lead a call that found nothing, if that is a case for C: 1, and `real` is the function's own coroutine;
+ * 0: nothing has happened; -1 with an exception: it has ended. */
+static int
+begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject *named)
+{
+    Call *call = self->call;
+    State *state = call->state;
+    PyObject *leading = call->copies[WORD_LEADING], *function = call->copies[WORD_FUNCTION];
+    if (call->condition != READY || leading == NULL || !Py_IS_TYPE(leading, state->TaskLeading) || call->recipe->instance >= 0
+        || !PyFunction_Check(function) || !(((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags & CO_COROUTINE)) {
+        return 0; /* what such a function returns is new, and a coroutine of the interpreter's */
+    }
+    size_t positional = call->recipe->positional;
+    Py_INCREF(leading);
+    Py_INCREF(function);
+    Whereabouts here;
+    int leads = whereabouts(state, (TaskLeading *)leading, key, &here);
+    PyObject *flight = NULL;
+    if (leads > 0) {
+        flight = task_flight_born(state, (TaskLeading *)leading);
+        leads = flight != NULL ? task_leads(state, (TaskLeading *)leading, flight, key, &here) : PyErr_Occurred() ? -1 : 0;
+        Py_DECREF(here.loop);
+        Py_DECREF(here.task);
+    }
+    if (leads > 0) {
+        self->leading = Py_NewRef(leading);
+        self->flight = Py_NewRef(flight);
+        self->real = PyObject_Vectorcall(function, values, positional, named);
+        if (self->real == NULL) {
+            task_failed(state, (TaskLeading *)leading, flight);
+            leads = -1;
+        }
+    }
+    Py_XDECREF(flight);
+    Py_DECREF(function);
+    Py_DECREF(leading);
+    return leads;
+}
+
+/* Look a call up, or begin to lead it.  Returns 1: a hit, counted, whose value is a new reference; 2: it leads, and `real` is
+ * the function's own coroutine; 0: a doubt; -1: an exception. */
+static int
+look_or_begin(Coroutine *self, PyObject **value)
+{
+    Call *call = self->call;
+    PyObject *names = self->names, *const *args = self->args;
+    size_t given = self->count - (names == NULL ? 0 : PyTuple_GET_SIZE(names));
+    int absent = 0, leads = 0;
+    *value = NULL;
+    if (!is_ready(call)) {
+        return 0;
+    }
+    if (names == NULL) {
+        *value = quick_hit(call, args, given, &absent);
+        if (*value != NULL || PyErr_Occurred()) {
+            return *value != NULL ? 1 : -1;
+        }
+        if (call->condition != READY) {
+            return 0; /* the comparison has changed something */
+        }
+        if (absent) { /* a plain key, alone */
+            leads = begin_leading(self, args[call->recipe->quick], args, NULL);
+            return leads > 0 ? 2 : leads;
+        }
+    }
+    Bound bound;
+    if (bind_call(call, &bound, args, given, names) && bind_key(call, &bound) > 0) {
+        Moment moment = {NAN, NAN};
+        *value = hit(call, &bound, &moment);
+        if (*value == NULL && !PyErr_Occurred() && call->recipe == bound.recipe && !bound.more_count) {
+            leads = begin_leading(self, bound.key, bound.values, bound.recipe->named_alone);
+        }
+    }
+    bound_end(&bound);
+    return *value != NULL ? 1 : leads > 0 ? 2 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* Let go of what a coroutine that has ended has led; an exception that is set stays. */
+static void
+stop_leading(Coroutine *self)
+{
+    PyObject *type, *error, *traceback, *real = self->real, *leading = self->leading, *flight = self->flight;
+    self->stage = ENDED;
+    self->real = self->leading = self->flight = NULL;
+    PyErr_Fetch(&type, &error, &traceback);
+    Py_XDECREF(real);
+    State *state = state_left(Py_TYPE(self), self->call);
+    if (state != NULL) {
+        task_flight_done(state, (TaskLeading *)leading, flight);
+    }
+    else {
+        Py_XDECREF(flight);
+    }
+    Py_XDECREF(leading);
+    PyErr_Restore(type, error, traceback);
+}
+
+/* What follows from a step of `real`, which ended so: the same of the coroutine that leads. */
+static PySendResult
+after_step(Coroutine *self, PySendResult ended, PyObject **result)
+{
+    State *state = state_left(Py_TYPE(self), self->call);
+    if (ended == PYGEN_NEXT) {
+        self->stage = LED;
+        track(state, self);
+        return ended;
+    }
+    TaskLeading *leading = (TaskLeading *)self->leading;
+    PyObject *value = ended == PYGEN_RETURN ? *result : NULL;
+    *result = NULL;
+    if (state != NULL) {
+        *result = value == NULL ? NULL : task_landed(state, leading, self->flight, value);
+        if (*result == NULL) {
+            task_failed(state, leading, self->flight);
+            ended = PYGEN_ERROR;
+        }
+        Py_XDECREF(value);
+    }
+    else {
+        *result = value; /* the module is gone, and with it all that was stored */
+    }
+    stop_leading(self);
+    return ended;
+}
+
+static PySendResult
+led_step(Coroutine *self, PyObject *sent, PyObject **result)
+{
+    self->stage = BUSY;
+    return after_step(self, PyIter_Send(self->real, sent, result), result);
+}
+
+/* Have `real` end by GeneratorExit.  Returns 0 if it did; -1 with what it raised instead. */
+static int
+close_real(Coroutine *self)
+{
+    self->stage = BUSY;
+    PyObject *done = PyObject_CallMethod(self->real, "close", NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static PyObject *
+led_close(Coroutine *self)
+{
+    PyObject *unused = NULL;
+    if (close_real(self) == 0) {
+        PyErr_SetNone(PyExc_GeneratorExit);
+    }
+    after_step(self, PYGEN_ERROR, &unused);
+    if (PyErr_ExceptionMatches(PyExc_GeneratorExit) || PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    return NULL;
+}
+
+/* Whether throw() is asked, in a way that it accepts, for what closes a coroutine. */
+static int
+throws_exit(PyObject *const *args, Py_ssize_t count)
+{
+    return count >= 1 && count <= 3 && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)
+        && (count < 2 || PyExceptionClass_Check(args[0]) || args[1] == Py_None)
+        && (count < 3 || args[2] == Py_None || PyTraceBack_Check(args[2]));
+}
+
+/* Throw an exception into `real`, as an `await` of it hands it on. */
+static PySendResult
+led_throw(Coroutine *self, PyObject *const *args, Py_ssize_t count, PyObject **result)
+{
+    *result = NULL;
+    if (throws_exit(args, count)) {
+        if (close_real(self) == 0) {
+            PyObject *error = args[0], *value = count < 2 ? Py_None : args[1], *traceback = count < 3 ? Py_None : args[2];
+            PyObject *kind = PyExceptionClass_Check(error) ? error : (PyObject *)Py_TYPE(error);
+            value = kind == error ? (value == Py_None ? NULL : value) : error;
+            PyErr_Restore(Py_NewRef(kind), Py_XNewRef(value), traceback == Py_None
+                ? (kind == error ? NULL : PyException_GetTraceback(error)) : Py_NewRef(traceback));
+        }
+        return after_step(self, PYGEN_ERROR, result);
+    }
+    self->stage = BUSY;
+    PyObject *throw = PyObject_GetAttrString(self->real, "throw");
+    *result = throw == NULL ? NULL : PyObject_Vectorcall(throw, args, count, NULL);
+    Py_XDECREF(throw);
+    if (count < 1 || count > 3) { /* it was not asked for anything */
+        self->stage = LED;
+        return PYGEN_ERROR;
+    }
+    if (*result != NULL) {
+        return after_step(self, PYGEN_NEXT, result);
+    }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return after_step(self, PYGEN_ERROR, result);
+    }
+    PyObject *stop = taken_error();
+    PyObject *value = ((PyStopIterationObject *)stop)->value;
+    *result = Py_NewRef(value == NULL ? Py_None : value);
+    Py_DECREF(stop);
+    return after_step(self, PYGEN_RETURN, result);
+}
+
 /* ---- steps */
 
-/* The first step.  PYGEN_NEXT: `real` is to make it. */
 static PySendResult
 first_step(Coroutine *self, PyObject **result)
 {
     self->stage = BUSY;
-    size_t positional = self->count - (self->names == NULL ? 0 : PyTuple_GET_SIZE(self->names));
-    int looked = call_look(self->call, self->args, positional, self->names, result);
+    int looked = look_or_begin(self, result);
     if (looked == 0 && make_real(self) == 0) {
-        return PYGEN_NEXT;
+        return PyIter_Send(self->real, Py_None, result);
     }
-    self->stage = ENDED;
-    if (looked > 0) {
+    if (looked == 2) {
         drop_arguments(self);
-        return PYGEN_RETURN;
+        return led_step(self, Py_None, result);
     }
+    stop_leading(self); /* nothing was begun, or the function could not be called */
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     drop_arguments(self);
     PyErr_Restore(type, error, traceback);
-    return PYGEN_ERROR;
+    return looked > 0 ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
 static PySendResult
@@ -5351,8 +5957,9 @@ coroutine_step(Coroutine *self, PyObject *sent, PyObject **result)
             PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
             return PYGEN_ERROR;
         }
-        PySendResult first = first_step(self, result);
-        return first == PYGEN_NEXT ? PyIter_Send(self->real, Py_None, result) : first;
+        return first_step(self, result);
+    case LED:
+        return led_step(self, sent == NULL ? Py_None : sent, result);
     case MADE:
         return PyIter_Send(self->real, sent == NULL ? Py_None : sent, result);
     case BUSY:
@@ -5480,6 +6087,8 @@ coroutine_close(Coroutine *self, PyObject *unused)
         self->stage = ENDED;
         drop_arguments(self);
         Py_RETURN_NONE;
+    case LED:
+        return led_close(self);
     case MADE:
         return PyObject_CallMethod(self->real, "close", NULL);
     case BUSY:
@@ -5505,8 +6114,16 @@ coroutine_throw(Coroutine *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return NULL;
     }
+    PyObject *result;
+    if (self->stage == LED) {
+        if (led_throw(self, args, count, &result) == PYGEN_RETURN) {
+            raise_return(result);
+            return NULL;
+        }
+        return result;
+    }
     PyObject *throw = of_real(self, "throw");
-    PyObject *result = throw == NULL ? NULL : PyObject_Vectorcall(throw, args, count, NULL);
+    result = throw == NULL ? NULL : PyObject_Vectorcall(throw, args, count, NULL);
     Py_XDECREF(throw);
     return result;
 }
@@ -5515,16 +6132,18 @@ coroutine_throw(Coroutine *self, PyObject *const *args, Py_ssize_t count)
 static PyObject *
 coroutine_await(Coroutine *self)
 {
+    int is_awaited = self->stage == LED;
     if (self->stage == MADE) {
         PyObject *waits_for = of_real(self, "cr_await");
         if (waits_for == NULL) {
             return NULL;
         }
         Py_DECREF(waits_for);
-        if (waits_for != Py_None) {
-            PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
-            return NULL;
-        }
+        is_awaited = waits_for != Py_None;
+    }
+    if (is_awaited) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+        return NULL;
     }
     return Py_NewRef(self);
 }
@@ -5562,7 +6181,13 @@ coroutine_get_frame(Coroutine *self, void *unused)
     if (self->stage == CREATED && make_real(self) < 0) { /* only the real one has a frame */
         return NULL;
     }
-    return self->stage == MADE ? of_real(self, "cr_frame") : Py_NewRef(Py_None);
+    return self->real != NULL ? of_real(self, "cr_frame") : Py_NewRef(Py_None); /* of one that leads: the function's */
+}
+
+static PyObject *
+coroutine_get_await(Coroutine *self, void *unused)
+{
+    return self->stage == LED ? Py_NewRef(self->real) : self->stage == MADE ? of_real(self, "cr_await") : Py_NewRef(Py_None);
 }
 
 /* An attribute that says nothing before there is a real coroutine. */
@@ -5581,7 +6206,7 @@ coroutine_get_running(Coroutine *self, void *unused)
 static PyObject *
 coroutine_get_suspended(Coroutine *self, void *unused)
 {
-    return self->stage == MADE ? of_real(self, "cr_suspended") : Py_NewRef(Py_False);
+    return self->stage == MADE ? of_real(self, "cr_suspended") : PyBool_FromLong(self->stage == LED);
 }
 
 static PyObject *
@@ -5593,7 +6218,7 @@ coroutine_get_code(Coroutine *self, void *unused)
 static PyObject *
 coroutine_get_name(Coroutine *self, void *name)
 {
-    return PyObject_GetAttrString(self->stage == MADE ? self->real : self->call->wrapper, name);
+    return PyObject_GetAttrString(self->real != NULL ? self->real : self->call->wrapper, name);
 }
 
 static int
@@ -5602,7 +6227,7 @@ coroutine_set_name(Coroutine *self, PyObject *value, void *name)
     if (self->stage == CREATED && make_real(self) < 0) {
         return -1;
     }
-    if (self->stage != MADE) {
+    if (self->real == NULL) {
         PyErr_Format(PyExc_AttributeError, "%s of a coroutine that has ended cannot be set", (const char *)name);
         return -1;
     }
@@ -5631,16 +6256,16 @@ coroutine_finalize(Coroutine *self)
 {
     State *state = state_left(Py_TYPE(self), self->call);
     self->was_finalized = 1;
-    if (self->stage != CREATED || state == NULL) {
+    if ((self->stage != CREATED && self->stage != LED) || state == NULL) {
         return;
     }
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
-    PyObject *warned = PyObject_CallOneArg(state->warn, (PyObject *)self);
-    if (warned == NULL) {
+    PyObject *done = self->stage == LED ? led_close(self) : PyObject_CallOneArg(state->warn, (PyObject *)self);
+    if (done == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
-    Py_XDECREF(warned);
+    Py_XDECREF(done);
     PyErr_Restore(type, error, traceback);
 }
 
@@ -5651,17 +6276,19 @@ coroutine_traverse(Coroutine *self, visitproc visit, void *arg)
     Py_VISIT(self->call);
     Py_VISIT(self->real);
     Py_VISIT(self->names);
+    Py_VISIT(self->leading);
+    Py_VISIT(self->flight);
     for (int i = 0; i < self->count; i++) {
         Py_VISIT(self->args[i]);
     }
     return 0;
 }
 
-/* The call and `real` stay: they name it, and can be cleared themselves. */
+/* The call and `real` stay: they name it, and can be cleared themselves.  One that leads has ended when it was finalized. */
 static int
 coroutine_clear(Coroutine *self)
 {
-    if (self->stage != MADE) {
+    if (self->stage != MADE && self->stage != LED) {
         self->stage = ENDED;
     }
     drop_arguments(self);
@@ -5673,7 +6300,7 @@ coroutine_dealloc(Coroutine *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     State *state = state_left(type, self->call);
-    if (self->stage == CREATED) {
+    if (self->stage == CREATED || self->stage == LED) {
         if (self->weakrefs != NULL) {
             PyObject_GC_UnTrack(self);
             PyObject_ClearWeakRefs((PyObject *)self);
@@ -5697,6 +6324,8 @@ coroutine_dealloc(Coroutine *self)
     }
     drop_arguments(self);
     Py_CLEAR(self->real);
+    Py_CLEAR(self->flight);
+    Py_CLEAR(self->leading);
     Call *call = self->call;
     state = state_left(type, call); /* anew: what died here may have been the last to hold it */
     if (!self->was_finalized && state != NULL && state->waiting_count < MOST_WAITING) {
@@ -5736,7 +6365,7 @@ static PyGetSetDef coroutine_getset[] = {
     {"__class__", (getter)coroutine_get_class, NULL, NULL, NULL},
     {"__name__", (getter)coroutine_get_name, (setter)coroutine_set_name, NULL, "__name__"},
     {"__qualname__", (getter)coroutine_get_name, (setter)coroutine_set_name, NULL, "__qualname__"},
-    {"cr_await", (getter)coroutine_get_none, NULL, NULL, "cr_await"},
+    {"cr_await", (getter)coroutine_get_await, NULL, NULL, NULL},
     {"cr_code", (getter)coroutine_get_code, NULL, NULL, NULL},
     {"cr_frame", (getter)coroutine_get_frame, NULL, NULL, NULL},
     {"cr_origin", (getter)coroutine_get_none, NULL, NULL, "cr_origin"},
@@ -5837,290 +6466,6 @@ static PyType_Slot awaiter_slots[] = {
 static PyType_Spec awaiter_spec = {
     "memo._native._speed.Awaiter", sizeof(Awaiter), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, awaiter_slots,
-};
-
-/* ---- a miss in the caller's own task
- *
- * What the template of such a call (led_await) asks CallerFlights for, as far as the call is alone: its flight, its place
- * in the table, its end.  On any doubt the Python functions do it, with the same flight; what fails is theirs, too.
- *
- * A TaskLeading owns what it refers to, none of which refers to it. */
-
-#define TASK_LEADING_OBJECTS(V) V(leading) V(born) V(enter) V(come_out)
-
-typedef struct {
-    PyObject_HEAD
-#define V(name) PyObject *name;
-    TASK_LEADING_OBJECTS(V)
-#undef V
-    int is_plain; /* calls share, and have no deadline */
-} TaskLeading;
-
-#define ROOM_NEEDED 32 /* calls within each other; need_depth() asks for less */
-
-/* Whether there is so much room on the stack that Python need not look. */
-static inline int
-has_room(void)
-{
-    PyThreadState *thread = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030C0000
-    return thread->py_recursion_remaining > ROOM_NEEDED && thread->c_recursion_remaining > ROOM_NEEDED;
-#else
-    return thread->recursion_remaining > ROOM_NEEDED;
-#endif
-}
-
-/* The work of a new flight; NULL with an exception. */
-static PyObject *
-work_born(State *state)
-{
-    PyTypeObject *kind = (PyTypeObject *)state->Work;
-    PyObject *awaits = PyDict_New();
-    PyObject *work = awaits == NULL ? NULL : kind->tp_alloc(kind, 0);
-    if (work == NULL) {
-        Py_XDECREF(awaits);
-        return NULL;
-    }
-    SLOT(work, state->at_Work_awaits) = awaits;
-    SLOT(work, state->at_Work_over) = Py_NewRef(Py_False);
-    SLOT(work, state->at_Work_left) = Py_NewRef(Py_False);
-    SLOT(work, state->at_Work_within) = Py_NewRef(Py_None);
-    return work;
-}
-
-/* A flight as task_flight() makes it for a call. */
-static PyObject *
-task_leading_born(TaskLeading *self, PyObject *unused)
-{
-    State *state = state_of(Py_TYPE(self));
-    Leading *l = (Leading *)self->leading;
-    double now = 0;
-    if (state == NULL) {
-        return NULL;
-    }
-    PyObject *leader = thread_here(state, l);
-    if (leader == NULL) {
-        return PyErr_Occurred() ? NULL : PyObject_CallNoArgs(self->born);
-    }
-    int is_read = exact_time(state, SLOT(l->clock, state->at_Clock_read), &now);
-    if (is_read <= 0) {
-        Py_DECREF(leader);
-        return is_read < 0 ? NULL : PyObject_CallNoArgs(self->born);
-    }
-    PyTypeObject *kind = (PyTypeObject *)state->TaskFlight;
-    PyObject *started = PyFloat_FromDouble(now);
-    PyObject *work = started == NULL ? NULL : work_born(state);
-    PyObject *flight = work == NULL ? NULL : kind->tp_alloc(kind, 0);
-    if (flight == NULL) {
-        Py_DECREF(leader);
-        Py_XDECREF(started);
-        Py_XDECREF(work);
-        return NULL;
-    }
-    SLOT(flight, state->at_InFlight_started) = started;
-    SLOT(flight, state->at_InFlight_leader) = leader;
-    SLOT(flight, state->at_TaskFlight_work) = work;
-#define SET(owner, slot, value) SLOT(flight, state->at_##owner##_##slot) = Py_NewRef(value)
-    SET(InFlight, key, Py_None);
-    SET(InFlight, over, Py_False);
-    SET(InFlight, led, Py_False);
-    SET(InFlight, fenced, Py_False);
-    SET(InFlight, current, Py_True);
-    SET(InFlight, purpose, state->CALL);
-    SET(InFlight, tags, state->no_tags);
-    SET(InFlight, waiters, Py_None);
-    SET(InFlight, present, state->one);
-    SET(InFlight, joined, state->zero);
-    SET(InFlight, state, state->RUNNING);
-    SET(TaskFlight, struck, Py_False);
-    SET(TaskFlight, cancelling, state->zero);
-    SET(TaskFlight, task, Py_None);
-    SET(TaskFlight, timer, Py_None);
-    SET(TaskFlight, alarm, Py_None);
-    SET(TaskFlight, when_done, Py_None);
-    SET(TaskFlight, bound, Py_None);
-    SET(TaskFlight, inside, Py_None);
-    SET(TaskFlight, left_at, Py_None);
-    SET(TaskFlight, loop, Py_None);
-#undef SET
-    return flight;
-}
-
-/* Whether a call that is alone leads *flight*, newly born, whose task is *task* in *loop*: 1, -1 with an exception; 0, and
- * nothing has happened. */
-static int
-task_leads(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *loop, PyObject *task)
-{
-    Py_hash_t hash = PyObject_Hash(key);
-    PyObject *inside;
-    if (hash == -1 || PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
-        return -1;
-    }
-    Py_DECREF(inside);
-    if (inside != Py_None) {
-        return 0; /* it is to be noted who waits for whom */
-    }
-    PyObject *mark = PyContextVar_Set(state->current_work, SLOT(flight, state->at_TaskFlight_work));
-    if (mark == NULL) {
-        return -1;
-    }
-    /* From here to its place in the table nothing else runs. */
-    int leads = knows_plain_keys(state, l) && (l->shelf == NULL || look_again(state, l, key, hash, started_at(state, flight)) >= 0)
-        && _PyDict_GetItem_KnownHash(l->table, key, hash) == NULL;
-    if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
-        leads = -1;
-    }
-    if (leads <= 0) {
-        PyObject *kind, *error, *traceback;
-        PyErr_Fetch(&kind, &error, &traceback);
-        if (PyContextVar_Reset(state->current_work, mark) < 0) {
-            PyErr_Clear();
-        }
-        PyErr_Restore(kind, error, traceback);
-        Py_DECREF(mark);
-        return leads;
-    }
-    fill_slot(flight, state->at_InFlight_present, Py_NewRef(state->zero));
-    fill_slot(flight, state->at_InFlight_key, Py_NewRef(key));
-    fill_slot(flight, state->at_TaskFlight_loop, Py_NewRef(loop));
-    fill_slot(flight, state->at_TaskFlight_task, Py_NewRef(task));
-    fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
-    count(l->counters, state->at_Counters_led, 1);
-    Py_DECREF(mark);
-    return 1;
-}
-
-/* As CallerFlights.enter(). */
-static PyObject *
-task_leading_enter(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
-{
-    State *state = state_of(Py_TYPE(self));
-    if (state == NULL || number != 2) {
-        PyErr_SetString(PyExc_TypeError, "enter() takes a flight and a key");
-        return NULL;
-    }
-    PyObject *flight = args[0], *key = args[1];
-    if (self->is_plain && Py_IS_TYPE(flight, (PyTypeObject *)state->TaskFlight) && is_plain(state, key) && has_room()) {
-        PyObject *loop = PyObject_CallNoArgs(state->running_loop);
-        PyObject *task = loop == NULL ? NULL : Py_NewRef(Py_None);
-        if (task != NULL && loop != Py_None) {
-            Py_SETREF(task, PyObject_CallOneArg(state->current_task, loop));
-        }
-        int leads = task == NULL ? -1 : loop == Py_None ? 0 : task_leads(
-            state, (Leading *)self->leading, flight, key, loop, task);
-        Py_XDECREF(loop);
-        Py_XDECREF(task);
-        if (leads != 0) {
-            return leads < 0 ? NULL : Py_NewRef(Py_True);
-        }
-    }
-    return PyObject_Vectorcall(self->enter, args, number, NULL);
-}
-
-PyDoc_STRVAR(land_doc, "End the work of a flight, which returned a value, and then the flight; what its leader gets.");
-
-static PyObject *
-task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
-{
-    State *state = state_of(Py_TYPE(self));
-    if (state == NULL || number != 2 || !Py_IS_TYPE(args[0], (PyTypeObject *)state->TaskFlight)) {
-        PyErr_SetString(PyExc_TypeError, "land() takes a flight and a value");
-        return NULL;
-    }
-    Leading *l = (Leading *)self->leading;
-    PyObject *flight = args[0], *value = args[1], *inside, *done;
-    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *key = SLOT(flight, state->at_InFlight_key);
-    fill_slot(work, state->at_Work_over, Py_NewRef(Py_True));
-    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
-        return NULL;
-    }
-    Py_DECREF(inside);
-    if (SLOT(flight, state->at_TaskFlight_inside) == Py_None && inside == work) {
-        done = PyContextVar_Set(state->current_work, Py_None);
-    }
-    else {
-        done = PyObject_CallOneArg(self->come_out, flight);
-    }
-    if (done == NULL) {
-        return NULL;
-    }
-    Py_DECREF(done);
-    if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
-        Py_hash_t hash = PyObject_Hash(key);
-        Py_INCREF(key);
-        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
-        Py_DECREF(key);
-        return result;
-    }
-    return PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
-}
-
-static PyObject *
-task_leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"leading", "born", "enter", "come_out", "is_plain", NULL};
-    State *state = state_of(kind);
-    PyObject *leading, *born, *enter, *come_out;
-    int plain;
-    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "$O!OOOp:TaskLeading", names, state->Leading, &leading,
-            &born, &enter, &come_out, &plain)) {
-        return NULL;
-    }
-    if (state->TaskFlight == NULL || state->Work == NULL || state->current_work == NULL) {
-        PyErr_SetString(PyExc_TypeError, "TaskLeading: know() was not told of its classes");
-        return NULL;
-    }
-    TaskLeading *self = (TaskLeading *)kind->tp_alloc(kind, 0);
-    if (self != NULL) {
-#define V(name) self->name = Py_NewRef(name);
-        TASK_LEADING_OBJECTS(V)
-#undef V
-        self->is_plain = plain;
-    }
-    return (PyObject *)self;
-}
-
-static int
-task_leading_traverse(TaskLeading *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-#define V(name) Py_VISIT(self->name);
-    TASK_LEADING_OBJECTS(V)
-#undef V
-    return 0;
-}
-
-static void
-task_leading_dealloc(TaskLeading *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-#define V(name) Py_CLEAR(self->name);
-    TASK_LEADING_OBJECTS(V)
-#undef V
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyMethodDef task_leading_methods[] = {
-    {"born", (PyCFunction)task_leading_born, METH_NOARGS, "A new flight, as task_flight() makes it."},
-    {"enter", (PyCFunction)(void (*)(void))task_leading_enter, METH_FASTCALL, "As CallerFlights.enter()."},
-    {"land", (PyCFunction)(void (*)(void))task_leading_land, METH_FASTCALL, land_doc},
-    {NULL},
-};
-
-/* It cannot be cleared: whatever it refers to can, and a wrapper that still runs may ask it. */
-static PyType_Slot task_leading_slots[] = {
-    {Py_tp_doc, "What leads the misses of one coroutine function in their callers' tasks."},
-    {Py_tp_new, task_leading_new},
-    {Py_tp_dealloc, task_leading_dealloc},
-    {Py_tp_traverse, task_leading_traverse},
-    {Py_tp_methods, task_leading_methods},
-    {0, NULL},
-};
-
-static PyType_Spec task_leading_spec = {
-    "memo._native._speed.TaskLeading", sizeof(TaskLeading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, task_leading_slots,
 };
 
 static int

@@ -78,7 +78,7 @@ class Evil:
         Key.world = Value.world = self
         for options in self.dice.sample(OPTIONS, 6):
             self.functions.append(self.made(dict(options)))
-        self.functions += [self.method(), self.coroutine()]
+        self.functions += [self.method(), self.coroutine(), self.led_coroutine()]
         self.others = [
             dedupe_inflight(registry=self.registry)(self.body()),
             sliding_window("1h", max=5, registry=self.registry)(self.body()),
@@ -117,6 +117,57 @@ class Evil:
 
         return bounded(max=5, ttl=60, registry=self.registry)(awaited)
 
+    def led_coroutine(self) -> Any:
+        """One whose loads run in their callers' tasks, and meet mischief wherever they wait."""
+
+        async def led(x: Any, y: Any = 1) -> Any:
+            self.perhaps(0.1)
+            self.disturb(led_here)
+            if self.dice.random() < 0.5:
+                await asyncio.sleep(0)
+                self.perhaps(0.1)
+                self.disturb(led_here)
+            return Value()
+
+        led_here = bounded(max=5, work="caller", registry=self.registry)(led)
+        return led_here
+
+    def disturb(self, function: Any) -> None:
+        """Change what is kept, or fence what runs, now and then."""
+        chance = self.dice.random()
+        if self.calm or chance > 0.3:
+            return
+        if chance < 0.05:
+            function.cache.clear()
+        elif chance < 0.1:
+            function.cache.put(Value(), self.dice.randrange(5))
+        elif chance < 0.15:
+            function.cache.invalidate(self.dice.randrange(5))
+        elif chance < 0.2:
+            gc.collect(0)
+        elif chance < 0.25:
+            function.__defaults__ = (object(),)
+        else:
+            function.cache.resize(max=self.dice.choice([1, 2, 5]))
+
+    async def lead(self, function: Any) -> None:
+        """A few calls at once, some of which are cancelled, closed, or forgotten in their midst."""
+        coroutines = [function(self.dice.randrange(5), *self.dice.sample([2, "b"], 1)) for _ in range(3)]
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines[1:]]
+        alone = coroutines.pop(0)
+        try:
+            alone.send(None)  # stepped by hand: whatever it waits for, nobody tells it
+            if self.dice.random() < 0.5:
+                alone.throw(self.dice.choice([KeyError, GeneratorExit, asyncio.CancelledError]))
+        except (StopIteration, GeneratorExit, asyncio.CancelledError, *MISCHIEF):
+            pass
+        del alone, coroutines
+        await asyncio.sleep(0)
+        for task in tasks:
+            if self.dice.random() < 0.3:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def clock(self) -> float:
         self.perhaps(0.01)
         return 1.0
@@ -146,6 +197,9 @@ class Evil:
                 coroutine.close()
             else:
                 self.loop.run_until_complete(coroutine)
+        elif function is self.functions[8]:
+            if not self.loop.is_running():
+                self.loop.run_until_complete(self.lead(function))
         else:
             function(*args, **kwargs)
 
@@ -218,6 +272,7 @@ class Evil:
         self.calm = True
         for function in self.functions:
             function.cache._check()
+        assert self.functions[8].cache.inflight.stats().active == 0
         self.loop.close()
 
 

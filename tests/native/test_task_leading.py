@@ -102,15 +102,40 @@ def test_what_c_declines(in_python: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "decorate",
-    [deduped, lambda load: remembered(load, timeout=60), lambda load: remembered(load, dedupe=False)],
-    ids=["dedupe_inflight", "timeout", "unshared"],
+    "decorate", [deduped, lambda load: remembered(load, timeout=60)], ids=["dedupe_inflight", "timeout"]
 )
-def test_calls_with_deadlines_and_unshared_ones_are_pythons(decorate: Any, in_python: list[object]) -> None:
+def test_calls_with_deadlines_are_pythons(decorate: Any, in_python: list[object]) -> None:
     """What such calls take beyond a place in the table is Python's affair, from their beginning on."""
     load = decorate(_same)
     assert asyncio.run(load("a")) == "a"
     assert in_python == ["a"]
+
+
+def test_unshared_calls_are_led_in_c(in_python: list[object]) -> None:
+    """Calls that share nothing lead each its own load; the result of the one that was begun last is kept."""
+    begun: list[int] = []
+    gates: list[asyncio.Event] = []
+
+    async def load(key: str) -> int:
+        begun.append(mine := len(begun))
+        await gates[mine].wait()
+        return mine
+
+    unshared = remembered(load, dedupe=False)
+
+    async def main() -> None:
+        gates.extend(asyncio.Event() for _ in range(3))
+        tasks = [asyncio.create_task(unshared("a")) for _ in range(3)]
+        await asyncio.sleep(0)
+        for number in (1, 2, 0):
+            gates[number].set()
+            assert await tasks[number] == number
+        assert await unshared("a") == 2
+
+    asyncio.run(main())
+    figures = flights_of(unshared)
+    assert (figures.started, figures.completed, figures.joined, figures.active) == (3, 3, 0, 0)
+    assert in_python == []
 
 
 @single_make
