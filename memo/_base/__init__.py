@@ -28,6 +28,7 @@ from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
 from memo._base.pacing import Pace, in_slices, unhurried
+from memo._base.printed import print_text
 from memo._base.real_time import real
 from memo._base.recordings import (
     RECORDING_MAGIC,
@@ -146,6 +147,7 @@ __all__ = (
     "observe_loads",
     "one_step",
     "positive_int",
+    "print_text",
     "reachable",
     "read_recording",
     "real",

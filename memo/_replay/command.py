@@ -1,14 +1,13 @@
 """The command: its options, its order of work, its exit status."""
 
 import argparse
-import io
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from memo._base import RECORDING_MAGIC, counted
+from memo._base import RECORDING_MAGIC, counted, print_text
 from memo._replay.advice import STEPS, advise
 from memo._replay.curves import Curves, default_sizes
 from memo._replay.errors import Errors
@@ -25,7 +24,6 @@ __all__ = ("add_options", "replay")
 
 _FAILED = 2
 _INTERRUPTED = 130
-_CLOSED_PIPE = 141  # what shells report of a command whose reader went away
 _MOST_REPLAYED = 1_000_000
 _LESSON = """
 what a line is:
@@ -123,7 +121,7 @@ def replay(given: argparse.Namespace) -> int:
         return _FAILED
     except KeyboardInterrupt:
         pass
-    printed = _print(findings.as_json() if given.json else findings.text())
+    printed = print_text(findings.as_json() if given.json else findings.text(), "replay")
     if given.plot is not None and findings.curves is not None:
         try:
             plot(given.plot, findings.curves, findings.advice)
@@ -230,20 +228,3 @@ def _reason(bad: BadLines, before: int) -> str:
         return ""
     line = bad.first[before]
     return f": line {line.number:,}, {line.text}, {line.why}"
-
-
-def _print(text: str) -> int:
-    """Print; 0, or the exit status if that fails."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is still in the buffer would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return _CLOSED_PIPE
-        print(f"memo replay: the output cannot be written ({error.strerror}); make room for it.", file=sys.stderr)
-        return _FAILED
-    return 0
