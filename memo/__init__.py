@@ -30,6 +30,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``exporters/``          figures for other programs, each an extra: public, made of the public names like any user
 ``_demo/``              what ``python -m memo demo`` shows, made with the public names alone
 ``_replay/``            what ``python -m memo replay`` shows: hit ratios of a recorded stream of keys, and an advice
+``_commands/``          what looks at other processes: ``python -m memo top``, ``ps``, ``stats``, ``clear``
 ``_info``               what ``python -m memo info`` shows: versions, whether calls run in C, and why
 ======================  ================================================================================
 

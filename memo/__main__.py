@@ -1,10 +1,12 @@
-"""The command line: ``python -m memo demo``, ``python -m memo replay``, ``python -m memo info``."""
+"""The command line: ``python -m memo demo``, ``replay``, ``info``, and what looks at other processes, as ``top``."""
 
 import argparse
 import math
 import sys
 from collections.abc import Sequence
 
+from memo._commands import COMMANDS, add_commands
+from memo._commands import run as run_command
 from memo._replay import add_options, replay
 from memo.errors import MissingExtra
 
@@ -20,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Those of the command line; None: the process's own.
 
     Returns:
-        The exit status: 0, 2 for a wrong command line, a wrong input or a missing package, 130 after Ctrl-C.
+        The exit status: 0, 1 if another process cannot be asked, 2 for a wrong command line, a wrong input or a missing
+        package, 130 after Ctrl-C.
 
     Raises:
         SystemExit: The command line asks for help or is wrong.
@@ -48,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_options(replaying)
     telling = "show the versions of the package and of what it runs on, whether calls run in C, and why"
     commands.add_parser("info", help=telling, description=f"{telling[0].upper()}{telling[1:]}.")
+    add_commands(commands)
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
@@ -60,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "replay":
             return replay(given)
+        if given.command in COMMANDS:
+            return run_command(given)
         # Only now, so that the usage shows without the extra.
         from memo._demo.run import run
 

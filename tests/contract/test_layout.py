@@ -59,7 +59,8 @@ ARROWS: dict[str, set[str]] = {
     "exporters": {"__init__", "_base", "_info", "errors"},
     "_demo": {"__init__", "_base", "errors"},
     "_replay": {"__init__", "_base", "errors", "policies"},
-    "__main__": {"_demo", "_info", "_replay", "errors"},
+    "_commands": {"exporters", "_base", "errors"},
+    "__main__": {"_commands", "_demo", "_info", "_replay", "errors"},
 }
 # Folders of which users import: their faces name what is for users, and nothing that is for the package alone.
 PUBLIC: dict[str, tuple[str, ...]] = {
