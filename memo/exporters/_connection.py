@@ -105,12 +105,19 @@ class _Output:
         self.until_s = 0.0
 
     def write(self, data: bytes) -> None:
-        """Send it all."""
+        """Send it all.
+
+        Raises:
+            OSError: The client has gone, or does not read: there is no telling it anything more.
+        """
         left_s = self.until_s - self._clock()
-        if left_s <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left_s)
-        self._connection.sendall(data)
+        try:
+            if left_s <= 0:
+                raise TimeoutError
+            self._connection.settimeout(left_s)
+            self._connection.sendall(data)
+        except TimeoutError:
+            raise ConnectionAbortedError from None
 
     def flush(self) -> None:
         """Nothing is kept back."""
@@ -224,10 +231,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
         """Answer with an error, and close: what else the client sent is not read."""
         self.close_connection = True
         self._lingers = True
-        try:
-            self._send(response or refused(status, reason), with_body=self.command != "HEAD")
-        except TimeoutError:
-            pass
+        self._send(response or refused(status, reason), with_body=self.command != "HEAD")
 
     def _send(self, response: Response, *, with_body: bool) -> None:
         if self._limits.clock() >= self._closes_s - self._limits.headers_s / 2:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from memo.exporters.http import Server
+from memo import Registry
+from memo.exporters._connection import Limits
+from memo.exporters._options import checked
+from memo.exporters.http import Server, _serve
 
-__all__ = ("Answer", "ask", "connect", "read_answer", "request")
+__all__ = ("Answer", "ask", "connect", "read_answer", "request", "served")
 
 PATIENCE_S = 30.0
 
@@ -82,3 +85,11 @@ def ask(server: Server, path: str, *, by: str = "http", **kwargs: Any) -> Answer
         answer = read_answer(connection)
     assert answer is not None, "closed without an answer"
     return answer
+
+
+def served(registry: Registry, limits: Limits | None = None, **options: Any) -> Server:
+    """A server with limits of the test's own."""
+    asked: dict[str, Any] = {
+        "http": None, "socket": True, "token": None, "show_keys": False, "actions": False, "name": "web", "hosts": (),
+    }  # fmt: skip
+    return _serve(registry, checked(**asked | options), limits or Limits())
