@@ -2,6 +2,7 @@
 
 from memo import Registry
 from memo.errors import MissingExtra
+from memo.exporters._view import view_of
 
 __all__ = ("exposition",)
 
@@ -21,6 +22,7 @@ def exposition(registry: Registry, accept: str) -> tuple[str, bytes]:
     except ImportError as error:
         raise MissingExtra("/metrics needs prometheus-client; install memo-toolkit[prometheus].") from error
     gathered = CollectorRegistry(auto_describe=False)
-    gathered.register(MemoCollector(registry))
+    # Where there are other workers, the one that is asked tells of all; alone it needs no label to say which it is.
+    gathered.register(MemoCollector(registry, per_process=bool(view_of(registry).find_siblings())))
     encode, kind = choose_encoder(accept)
     return kind, encode(gathered)

@@ -103,6 +103,20 @@ def test_names_types_and_labels_are_those_promised(own: Registry, everything: li
     everything[0].join()
 
 
+def test_the_page_tells_what_there_is() -> None:
+    """The table in docs/prometheus.md has every name, and no other."""
+    page = (ROOT / "docs" / "prometheus.md").read_text(encoding="utf-8")
+    table = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `memo_")]
+    told = {
+        re.sub("_(total|sum|count)$", "", name): re.match(r" (\w+)(?:, `(\w+)`)?", kinds)
+        for names, kinds in table
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert {name: (found[1], {*filter(None, [found[2]])}) for name, found in told.items() if found} == {
+        name: (kind, labels or set()) for name, (kind, labels) in PROMISED.items()
+    }
+
+
 def test_names_keep_the_rules_of_promtool(own: Registry, everything: list[Any]) -> None:
     """Counters and nothing else end in _total, units are base units and at the end, no name has a type in it."""
     with scraper(MemoCollector(own)) as url:

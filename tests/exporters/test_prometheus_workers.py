@@ -78,7 +78,7 @@ def test_a_scrape_tells_of_siblings(own: Registry, runtime: Path, sibling: Inter
     """Each process has its own series under a label, with every kind of figure; a selection holds for all of them."""
     fetch = bounded(max=3, registry=own, name="fetch")(lambda x: x)
     fetch(7)
-    with own.serve(name="test-prom"), scraper(MemoCollector(own, per_process=True)) as url:
+    with own.serve(name="test-prom", http=0) as server, scraper(MemoCollector(own, per_process=True)) as url:
         told = scraped(url)
         me = str(os.getpid())
         (other,) = processes(told) - {me}
@@ -94,9 +94,12 @@ def test_a_scrape_tells_of_siblings(own: Registry, runtime: Path, sibling: Inter
         with scraper(MemoCollector(own, "there", per_process=True)) as selecting:
             assert scraped(selecting).functions() == {"there"}
         assert processes(scraped(url)) == {me, other}
+        assert processes(scraped(f"{server.url}metrics")) == {me, other}
         sibling.end()
         clock.advance(1)
         assert processes(scraped(url)) == {me}
+        alone = scraped(f"{server.url}metrics")
+        assert alone.value("memo_functions") == 1, "without others it needs no label"
 
 
 def test_a_process_alone_says_what_is_missing(
