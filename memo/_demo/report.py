@@ -67,13 +67,11 @@ class Report:
         self.console = Console(highlight=False)
         self._held = self._unbounded = 0
 
-    def begin(self, url: str, uses: Sequence[Use], seed: int) -> None:
-        """Say what is about to run."""
+    def begin(self, url: str, uses: Sequence[Use], seed: int, shown: str) -> None:
+        """Say what is about to run, and where its figures are shown."""
         callers = sum(use.workers for use in uses)
-        self.console.print(
-            f"[bold]memo demo[/]: {len(uses)} uses, {callers} callers, seed {seed}, a service at {url}\n"
-            f"Ctrl-C ends it early.\n"
-        )
+        self.console.print(f"[bold]memo demo[/]: {len(uses)} uses, {callers} callers, seed {seed}, a service at {url}")
+        self.console.print(f"{shown}\nCtrl-C ends it early.\n", markup=False)
 
     def bars(self, uses: Sequence[Use], seconds: float) -> RunningBars:
         """The bars to show while it runs."""

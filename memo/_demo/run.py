@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from random import Random
 
 from memo import registry
@@ -16,6 +17,7 @@ from memo._demo.uses import USES, Use, World
 
 __all__ = ("run",)
 
+_NAME = "memo-demo"
 _SHOWN_EVERY_S = 0.1
 _FULL_PACE_S = 5.0
 """Runs that are shorter than this pass the service's time faster, so that they show the same."""
@@ -40,12 +42,13 @@ def run(*, seconds: float, seed: int) -> bool:
     report = Report()
     pace = min(1.0, max(0.2, seconds / _FULL_PACE_S))
     # An answer that is stuck is so for longer than the run.
-    with Service(seed=seed, pace=pace, stuck_s=10 * (60.0 + seconds)) as service:
+    with Service(seed=seed, pace=pace, stuck_s=10 * (60.0 + seconds)) as service, ExitStack() as until_the_end:
+        shown = _serve(until_the_end)
         world = World(AsyncClient(service.url), Client(service.url), pace)
         uses = [use(world) for use in USES]
         interrupted = False
         try:
-            report.begin(service.url, uses, seed)
+            report.begin(service.url, uses, seed, shown)
             with report.bars(uses, seconds) as bars:
                 asyncio.run(_play(world, uses, seconds, seed, bars))
         except KeyboardInterrupt:
@@ -55,6 +58,15 @@ def run(*, seconds: float, seed: int) -> bool:
             report.outcome(use, use.conclude())
         report.end()
     return interrupted
+
+
+def _serve(until_the_end: ExitStack) -> str:
+    """Serve the figures while the demonstration runs; where they are, or why they are not there."""
+    try:
+        server = until_the_end.enter_context(registry.serve(http=0, name=_NAME))
+    except OSError as error:
+        return f"Its figures are not served: {error}"
+    return f"Its figures, live: {server.url}\nIn another terminal: python -m memo top {_NAME}"
 
 
 async def _play(world: World, uses: Sequence[Use], seconds: float, seed: int, bars: RunningBars) -> None:

@@ -11,6 +11,7 @@ import pytest
 from kit.places import ROOT
 
 from memo.__main__ import main
+from memo.exporters import Source
 
 LIMIT_S = 90
 needs_extra = pytest.mark.skipif(
@@ -106,7 +107,8 @@ sys.exit(main(["demo", "--seconds", "60"]))
 @needs_extra
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")
 def test_ctrl_c_ends_it_cleanly() -> None:
-    """Interrupted in the middle, on a terminal, it reports what it has and exits with status 130."""
+    """Interrupted in the middle, on a terminal, it reports what it has and exits with status 130; until then its
+    figures can be seen where it says, and by its name."""
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE],
@@ -123,6 +125,8 @@ def test_ctrl_c_ends_it_cleanly() -> None:
         while chunk := read(ours):
             seen += chunk
             if not interrupted and re.search(rb"[1-9][\d,]* kept of", seen):
+                assert shows_its_uses(found(r"live: (\S+)", seen.decode())[1], process.pid)
+                assert shows_its_uses(found(r"terminal: python -m memo top (\S+)", seen.decode())[1])
                 process.send_signal(signal.SIGINT)
                 interrupted = True
         assert process.wait(timeout=LIMIT_S) == 130
@@ -136,6 +140,13 @@ def test_ctrl_c_ends_it_cleanly() -> None:
     assert "Interrupted." in shown
     assert "Together" in shown
     assert "so that 0 are open now" in " ".join(shown.split())
+
+
+def shows_its_uses(target: str, pid: int | None = None) -> bool:
+    """Whether what serves there tells of the demonstration's uses, those of process *pid* if one is given."""
+    with Source(target) as source:
+        told = source.get("/stats.json")
+    return {"avatar", "profile"} <= set(told["rows"]) and pid in (None, told["process"]["pid"])
 
 
 def read(terminal: int) -> bytes:
