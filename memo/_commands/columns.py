@@ -115,7 +115,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "errors", "x", "errors", 7, "loads, or calls, that failed",
         lambda r, t: r.errors, lambda r, t: amount(r.errors),
-        style=lambda r, t: "bad" if r.errors else "", optional=True,
+        style=lambda r, t: "bad" if (r.recent_errors or 0) > 0 else "", optional=True,
     ),
     Column(
         "spark", "k", "window", 13, "calls in the window, by time", lambda r, t: r.sparkline or None,

@@ -26,9 +26,11 @@ class Input(Protocol):
 
     def open(self) -> None:
         """Have keys come one by one, unseen."""
+        ...
 
     def close(self) -> None:
         """Have everything as it was."""
+        ...
 
     def wait(self, seconds: float) -> list[str]:
         """The keys that were pressed; none if the time is up, a signal came, or ``wake()`` was called before.
@@ -36,12 +38,15 @@ class Input(Protocol):
         Raises:
             LostTerminal: There will be none any more.
         """
+        ...
 
     def wake(self) -> None:
         """Have ``wait()`` end; from any thread."""
+        ...
 
     def signals(self) -> set[int]:
         """The signals that came since this was last asked for."""
+        ...
 
 
 class _Signals:

@@ -100,6 +100,7 @@ class Readings:
                 if (earlier := self._rows.get(name)) is not None:
                     row.calls_per_second = earlier.calls_per_second
                     row.recent_answered, row.recent_asked = earlier.recent_answered, earlier.recent_asked
+                    row.recent_errors = earlier.recent_errors
             return
         self.seconds = None
         if self.taken is not None and same and taken > self.taken:
@@ -114,6 +115,7 @@ def _give_rates(row: Row, earlier: Row, seconds: float) -> None:
     if row.calls is not None and earlier.calls is not None:
         calls = row.calls - earlier.calls
         row.calls_per_second = calls / seconds if calls >= 0 else None
+    row.recent_errors = _minus(row.errors, earlier.errors)
     answered, asked = _minus(row.answered, earlier.answered), _minus(row.asked, earlier.asked)
     # Hits may be counted a little late, and so be more than the calls of an interval.
     if answered is not None and asked is not None and answered >= 0 and asked >= 0:

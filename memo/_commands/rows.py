@@ -44,6 +44,7 @@ class Row:
     """Calls between the last two answers that were answered from the store."""
     recent_asked: int | None = None
     """Those that ``recent_ratio`` is a ratio of."""
+    recent_errors: int | None = None
 
     @property
     def hit_ratio(self) -> float | None:

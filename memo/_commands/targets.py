@@ -2,16 +2,19 @@
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from memo._commands.failures import WRONG, Failed
-from memo.exporters import Place, Source, serving
+from memo._commands.polling import path_of
+from memo.exporters import Place, Source, SourceError, serving
 
 __all__ = ("Service", "named", "only_one", "services", "source", "token")
 
 _PATIENCE_S = 5.0
+_SHORT_S = 1.0
 _NOBODY = (
     "no process of this user serves its figures; call registry.serve() in the one to look at (python -m memo ps lists "
     "those that do), or give the URL of one on another machine."
@@ -20,10 +23,12 @@ _NOBODY = (
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The processes of one name: any of them tells the figures of all."""
+    """Processes that belong together: any of them tells the figures of all."""
 
     name: str
     pids: tuple[int, ...]
+    target: str
+    """What ``Source`` is given: the name, which holds when processes come and go, if it is that of no other service."""
 
     def __str__(self) -> str:
         return f"{self.name}  {'pid' if len(self.pids) == 1 else 'pids'} {', '.join(map(str, self.pids))}"
@@ -31,10 +36,26 @@ class Service:
 
 def services() -> list[Service]:
     """What serves now, by name."""
-    found: dict[str, list[int]] = {}
-    for place in _serving():
-        found.setdefault(place.name, []).append(place.pid)
-    return [Service(name, tuple(sorted(pids))) for name, pids in sorted(found.items())]
+    names: dict[str, dict[str, list[Place]]] = {}
+    places = _serving()
+    shared = {name for name, count in Counter(place.name for place in places).items() if count > 1}
+    for place in places:
+        group = _group_of(place) if place.name in shared else ""
+        names.setdefault(place.name, {}).setdefault(group, []).append(place)
+    return [
+        Service(name, tuple(sorted(place.pid for place in several)), name if len(groups) == 1 else str(several[0].pid))
+        for name, groups in sorted(names.items())
+        for several in groups.values()
+    ]
+
+
+def _group_of(place: Place) -> str:
+    """What the processes of one service have in common: programs that were given no name may share one."""
+    try:
+        with Source(place.path, timeout=_SHORT_S) as asked:
+            return str(asked.get(path_of(own="1", fields=""))["process"]["group"])
+    except (SourceError, KeyError, TypeError):
+        return ""
 
 
 def _serving() -> list[Place]:
@@ -45,14 +66,14 @@ def _serving() -> list[Place]:
 
 
 def only_one(found: Sequence[Service]) -> str | None:
-    """The name of the only service; None if there are several.
+    """What to ask if there is one service; None if there are several.
 
     Raises:
         Failed: There is none.
     """
     if not found:
         raise Failed(_NOBODY)
-    return found[0].name if len(found) == 1 else None
+    return found[0].target if len(found) == 1 else None
 
 
 def named(target: str | None) -> str:

@@ -129,7 +129,7 @@ def _choose(terminal: Terminal) -> str | None:
             if key in ("up", "down"):
                 at = (at + (1 if key == "down" else -1)) % len(found)
             elif key == "enter":
-                return found[at].name
+                return found[at].target
             elif key in ("q", "escape"):
                 return None
 

@@ -141,6 +141,9 @@ def test_whom_to_ask(
     assert "bot.ask" in told(capsys, "stats", "--json")
     monkeypatch.setattr(targets, "serving", lambda: [Place(7, "web", "a"), Place(3, "web", "b"), Place(9, "bot", "c")])
     assert "name one of them: bot  pid 9; web  pids 3, 7." in refused(capsys, 2, "stats")
+    # Programs that were given no name may share one: each is a service, asked by its latest process.
+    monkeypatch.setattr(targets, "_group_of", lambda place: "one" if place.pid == 7 else "another")
+    assert [(one.name, one.target) for one in targets.services()] == [("bot", "bot"), ("web", "7"), ("web", "3")]
 
 
 def test_a_live_view_needs_a_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
