@@ -3,7 +3,7 @@
 const GAP = "\u202f"; // between a number and its unit: narrow, and no line breaks there
 const NONE = "–"; // not known, or not there: never 0
 
-const grouped = new Intl.NumberFormat("en-US");
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 9 });
 const tenths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 const three = (number) => grouped.format(Number(number.toPrecision(3)));

@@ -77,9 +77,9 @@ function draw() {
   if (!latest) return;
   const begun = performance.now();
   const { flights, process, processes, taken, actions } = latest;
-  rows.show(functions, storesOf(), byFunction(flights), taken, actions);
+  rows.show(functions, storesOf(), byFunction(flights, byProcess), taken, actions);
   totals.show(functions, rows, flights, taken);
-  showFlights(flights, latest.show_keys);
+  showFlights(flights, { all: latest.flying ?? flights.length, keys: latest.show_keys, pids: processes.length > 1 });
   showProcesses(processes, process.pid);
   showNotes(latest.notes);
   findings.age(taken);
@@ -157,7 +157,7 @@ async function poll() {
     }
     later(grouping === byProcess ? EVERY_MS : 0);
   } catch (error) {
-    if (error.status === 401) locked();
+    if (error.status === 401 || (error.status === 429 && latest === null)) locked(error);
     else gone(error);
   } finally {
     link.asking = false;
@@ -177,8 +177,9 @@ function gone(error) {
   later(wait + Math.random() * 250); // so that many pages do not come back in one moment
 }
 
-function locked() {
-  write("ask-why", token === null ? "" : "That is not the token. Look at what serve() was given.");
+function locked(error) {
+  const wrong = error.status === 401 ? "That is not the token. Look at what serve() was given." : error.message;
+  write("ask-why", token === null ? "" : wrong);
   token = null;
   $("token").value = "";
   become("ask");

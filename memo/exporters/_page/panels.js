@@ -147,10 +147,10 @@ class Findings {
 const MOST_FLIGHTS = 100;
 
 /** Running calls of each function: how many of them, and the age of the oldest. */
-function byFunction(flights) {
+function byFunction(flights, byProcess) {
   const flown = new Map();
-  for (const { function: name, age } of flights) {
-    const oldest = flown.get(name)?.oldest ?? 0;
+  for (const { function: own, process, age } of flights) {
+    const name = byProcess ? `${own}@${process}` : own, oldest = flown.get(name)?.oldest ?? 0;
     flown.set(name, { oldest: Math.max(oldest, age) });
   }
   return flown;
@@ -164,22 +164,23 @@ function cell(className, label, text) {
   return node;
 }
 
-function showFlights(flights, withKeys) {
+function showFlights(flights, { all, keys, pids }) {
   const shown = [...flights].sort((a, b) => b.age - a.age).slice(0, MOST_FLIGHTS);
-  const left = flights.length - shown.length;
+  const left = all - shown.length;
   $("air-table").hidden = !shown.length;
-  write("air-more", !shown.length ? "no call is running" : left ? `the ${MOST_FLIGHTS} oldest, and ${count(left)} more` : plural(shown.length, "running call"));
-  $("air-key").hidden = !withKeys;
-  const shape = ({ age, ...rest }) => [seconds(age), rest, withKeys];
-  renew($("air-rows"), shown, shape, ({ function: name, age, waiters, leader, key }) => {
+  write("air-more", !shown.length ? "no call is running" : left ? `the ${shown.length} oldest, and ${count(left)} more` : plural(shown.length, "running call"));
+  $("air-key").hidden = !keys;
+  const shape = ({ age, ...rest }) => [seconds(age), rest, keys, pids];
+  renew($("air-rows"), shown, shape, ({ function: name, process, age, waiters, leader, key }) => {
     const row = make("tr"), head = make("th", "c-name"), { home, own } = nameParts(name);
     row.setAttribute("role", "row");
     head.setAttribute("role", "rowheader");
     head.scope = "row";
     head.title = visible(middled(name, 300));
     head.append(make("bdi", "", home + own));
-    row.append(head, cell("n", "Running for", seconds(age)), cell("n", "Waiting", count(waiters)), cell("leader", "Led by", visible(middled(String(leader ?? NONE), 40))));
-    if (withKeys) row.append(cell("key", "Key", visible(middled(String(key ?? NONE), 120))));
+    const by = visible(middled(String(leader ?? NONE), 40)) + (pids ? ` in ${process}` : "");
+    row.append(head, cell("n", "Running for", seconds(age)), cell("n", "Waiting", count(waiters)), cell("leader", "Led by", by));
+    if (keys) row.append(cell("key", "Key", visible(middled(String(key ?? NONE), 120))));
     return row;
   });
 }

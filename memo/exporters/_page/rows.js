@@ -45,10 +45,8 @@ class Line {
     bdi.children[0].textContent = home;
     bdi.children[1].textContent = own;
     const whole = visible(one.name.length > 1000 ? middled(one.name, 300) : one.name);
-    if (whole !== home + own) {
-      this.button.setAttribute("aria-label", whole);
-      this.button.title = whole;
-    }
+    this.button.setAttribute("aria-label", whole); // its two parts would be read as two words
+    if (whole !== home + own) this.button.title = whole;
     this.row.dataset.name = one.name;
     this.button.line = this;
   }
@@ -60,7 +58,7 @@ class Line {
     this.bytes.set(figures.bytes == null ? NONE : `${figures.estimated ? "≈" + GAP : ""}${bytes(figures.bytes)}`);
     this.#bar(this.bytesBar, "bytes", share);
     this.entries.set(count(figures.entries));
-    this.max.set(figures.max != null ? ` / ${count(figures.max)}` : figures.unbounded ? " unbounded" : "");
+    this.max.set(figures.max != null ? ` / ${count(figures.max)}` : figures.unbounded ? " / ∞" : "");
     this.#state("unbounded", figures.unbounded);
     const low = figures.requests >= FEW_CALLS && figures.ratio < LOW_RATIO;
     this.ratio.set(`${low ? "low " : ""}${percent(figures.ratio)}`);
