@@ -38,7 +38,7 @@ from memo._base.recordings import (
     recording_seal,
 )
 from memo._base.seldom import Seldom
-from memo._base.shortened import LONGEST, cut, short_text
+from memo._base.shortened import LONGEST, cut, qualified_name, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
@@ -148,6 +148,7 @@ __all__ = (
     "one_step",
     "positive_int",
     "print_text",
+    "qualified_name",
     "reachable",
     "read_recording",
     "real",

@@ -36,6 +36,8 @@ class Stage(enum.IntEnum):
     """Which clock functions read; held while everybody who follows a clock is told of another one."""
     FORKS = enum.auto()
     """The tables of this module.  Above it all is there from the start, so that a fork may look without it."""
+    EXPORTERS = enum.auto()
+    """Which registries an exporter tells of."""
     REGISTRIES = enum.auto()
     """The names of one registry."""
     CIRCLES = enum.auto()

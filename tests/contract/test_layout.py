@@ -72,8 +72,6 @@ LAZY_FACE = {"Any", "TYPE_CHECKING", "_MODULES", "__dir__", "__getattr__", "impo
 # The one call upwards: registry.serve(), which is looked for on a registry, and is the work of what stands on the roof.
 # It is imported when called, by name; this is the annotation of what it returns.
 UPWARDS = {"_registry.registries": {"memo.exporters.http.Server"}}
-# What the face of a folder names for makers of spans, beside what is taken from it.
-FOR_SPANS = {"_base": {"Load", "observe_loads"}}
 # What the store may know of calls: that keys can belong to instances, and that they are not compared under its lock.
 OF_CALLS = {
     "InstanceRef", "Undecided", "belongs_to", "comparing_outside", "held_parts", "owner_of", "refs_in",
@@ -222,7 +220,7 @@ def test_faces_offer_what_is_asked_for(folder: str) -> None:
         for dotted, _, _ in imports(module)
         if (parts := dotted.split("."))[:2] == ["memo", folder] and len(parts) == 3
     }
-    assert faces(TREES[folder]) <= taken | FOR_SPANS.get(folder, set())
+    assert faces(TREES[folder]) <= taken
 
 
 @pytest.mark.parametrize("folder", PUBLIC)

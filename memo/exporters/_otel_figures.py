@@ -1,0 +1,106 @@
+"""What a meter is told of the figures of functions: the families that Prometheus is told of, as OpenTelemetry has them.
+
+Names have dots, and no unit in them, since an instrument has one of its own.  What a function does not count has no
+series, never a zero; a counter has one from its first event on, as those have that the SDK counts itself.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
+
+from opentelemetry.metrics import Observation
+
+from memo.exporters._families import FAMILIES, Family
+from memo.exporters._series import labels_of, was_used
+from memo.exporters._snapshot import Row
+
+__all__ = ("FUNCTION", "INSTRUMENTS", "OUTCOME", "Instrument", "Points", "points")
+
+FUNCTION = "memo.function.name"
+OUTCOME = "memo.load.outcome"
+
+Kind = Literal["counter", "up_down_counter", "gauge"]
+
+_LEFT_OUT = ("memo_cache_load_seconds", "memo_scrape_seconds")  # of loads there is a histogram
+_RENAMED = {"value_bytes": "size", "max_value_bytes": "max_size"}
+_ATTRIBUTES = {"outcome": OUTCOME, "reason": "memo.cache.eviction.reason"}
+_UNITS = {
+    "requests": "{request}",
+    "loads": "{load}",
+    "refreshes": "{load}",
+    "evictions": "{entry}",
+    "entries": "{entry}",
+    "max_entries": "{entry}",
+    "rejected": "{value}",
+    "value_bytes": "By",
+    "max_value_bytes": "By",
+    "keys": "{key}",
+    "weight": "1",
+    "max_weight": "1",
+    "functions": "{function}",
+}
+"""Of seconds it is s, of what is not here calls."""
+
+Points = Mapping[str, list[Observation]]
+"""What there is to observe, by the name of the instrument."""
+
+
+class Instrument(NamedTuple):
+    """One observable instrument."""
+
+    name: str
+    kind: Kind
+    unit: str
+    about: str
+    part: str
+    """The field of ``FunctionStats`` that it tells of; empty: none."""
+    told: Callable[[Any], Iterable[tuple[Mapping[str, str], float | None]]]
+    """Of that field: attributes beside the function's name, and for each a figure; None: not counted."""
+
+
+def _instrument(family: Family) -> Instrument:
+    _, *area, what = family.name.split("_", 2)
+    bare = _RENAMED.get(what, what.removesuffix("_seconds"))
+    is_time = what.endswith("_seconds")
+    kind: Kind = "counter" if family.kind == "counter" else "gauge" if is_time else "up_down_counter"
+    unit = "s" if is_time else _UNITS.get(what, "{call}")
+    return Instrument(".".join(("memo", *area, bare)), kind, unit, family.help, family.part, _told_of(family, area))
+
+
+def _told_of(family: Family, area: list[str]) -> Callable[[Any], Iterable[tuple[Mapping[str, str], float | None]]]:
+    def name(label: str) -> str:
+        return _ATTRIBUTES.get(label) or ".".join(("memo", *area, label))
+
+    if family.by:
+        attribute, of = name(family.by), attrgetter(family.points[0].attribute)
+        return lambda figures: [({attribute: str(key)}, count) for key, count in of(figures).items()]
+    told = [
+        (attrgetter(point.attribute), {name(label): value for label, value in point.labels.items()})
+        for point in family.points
+    ]
+    return lambda figures: [(attributes, of(figures)) for of, attributes in told]
+
+
+INSTRUMENTS = tuple(_instrument(family) for family in FAMILIES if family.name not in _LEFT_OUT)
+
+
+def points(rows: list[Row]) -> Points:
+    """What these functions tell; those without a call are counted, no more."""
+    told: dict[str, list[Observation]] = {one.name: [] for one in INSTRUMENTS}
+    told["memo.functions"] = [Observation(len(rows))]
+    for label, row in zip(labels_of(row.name for row in rows), rows, strict=True):
+        if not was_used(row.stats):
+            continue
+        function = {FUNCTION: label}
+        for one in INSTRUMENTS:
+            figures = getattr(row.stats, one.part) if one.part else None
+            if figures is not None:
+                told[one.name] += _observations(one, function, figures)
+    return told
+
+
+def _observations(instrument: Instrument, function: dict[str, str], figures: Any) -> Iterator[Observation]:
+    counts = instrument.kind == "counter"
+    for attributes, figure in instrument.told(figures):
+        if figure or (figure is not None and not counts):
+            yield Observation(figure, {**function, **attributes})
