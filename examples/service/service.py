@@ -5,12 +5,14 @@ Started by gunicorn with ``gunicorn.conf.py``, four workers of it.
 
 import asyncio
 import hashlib
+import os
 import time
 
 from fastapi import FastAPI, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 import memo
+from memo.exporters.asgi import app as page
 from memo.exporters.prometheus import MemoCollector
 
 app = FastAPI()
@@ -18,6 +20,10 @@ app = FastAPI()
 # Whichever worker is scraped tells of all four, each under a label `process`.
 figures = CollectorRegistry()
 figures.register(MemoCollector(memo.registry, per_process=True))
+
+# The live page, for those who know the token; whoever reaches the service reaches this.
+if token := os.environ.get("MEMO_TOKEN"):
+    app.mount("/memo", page(memo.registry, token=token))
 
 
 @memo.bounded(max=200, ttl="10s", stale_while_revalidate="1m")

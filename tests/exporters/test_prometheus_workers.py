@@ -5,6 +5,8 @@ import os
 import runpy
 import signal
 import sys
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("gunicorn")
 
 from kit.scrapes import Scraped, scraped, scraper
-from kit.services import FOLDER, WORKERS, Service, started
+from kit.services import FOLDER, TOKEN, WORKERS, Service, started
 
+from memo.exporters import Source
 from memo.exporters.prometheus import MemoCollector
 
 __all__ = ()
@@ -162,6 +165,22 @@ def test_the_example_counts_each_call_in_some_worker(service: tuple[Service, Cou
     assert calls(told, "memo_window_errors") == {"service.answer": answers["answer", 504]}
     assert {labels["process"] for labels, _ in told.values("memo_cache_entries")} == processes(told)
     assert told.value("memo_scrape_seconds") is not None
+
+
+@pytest.mark.outside
+def test_the_example_has_the_page(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
+    """Mounted in the service, it shows all workers together to those who know the token, and nothing to others."""
+    running, answers = service
+    stats = f"{running.url}/memo/stats.json"
+    with urllib.request.urlopen(f"{running.url}/memo/", timeout=20) as shell:
+        assert b"<table" in shell.read()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(stats, timeout=20).close()
+    with Source(f"{running.url}/memo", TOKEN) as source:
+        told = source.get("/stats.json")
+    assert len(told["processes"]) == WORKERS
+    assert told["rows"]["service.profile"]["cache"]["requests"] == answers["profile", 200]
+    assert told["rows"]["service.answer"]["window"]["errors"] == answers["answer", 504]
 
 
 @pytest.mark.outside

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from kit.places import ROOT
 
-__all__ = ("FOLDER", "WORKERS", "Service", "started")
+__all__ = ("FOLDER", "TOKEN", "WORKERS", "Service", "started")
 
 FOLDER = ROOT / "examples" / "service"
 WORKERS = 4
+TOKEN = "only-for-these-tests"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Service:
 
 
 def _environment(runtime: Path) -> dict[str, str]:
-    return {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT), "BIND": "127.0.0.1:0"}
+    own = {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT), "BIND": "127.0.0.1:0", "MEMO_TOKEN": TOKEN}
+    return {**os.environ, **own}
 
 
 @contextlib.contextmanager
 def started() -> Iterator[Service]:
-    """Start it at a free port, wait until each worker listens, and end it with its workers."""
+    """Start it at a free port, wait until each worker listens, and kill it with its workers."""
     runtime = Path(tempfile.mkdtemp(prefix="memo-", dir="/tmp"))  # paths of sockets are to be short
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", str(FOLDER / "gunicorn.conf.py")],
@@ -57,6 +59,7 @@ def started() -> Iterator[Service]:
     assert process.stderr is not None
     log: list[str] = []
     listening = 0
+    reader = None
     try:
         for line in process.stderr:
             log.append(line)
@@ -68,12 +71,12 @@ def started() -> Iterator[Service]:
         reader = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
         reader.start()
         yield Service(found[1], runtime, log)
-        process.send_signal(signal.SIGINT)  # at once: no request is under way
-        process.wait(20)
-        reader.join(20)
+        assert "Traceback" not in "".join(log), "".join(log)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # how it ends by itself takes seconds, and is gunicorn's business
         process.wait()
+        if reader is not None:
+            reader.join(20)
         process.stderr.close()
         shutil.rmtree(runtime)
