@@ -1,9 +1,11 @@
 """Several workers of one service: a scrape of any of them tells of all."""
 
+import json
 import logging
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -181,6 +183,28 @@ def test_the_example_has_the_page(service: tuple[Service, Counter[tuple[str, int
     assert len(told["processes"]) == WORKERS
     assert told["rows"]["service.profile"]["cache"]["requests"] == answers["profile", 200]
     assert told["rows"]["service.answer"]["window"]["errors"] == answers["answer", 504]
+
+
+@pytest.mark.outside
+def test_the_example_is_seen_from_the_command_line(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
+    """memo ps lists its workers; memo top shows their functions together."""
+    pytest.importorskip("rich")
+    running, answers = service
+
+    def said(*arguments: str) -> str:
+        command = [sys.executable, "-m", "memo", *arguments]
+        ran = subprocess.run(command, env=running.environment, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    assert len([line for line in said("ps").splitlines() if " example " in line]) == WORKERS
+    told = json.loads(said("top", "example", "--once", "--json", "--every", "100ms"))
+    assert len(told["processes"]) == WORKERS
+    entries = {one["name"]: one["entries"] for one in told["functions"]}
+    assert entries.keys() == {"service.profile", "service.avatar", "service.answer"}
+    assert 0 < entries["service.profile"] <= answers["profile", 200]
+    table = said("top", "example", "--once", "--every", "100ms")
+    assert all(name in table for name in entries)
 
 
 @pytest.mark.outside
