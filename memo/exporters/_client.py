@@ -140,7 +140,9 @@ class Source:
             headers["Authorization"] = f"Bearer {self._token}"
         connection.request(method, self._prefix + path, body, headers)
         answer = connection.getresponse()
-        text = answer.read(_LARGEST)
+        if answer.length is None or answer.length > _LARGEST:
+            raise http.client.HTTPException("it tells no length, or one that nobody takes in")
+        text = answer.read()
         if answer.will_close:
             self.close()
         return answer.status, answer.headers.get_content_type(), text

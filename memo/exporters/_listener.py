@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from memo._base import real, rlock
+from memo._base import Gate, real, rlock, start
 from memo.exporters._connection import Connection, Limits, refuse_crowded
 from memo.exporters._routes import Routes
 from memo.exporters._sockets import is_ours, peer_uid
@@ -25,6 +25,8 @@ log = logging.getLogger("memo")
 
 _PARTING_S = 2.0
 """Seconds to wait for threads when all is closed."""
+_ACCEPT_S = 0.5
+"""Seconds to wait for a client that was there."""
 _REFUSED_S = 1.0
 """Seconds for a client to read that it was refused."""
 _MOST_REFUSED = 64
@@ -43,11 +45,7 @@ class Door:
 
 
 class Listener:
-    """Answers those who come to *doors*, from its making until ``close()``.
-
-    Raises:
-        RuntimeError: No thread can be started.
-    """
+    """Answers those who come to *doors*, from ``start()`` to ``close()``."""
 
     def __init__(self, doors: list[Door], limits: Limits) -> None:
         self._doors = doors
@@ -61,14 +59,21 @@ class Listener:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ)
         for door in doors:
-            door.listener.setblocking(False)
+            # not without blocking: then eventlet would return a client that blocks all greenlets
+            door.listener.settimeout(_ACCEPT_S)
             self._selector.register(door.listener, selectors.EVENT_READ, door)
         self._thread = threading.Thread(target=self._listen, name="memo-serve", daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            self.abandon()
-            raise
+        self._begun: list[int] = []
+        self._over = Gate()  # rather than join(): interrupted, that takes a thread that runs for one that has ended
+        self._is_over = False
+
+    def start(self) -> None:
+        """Begin; cut short, it is to be closed.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        start(self._thread, self._begun)
 
     def close(self) -> None:
         """Close everything, also connections under way, and wait a little for what is at work."""
@@ -81,8 +86,8 @@ class Listener:
             pass
         for client in clients:
             _shut(client)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_PARTING_S)
+        if threading.current_thread() is not self._thread and self._begun and not self._is_over:
+            self._over.wait(_PARTING_S)
         self.abandon()
 
     def abandon(self) -> None:
@@ -113,12 +118,15 @@ class Listener:
         except Exception:
             if not self._closed and os.getpid() == self._pid:
                 log.exception("serve: nobody is answered any more")
+        finally:
+            self._is_over = True
+            self._over.open()
 
     def _accept(self, door: Door) -> None:
         try:
             client, _ = door.listener.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError, TimeoutError):
+            return  # it was ready, and the client has gone meanwhile
         except OSError as error:
             if not self._closed:
                 log.warning("serve: no client can be let in (%s)", error)

@@ -65,6 +65,13 @@ class View:
         self._place = place
         self._name = name
 
+    def leave(self, place: Place) -> None:
+        """Note that this process serves there no more, and so has no siblings."""
+        if self._place is place:
+            self._place = None
+        with self._lock:
+            self._workers.close()
+
     def find_siblings(self) -> list[Place]:
         """Where the other processes of this service serve.  Blocking."""
         self._ask_siblings()
@@ -196,7 +203,8 @@ def view_of(registry: Registry) -> View:
     view = _views.get(registry)
     if view is None or view.pid != os.getpid():
         fresh = View(registry)
-        if view is not None:
+        if view is not None:  # the parent's
             fresh.serve_at(None, view._name)
+            view._workers.close()
         _views[registry] = view = fresh
     return view

@@ -149,6 +149,11 @@ class Workers:
         if present or len(self.together):
             self._merge()
 
+    def close(self) -> None:
+        """Close the connections to siblings."""
+        for sibling in self._siblings.values():
+            sibling.source.close()
+
     def _merge(self) -> None:
         """Take in what changed in each process since the last time."""
         sources: dict[str, Changes] = {"": self._own.changes}

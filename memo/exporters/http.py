@@ -66,8 +66,6 @@ class Server:
         self._place: Place | None = None
         self._inode: tuple[int, int] | None = None
         self._url: str | None = None
-        self._open()
-        renew(Stage.SERVERS, self)
 
     @property
     def url(self) -> str | None:
@@ -85,17 +83,17 @@ class Server:
         Waits two seconds at most for what is being answered.  Closing twice is no error.
         """
         self._is_closed = True
-        with _lock:
-            if _running.get(id(self._registry)) is self:
-                del _running[id(self._registry)]
-        listener, self._listener = self._listener, None
         try:
-            view_of(self._registry).serve_at(None, self._options.name)
+            if self._place is not None:
+                view_of(self._registry).leave(self._place)
             self._remove_file()
         finally:
-            self._url = self._place = None
-            if listener is not None:
-                listener.close()
+            if self._listener is not None:
+                self._listener.close()
+            self._url = self._place = self._listener = None
+            with _lock:  # last: as long as it is there, whoever serves the registry anew closes it again
+                if _running.get(id(self._registry)) is self:
+                    del _running[id(self._registry)]
 
     def __enter__(self) -> Self:
         return self
@@ -111,16 +109,22 @@ class Server:
 
     # -- opening
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Begin to serve; cut short, it is to be closed."""
+        renew(Stage.SERVERS, self)
+        self._open(self._options.address)
+
+    def _open(self, address: tuple[str, int] | None) -> None:
         doors: list[Door] = []
         try:
             if self._options.socket:
                 doors.append(self._open_socket())
-            if self._options.address is not None and (door := self._open_port(self._options.address)) is not None:
+            if address is not None and (door := self._open_port(address)) is not None:
                 doors.append(door)
             if doors:
                 view_of(self._registry).serve_at(self._place, self._options.name)
                 self._listener = Listener(doors, self._limits)
+                self._listener.start()
         except BaseException:
             for door in doors:
                 door.listener.close()
@@ -209,22 +213,13 @@ class Server:
             listener.abandon()
         if self._is_closed:
             return
-        try:
-            self._open_in_child()
-        except Exception:
-            log.exception("serve: the forked process %d cannot be asked; call registry.serve() in it", os.getpid())
-
-    def _open_in_child(self) -> None:
         address = self._options.address
         if address is not None and address[1] != 0:  # the parent has that port
-            if not self._options.socket:
-                return
             address = None
-        options, self._options = self._options, replace(self._options, address=address)
         try:
-            self._open()
-        finally:
-            self._options = options
+            self._open(address)
+        except Exception:
+            log.exception("serve: the forked process %d cannot be asked; call registry.serve() in it", os.getpid())
 
 
 def serve(
@@ -283,11 +278,16 @@ def _serve(registry: Registry, options: Options, limits: Limits) -> Server:
         former.close()  # before another is opened: they may want the same port
     remove_stale()
     server = Server(registry, options, limits)
-    with _lock:
-        former = _running.get(id(registry))  # of another thread that came at the same time
-        _running[id(registry)] = server
-    if former is not None:
-        former.close()
+    try:
+        server.open()
+        with _lock:
+            former = _running.get(id(registry))  # of another thread that came at the same time
+            _running[id(registry)] = server
+        if former is not None:
+            former.close()
+    except BaseException:
+        server.close()
+        raise
     return server
 
 
