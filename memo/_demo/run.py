@@ -43,9 +43,9 @@ def run(*, seconds: float, seed: int) -> bool:
     pace = min(1.0, max(0.2, seconds / _FULL_PACE_S))
     # An answer that is stuck is so for longer than the run.
     with Service(seed=seed, pace=pace, stuck_s=10 * (60.0 + seconds)) as service, ExitStack() as until_the_end:
-        shown = _serve(until_the_end)
         world = World(AsyncClient(service.url), Client(service.url), pace)
         uses = [use(world) for use in USES]
+        shown = _serve(until_the_end)
         interrupted = False
         try:
             report.begin(service.url, uses, seed, shown)

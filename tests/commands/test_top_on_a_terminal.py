@@ -124,7 +124,7 @@ def test_every_way_out_gives_the_terminal_back(service: Any, way: str) -> None:
             terminal.signal(signal.SIGTERM)
         assert terminal.status() == {"ctrl-c": 130, "sigterm": 143, "error": 1}[way]
         assert terminal.is_as_before()
-        assert ("RuntimeError: while drawing" in terminal.after) == (way == "error")
+        assert ("while drawing" in terminal.after) == (way == "error")
         assert ("Traceback" in terminal.after) == (way == "error")
 
 

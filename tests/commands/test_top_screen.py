@@ -1,9 +1,11 @@
 """What ``memo top`` shows, in so many lines of so many cells, and what each key changes of it."""
 
 import itertools
+import re
 
 import pytest
-from kit.commands import answer, cached, screen, taken
+from kit.commands import answer, cached, example, screen, taken
+from kit.places import ROOT
 
 from memo._commands.amounts import amount, bar, percent, rate, span
 from memo._commands.columns import COLUMNS
@@ -151,6 +153,13 @@ def test_other_keys() -> None:
     view.press("left")  # which does nothing
     view.press("q")
     assert view.ended
+
+
+def test_the_page_shows_what_is_shown() -> None:
+    """The screen in docs/memo_top.md is what ``tests/kit/commands.py`` prints."""
+    page = (ROOT / "docs" / "memo_top.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    assert shown.splitlines() == screen(example(), height=20)
 
 
 def test_what_runs_long_is_told() -> None:

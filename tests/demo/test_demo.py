@@ -11,7 +11,7 @@ import pytest
 from kit.places import ROOT
 
 from memo.__main__ import main
-from memo.exporters import Source
+from memo.exporters import Source, serving
 
 LIMIT_S = 90
 needs_extra = pytest.mark.skipif(
@@ -125,8 +125,10 @@ def test_ctrl_c_ends_it_cleanly() -> None:
         while chunk := read(ours):
             seen += chunk
             if not interrupted and re.search(rb"[1-9][\d,]* kept of", seen):
-                assert shows_its_uses(found(r"live: (\S+)", seen.decode())[1], process.pid)
-                assert shows_its_uses(found(r"terminal: python -m memo top (\S+)", seen.decode())[1])
+                shown = seen.decode()
+                assert shows_its_uses(found(r"live: (\S+)", shown)[1], process.pid)
+                name = found(r"terminal: python -m memo top (\S+)", shown)[1]
+                assert (process.pid, name) in {(place.pid, place.name) for place in serving()}
                 process.send_signal(signal.SIGINT)
                 interrupted = True
         assert process.wait(timeout=LIMIT_S) == 130
@@ -142,11 +144,11 @@ def test_ctrl_c_ends_it_cleanly() -> None:
     assert "so that 0 are open now" in " ".join(shown.split())
 
 
-def shows_its_uses(target: str, pid: int | None = None) -> bool:
-    """Whether what serves there tells of the demonstration's uses, those of process *pid* if one is given."""
+def shows_its_uses(target: str, pid: int) -> bool:
+    """Whether process *pid* serves there, and tells of the demonstration's uses."""
     with Source(target) as source:
         told = source.get("/stats.json")
-    return {"avatar", "profile"} <= set(told["rows"]) and pid in (None, told["process"]["pid"])
+    return {"avatar", "profile"} <= set(told["rows"]) and pid == told["process"]["pid"]
 
 
 def read(terminal: int) -> bytes:
