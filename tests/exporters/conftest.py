@@ -47,7 +47,7 @@ def visit(chrome: "Browser") -> Iterator[Begin]:
     servers: list[Any] = []
 
     def begin(registry: "Registry", size: tuple[int, int] = WIDE, scheme: str = "light", **options: Any) -> Visit:
-        server = registry.serve(http=0, socket=False, **options)
+        server = registry.serve(**{"http": 0, "socket": False, **options})
         servers.append(server)
         visits.append(Visit(chrome, server.url, size, scheme))
         return visits[-1]

@@ -106,7 +106,7 @@ def test_each_kind_of_figure_is_shown(own: Registry, clock: FakeClock, visit: Be
     old = cells(page, "billing.rates")
     assert old["Entries"] == "3 / ∞"
     assert (old["Calls/s"], old["Load"], old["p95"], old["Running"], old["Evicted"]) == (NONE,) * 5
-    assert cells(page, "geo.locate")["Running"] == "1, 1 min 15 s"
+    assert cells(page, "geo.locate")["Running"] == "1, 1 min"
 
     assert page.inner_text("#t-functions") == "4"
     assert page.inner_text("#t-running") == "1"

@@ -1,9 +1,13 @@
 """The live page and its server: gone and back, hidden and paused, locked by a token, and told to change something."""
 
+import subprocess
+import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
 from kit.browsers import Begin, Visit
+from kit.places import ROOT
 
 from memo import Registry, bounded
 from memo.testing import FakeClock
@@ -190,6 +194,42 @@ def test_functions_come_and_go(own: Registry, clock: FakeClock, loads: object, v
     page.clock.run_for(2_000)
     expect(page.locator('tr[data-name="shop.later"]')).to_have_count(0)
     assert page.locator("tr.details").count() == 1
+
+
+SIBLING = """
+import sys
+from memo import bounded, registry
+
+load = bounded(max=9, name="shop.load")(str)
+for key in range(3):
+    load(key)
+with registry.serve(name="shop"):
+    print("serving", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_several_processes_are_one_table(
+    own: Registry, loads: object, visit: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures of all processes are added, or told one by one; what only one of them knows is said to be its own."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with subprocess.Popen(
+            [sys.executable, "-c", SIBLING], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as sibling:
+            assert sibling.stdin is not None
+            assert sibling.stdout is not None
+            assert sibling.stdout.readline() == "serving\n"
+            page = visit(own, name="shop", socket=True).go()
+            expect(page.locator("#process-rows tr")).to_have_count(2)
+            expect(page.locator('tr[data-name="shop.load"] .c-entries')).to_have_text("8 / 18")
+            expect(page.locator("#report-age")).to_contain_text("leak report of pid")
+            page.get_by_role("button", name="By process").click()
+            row = page.locator(f'tr[data-name="shop.load@{sibling.pid}"]')
+            expect(row.locator(".c-entries")).to_have_text("3 / 9")
+            assert page.locator("#rows tr").count() == 2
+            sibling.stdin.close()
 
 
 def test_an_empty_registry_says_so(own: Registry, clock: FakeClock, visit: Begin) -> None:

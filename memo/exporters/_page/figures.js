@@ -45,6 +45,9 @@ function seconds(number) {
   return two(Math.round(number / 3600), 24, "d", "h");
 }
 
+/** The same to the greater of its two units: for a cell. */
+const brief = (number) => seconds(number).split(" ")[0];
+
 /** A share of 1; all and nothing are said of nothing less. */
 function percent(share) {
   if (share == null) return NONE;

@@ -82,7 +82,7 @@ function draw() {
   showFlights(flights, { all: latest.flying ?? flights.length, keys: latest.show_keys, pids: processes.length > 1 });
   showProcesses(processes, process.pid);
   showNotes(latest.notes);
-  findings.age(taken);
+  findings.age(taken, processes.length > 1 ? ` of pid ${process.pid}` : "");
   showMatches();
   showProcess(process, processes.length);
   $("by-process").hidden = processes.length < 2;
@@ -91,10 +91,10 @@ function draw() {
   performance.measure("memo:draw", { start: begun });
 }
 
-/** What the leak report says of each row; it knows the functions of the process that answers. */
+/** What the leak report says of each row. It is of the process that answers: nothing to set beside sums over several. */
 function storesOf() {
   const stores = findings.stores ?? new Map();
-  if (!byProcess) return stores;
+  if (!byProcess) return latest.processes.length > 1 ? new Map() : stores;
   return new Map([...stores].map(([name, store]) => [`${name}@${latest.process.pid}`, store]));
 }
 

@@ -137,8 +137,9 @@ class Findings {
     return item;
   }
 
-  age(now) {
-    write("report-age", this.report ? `leak report, ${seconds(Math.max(0, Math.round(now - this.report.taken)))} old` : "");
+  /** Say how old the report is, and *of* which process where there are several. */
+  age(now, of) {
+    write("report-age", this.report ? `leak report${of}, ${seconds(Math.max(0, Math.round(now - this.report.taken)))} old` : "");
   }
 }
 

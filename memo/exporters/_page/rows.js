@@ -68,7 +68,7 @@ class Line {
     this.load.set(seconds(figures.load));
     this.p95.set(seconds(figures.p95));
     this.running.set(count(figures.running));
-    this.oldest.set(figures.running && figures.oldest != null ? `, ${seconds(figures.oldest)}` : "");
+    this.oldest.set(figures.running && figures.oldest != null ? `, ${brief(figures.oldest)}` : "");
     this.#state("runs", figures.running > 0);
     const [first, second] = figures.evictions;
     this.out.set(first ? `${short(first[1])} ${first[0]}` : figures.out == null ? NONE : "0");
