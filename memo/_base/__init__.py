@@ -27,7 +27,7 @@ from memo._base.load_observers import Audience, Covers, Load, LoadObserver, Seat
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
-from memo._base.pacing import Pace, in_slices, unhurried
+from memo._base.pacing import SEVERAL, Pace, in_slices, unhurried
 from memo._base.printed import print_text
 from memo._base.real_time import real
 from memo._base.recordings import (
@@ -71,6 +71,7 @@ __all__ = (
     "NO_TAGS",
     "PLAIN",
     "RECORDING_MAGIC",
+    "SEVERAL",
     "SHORTEST",
     "Aside",
     "Audience",

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from memo._base.pacing import SEVERAL, unhurried
+
 __all__ = ("MOST", "SHORTEST", "aligned", "escaped", "fitted", "html_rows", "width")
 
 _GAP = "  "
@@ -46,11 +48,15 @@ def _shortened(name: str, most: int) -> str:
 
 
 def aligned(rows: list[list[str]]) -> str:
-    """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right."""
+    """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right.
+
+    Of thousands of rows, other threads get their turn in between.
+    """
     head, *others = rows
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
-    return "\n".join([(line % tuple(row)).rstrip() for row in [head, ["-" * width for width in widths], *others]])
+    rows = [head, ["-" * width for width in widths], *others]
+    return "\n".join([(line % tuple(row)).rstrip() for row in unhurried(rows, runs=SEVERAL)])
 
 
 def escaped(text: str) -> str:
@@ -64,7 +70,7 @@ def html_rows(rows: list[list[str]]) -> str:
     """The first row as a head, and the others, as an HTML table."""
     head, *others = rows
     parts = ["<table><thead><tr>", *(f"<th>{escaped(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
-    for row in others:
+    for row in unhurried(others, runs=SEVERAL):
         parts += ["<tr>", *(f"<td>{escaped(cell)}</td>" for cell in row), "</tr>"]
     parts.append("</tbody></table>")
     return "".join(parts)

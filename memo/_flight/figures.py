@@ -105,16 +105,16 @@ def figures(name: str, earlier: Counters, since: Counters, flights: list[InFligh
         now: The time.
     """
     return InflightStats(
-        name=name,
-        active=len(flights),
-        waiting=sum(flight.joined for flight in flights),
-        started=earlier.started + since.started,
-        joined=earlier.joined + since.joined,
-        completed=earlier.completed + since.completed,
-        failed=earlier.failed + since.failed,
-        cancelled=earlier.cancelled + since.cancelled,
-        timeouts=earlier.timeouts + since.timeouts,
-        oldest=max((max(0.0, now - flight.started) for flight in flights), default=None),
+        name,
+        len(flights),
+        sum([flight.joined for flight in flights]) if flights else 0,
+        earlier.started + since.started,
+        earlier.joined + since.joined,
+        earlier.completed + since.completed,
+        earlier.failed + since.failed,
+        earlier.cancelled + since.cancelled,
+        earlier.timeouts + since.timeouts,
+        max(0.0, now - min([flight.started for flight in flights])) if flights else None,
     )
 
 

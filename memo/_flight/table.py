@@ -316,12 +316,12 @@ class FlightTable:
 
     def _not_over(self) -> list[InFlight]:
         # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
-        return [flight for flight in list(self.by_key.values()) if not flight.over]
+        return [flight for flight in list(self.by_key.values()) if not flight.over] if self.by_key else []
 
     def pending(self) -> list[InFlight]:
         """The current flights, and those that stand for what waits for a thread."""
         with self.lock:
-            return self.running() + self.asked.waiting()
+            return self._not_over() + self.asked.waiting()
 
     def forget_counts(self) -> None:
         """Have ``counters`` begin anew; what they said is in the figures of flights still."""

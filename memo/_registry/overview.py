@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from memo._base import SEVERAL, unhurried
 from memo._registry.record import Record
 from memo._registry.stats import FunctionStats
 
@@ -25,10 +26,11 @@ def overview(records: Iterable[Record], *, sparks: int = 0) -> list[Row]:
     again.  Each store, table of running calls and window is asked once for its figures, and once for its sparkline if
     that is wanted.  No handle is made, and no layer that was never called makes what it would work with.
 
-    No lock is held from one function to the next: the figures of two functions may be of two moments.
+    No lock is held from one function to the next, and other threads get their turn in between: the figures of two
+    functions may be of two moments.
 
     Args:
         records: The functions.
         sparks: How many characters a window's sparkline is to have; 0: none is drawn.
     """
-    return [Row(record, *record.shown(sparks)) for record in records]
+    return [Row(record, *record.shown(sparks)) for record in unhurried(records, runs=SEVERAL)]

@@ -1,10 +1,22 @@
 """An overview as an aligned text table and as HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from memo._adopted import AdoptedStats
-from memo._base import MOST, SHORTEST, aligned, escaped, fitted, format_bytes, format_seconds, html_rows, width
+from memo._base import (
+    MOST,
+    SEVERAL,
+    SHORTEST,
+    aligned,
+    escaped,
+    fitted,
+    format_bytes,
+    format_seconds,
+    html_rows,
+    unhurried,
+    width,
+)
 from memo._cache import CacheStats
 from memo._registry.overview import Row
 
@@ -89,6 +101,11 @@ def _adopted_cells(stats: AdoptedStats) -> dict[str, Any]:
     return {"entries": entries, "hit ratio": ratio, "hits": stats.hits, "misses": stats.misses}
 
 
+def _lines(rows: Iterable[Row]) -> list[_Line]:
+    """What is known of each, while other threads get their turn."""
+    return [(row.stats.name, _cells(row)) for row in unhurried(rows, runs=SEVERAL)]
+
+
 def _table(lines: list[_Line], columns: Sequence[str]) -> list[list[str]]:
     """The head and a line for each function, without the columns in which nobody has a figure."""
     known = {column for _, cells in lines for column, cell in cells.items() if cell != _NONE}
@@ -117,7 +134,7 @@ def text_table(rows: Sequence[Row], note: str = "") -> str:
         rows: The functions' figures.
         note: Lines below the table; empty for none.
     """
-    lines = [(row.stats.name, _cells(row)) for row in rows]
+    lines = _lines(rows)
     if not lines:
         return "\n".join(filter(None, ["no decorated functions", note]))
     if _may_fit(lines):
@@ -137,5 +154,5 @@ def text_table(rows: Sequence[Row], note: str = "") -> str:
 def html_table(rows: Sequence[Row], note: str = "") -> str:
     """One table for notebooks, nothing shortened."""
     notes = [f"<p>{escaped(line)}</p>" for line in note.splitlines()]
-    lines = [(row.stats.name, _cells(row)) for row in rows]
+    lines = _lines(rows)
     return "".join([html_rows(_table(lines, _COLUMNS)), *notes])

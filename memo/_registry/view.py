@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from memo._adopted import find_adopted
-from memo._base import LoadObserver, OfTheProgram, check_tag, counted, did_you_mean
+from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, did_you_mean, unhurried
 from memo._registry.cleanup import sweep
 from memo._registry.leak_report import LeakReport
 from memo._registry.leak_search import report_on
@@ -68,7 +68,8 @@ class View(OfTheProgram):
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
-        return {row.stats.name: row.stats.as_dict() for row in overview(self._records())}
+        rows = unhurried(overview(self._records()), runs=SEVERAL)
+        return {row.stats.name: row.stats.as_dict() for row in rows}
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck, everywhere.

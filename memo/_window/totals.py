@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 from operator import add, sub
 
 from memo._window.events import Columns
@@ -41,6 +41,7 @@ def _middle(cell: int) -> float:
 
 
 _MIDDLES = tuple(map(_middle, range(CELLS)))
+_NUMBERS = range(CELLS)
 
 
 def cells_of(codes: array[int]) -> Iterator[tuple[int, int]]:
@@ -240,7 +241,10 @@ def _sums(slices: Iterable[array[int]]) -> list[int]:
 
 
 def percentiles(cells: Sequence[int], *qs: float) -> list[float | None]:
-    below = list(accumulate(cells))  # not with add(): that is a call for each cell
-    if not below[-1]:
+    # most windows use few of the cells, which lie together
+    first = next(compress(_NUMBERS, cells), None)
+    if first is None:
         return [None] * len(qs)
-    return [_MIDDLES[bisect_left(below, max(1, math.ceil(q * below[-1] / 100)))] for q in qs]
+    last = next(compress(reversed(_NUMBERS), reversed(cells)))
+    below = list(accumulate(cells[first : last + 1]))  # not with add(): that is a call for each cell
+    return [_MIDDLES[first + bisect_left(below, max(1, math.ceil(q * below[-1] / 100)))] for q in qs]

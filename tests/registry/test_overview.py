@@ -10,8 +10,10 @@ import cachetools
 import pytest
 
 import memo
-from memo import InflightStats, Record, Registry, bounded, dedupe_inflight, sliding_window
+from memo import FunctionStats, InflightStats, Record, Registry, bounded, dedupe_inflight, sliding_window
+from memo._base import pacing
 from memo._decorated.stack import layers_of
+from memo._registry import tables
 from memo._registry.overview import overview
 
 ROOM = str(Path(memo.__file__).parent)
@@ -169,3 +171,31 @@ def test_of_a_kind_the_outermost_tells(own: Registry) -> None:
         assert isinstance(told, InflightStats)
         assert told == one.inflight.stats()
         assert told.started == started
+
+
+@pytest.mark.parametrize("look", [Registry.stats, Registry.as_dict, Registry.__str__, Registry._repr_html_])
+def test_others_get_their_turn_after_each_function(look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two places where other threads may run, the figures of one function are asked for, or shown, at most."""
+    own = Registry()
+    functions = [bounded(max=3, registry=own)(lambda x: x) for _ in range(7)]
+    for function in functions:
+        function(1)
+    turns: list[list[str]] = [[]]
+
+    def noted(name: str, real: Any) -> Any:
+        def call(*args: Any) -> Any:
+            turns[-1].append(name)
+            return real(*args)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "shown", noted("asked", Record.shown))
+        patch.setattr(tables, "_cells", noted("shown", tables._cells))
+        patch.setattr(FunctionStats, "as_dict", noted("told", FunctionStats.as_dict))
+        patch.setattr(pacing.Pace, "rest", lambda pace: turns.append([]))
+        look(own)
+    assert len(turns) >= 7
+    for done in ("asked", "shown", "told"):
+        assert max(turn.count(done) for turn in turns) <= 1
+    assert sum(turn.count("asked") for turn in turns) == 7
