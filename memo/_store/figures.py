@@ -11,13 +11,15 @@ import itertools
 from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
 
+from memo._native import speed
 from memo._store.eviction import EvictionReason
 from memo._store.parted import Parted
 
 __all__ = ("LOOK", "Figures")
 
 LOOK = 10_000
-"""Entries whose hits are added up at once when somebody asks for figures."""
+"""Entries whose hits are added up at once when somebody asks for figures: in C some 0.1 ms, and 1 ms where they are in
+none of the processor's caches."""
 _REASONS = tuple((reason, reason.value) for reason in EvictionReason)
 
 
@@ -83,19 +85,23 @@ class Figures:
         if entries is None or len(index) <= LOOK:
             self._parts = iter(index.parts() if isinstance(index, Parted) else (index,))
             entries = self._entries()
-        left = LOOK
-        while True:
-            try:
-                for entry in itertools.islice(entries, left):
-                    left -= 1
-                    if entry.hits != entry.counted:
-                        self.add_up(entry)
-                break
-            except RuntimeError:  # a part has more or fewer entries than at the last look
-                entries = self._entries()
-        self._round = None if left else entries  # at the end, once more from the beginning
+        try:
+            found = list(itertools.islice(entries, LOOK))
+        except RuntimeError:  # the part at which the last look ended has more or fewer entries than then
+            entries = self._entries()
+            found = list(itertools.islice(entries, LOOK))
+        self._add_up_all(found)
+        self._round = entries if len(found) == LOOK else None  # at the end, once more from the beginning
         stale, errors = self.seen_stale_hits, self.seen_error_hits
         return self.seen_hits - stale - errors, stale, errors
+
+    def _add_up_all(self, entries: list[Any]) -> None:
+        if speed is not None and not self._rich:
+            speed.add_up(self, entries)
+            return
+        for entry in entries:
+            if entry.hits != entry.counted:
+                self.add_up(entry)
 
     def _entries(self) -> Iterator[Any]:
         """Those of the parts that are still to come."""

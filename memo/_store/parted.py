@@ -14,6 +14,8 @@ Invariants, checked by ``_check()``:
   a ``__hash__`` of the key's own.  What a part had is in its halves before these take its places, in one step, and it
   is emptied then: who looks there still finds nothing, rather than what has left since.
 - A change that is cut short is done or it is not; the keys are counted anew then.
+- A part that has lost its last key gives its memory back: a dictionary would keep it, and a table from which millions
+  of keys were taken one by one would give back all of it in one go, at its end.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, MutableMapping
@@ -89,6 +91,8 @@ class Parted(MutableMapping[K, V]):
         self._size = None
         del part[key]  # no call from here on: it has left when this returns, or it has not
         self._size = size - 1
+        if not part:
+            part.clear()
 
     def clear(self) -> None:
         for part in self.give_away():

@@ -1,5 +1,6 @@
 """A dictionary in parts is a dictionary, none of whose parts grows large, whoever reads it meanwhile."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -238,3 +239,19 @@ def test_a_change_that_is_cut_short_is_done_or_not(everywhere: bool) -> None:
                 break
         else:
             pytest.fail("it never ends")
+
+
+def test_what_is_taken_out_key_by_key_gives_its_memory_back_by_the_way() -> None:
+    """A part that has lost its last key takes no more than a new dictionary, while others are still full."""
+    table: Parted[int, int] = Parted({n: n for n in range(20_000)})
+    table.divide()
+    parts = {id(part): part for part in table.parts()}
+    smallest = sys.getsizeof({})
+    assert min(map(sys.getsizeof, parts.values())) > smallest
+    for n in range(20_000):
+        del table[n]
+        if n == 10_000:
+            for part in parts.values():
+                assert part or sys.getsizeof(part) == smallest
+    assert {sys.getsizeof(part) for part in parts.values()} == {smallest}
+    table._check()

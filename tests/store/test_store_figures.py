@@ -8,6 +8,7 @@ import pytest
 
 import memo._store.figures
 from memo import Registry, bounded
+from memo._native import speed
 from memo._store.policy import POLICIES
 from memo.testing import FakeClock
 
@@ -201,3 +202,24 @@ def test_hits_of_many_threads_are_counted(policy: str) -> None:
     stats = fetch.cache.stats()
     assert stats.hits + stats.misses + stats.joins == 16_000
     fetch.cache._check()
+
+
+@pytest.mark.skipif(speed is None, reason="there is no C here")
+def test_c_adds_up_what_it_is_meant_for() -> None:
+    """It takes the figures of a store and a list of entries; of anything else nothing has been counted."""
+
+    @bounded(max=9, registry=Registry())
+    def fetch(x: int) -> int:
+        return x
+
+    fetch(1), fetch(1)
+    store = fetch.cache._cache.store
+    figures, entries = store._shelf.figures, store.snapshot()
+    for wrong in ((), (figures,), (figures, tuple(entries)), (object(), entries), (figures, [*entries, 3])):
+        with pytest.raises(TypeError):
+            speed.add_up(*wrong)
+    assert figures.seen_hits == 0
+    speed.add_up(figures, entries)
+    speed.add_up(figures, entries)
+    assert figures.seen_hits == 1
+    assert fetch.cache.stats().hits == 1
