@@ -16,6 +16,10 @@ control_socket_disable = True  # one service less that listens
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """In each worker, before its first request."""
+    """First of all in each worker."""
     memo.registry.forget_inherited()  # what was cached before the fork belongs to the master
-    memo.registry.serve(name="example")  # a socket that this user alone may read
+
+
+def post_worker_init(worker: Any) -> None:
+    """In each worker, before its first request; a gevent worker has exchanged its threads and sockets by now."""
+    memo.registry.serve(name="example")  # at a socket that this user alone may read

@@ -295,6 +295,7 @@ def test_registering_collects_nothing(own: Registry) -> None:
     assert asked == []
     with pytest.raises(ValueError, match="Duplicated timeseries"):
         registry.register(MemoCollector(own))
+    assert [one.name for one in registry.restricted_registry(["memo_functions"]).collect()] == ["memo_functions"]
     assert not any(family.samples for family in MemoCollector(own).describe())
 
 
