@@ -51,7 +51,7 @@ def draw(
         view.keep_in_sight(len(rows), page)
         shown = [row_line(row, columns, totals) for row in rows[view.offset : view.offset + page]]
         shown, count = shown or [[Span(_nothing(readings, view), "dim")]], len(rows)
-    lines = [*header, _status(status, view, count, width), head, *shown]
+    lines = [*header, _status(status or _silent(readings), view, count, width), head, *shown]
     lines += [[] for _ in range(height - len(lines) - len(longest) - len(footer))]
     lines += [*longest, *footer]
     return [trimmed(line, width) for line in lines[:height]]
@@ -60,6 +60,12 @@ def draw(
 def totals_of(readings: Readings, view: View, *, ascii_only: bool = False) -> Totals:
     """What the rows are seen beside."""
     return Totals(sum(row.bytes or 0 for row in readings.rows), view.since_start, ascii_only)
+
+
+def _silent(readings: Readings) -> str:
+    """Which processes do not tell their figures at present."""
+    silent = [one for one in readings.processes if one.error is not None]
+    return f"{counted(len(silent), 'process', 'processes')} silent: {silent[0].error}" if silent else ""
 
 
 def _nothing(readings: Readings, view: View) -> str:
@@ -87,7 +93,8 @@ def _header(readings: Readings, width: int) -> list[Line]:
         others = len(readings.processes) - 1
         pieces.append([Span(f"pid {process.get('pid')}" + (f" and {others} more" if others > 0 else ""))])
         pieces.append([Span(f"up {uptime(process.get('uptime') or 0)}")])
-        pieces.append([Span(counted(len(rows), "function"))])
+        functions = {row.name.removesuffix(f"@{row.process}") for row in rows}
+        pieces.append([Span(counted(len(functions), "function"))])
         python = process.get("python")
         pieces.append([Span(f"Python {plain(str(python))}, calls run in {plain(str(process.get('path')))}", "dim")])
     return [_joined(pieces, width), _joined(_sums(rows, readings.seconds), width)]
@@ -120,10 +127,10 @@ def _status(status: str, view: View, lines: int, width: int) -> Line:
     left: Line = []
     if view.typing:
         left = [Span("filter: ", "key"), Span(plain(view.filter)), Span(" ", "cursor")]
-    elif status:
-        left = [Span(plain(status), "alert")]
     elif view.paused:
         left = [Span("paused; space goes on", "alert")]
+    elif status:
+        left = [Span(plain(status), "alert")]
     elif view.filter:
         left = [Span(f"only {plain(view.filter)!r}; escape shows all", "key")]
     room = width - cells(where) - (1 if where else 0)

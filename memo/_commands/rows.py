@@ -100,6 +100,8 @@ def row_of(name: str, told: Mapping[str, Any]) -> Row:
         figures = told.get(part)
         if figures is not None:
             take(row, figures)
+    if row.calls is not None:
+        row.calls_per_second = None  # counted calls have a rate once there is an interval
     return row
 
 

@@ -134,15 +134,13 @@ class Terminal:
             number = getattr(signal, name, None)
             if number in came:
                 raise Ended(status or 128 + number)
-        if getattr(signal, "SIGTSTP", None) in came:
-            self._stop()
+        stops = getattr(signal, "SIGTSTP", None) in came
+        if stops or getattr(signal, "SIGCONT", None) in came:
+            self._give_back()
+            if stops:
+                os.kill(os.getpid(), signal.SIGTSTP)  # now with what it does by itself
+            self._take()  # a shell has had it meanwhile
         return keys
-
-    def _stop(self) -> None:
-        """Give the terminal back while a shell has us stopped, and take it again when it has us go on."""
-        self._give_back()
-        os.kill(os.getpid(), signal.SIGTSTP)  # now with what it does by itself
-        self._take()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show so many lines from the top; what is as it was is not sent again.

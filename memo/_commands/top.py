@@ -206,8 +206,6 @@ class _Live:
     def _status(self) -> str:
         for_s = time.monotonic() - self._heard_s
         ago = format_seconds(round(for_s)) if for_s >= 1 else "now"
-        if self._view.paused:
-            return ""
         if self._lost is not None:
             return f"gone, last heard of {ago} ago; asked again and again: {self._lost}"
         return f"no answer for {ago}" if for_s > self._every_s + _LATE_S else ""

@@ -103,6 +103,8 @@ def test_what_is_not_counted_is_not_shown_as_zero() -> None:
     assert (limit.calls, limit.size, limit.hit_ratio, limit.evicted, limit.running) == (5, None, None, None, None)
     window = row_of("f", {"window": {"count": 3, "rate": 0.5, "p95": 0.1, "errors": 1}})
     assert (window.calls, window.calls_per_second, window.p95, window.errors) == (None, 0.5, 0.1, 1)
+    both = row_of("f", {**cached(hits=3), "window": {"count": 3, "rate": 0.5, "p95": 0.1, "errors": 1}})
+    assert (both.calls, both.calls_per_second) == (3, None)  # before there is an interval
     adopted = row_of("f", {"adopted": {"hits": None, "misses": None, "size": 3, "max": None}})
     assert (adopted.calls, adopted.size, adopted.hit_ratio) == (None, 3, None)
     assert row_of("f", cached(evictions={"size": 2, "budget": 1, "expired": 0})).reasons == {"size": 2, "budget": 1}

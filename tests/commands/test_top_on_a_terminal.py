@@ -79,6 +79,9 @@ def test_a_server_that_goes_and_comes_back(service: Any) -> None:
         service.server.close()
         terminal.shows("^gone, last heard of")
         assert order(terminal.text) == ["bot.ask", "bot.profile", "svc.price"]
+        terminal.press("\x1a")  # there is no shell that would have it go on, so the system does not stop it
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            terminal.signal(number)
         terminal.press(" ")
         terminal.shows("^paused; space goes on")
         service.profile(1_000)

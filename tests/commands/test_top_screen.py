@@ -162,6 +162,14 @@ def test_the_page_shows_what_is_shown() -> None:
     assert shown.splitlines() == screen(example(), height=20)
 
 
+def test_a_process_that_is_silent_is_told() -> None:
+    """Figures of a worker that does not answer are what it last told: the line above the table says so."""
+    processes = [{"pid": 12, "error": None}, {"pid": 13, "error": "'13' did not answer"}]
+    lines = screen(taken(answer(1, {"bot.ask": cached()}, processes=processes)))
+    assert "pid 12 and 1 more" in lines[0]
+    assert lines[2] == "1 process silent: '13' did not answer"
+
+
 def test_what_runs_long_is_told() -> None:
     """Below the table stand the calls that have been running for more than a second, the oldest on top."""
     flights = [
