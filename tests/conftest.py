@@ -2,8 +2,11 @@
 
 import gc
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +44,16 @@ def own() -> "Registry":
     from memo import Registry  # not before the clock is shifted
 
     return Registry()
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where sockets are put, and nowhere else: a folder of the test's own.  Its path is short, as theirs must be."""
+    folder = Path(tempfile.mkdtemp(prefix="memo-", dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))  # for other processes
+    monkeypatch.setattr("memo.exporters._sockets._candidates", lambda: iter([folder / "memo"]))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ def run_chain(chain: list[Block]) -> dict[str, Any]:
     return namespace
 
 
+@pytest.mark.usefixtures("runtime")  # what serves there is not found by who looks here, at the same time
 @pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
 def test_block_runs(chain: list[Block]) -> None:
     """The block runs as printed, after those that it continues, without an exception or a warning."""
