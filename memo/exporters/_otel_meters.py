@@ -31,7 +31,7 @@ class Instruments:
     """
 
     def __init__(self, provider: MeterProvider) -> None:
-        self.durations = Durations(provider.get_meter("memo"))
+        self.durations: Durations = Durations(provider.get_meter("memo"))
         self._registries: dict[int, weakref.ref[Registry]] = {}  # by address; each step is the interpreter's own
         self._collection: _Collection | None = None
         self.make(provider)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from opentelemetry import context, trace
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
-from memo._base import Load, cut, qualified_name
+from memo._base import Load, Seldom, cut, qualified_name
 from memo.exporters._otel_durations import Durations
 from memo.exporters._otel_figures import FUNCTION, OUTCOME
 
@@ -46,7 +46,7 @@ class _Spanned:
         self.span: Span | None = span
         self.link: SpanContext | None = span.get_span_context() if span.is_recording() else None
         """Of the span, if it records."""
-        self.token: Token[Any] = context.attach(trace.set_span_in_context(span))
+        self.token: Token[Any] | None = context.attach(trace.set_span_in_context(span))
         self.at = perf_counter()
 
 
@@ -67,6 +67,7 @@ class Loads:
         self._key_hash = key_hash
         self._labels: dict[str, str] = {}
         """How functions are called here."""
+        self._complaints = Seldom()
 
     # What these raise is logged and dropped by who calls them.
 
@@ -80,7 +81,8 @@ class Loads:
                 try:
                     return _Spanned(function, self._span(self._tracer, function, load, caller))
                 except Exception:  # of a sampler or a processor
-                    log.exception("%s: a span could not be begun", function)
+                    if self._complaints.is_due():
+                        log.exception("%s: a span could not be begun; the load goes on without it", function)
         return function, perf_counter()  # most have no span, and cost no more than this
 
     def _label(self, name: str) -> str:
@@ -91,8 +93,8 @@ class Loads:
 
     def _span(self, tracer: Tracer, function: str, load: Load, caller: Span) -> Span:
         attributes = {FUNCTION: function, TRIGGER: load.trigger}
-        if self._key_hash:
-            attributes[KEY_HASH] = _hash(load.key())
+        if self._key_hash and (number := _hash(load.key())) is not None:
+            attributes[KEY_HASH] = number
         parent, links = None, None
         if load.trigger == "background":
             parent = trace.set_span_in_context(trace.INVALID_SPAN)
@@ -113,7 +115,7 @@ class Loads:
             function, at = begun
             self._durations.add(function, outcome, now - at)
             return
-        span, begun.span = begun.span, None  # joiners may hold on to the rest for long
+        span, token, begun.span, begun.token = begun.span, begun.token, None, None  # joiners may hold on to the rest
         try:
             if span.is_recording():
                 self._durations.record(begun.function, outcome, now - begun.at)  # while its span is the present one
@@ -121,7 +123,7 @@ class Loads:
             else:
                 self._durations.add(begun.function, outcome, now - begun.at)
         finally:
-            context.detach(begun.token)
+            context.detach(token)
             span.end()
 
 
@@ -139,7 +141,10 @@ def _is_sampled(span: Span) -> bool:
     return span.get_span_context().trace_flags.sampled
 
 
-def _hash(key: Any) -> str:
-    """A number that equal keys share, and that tells nothing of them without the secret."""
-    number = hash(tuple(key) if type(key) is list else key)  # a batch has a list of them
+def _hash(key: Any) -> str | None:
+    """A number that equal keys share, and that tells nothing of them without the secret; None: it cannot be hashed."""
+    try:
+        number = hash(tuple(key) if type(key) is list else key)  # a batch has a list of them
+    except Exception:  # an argument that counts by identity, as with weak=
+        return None
     return blake2b(number.to_bytes(8, "big", signed=True), key=_secret, digest_size=8).hexdigest()
