@@ -86,15 +86,15 @@ class Readings:
         for name, row in rows.items():
             # The age of a call that goes on does not make its row one that changed.
             row.oldest = oldest.get(name, row.oldest) if row.running else None
-        self._compare(rows, answer["taken"], [one.pid for one in processes if one.error is None])
+        self._compare(rows, answer["taken"], _telling(processes))
         self.token = answer.get("token")
         self.process = answer.get("process") or {}
         self.processes, self.flights, self.notes = processes, flights, list(answer.get("notes") or ())
         self._told, self._rows, self.taken = told, rows, answer["taken"]
 
-    def _compare(self, rows: dict[str, Row], taken: float, pids: list[int]) -> None:
+    def _compare(self, rows: dict[str, Row], taken: float, pids: set[int]) -> None:
         """Give each row the rates of the interval that ends with it."""
-        same = pids == [one.pid for one in self.processes if one.error is None]
+        same = pids == _telling(self.processes)
         if self.taken is not None and same and taken == self.taken:  # the same figures once more
             for name, row in rows.items():
                 if (earlier := self._rows.get(name)) is not None:
@@ -124,6 +124,11 @@ def _give_rates(row: Row, earlier: Row, seconds: float) -> None:
 
 def _minus(later: int | None, earlier: int | None) -> int | None:
     return later - earlier if later is not None and earlier is not None else None
+
+
+def _telling(processes: Sequence[Process]) -> set[int]:
+    """The processes whose figures are those of now."""
+    return {one.pid for one in processes if one.error is None}
 
 
 def _labels(flight: Flying) -> tuple[str, ...]:
