@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._lru_cache import lru_cache
     from memo._rate import LimitStats
     from memo._registry import (
+        CacheEvent,
         CleanupReport,
         Finding,
         FunctionStats,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:  # for type checkers: where each is made
         Record,
         Registry,
         StoreReport,
+        Subscription,
         registry,
     )
     from memo._sliding_window import sliding_window
@@ -84,6 +86,7 @@ __all__ = (
     "AbsentKey",
     "AdoptedStats",
     "Bucket",
+    "CacheEvent",
     "CacheInfo",
     "CacheStats",
     "CallInfo",
@@ -110,6 +113,7 @@ __all__ = (
     "RecordingError",
     "Registry",
     "StoreReport",
+    "Subscription",
     "WindowStats",
     "bounded",
     "bounded_many",

@@ -82,7 +82,7 @@ class _SingleLayer(BoundedLayer):
         front, record = self._front(), self.record
         if audience is None or front is None or record is None:
             return None
-        return Watch(record, audience, levels_around(front, record)[0], False, Weakly(self.revealed, None))
+        return Watch(record, audience, levels_around(front, record)[0], False, Weakly(self.revealed), self.clock)
 
     def whole(self) -> Any:
         front = self._front()
@@ -237,9 +237,9 @@ class _ManyLayer(Layer):
         audience, record = self._audience, self.record
         self.single.be_watched(audience)
         watch = None
-        if audience is not None and audience.observers and record is not None:
+        if audience is not None and audience.minds_loads and record is not None:
             above, below = levels_around(self, record)
-            watch = Watch(record, audience, above + 1, below == 0, list)
+            watch = Watch(record, audience, above + 1, below == 0, list, self.clock)
         self._asked.be_watched(watch)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:

@@ -4,6 +4,7 @@ Knows no function, no key and no entry.  Imports nothing of the package but ``me
 """
 
 from memo._base.asides import Aside, Pair, set_at_once
+from memo._base.audience import Audience, Covers, Item, Seat
 from memo._base.callers import (
     Caller,
     bounded_gate,
@@ -23,7 +24,7 @@ from memo._base.exception_copies import frameless_copy, renewed, shared_copy
 from memo._base.forks import Stage, hold, renew
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
-from memo._base.load_observers import Audience, Covers, Load, LoadObserver, Seat, observe_loads
+from memo._base.load_observers import Load, LoadObserver, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
 from memo._base.option_checks import check_error_types
@@ -84,6 +85,7 @@ __all__ = (
     "Frozen",
     "FrozenDict",
     "Gate",
+    "Item",
     "KeyText",
     "Load",
     "LoadObserver",

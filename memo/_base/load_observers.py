@@ -7,9 +7,9 @@ context variables as the work begins, the function sees.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-__all__ = ("Audience", "Covers", "Load", "LoadObserver", "Seat", "observe_loads")
+__all__ = ("Load", "LoadObserver", "observe_loads")
 
 
 class Load(Protocol):
@@ -55,35 +55,6 @@ class LoadObserver(Protocol):
         Args:
             begun: What ``begin()`` returned.
         """
-
-
-class Covers(Protocol):
-    """Some decorated functions."""
-
-    def covers(self, record: Any, /) -> bool:
-        """Whether *record* is one of them."""
-        ...
-
-
-class Seat:
-    """An observer of loads, and the functions that it watches."""
-
-    __slots__ = ("__weakref__", "observer", "view")
-
-    def __init__(self, view: Covers, observer: LoadObserver) -> None:
-        self.view: Covers = view
-        self.observer: LoadObserver = observer
-
-
-class Audience(NamedTuple):
-    """Who is told of what happens in the functions of one registry; replaced as a whole."""
-
-    observers: tuple[Seat, ...] = ()
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it is anybody."""
-        return bool(self.observers)
 
 
 def observe_loads(view: Any, observer: LoadObserver) -> Callable[[], None]:

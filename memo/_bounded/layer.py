@@ -117,6 +117,14 @@ class BoundedLayer(FlightLayer):
     def _revealer(self) -> Callable[[Any], Any]:
         return self.generated.keys.shown.reveal
 
+    def show_audience(self) -> None:
+        self.cache.be_watched(self.watch_of(self._audience))
+
+    @property
+    def _tells_stale(self) -> bool:
+        """Stale answers are told to somebody, so that none is given inline."""
+        return self._audience is not None and self._audience.minds_stale
+
     def _rewrite(self) -> None:
         if self.cache.notes is None:
             self.assign("note", self.cache.note)  # so that nothing holds what was noted
@@ -180,8 +188,14 @@ class BoundedLayer(FlightLayer):
         return found
 
     def template(self, call: CallSource) -> Block:
-        noted, watched = self.cache.notes is not None, self.is_watched
-        return remembered_call(call, self.options, self.cache.store, noted=noted, watched=watched)
+        return remembered_call(
+            call,
+            self.options,
+            self.cache.store,
+            noted=self.cache.notes is not None,
+            watched=self.is_watched,
+            tells_stale=self._tells_stale,
+        )
 
     def native_template(self) -> Native | None:
         options, store = self.options, self.cache.store
@@ -190,7 +204,7 @@ class BoundedLayer(FlightLayer):
         return Native(
             Parted,
             ages=options.ages,
-            serves_stale=bool(options.stale_s),
+            serves_stale=bool(options.stale_s) and not self._tells_stale,
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),

@@ -24,7 +24,7 @@ from memo._cache.options import CacheOptions
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.told_store import ToldStore, left_for
 from memo._call import InstanceRef, belongs_to
-from memo._flight import FlightTable, TaskFlights, ThreadFlights
+from memo._flight import FlightTable, TaskFlights, ThreadFlights, Watch
 from memo._store import SLICE, EvictionReason, Giveaway, Gone, Standing, Store
 
 __all__ = ("Cache", "Upwards")
@@ -92,7 +92,7 @@ class Cache:
         if on_evict is not None:
             awaited = functools.partial(AwaitedListener, evict_loop=options.evict_loop)
             listener = (awaited if options.evicts_awaited else Listener)(name, on_evict, self.counts)
-        self.told: ToldStore = ToldStore(self.store, self.counts, listener, upwards.revealer)
+        self.told: ToldStore = ToldStore(name, self.store, self.counts, listener, upwards.revealer)
         self.inherited: Inherited = Inherited(self.told, clock, options.drops_inherited)
         self.notes: KeyNotes | None = None
         """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
@@ -102,6 +102,17 @@ class Cache:
         self.loads: Loads = Loads(self.told, self.table, self.maker)
         kind = options.work.kind(is_async) if kinds is None else kinds[is_async]
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
+
+    @property
+    def watch(self) -> Watch | None:
+        """Told of what happens; None: nobody is."""
+        return self.flights.watch
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell *watch* of what happens from now on, or (None) nobody."""
+        self.flights.be_watched(watch)
+        self.told.be_watched(watch)
+        self.loads.be_watched(watch)
 
     def handed(self, value: Any) -> Any:
         """*value* as a caller gets it."""

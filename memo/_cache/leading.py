@@ -50,6 +50,6 @@ def leading_await_load(flights: CallerFlights, loads: Loads, options: CacheOptio
 def _leading(flights: ThreadFlights | CallerFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:
     changes, shelf, owners, figures = loads.store.parts
     store: dict[str, Any] = {"shelf": shelf}
-    if loads.lean and options.copy is None and options.on_evict is None:
+    if loads.lean and options.copy is None and not loads.tells:
         store["lean"] = changes, owners, figures, loads.told.counts, loads.maker.life_s
     return leading(flights, finish, options.refuse, **store)

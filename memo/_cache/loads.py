@@ -15,7 +15,7 @@ from memo._cache.entry_maker import EntryMaker
 from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore
 from memo._call import Undecided
-from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, wake
+from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, Watch, wake
 from memo._store import Departures, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
@@ -54,6 +54,15 @@ class Loads:
         self._life_s = maker.life_s
         self._tells = options.on_evict is not None
         self._asks_call = options.asks_call
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell of what leaves, if *watch* wants to know."""
+        self._tells = self._options.on_evict is not None or (watch is not None and watch.audience.minds_evictions)
+
+    @property
+    def tells(self) -> bool:
+        """Whether what leaves is told to anybody, so that none of it leaves in C."""
+        return self._tells
 
     def finish_lean(self, mine: InFlight, value: Any) -> Any:
         """What ``ThreadFlights.finish`` does, without detours, for a ``lean`` store: on the path of every miss."""

@@ -10,7 +10,10 @@ While a background load runs, ``retry`` lies a lease ahead, so that a load that 
 loop, its thread or its process is noticed by the first call after the lease.
 """
 
+from collections import deque
 from collections.abc import Hashable
+from itertools import starmap
+from operator import call
 from typing import Any
 
 from memo._base import renewed
@@ -65,7 +68,10 @@ class StaleValues:
 
     def serve(self, entry: RichEntry, now: float) -> Any:
         """Answer a call with *entry*, and count it."""
+        watch = self._cache.watch
+        told = [] if watch is None else watch.steps("stale", entry.key, now - entry.deadline)
         self._store.use_stale(entry, now)
+        deque(starmap(call, told), 0)
         return self._cache.handed(entry.value)
 
     def instead(self, key: Hashable, error: BaseException, terms: Terms) -> RichEntry | None:

@@ -12,10 +12,18 @@ __all__ = ("found_call", "remembered_call")
 share(stored_key=stored_key)
 
 
-def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, noted: bool, watched: bool) -> Block:
-    """A hit, or else a load; before it, while a recording runs (*noted*), a note of the key.
+def remembered_call(
+    call: CallSource, options: CacheOptions, store: Store, *, noted: bool, watched: bool, tells_stale: bool
+) -> Block:
+    """A hit, or else a load.
 
-    While somebody watches loads (*watched*) none is led inline.
+    Args:
+        call: The call.
+        options: What ``bounded`` was told.
+        store: Where results are kept.
+        noted: A recording runs: before anything else the key is noted.
+        watched: Somebody is told of loads: none is led inline.
+        tells_stale: Somebody is told of stale answers: none is given inline.
     """
     note: Block = [f"$note({call.whole_key})"] if noted else []
     learns = call.guess is not None and not store.foreign
@@ -24,13 +32,19 @@ def remembered_call(call: CallSource, options: CacheOptions, store: Store, *, no
         *call.prelude,
         *note,
         *(["$now = $clock()"] if options.ages and not store.foreign else []),
-        *found_call(call, options, store, lambda value: [f"return {value}"]),
+        *found_call(call, options, store, lambda value: [f"return {value}"], fresh=tells_stale),
         *_load(call, options, store, watched=watched),
     ]
 
 
 def found_call(
-    call: CallSource, options: CacheOptions, store: Store, use: Callable[[str], Block], *, in_c: bool = False
+    call: CallSource,
+    options: CacheOptions,
+    store: Store,
+    use: Callable[[str], Block],
+    *,
+    in_c: bool = False,
+    fresh: bool = False,
 ) -> Block:
     """What answers a hit: under policies of our own, without a lock.
 
@@ -41,7 +55,8 @@ def found_call(
     of its ring where the policy wants that, there is no call, so no other thread can run; no hit is lost, and no ring
     is ever seen half-changed.  So is the type of a value that is told with it.
 
-    Entries of C (*in_c*) are asked in one step whether they are fresh, and count the hit with that.
+    Entries of C (*in_c*) are asked in one step whether they are fresh, and count the hit with that.  Where only what is
+    *fresh* is wanted, nothing is answered stale here.
     """
     value = "$entry.value" if options.copy is None else "$copy($entry.value)"
     if store.foreign:
@@ -55,7 +70,9 @@ def found_call(
     if in_c and options.idle_s is None and not options.stale_s:
         answer = [f"if $entry.serves({'$now' if options.ages else ''}):", [*touch, *use(value)]]
     else:
-        answer = _of_any_age(options, use(value), touch) if options.ages else [_COUNTED, *touch, *use(value)]
+        answer = (
+            _of_any_age(options, use(value), touch, fresh=fresh) if options.ages else [_COUNTED, *touch, *use(value)]
+        )
     looks: Block = _look(call.lookup, answer)
     if call.guess is not None:
         others = [*call.guess.unusual, *looks, *call.guess.learn]
@@ -76,7 +93,7 @@ def _look(lookup: str, answer: Block) -> Block:
     ]  # fmt: skip
 
 
-def _of_any_age(options: CacheOptions, answer: Block, touch: Block) -> Block:
+def _of_any_age(options: CacheOptions, answer: Block, touch: Block, *, fresh: bool) -> Block:
     """What is done with an entry that was found, where time may have made it unusable."""
     idles = options.idle_s is not None
     used = " and $now < $entry.used + $idle_s" if idles else ""
@@ -97,7 +114,7 @@ def _of_any_age(options: CacheOptions, answer: Block, touch: Block) -> Block:
             *touch,
             *answer,
         ],
-        *(stale if options.stale_s else []),
+        *(stale if options.stale_s and not fresh else []),
     ]  # fmt: skip
 
 

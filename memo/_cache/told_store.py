@@ -8,6 +8,7 @@ from memo._cache.figures import CallCounts
 from memo._cache.leases import Leases
 from memo._cache.listener import Listener, Reveal
 from memo._call import InstanceRef
+from memo._flight import Watch
 from memo._store import Departures, EvictionReason, Failure, Giveaway, Gone, Store
 
 __all__ = ("ToldStore", "left_for")
@@ -21,6 +22,7 @@ class ToldStore:
     """The store of one function, and ``on_evict``, which is told what leaves it.
 
     Args:
+        name: The function's qualified name, for messages.
         store: The store.
         counts: Of what it rejects.
         listener: Tells ``on_evict``; None if there is none.
@@ -28,14 +30,20 @@ class ToldStore:
     """
 
     def __init__(
-        self, store: Store, counts: CallCounts, listener: Listener | None, revealer: Callable[[], Reveal]
+        self, name: str, store: Store, counts: CallCounts, listener: Listener | None, revealer: Callable[[], Reveal]
     ) -> None:
+        self._name = name
         self.store = store
         self.listener = listener
         self.revealer = revealer
         self.counts = counts
         self.leases: Leases | None = None
         """Who has values in use; None before the first lease.  Set under the lock."""
+        self._watch: Watch | None = None
+
+    def be_watched(self, watch: Watch | None) -> None:
+        """Tell *watch* of what leaves, if it wants to know, or (None) nobody but ``on_evict``."""
+        self._watch = watch if watch is not None and watch.audience.minds_evictions else None
 
     def alter(self, operation: Callable[..., None], *args: Any) -> Departures:
         """Change the store, and tell ``on_evict`` what left, also where an exception cuts the change short.
@@ -93,7 +101,10 @@ class ToldStore:
             pace.rest()
 
     def report(self, gone: Departures) -> None:
-        """Tell ``on_evict`` what left; it goes on where it was interrupted if it is called again."""
+        """Tell ``on_evict`` what left, and who else wants to know; it goes on where it was interrupted if it is called
+        again."""
+        if self._watch is not None and gone:
+            gone.announce(self._steps)
         listener = self.listener
         if listener is None or not gone:
             return
@@ -144,6 +155,14 @@ class ToldStore:
         return not store.weighed or (entry.size is not None and entry.size <= (store.max_bytes or 0))
 
     # -- steps of telling
+
+    def _steps(self, gone: list[Gone]) -> list[tuple[Any, ...]]:
+        """The calls that tell what left; what is remembered of failures is no value."""
+        watch = self._watch
+        if watch is None:
+            return []
+        left = [(item[0], item[2]) for item in gone if type(item[1]) is not Failure]
+        return [step for key, reason in left for step in watch.steps("eviction", key, None, None, None, reason)]
 
     def _shown(self, gone: list[Gone]) -> list[Gone]:
         """What left as users see it."""

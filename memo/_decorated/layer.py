@@ -286,6 +286,8 @@ class Layer(OfTheProgram):
         Hits go on as they are.  What else calls do is written into the wrapper while somebody watches, so that it costs
         nothing otherwise.
         """
+        if audience is None and self._audience is None:
+            return
         self._audience = audience  # first: what is made meanwhile looks
         if self.is_made and self.levels:
             self.show_audience()
@@ -400,10 +402,10 @@ class FlightLayer(Layer):
     @property
     def is_watched(self) -> bool:
         """Whether executions are told to somebody: then each is led by the flights, none inline."""
-        return self._audience is not None and bool(self._audience.observers)
+        return self._audience is not None and self._audience.minds_loads
 
     def show_audience(self) -> None:
-        self.flights.be_watched(self.watch_of(self._audience) if self.is_watched else None)
+        self.flights.be_watched(self.watch_of(self._audience))
 
     def watch_of(self, audience: Audience | None) -> Watch | None:
         """What tells *audience* of executions; None where there is nobody."""
@@ -411,7 +413,7 @@ class FlightLayer(Layer):
         if audience is None or record is None:
             return None
         above, below = levels_around(self, record)
-        return Watch(record, audience, above, below == 0, Weakly(self.revealed, _as_it_is))
+        return Watch(record, audience, above, below == 0, Weakly(self.revealed), self.clock)
 
     def revealed(self, key: Any) -> Any:
         """*key* as users see it."""
@@ -453,10 +455,6 @@ def levels_around(layer: Layer, record: Record) -> tuple[int, int]:
     layers = [part for part in record.parts if isinstance(part, Layer) and part.record is record]
     at = layers.index(layer) if layer in layers else 0
     return sum(one.levels for one in layers[:at]), sum(one.levels for one in layers[at + 1 :])
-
-
-def _as_it_is(key: Any) -> Any:
-    return key
 
 
 def layer_of(function: Any) -> Layer | None:

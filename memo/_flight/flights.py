@@ -10,7 +10,10 @@ No decorator in it.  Here is what holds for threads and for coroutines; ``thread
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
+from itertools import starmap
+from operator import call as call_it
 from typing import Any
 
 from memo._base import Clock, shared_copy
@@ -141,6 +144,8 @@ class Flights:
         Returns False if it has ended, or its leader is ending it at this moment.
         """
         ended = False
+        watch = self.watch
+        told = starmap(call_it, () if watch is None else watch.steps_of_timeout(flight, self.clock.read()))
         try:
             with self._lock:
                 was_current = self.table.take_out(flight)
@@ -150,6 +155,7 @@ class Flights:
                 flight.state = TIMED_OUT
                 self._counters.timeouts += 1
                 ended = True
+                deque(told, 0)  # one step
             self._tell_expired(flight)
         except BaseException:
             if ended:

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from itertools import starmap
 from operator import call as call_it
+from operator import length_hint
 from typing import Any
 
-from memo._base import Audience, LoadObserver, Seldom
-from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, TIMED_OUT, InFlight
+from memo._base import Audience, Clock, LoadObserver, Seat, failure_text, real, stored_key
+from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, RUNNING, TIMED_OUT, InFlight
 
 __all__ = ("GatheredLoads", "Watch", "outer_load")
 
@@ -31,7 +32,6 @@ log = logging.getLogger("memo")
 
 _outer: ContextVar[_Load | None] = ContextVar("memo_load", default=None)
 """The load of a layer further out whose work the present context is."""
-_complaints = Seldom()
 
 
 class Watch:
@@ -43,16 +43,24 @@ class Watch:
         depth: How many layers further out share executions, too.
         is_innermost: No layer below does.
         reveal: Makes of a key what users see.
+        clock: The function's.
     """
 
     def __init__(
-        self, record: Any, audience: Audience, depth: int, is_innermost: bool, reveal: Callable[[Any], Any]
+        self,
+        record: Any,
+        audience: Audience,
+        depth: int,
+        is_innermost: bool,
+        reveal: Callable[[Any], Any],
+        clock: Clock,
     ) -> None:
         self.record = record
         self.audience = audience
         self.depth = depth
         self.is_innermost = is_innermost
         self.reveal = reveal
+        self.clock = clock
 
     def lead(
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
@@ -117,6 +125,30 @@ class Watch:
             load.end(error)
             raise
 
+    def steps(
+        self, kind: str, key: Any, seconds: float | None, *more: Any, error: BaseException | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The calls that tell of what has happened, to be made once each: see ``Hearer``.
+
+        Args:
+            kind: What.
+            key: To what, as tables hold it.
+            seconds: How long it took.
+            more: Of its fields what follows, up to *error*.
+            error: What ended it.
+        """
+        record = self.record
+        hearers = [seat.who for seat in self.audience.hearers if kind in seat.who.kinds and seat.view.covers(record)]
+        if not hearers:
+            return []
+        more += (None,) * (3 - len(more))
+        item = (kind, record.name, real.wall(), stored_key(self.reveal(key)), seconds, *more, *failure_text(error))
+        return [step for hearer in hearers for step in hearer.steps(item)]
+
+    def steps_of_timeout(self, flight: InFlight, now: float) -> list[tuple[Any, ...]]:
+        """The calls that tell that *flight* has timed out."""
+        return self.steps("timeout", flight.key, now - flight.started, None, flight.joined)
+
     def joined(self, flight: InFlight) -> None:
         """Tell that the present caller gets what *flight* came to."""
         load: _Load | None = getattr(flight, "load", None)
@@ -136,7 +168,20 @@ class _Load:
         key: What it is about.
     """
 
-    __slots__ = ("_begun", "_ends", "_key", "_mark", "_outcome", "flights", "inner", "trigger", "watch")
+    __slots__ = (
+        "_began",
+        "_begun",
+        "_ends",
+        "_key",
+        "_left",
+        "_mark",
+        "_number",
+        "_outcome",
+        "flights",
+        "inner",
+        "trigger",
+        "watch",
+    )
 
     def __init__(self, watch: Watch, flights: tuple[InFlight, ...], key: Any) -> None:
         self.trigger: str = _trigger_of(flights)
@@ -146,8 +191,11 @@ class _Load:
         self._key = key
         self.flights: tuple[InFlight, ...] = flights
         self._mark: Any = None
-        self._begun: list[tuple[LoadObserver, Any]] = []
+        self._begun: list[tuple[Seat[LoadObserver], Any]] = []
+        self._left: Iterator[Any] = iter(())
+        self._number = 0
         self._outcome = ""
+        self._began: float = flights[0].started if flights else watch.clock.read()
         self._ends: Iterator[Any] | None = None
         for flight in flights:
             flight.load = self
@@ -178,10 +226,10 @@ class _Load:
         record = self.record
         for seat in self.watch.audience.observers:
             try:
-                if seat.view.covers(record) and (begun := seat.observer.begin(self)) is not None:
-                    self._begun.append((seat.observer, begun))
+                if seat.view.covers(record) and (begun := seat.who.begin(self)) is not None:
+                    self._begun.append((seat, begun))
             except Exception as error:
-                _complain("begin", error)
+                _complain(seat, "begin", error)
 
     def is_around(self, watch: Watch) -> bool:
         """Whether this is of the layer next to that of *watch* in one stack, and its work goes on."""
@@ -194,8 +242,13 @@ class _Load:
             self._outcome = self._outcome or self._outcome_of(error)
             joined = sum([flight.joined for flight in self.flights])
             told = None if self._outcome == "ok" else error
-            ends = [(observer.end, begun, self._outcome, joined, told) for observer, begun in reversed(self._begun)]
-            self._ends = starmap(call_it, ends)
+            self._begun.reverse()
+            ends = [(seat.who.end, begun, self._outcome, joined, told) for seat, begun in self._begun]
+            if self.watch.is_innermost and self.watch.audience.hearers:
+                kind, seconds = _KINDS[self._outcome], self.watch.clock.read() - self._began
+                ends += self.watch.steps(kind, self._key, seconds, self.trigger, joined, error=told)
+            self._number, self._left = len(ends), iter(ends)
+            self._ends = starmap(call_it, self._left)
         self.flights = ()
         mark, self._mark = self._mark, None
         if mark is not None:
@@ -205,11 +258,15 @@ class _Load:
                 for _ in self._ends:
                     pass
                 return
-            except Exception as failure:
-                _complain("end", failure)
+            except Exception as failure:  # the rest of them are ours, and raise nothing
+                _complain(self._begun[min(self._drawn(), len(self._begun)) - 1][0], "end", failure)
+
+    def _drawn(self) -> int:
+        """How many of the calls that are to be made at its end have begun."""
+        return self._number - length_hint(self._left)
 
     def _outcome_of(self, error: BaseException | None) -> str:
-        state = self.flights[0].state if self.flights else RETURNED
+        state = self.flights[0].state if self.flights else RUNNING
         if error is None or state is RETURNED:
             return "ok"
         if isinstance(error, Exception):
@@ -221,11 +278,11 @@ class _Load:
         load = self
         while load.inner is not None:
             load = load.inner
-        for observer, begun in load._begun:
+        for seat, begun in load._begun:
             try:
-                observer.joined(begun)
+                seat.who.joined(begun)
             except Exception as error:
-                _complain("joined", error)
+                _complain(seat, "joined", error)
 
 
 def outer_load() -> _Load | None:
@@ -252,6 +309,10 @@ class GatheredLoads:
         self._joint.end(None)
 
 
+_KINDS = {"ok": "load", "error": "error", "cancelled": "cancelled", "timeout": "cancelled"}
+"""What an outcome is called among what is told afterwards: of a timeout that is told where the flight is detached."""
+
+
 def _trigger_of(flights: tuple[InFlight, ...]) -> str:
     if not flights:
         return "miss"
@@ -271,6 +332,6 @@ def _take_back(mark: Any) -> None:
         pass
 
 
-def _complain(step: str, error: Exception) -> None:
-    if _complaints.is_due():
+def _complain(seat: Seat[LoadObserver], step: str, error: Exception) -> None:
+    if seat.complaints.is_due():
         log.error("an observer of loads raised in %s(); the call goes on without it", step, exc_info=error)

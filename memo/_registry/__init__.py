@@ -1,9 +1,10 @@
 """Every decorated function in one place: named, counted, cleaned up, searched for leaks.
 
-Imports ``_cache``, ``_flight``, ``_window``, ``_rate``, ``_adopted``, ``_call`` and ``_base``.  Nothing below knows
-that there is one.
+Imports ``_cache``, ``_store``, ``_flight``, ``_window``, ``_rate``, ``_adopted``, ``_call`` and ``_base``.  Nothing
+below knows that there is one.
 """
 
+from memo._registry.cache_event import CacheEvent
 from memo._registry.enrolling import Membership, enrol
 from memo._registry.janitor import Janitor
 from memo._registry.leak_report import Finding, LeakReport, StoreReport
@@ -12,9 +13,11 @@ from memo._registry.parts import Part
 from memo._registry.record import Record, record_of
 from memo._registry.registries import Registry, registry
 from memo._registry.stats import CleanupReport, FunctionStats
+from memo._registry.subscriptions import Subscription
 from memo._registry.view import View
 
 __all__ = (
+    "CacheEvent",
     "CleanupReport",
     "Finding",
     "FunctionStats",
@@ -25,6 +28,7 @@ __all__ = (
     "Record",
     "Registry",
     "StoreReport",
+    "Subscription",
     "View",
     "enrol",
     "is_off",

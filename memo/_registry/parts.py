@@ -12,6 +12,7 @@ from memo._cache import RefreshPool
 from memo._call import Call
 from memo._flight import InflightStats
 from memo._registry.names import Named
+from memo._registry.subscriptions import Subscription
 
 __all__ = ("HasParts", "Home", "Part")
 
@@ -109,3 +110,6 @@ class Home(Protocol):
     def observe(self, view: Covers, observer: LoadObserver) -> Callable[[], None]:
         """Have *observer* told of the executions of *view*'s functions; returns what ends that."""
         ...
+
+    def tell(self, view: Covers, subscription: Subscription) -> None:
+        """Have *subscription*, which is new, told of what happens in *view*'s functions, and begin it."""

@@ -1,15 +1,13 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
-import functools
 import importlib
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
 from memo._base import (
-    Audience,
     Covers,
     Duration,
     LoadObserver,
@@ -25,6 +23,7 @@ from memo._base import (
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._rate import LimitHandle
+from memo._registry.audiences import EVERYTHING, Audiences
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
 from memo._registry.names import Named, Names
@@ -33,6 +32,7 @@ from memo._registry.overview import Row
 from memo._registry.parts import Home, Part
 from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport
+from memo._registry.subscriptions import Subscription
 from memo._registry.view import View
 from memo._window import WindowHandle
 
@@ -58,9 +58,7 @@ class Registry(View):
         self._switches: dict[object, None] = {}  # of disabled() blocks that are entered now; guarded by _lock
         self._watching: bool | None = False
         """What all functions were told about switches; None: some were told, and then it was cut short."""
-        self._audience = Audience()  # replaced as a whole; guarded by _lock
-        self._shown: Audience | None = None
-        """What all functions were told about that; None: that nobody watches."""
+        self._audiences = Audiences(self._lock, Weakly(self._parts, ()))
         self.pool = RefreshPool()
         """The threads that load in the background for plain functions."""
         hold(Stage.REGISTRIES, self, self._lock)
@@ -270,40 +268,23 @@ class Registry(View):
         with self._lock:
             if self._switches:
                 part.watch_switch(True)
-            if self._audience.is_there:
-                part.be_watched(self._audience)
+            self._audiences.admit(part)
 
     def observe(self, view: Covers, observer: LoadObserver) -> Callable[[], None]:
         """Have *observer* told of the executions of *view*'s functions; returns what ends that."""
-        seat = Seat(_EVERYTHING if view is self else view, observer)
-        stop = functools.partial(Weakly(self._let_go), weakref.ref(seat))  # whoever holds that holds nothing of ours
+        return self._audiences.seat("observers", Seat(EVERYTHING if view is self else view, observer))
+
+    def tell(self, view: Covers, subscription: Subscription) -> None:
+        """Have *subscription*, which is new, told of what happens in *view*'s functions, and begin it."""
+        leave = self._audiences.seat("hearers", Seat(EVERYTHING if view is self else view, subscription))
         try:
-            with self._lock:
-                self._audience = self._audience._replace(observers=(*self._audience.observers, seat))
-                self._show_audience()
-        except BaseException:  # interrupted: nobody could end it
-            self._let_go(lambda: seat)
+            subscription.begin(self, leave)
+        except BaseException:  # interrupted, or there is no thread: nobody could end it
+            leave()
             raise
-        return stop
 
-    def _let_go(self, seat: Callable[[], Seat | None]) -> None:
-        """Have that one hear no more; cut short, or after that, it can be done again."""
-        with self._lock:
-            gone = seat()
-            left = tuple([one for one in self._audience.observers if one is not gone])
-            self._audience = self._audience._replace(observers=left)
-            self._show_audience()
-
-    def _show_audience(self) -> None:
-        """Tell all functions who watches; cut short, it is done by the next who calls this.  Lock held."""
-        audience = self._audience if self._audience.is_there else None
-        if self._shown is audience:
-            return
-        self._shown = _UNKNOWN
-        for record in self._records():
-            for part in record.parts:
-                part.be_watched(audience)
-        self._shown = audience
+    def _parts(self) -> Iterator[Part]:
+        return (part for record in self._records() for part in record.parts)
 
     def _sweep_one_by_one(self, enough: Callable[[], bool]) -> CleanupReport:
         """Clean up, without keeping functions alive that die meanwhile."""
@@ -314,7 +295,8 @@ class Registry(View):
         threads = ""
         if pool.threads or pool.configured:
             threads = f"refresh threads: {pool.busy} busy, {counted(pool.queued, 'load')} waiting, at most {pool.most}"
-        return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads)))
+        told = [str(seat.who) for seat in self._audiences.audience.hearers]
+        return "\n".join(filter(None, ("" if self._janitor is None else str(self._janitor), threads, *told)))
 
     def notes(self) -> list[str]:
         """The lines below the table: of the janitor, and of the threads that load in the background, if there are any.
@@ -325,17 +307,6 @@ class Registry(View):
 
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"
-
-
-class _Everything:
-    """All functions of a registry, without a reference to that."""
-
-    def covers(self, record: Record) -> bool:
-        return True
-
-
-_EVERYTHING = _Everything()
-_UNKNOWN: Any = object()
 
 
 registry: Registry = Registry()

@@ -1,11 +1,13 @@
 """Some decorated functions, chosen by name or tag, and what can be done with all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
 from memo._adopted import find_adopted
-from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, did_you_mean, unhurried
+from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, did_you_mean, positive_int, unhurried
+from memo._cache import check_callback
+from memo._registry.cache_event import CacheEvent, EventKind, checked_kinds
 from memo._registry.cleanup import sweep
 from memo._registry.leak_report import LeakReport
 from memo._registry.leak_search import report_on
@@ -14,6 +16,7 @@ from memo._registry.overview import Row, overview
 from memo._registry.parts import Home
 from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport, FunctionStats
+from memo._registry.subscriptions import Subscription
 from memo._registry.tables import html_table, text_table
 
 __all__ = ("Selection", "View")
@@ -175,6 +178,41 @@ class View(OfTheProgram):
         """
         view = self if pattern is None else self.select(pattern)
         return SwitchedOff(view, self._home().watch_switch, lambda: "" if view._records() else view._why_empty())
+
+    def subscribe(
+        self,
+        callback: Callable[[CacheEvent], object],
+        *,
+        kinds: EventKind | Iterable[EventKind] | None = None,
+        limit: int = 10_000,
+    ) -> Subscription:
+        """Have *callback* told what happens in these functions, now and later, until the subscription is closed.
+
+        It is called with one ``CacheEvent`` after another, in a daemon thread of its own, shortly after each happened.
+        No call of a function waits for it, whatever it does: up to *limit* events wait for it, then the oldest are
+        dropped and counted; what it raises is logged to logger "memo".  See ``Subscription`` for what it survives.
+
+        Hits are no events, and cost what they did.  While somebody is told of executions, calls that find nothing are
+        led in Python, which takes some microseconds more; without subscriptions nothing costs more than it did.
+
+        Args:
+            callback: Called with each event; a plain function.
+            kinds: What it is told of: "load", "error", "cancelled", "timeout", "stale" or "eviction", or several of
+                these; None: all.  See ``CacheEvent.kind``.
+            limit: The most events that wait.
+
+        Raises:
+            TypeError: callback cannot be called or is a coroutine function; kinds is no text; limit is no whole number.
+            ValueError: kinds names nothing, or what is unknown; limit is below 1.
+            RuntimeError: No thread can be started any more.
+        """
+        if callback is None:
+            raise TypeError("subscribe: callback=None cannot be called; give a function.")
+        check_callback("subscribe", "callback", callback)
+        most = positive_int(limit, where="subscribe", option="limit")
+        subscription = Subscription(callback, checked_kinds("subscribe", kinds), most)
+        self._home().tell(self, subscription)
+        return subscription
 
     def __memo_observe__(self, observer: LoadObserver) -> Callable[[], None]:
         return self._home().observe(self, observer)

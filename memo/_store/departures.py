@@ -24,10 +24,12 @@ class Departures(list[Any]):
     before a call, within it, or after it, and in each case ``tell()`` goes on with the right one when called again.
     """
 
-    __slots__ = ("_calls", "_items")
+    __slots__ = ("_announced", "_calls", "_items")
     _items: list[tuple[Any, ...]]
     _calls: tuple[Iterator[Any], Iterator[Any]]
     """The items still to be drawn, and the calls that draw them."""
+    _announced: Iterator[Any]
+    """The calls that tell others of what left."""
 
     @property
     def is_ready(self) -> bool:
@@ -60,6 +62,13 @@ class Departures(list[Any]):
             *also,
         ]
         deque(starmap(call, steps), 0)
+
+    def announce(self, steps: Callable[[list[Any]], Iterable[tuple[Any, ...]]]) -> None:
+        """Make the calls that *steps* makes of what is in this list, once each; called again, it goes on with them."""
+        if not hasattr(self, "_announced"):
+            self._announced = starmap(call, steps(self))
+        for _ in self._announced:
+            pass
 
     def tell(
         self,

@@ -2,19 +2,16 @@
 
 import asyncio
 import re
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.entered import entered
 from kit.places import ROOT
 from kit.threads import Gate, Running, until
 
-import memo
 from memo import Registry, bounded, bounded_many, dedupe_inflight, sliding_window
 
 PAGE = (ROOT / "docs" / "life_of_a_call.md").read_text(encoding="utf-8")
-HOUSE = memo.__path__[0]
 
 
 def told(heading: str) -> set[str]:
@@ -22,24 +19,6 @@ def told(heading: str) -> set[str]:
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     assert section, f"the page has no section {heading!r}"
     return set(re.findall(r"`((?:_\w+|policies)(?:/\w+)?\.py)`", section))
-
-
-def entered(call: Callable[[], Any]) -> set[str]:
-    """The files of the package that a call enters in this thread."""
-    rooms: set[str] = set()
-
-    def note(frame: Any, event: str, arg: object) -> None:
-        name = frame.f_code.co_filename
-        if event == "call" and name.startswith(HOUSE):
-            rooms.add(name.removeprefix(HOUSE).lstrip("/\\").replace("\\", "/"))
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        call()
-    finally:
-        sys.setprofile(before)
-    return rooms
 
 
 def test_every_room_is_there() -> None:

@@ -28,6 +28,7 @@ import memo
 from memo import (
     AdoptedStats,
     Bucket,
+    CacheEvent,
     CacheInfo,
     CacheStats,
     CleanupReport,
@@ -53,8 +54,8 @@ from memo._base.snapshots import FrozenDict, plain
 from memo.testing import FakeClock
 
 RECORDS = (
-    AdoptedStats, Bucket, CacheInfo, CacheStats, CleanupReport, EntryInfo, Event, Finding, Flight, FunctionStats,
-    InflightStats, KeyCount, LeakReport, LimitStats, StoreReport, WindowStats,
+    AdoptedStats, Bucket, CacheEvent, CacheInfo, CacheStats, CleanupReport, EntryInfo, Event, Finding, Flight,
+    FunctionStats, InflightStats, KeyCount, LeakReport, LimitStats, StoreReport, WindowStats,
 )  # fmt: skip
 DERIVED = {
     AdoptedStats: {"requests", "hit_ratio"},
@@ -83,7 +84,8 @@ def live_records() -> dict[str, Any]:
 
     for name in ("a", "b", "c", "d", "a", "d"):
         fetch(name)
-    with pytest.raises(ValueError, match="bad"):
+    told: list[CacheEvent] = []
+    with own.subscribe(told.append, kinds="error"), pytest.raises(ValueError, match="bad"):
         fetch("bad")
     cached = functools.lru_cache(maxsize=None)(abs)
     cached(-1)
@@ -95,6 +97,7 @@ def live_records() -> dict[str, Any]:
     return {
         "AdoptedStats": stats["adopted"].adopted,
         "Bucket": fetch.window.series(2)[-1],
+        "CacheEvent": told[0],
         "CacheInfo": fetch.cache_info(),
         "CacheStats": stats["fetch"].cache,
         "CleanupReport": own.cleanup(),

@@ -19,6 +19,7 @@ from typing import Any
 from memo import (
     AdoptedStats,
     Bucket,
+    CacheEvent,
     CacheInfo,
     CacheStats,
     CleanupReport,
@@ -67,6 +68,9 @@ def records() -> dict[str, Any]:
         "AbsentKey": AbsentKey("load(): there is no value for the key 'a'.", "a"),
         "AdoptedStats": adopted,
         "Bucket": Bucket(AT, 60.0, 3, 1, 0.5),
+        "CacheEvent": CacheEvent(
+            "error", "load", AT, "('a', 1)", 0.25, "miss", 2, EvictionReason.SIZE, "ValueError", "no such page"
+        ),
         "CacheInfo": CacheInfo(1, 2, None, 3),
         "CacheStats": cache,
         "CleanupReport": CleanupReport(1, 2, 3, 0.5, {"load": 1}),

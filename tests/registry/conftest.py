@@ -19,9 +19,11 @@ def clock() -> Iterator[FakeClock]:
 
 @pytest.fixture
 def own() -> Iterator[Registry]:
-    """A registry whose janitor is stopped at the end."""
+    """A registry whose janitor and subscriptions end with the test."""
     registry = Registry()
     yield registry
+    for seat in registry._audiences.audience.hearers:
+        seat.who.close()  # type: ignore[attr-defined]
     if registry._janitor is not None:
         registry._janitor.stop()
 
