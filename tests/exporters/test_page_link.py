@@ -46,8 +46,7 @@ def has_polled(page: "Page") -> None:
 def test_the_server_goes_and_comes_back(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """While there is no answer the page says so, keeps what it has, asks less and less often, and sees it come back."""
     visited = visit(own)
-    visited.page.clock.install()
-    page = visited.go()
+    page = visited.go_by_clock()
     has_polled(page)
     port = int(visited.url.rstrip("/").rpartition(":")[2])
     own.serve(http=0, socket=False).close()  # in the place of the first, which it closes
@@ -73,8 +72,7 @@ def test_the_server_goes_and_comes_back(own: Registry, clock: FakeClock, loads: 
 def test_a_hidden_page_does_not_ask(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """Hidden it asks for nothing; seen again it asks at once."""
     visited = visit(own)
-    visited.page.clock.install()
-    page = visited.go()
+    page = visited.go_by_clock()
     has_polled(page)
     hide = """hidden => {
         Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
@@ -92,8 +90,7 @@ def test_a_hidden_page_does_not_ask(own: Registry, clock: FakeClock, loads: obje
 def test_a_paused_page_does_not_ask(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """The key p pauses it and says so, and has it go on; in a field, and with single keys off, it is a letter."""
     visited = visit(own)
-    visited.page.clock.install()
-    page = visited.go()
+    page = visited.go_by_clock()
     expect(page.locator("#report-age")).not_to_be_empty()
     page.keyboard.press("p")
     expect(page.locator("#link")).to_have_text("Paused")
@@ -180,8 +177,7 @@ def test_actions_ask_first(own: Registry, clock: FakeClock, loads: object, visit
 def test_functions_come_and_go(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """A function that is decorated later gets a row, one that is gone loses it, and what is opened stays open."""
     visited = visit(own)
-    visited.page.clock.install()
-    page = visited.go()
+    page = visited.go_by_clock()
     page.locator("button.name").click()
     later = bounded(max=2, registry=own, name="shop.later")(str)
     later(1)

@@ -225,6 +225,19 @@ def test_figures_are_written_as_the_registry_writes_them(chrome: "Browser") -> N
     page.close()
 
 
+def test_calls_a_second_of_workers_that_answer_in_turns(chrome: "Browser") -> None:
+    """One that is a little behind is passed over; one that counts anew, as after a restart, begins anew."""
+    page = chrome.new_page()
+    page.add_script_tag(content=files("memo.exporters._page").joinpath("figures.js").read_text(encoding="utf-8"))
+    rates = """points => {
+        const pace = new Pace(3);
+        return points.map(([at, calls]) => (pace.add(at, calls), pace.rate));
+    }"""
+    points = [(0, 0), (2, 20), (1.5, 18), (3, 19), (4, 60), (6, 80), (8, 5), (10, 7), (11, None), (12, 8)]
+    assert page.evaluate(rates, points) == [None, 10, 10, 10, 15, 15, None, 1, None, None]
+    page.close()
+
+
 def _spaced(text: str) -> str:
     """The same with the page's space before units, and its words for minutes and microseconds."""
     spaced = re.sub(r"(?<=\d)(?=[a-zA-Z%])", "\u202f", text)

@@ -3,7 +3,7 @@
 import functools
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,6 +93,24 @@ class Visit:
         if rows:
             self.page.wait_for_selector("#rows tr")
         return self.page
+
+    def go_by_clock(self) -> "Page":
+        """Open the page such that its time goes on only by ``page.clock.run_for()``."""
+        self.page.clock.install()
+        page = self.go()
+        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+        return page
+
+    def count_layouts(self) -> Callable[[], int]:
+        """Have the browser count how often it lays the page out; what is returned tells how often it has."""
+        session = self._context.new_cdp_session(self.page)
+        session.send("Performance.enable")
+
+        def count() -> int:
+            metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+            return int(metrics["LayoutCount"])
+
+        return count
 
     def forgive(self, text: str) -> None:
         """Take back complaints that have *text* in them: there is one at least."""

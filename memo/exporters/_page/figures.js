@@ -123,10 +123,11 @@ class Pace {
     this.points = [];
   }
 
+  /** Workers of one service may answer in turns, each a little behind the others; one that counts anew begins at 0. */
   add(at, calls) {
     const last = this.points.at(-1);
-    if (last && (calls == null || at < last[0] || calls < last[1])) this.points = []; // counted anew
-    else if (last && at === last[0]) this.points.pop(); // the same snapshot
+    if (last && (calls == null || at < last[0] - 60 || calls < last[1] * 0.9)) this.points = [];
+    else if (last && (at <= last[0] || calls < last[1])) return;
     if (calls == null) return;
     this.points.push([at, calls]);
     if (this.points.length > this.most) this.points.shift();
@@ -143,7 +144,7 @@ class Pace {
 function figuresOf(one, store, flown) {
   const { cache, inflight, window: recent, adopted } = one.data;
   const hasCalls = cache ? cache.requests : adopted?.requests;
-  const evictions = cache ? Object.entries(cache.evictions).filter(([, times]) => times).sort((a, b) => b[1] - a[1]) : [];
+  const evictions = cache ? Object.entries(cache.evictions ?? {}).filter(([, times]) => times).sort((a, b) => b[1] - a[1]) : [];
   return {
     name: one.name,
     bytes: cache?.bytes ?? store?.bytes ?? null,

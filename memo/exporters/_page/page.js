@@ -53,9 +53,8 @@ function say(text) {
 }
 
 function take(answer) {
-  if (latest && latest.process.pid !== answer.process.pid && answer.full) forget();
   if (answer.full) {
-    for (const name of functions.keys()) if (!(name in answer.rows)) functions.delete(name);
+    for (const name of functions.keys()) if (!Object.hasOwn(answer.rows, name)) functions.delete(name);
   }
   for (const name of answer.gone ?? []) functions.delete(name);
   for (const [name, data] of Object.entries(answer.rows)) {
@@ -82,7 +81,7 @@ function draw() {
   showFlights(flights, { all: latest.flying ?? flights.length, keys: latest.show_keys, pids: processes.length > 1 });
   showProcesses(processes, process.pid);
   showNotes(latest.notes);
-  findings.age(taken, processes.length > 1 ? ` of pid ${process.pid}` : "");
+  findings.age(taken, processes.length > 1);
   showMatches();
   showProcess(process, processes.length);
   $("by-process").hidden = processes.length < 2;
@@ -91,11 +90,11 @@ function draw() {
   performance.measure("memo:draw", { start: begun });
 }
 
-/** What the leak report says of each row. It is of the process that answers: nothing to set beside sums over several. */
+/** What the leak report says of each row. It is of the process that made it: nothing to set beside sums over several. */
 function storesOf() {
   const stores = findings.stores ?? new Map();
   if (!byProcess) return latest.processes.length > 1 ? new Map() : stores;
-  return new Map([...stores].map(([name, store]) => [`${name}@${latest.process.pid}`, store]));
+  return new Map([...stores].map(([name, store]) => [`${name}@${findings.report.pid}`, store]));
 }
 
 function showProcess(process, processes) {
@@ -142,27 +141,28 @@ function later(ms) {
 async function poll() {
   clearTimeout(link.timer);
   if (link.asking || link.paused || document.hidden || link.state === "ask") return;
+  const query = new URLSearchParams(), grouping = byProcess;
+  if (since !== null) query.set("since", since);
+  if (byProcess) query.set("by", "process");
+  let answer;
   link.asking = true;
   try {
-    const query = new URLSearchParams();
-    if (since !== null) query.set("since", since);
-    if (byProcess) query.set("by", "process");
-    const grouping = byProcess, answer = await ask(`stats.json?${query}`);
-    if (grouping === byProcess) {
-      link.failures = 0;
-      link.at = Date.now();
-      take(answer);
-      become(link.paused ? "paused" : "live");
-      showProcess(latest.process, latest.processes.length);
-    }
-    later(grouping === byProcess ? EVERY_MS : 0);
+    answer = await ask(`stats.json?${query}`);
   } catch (error) {
     if (error.status === 401 || (error.status === 429 && latest === null)) locked(error);
     else gone(error);
+    return;
   } finally {
     link.asking = false;
   }
-  if (link.state === "live") report();
+  if (grouping !== byProcess) return later(0); // asked before the button was pressed
+  later(EVERY_MS); // first, so that a fault below ends nothing
+  link.failures = 0;
+  link.at = Date.now();
+  take(answer);
+  become(link.paused ? "paused" : "live");
+  showProcess(latest.process, latest.processes.length);
+  report();
 }
 
 function gone(error) {
@@ -193,17 +193,21 @@ async function report(now = false) {
   reporting.asking = true;
   reporting.at = performance.now();
   $("recheck").disabled = true;
+  let answer;
   try {
-    findings.take(await ask("report.json"));
-    if (now) say(findings.report.findings.length ? `The leak report has ${plural(findings.report.findings.length, "finding")}.` : "The leak report finds nothing.");
-    draw();
+    answer = await ask("report.json");
   } catch (error) {
     if (!findings.report) write("report-age", "the leak report is not there");
     if (now) say(`The leak report did not come. ${error.message}`);
+    return;
   } finally {
     reporting.asking = false;
     $("recheck").disabled = false;
   }
+  findings.take(answer);
+  draw();
+  const found = answer.findings.length;
+  if (now) say(found ? `The leak report has ${plural(found, "finding")}.` : "The leak report finds nothing.");
 }
 
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(link.timer) : poll()));

@@ -137,8 +137,9 @@ class Findings {
     return item;
   }
 
-  /** Say how old the report is, and *of* which process where there are several. */
-  age(now, of) {
+  /** Say how old the report is, and of which process where there are *several*. */
+  age(now, several) {
+    const of = several ? ` of pid ${this.report?.pid}` : "";
     write("report-age", this.report ? `leak report${of}, ${seconds(Math.max(0, Math.round(now - this.report.taken)))} old` : "");
   }
 }

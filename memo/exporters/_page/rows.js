@@ -177,9 +177,9 @@ class Rows {
     if (this.entry === line) this.entry = null;
   }
 
-  /** Whether somebody is reading or aiming at the rows, so that they stay where they are. */
+  /** Whether somebody aims at the rows or walks through them by keyboard, so that they stay where they are. */
   get #held() {
-    return performance.now() - this.moved < REST_MS || this.body.contains(document.activeElement);
+    return performance.now() - this.moved < REST_MS || this.body.querySelector(":focus-visible") !== null;
   }
 
   /** How many columns there is room for: the style decides. */
