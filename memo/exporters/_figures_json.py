@@ -12,18 +12,20 @@ from typing import Any
 
 from memo import FunctionStats
 
-__all__ = ("PARTS", "Row", "as_json", "is_same", "merged", "row_of")
+__all__ = ("PARTS", "Row", "as_json", "fingerprint", "merged", "row_of")
 
 Row = dict[str, Any]
 
 PARTS = ("cache", "inflight", "window", "limit", "adopted")
 """What a row has for each kind of figures; None where the function has none of them."""
 
-_AGES = {"inflight": "oldest", "cache": "oldest_lease"}
+_AGES = frozenset({"oldest", "oldest_lease"})
 """Figures that change with time alone: they make no row a changed one."""
 
 _readers: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 """For each kind of snapshot its fields and derived figures, and what reads them.  Entries are never exchanged."""
+_ageless_readers: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+"""What reads the fields of each kind that are no ages."""
 
 
 def row_of(stats: FunctionStats, sparkline: str) -> Row:
@@ -71,20 +73,18 @@ def _plain(value: Any) -> Any:
     return number if number - number == 0.0 else None
 
 
-def is_same(one: FunctionStats, other: FunctionStats) -> bool:
-    """Whether two snapshots of one function tell the same, but for what changes with time alone."""
-    if one == other:
-        return True
-    return _ageless(one) == _ageless(other)
+def fingerprint(stats: FunctionStats) -> tuple[Any, ...]:
+    """What two snapshots of one function have in common exactly if they tell the same, but for what ages with time."""
+    return (stats.tags, *[None if (part := getattr(stats, name)) is None else _ageless(part) for name in PARTS])
 
 
-def _ageless(stats: FunctionStats) -> FunctionStats:
-    changes: dict[str, Any] = {}
-    for part, age in _AGES.items():
-        figures = getattr(stats, part)
-        if figures is not None and getattr(figures, age) is not None:
-            changes[part] = dataclasses.replace(figures, **{age: None})
-    return dataclasses.replace(stats, **changes) if changes else stats
+def _ageless(snapshot: Any) -> tuple[Any, ...]:
+    kind = type(snapshot)
+    read = _ageless_readers.get(kind)
+    if read is None:
+        names = [field.name for field in dataclasses.fields(snapshot) if field.name not in _AGES]
+        read = _ageless_readers[kind] = attrgetter(*names)
+    return read(snapshot)
 
 
 # -- several processes together

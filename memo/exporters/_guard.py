@@ -16,7 +16,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Collection, Mapping
 
-from memo._base import real, rlock
+from memo._base import Stage, real, renew, rlock
 
 __all__ = ("SHORTEST_TOKEN", "Token", "check_token", "host_of", "is_loopback", "is_of_here", "is_same_origin")
 
@@ -48,7 +48,7 @@ def check_token(where: str, token: object) -> None:
 class Token:
     """A token, and how often it was guessed at.  Safe from any thread."""
 
-    __slots__ = ("_clock", "_lock", "_second", "_token", "_wrong")
+    __slots__ = ("__weakref__", "_clock", "_lock", "_second", "_token", "_wrong")
 
     def __init__(self, token: str, clock: Callable[[], float] = real.monotonic) -> None:
         self._token = token.encode()
@@ -56,6 +56,11 @@ class Token:
         self._lock = rlock()  # guards what follows
         self._second = float("-inf")
         self._wrong = 0
+        renew(Stage.SERVERS, self)
+
+    def renew(self) -> None:
+        """In a forked child: no other thread is at it."""
+        self._lock = rlock()
 
     def refusal(self, header: str | None) -> int | None:
         """The status to refuse with who sends this ``Authorization``; None: it is the token.

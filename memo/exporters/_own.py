@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from memo import FunctionStats, Registry
+from memo import Registry
 from memo._base import short_text
 from memo.exporters._changes import Changes
-from memo.exporters._figures_json import is_same, row_of
+from memo.exporters._figures_json import fingerprint, row_of
 from memo.exporters._snapshot import Snapshot
 
 __all__ = ("MOST_FLIGHTS", "Own", "flights_of")
@@ -21,28 +21,22 @@ class Own:
     """
 
     def __init__(self) -> None:
-        self._stats: dict[str, tuple[FunctionStats, str]] = {}
+        self._prints: dict[str, tuple[Any, ...]] = {}
         self._last: Snapshot | None = None
         self.changes: Changes = Changes()
-
-    @property
-    def taken(self) -> float:
-        """When the figures were taken, by the clock of this machine."""
-        return 0.0 if self._last is None else self._last.taken
 
     def take(self, snapshot: Snapshot) -> None:
         """Take in a snapshot, unless a later one was."""
         if self._last is not None and snapshot.taken <= self._last.taken:
             return
         self._last = snapshot
-        present: dict[str, tuple[FunctionStats, str]] = {}
+        present: dict[str, tuple[Any, ...]] = {}
         for name, stats, sparkline in snapshot.rows:
-            before = self._stats.get(name)
-            present[name] = stats, sparkline
-            if before is None or before[1] != sparkline or not is_same(before[0], stats):
+            present[name] = print_ = sparkline, fingerprint(stats)
+            if self._prints.get(name) != print_:
                 self.changes.put(name, row_of(stats, sparkline))
         self.changes.keep_only(present)
-        self._stats = present
+        self._prints = present
 
 
 def flights_of(registry: Registry, snapshot: Snapshot, pid: int) -> tuple[list[dict[str, Any]], int]:

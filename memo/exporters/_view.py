@@ -6,6 +6,7 @@ One view for each registry and process, however many servers show it: so the wor
 import fnmatch
 import os
 import secrets
+import sys
 import weakref
 import zlib
 from collections.abc import Callable, Collection
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memo import Registry, bounded
-from memo._base import real, rlock
+from memo._base import Stage, hold, real, rlock
 from memo.exporters._changes import Changes
 from memo.exporters._figures_json import PARTS
 from memo.exporters._own import MOST_FLIGHTS, Own, flights_of
@@ -194,17 +195,20 @@ def _shown(flight: dict[str, Any], show_keys: bool) -> dict[str, Any]:
     return flight if show_keys else {key: value for key, value in flight.items() if key != "key"}
 
 
+_lock = rlock()
 _views: "weakref.WeakKeyDictionary[Registry, View]" = weakref.WeakKeyDictionary()
-_making = rlock()
+"""Guarded by _lock."""
+hold(Stage.SERVERS, sys.modules[__name__], _lock)
 
 
 def view_of(registry: Registry) -> View:
     """The one view of *registry* in this process; another one in a forked child."""
-    view = _views.get(registry)
-    if view is None or view.pid != os.getpid():
-        fresh = View(registry)
-        if view is not None:  # the parent's
-            fresh.serve_at(None, view._name)
-            view._workers.close()
-        _views[registry] = view = fresh
-    return view
+    with _lock:
+        view = _views.get(registry)
+        if view is None or view.pid != os.getpid():
+            fresh = View(registry)
+            if view is not None:  # the parent's
+                fresh.serve_at(None, view._name)
+                view._workers.close()
+            _views[registry] = view = fresh
+        return view

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from memo import Registry
-from memo._base import Stage, renew, rlock
+from memo._base import Stage, hold, renew, rlock
 from memo.exporters._connection import Limits
 from memo.exporters._guard import Token
 from memo.exporters._listener import Door, Listener
@@ -328,6 +328,7 @@ def _for_the_user_alone(path: str, flags: int) -> int:
 _lock = rlock()
 _running: dict[int, Server] = {}
 """What serves now, by the identity of its registry, which it keeps alive.  Guarded by _lock."""
+hold(Stage.SERVERS, sys.modules[__name__], _lock)
 
 
 def _at_exit() -> None:

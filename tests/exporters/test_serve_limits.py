@@ -17,7 +17,7 @@ __all__ = ()
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-SHORT = Limits(headers_s=0.15, connection_s=0.3)
+SHORT = Limits(headers_s=0.15)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_who_does_not_read_is_let_go() -> None:
     with near, far:
         far.sendall(request("/"))
         routes: Any = Large()
-        Running(lambda: Connection(near, routes, True, SHORT)).join()
+        Running(lambda: Connection(near, routes, True, Limits(connection_s=0.3))).join()
 
 
 # -- huge and malformed
