@@ -24,11 +24,11 @@ try:
     from prometheus_client.core import Metric
     from prometheus_client.registry import Collector
     from prometheus_client.samples import Sample
-except ImportError as error:
+except ImportError as _error:
     raise MissingExtra(
-        f"memo.exporters.prometheus: the package 'prometheus_client' cannot be imported ({error}); "
+        f"memo.exporters.prometheus: the package 'prometheus_client' cannot be imported ({_error}); "
         f'run: pip install "memo-toolkit[prometheus]"'
-    ) from error
+    ) from _error
 
 __all__ = ("MemoCollector",)
 
@@ -144,8 +144,13 @@ def _fill(families: Mapping[str, Metric], rows: _Rows, shared: Mapping[str, str]
             if figures is None:
                 continue
             for (add, name, extra), value in zip(points, _READERS[part](figures), strict=True):
-                if value is not None:
-                    add(Sample(name, {**labels, **extra} if extra else labels, value))
+                if value is None:
+                    continue
+                try:
+                    number = float(value)
+                except (OverflowError, TypeError, ValueError):  # what a cache of others takes for one
+                    continue
+                add(Sample(name, {**labels, **extra} if extra else labels, number))
             for add, name, attribute, by in mapped.get(part, ()):
                 for key, count in getattr(figures, attribute).items():
                     if count or idle:

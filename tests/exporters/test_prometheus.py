@@ -261,6 +261,20 @@ def test_a_function_that_cannot_be_read_breaks_no_scrape(own: Registry, clock: F
         assert scraped(url).functions() == {"well"}
 
 
+def test_what_is_no_number_breaks_no_scrape(own: Registry, clock: FakeClock) -> None:
+    """A figure of a cache of others that no float can be is left out, alone."""
+    odd = ReadBy()
+    odd.maxsize = 10**400
+    own.adopt(odd, "odd")
+    well = bounded(max=10**400, policy="lru", registry=own, name="well")(lambda x: x)
+    well(1)
+    with scraper(MemoCollector(own)) as url:
+        told = scraped(url)
+    assert told.values("memo_adopted_max_entries") == told.values("memo_cache_max_entries") == []
+    assert told.value("memo_adopted_entries", function="odd") == 0
+    assert told.value("memo_cache_entries", function="well") == 1
+
+
 def test_two_scrapers_share_a_snapshot(own: Registry) -> None:
     """Of two scrapes at once both succeed, with figures that were read once."""
     gate, reads = Gate(), 0

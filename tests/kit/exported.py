@@ -12,7 +12,7 @@ __all__ = ("ReadBy", "unreadable")
 class ReadBy(dict[object, object]):
     """A cache that others made, whose figures cannot be read without calling its *look*."""
 
-    maxsize = 3
+    maxsize: object = 3
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __init__(self) -> None:
