@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.browsers import NARROW, WIDE, Visit, browser
 from kit.threads import Gate, Running
 from memo import Registry, bounded, dedupe_inflight, sliding_window
 from memo.testing import FakeClock
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 __all__ = ("Shop", "open_shop")
 
@@ -24,6 +27,7 @@ class Shop:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
+        self.opened = clock()
         self.registry = Registry()
         self.chance = random.Random(11)
         self.gate = Gate()
@@ -75,6 +79,13 @@ class Shop:
             for _ in range(int(calls * share * self.chance.uniform(0.5, 1.5))):
                 function(int(keys * self.chance.random() ** 4))
 
+    def tell_its_age(self, route: "Route") -> None:
+        """Answer as the server does, for a process as old as the day that it has lived by its own clock."""
+        told = route.fetch().json()
+        told["process"] |= {"pid": 4242, "uptime": self.clock() - self.opened}
+        told["processes"][0] |= {"pid": 4242, "uptime": self.clock() - self.opened}
+        route.fulfill(json=told)
+
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Within the block two calls are under way."""
@@ -110,6 +121,7 @@ def take_pictures(folder: Path) -> None:
         assert server.url is not None
         wide, narrow = Visit(found, server.url, WIDE, "light"), Visit(found, server.url, NARROW, "dark")
         for one in (wide, narrow):
+            one.page.route("**/stats.json*", shop.tell_its_age)
             one.page.clock.install()
             one.go()
         for _ in range(45):
