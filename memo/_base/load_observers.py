@@ -50,7 +50,8 @@ class LoadObserver(Protocol):
         """
 
     def joined(self, begun: Any, /) -> None:
-        """Called in a caller's own thread or task, and context, that gets what another's execution came to.
+        """Called in a caller's own thread or task, and context, that gets what another's execution came to; also of a
+        single call that was gathered into another's batch.
 
         Args:
             begun: What ``begin()`` returned.

@@ -12,6 +12,7 @@ from typing import Any
 
 from memo._base import PLAIN, Clock, need_depth
 from memo._cache.entry_maker import EntryMaker
+from memo._cache.eviction_log import evictions_logged
 from memo._cache.refresh_pool import is_ending
 from memo._cache.told_store import ToldStore
 from memo._call import Undecided
@@ -78,7 +79,7 @@ class Loads:
         entry.stored = now
         life_s = self._life_s
         entry.deadline = life_s if life_s is _NEVER else now + life_s
-        key, store, tells = mine.key, self.store, self._tells
+        key, store, tells = mine.key, self.store, self._tells or evictions_logged[0]
         victim = gone = None
         if tells:
             need_depth()
@@ -155,7 +156,7 @@ class Loads:
         self._let_go_of_call(flight)
         if entry is None:
             self._counts.rejected += 1
-        if self._tells:
+        if self._tells or evictions_logged[0]:
             need_depth()
         gone = Departures()
         try:

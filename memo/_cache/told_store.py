@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from memo._base import Pace, need_depth
+from memo._cache.eviction_log import evictions_logged, line_on
 from memo._cache.figures import CallCounts
 from memo._cache.leases import Leases
 from memo._cache.listener import Listener, Reveal
@@ -103,7 +104,7 @@ class ToldStore:
     def report(self, gone: Departures) -> None:
         """Tell ``on_evict`` what left, and who else wants to know; it goes on where it was interrupted if it is called
         again."""
-        if self._watch is not None and gone:
+        if gone and (self._watch is not None or evictions_logged[0]):
             gone.announce(self._steps)
         listener = self.listener
         if listener is None or not gone:
@@ -158,11 +159,15 @@ class ToldStore:
 
     def _steps(self, gone: list[Gone]) -> list[tuple[Any, ...]]:
         """The calls that tell what left; what is remembered of failures is no value."""
-        watch = self._watch
-        if watch is None:
-            return []
         left = [(item[0], item[2]) for item in gone if type(item[1]) is not Failure]
-        return [step for key, reason in left for step in watch.steps("eviction", key, None, None, None, reason)]
+        steps: list[tuple[Any, ...]] = []
+        if self._watch is not None:
+            for key, reason in left:
+                steps += self._watch.steps("eviction", key, None, None, None, reason)
+        if evictions_logged[0]:
+            reveal = self.revealer()
+            steps += [(line_on, self._name, reveal(key), reason) for key, reason in left]
+        return steps
 
     def _shown(self, gone: list[Gone]) -> list[Gone]:
         """What left as users see it."""

@@ -204,10 +204,12 @@ class _Batch:
         """
         future: asyncio.Future[Any] = self.loop.create_future()
         work = current_work.get()
+        load, joins = None, False
         try:
             self._waiting.setdefault(key, []).append(future)
             if (load := outer_load()) is not None:
                 self._loads.append(load)
+                joins = not now and load is not self._loads[0]
             if work is not None:
                 depend(work, self._node)
             if most is not None and len(self._waiting) >= most:
@@ -226,6 +228,8 @@ class _Batch:
             if work is not None:
                 no_longer_depend(work, self._node)
         take_bound(self._node)
+        if load is not None and joins:  # in the batch that another's call began
+            load.tell_joined()
         if type(outcome) is _Raised:
             error = outcome.error
             try:
@@ -253,8 +257,7 @@ class _Batch:
     async def _run(self) -> None:
         """Call the function, and tell all who wait."""
         current_work.set(self._node.work)
-        loads, self._loads = self._loads, []
-        gathered = GatheredLoads(loads) if loads else None
+        gathered = GatheredLoads(self._loads) if self._loads else None
         before = contextvars.copy_context()
         try:
             try:

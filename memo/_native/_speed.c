@@ -98,6 +98,7 @@ typedef struct {
     FLIGHTS_SLOTS(V)
     COROUTINE_SLOTS(V)
 #undef V
+    int tells_evictions; /* what leaves a store is told to somebody whom its function does not know of */
     uint64_t modules_seen; /* the version of sys.modules in which there was no greenlet */
     struct Coroutine *waiting; /* memory of dead coroutines, used again */
     struct Coroutine *young;   /* the last one made, if it lives and the collector does not know of it; borrowed */
@@ -2719,7 +2720,21 @@ add_up(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(tell_evictions_doc, "tell_evictions(whether): have what leaves a store leave it in Python alone, or not.");
+
+static PyObject *
+tell_evictions(PyObject *module, PyObject *whether)
+{
+    int truth = PyObject_IsTrue(whether);
+    if (truth < 0) {
+        return NULL;
+    }
+    ((State *)PyModule_GetState(module))->tells_evictions = truth;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef store_functions[] = {
+    {"tell_evictions", tell_evictions, METH_O, tell_evictions_doc},
     {"add_up", (PyCFunction)(void (*)(void))add_up, METH_FASTCALL, add_up_doc},
     {NULL},
 };
@@ -3159,7 +3174,7 @@ static int
 may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, double now)
 {
     PyObject *put_off = l->changes == NULL ? NULL : SLOT(l->changes, state->at_Changes_put_off);
-    return put_off != NULL && SLOT(flight, state->at_InFlight_waiters) == Py_None
+    return put_off != NULL && !state->tells_evictions && SLOT(flight, state->at_InFlight_waiters) == Py_None
         && SLOT(flight, state->at_InFlight_fenced) == Py_False
         && SLOT(flight, state->at_InFlight_state) == state->RUNNING
         && SLOT(l->changes, state->at_Changes_busy) == Py_False && SLOT(l->changes, state->at_Changes_torn) == Py_False

@@ -386,7 +386,7 @@ def test_batches_of_a_coroutine_function(own: Registry, gather: Any) -> None:
                 assert seen[:2] == ok("f/2", "miss", [3, 4], joined=1)
                 assert seen[2:] == [("joined", "f/2", "none")]
                 assert await asyncio.gather(f.one(5), f.one(6)) == ["f/3", "f/3"]
-                assert noting.take() == ok("f/3", "miss", [5, 6])
+                assert noting.take() == [*ok("f/3", "miss", [5, 6]), ("joined", "f/3", "none")]
             with pytest.raises(ValueError, match="-1"):
                 await f([-1])
             assert noting.take()[-1][2:] == ("error", 0, "ValueError")
