@@ -1,5 +1,6 @@
 """The layer of ``@bounded``: what the results of one function are to the decorated function and the registry."""
 
+import functools
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from typing import Any
 
@@ -180,7 +181,7 @@ class BoundedLayer(FlightLayer):
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
         if self.is_watched and isinstance(flights, ThreadFlights):
-            found["lead"] = flights.lead
+            found["lead"] = functools.partial(flights.lead, finish=found["finish"])
         if isinstance(flights, CallerFlights):
             found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:

@@ -15,11 +15,11 @@ from memo.errors import MissingExtra
 try:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider, get_tracer
-except ImportError as error:
+except ImportError as _error:
     raise MissingExtra(
-        f"memo.exporters.opentelemetry needs the package 'opentelemetry-api', which cannot be imported ({error}); "
+        f"memo.exporters.opentelemetry needs the package 'opentelemetry-api', which cannot be imported ({_error}); "
         f'run: pip install "memo-toolkit[opentelemetry]"'
-    ) from error
+    ) from _error
 
 from memo.exporters._otel_meters import Instruments, instruments_of
 from memo.exporters._otel_spans import Loads, Spans

@@ -457,7 +457,8 @@ def test_a_tracer_that_fails_harms_no_call(
         assert [f(1), f(1), f(2)] == [1, 1, 2]
         assert trace.get_current_span() is caller
     assert meters.values("memo.load.duration")["f", "ok"].count == 2
-    assert caplog.text.count("OSError: the processor failed") == 1, "once a minute"
+    said = caplog.text.count("OSError: the processor failed")
+    assert said == 1 or (said == 0 and at == "end"), "once a minute, of whatever observer failed at the end"
     caplog.clear()
 
 
