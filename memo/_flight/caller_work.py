@@ -9,7 +9,7 @@ and its cancellation are the work's.  Those who join wait as they do for work in
   taken back where the work ends by it.  Work that returns all the same has returned, for its own caller.
 - Once its work has ended, the leader waits for nothing of ours: when it is cancelled, it goes on at once.
 - The context that the work runs in is marked with it (``current_work``).  The mark is taken back where it is found: a
-  coroutine that is collected ends in anybody's context.
+  coroutine that is collected ends in anybody's context.  Where C led, it may stay: work that has ended marks nothing.
 """
 
 from __future__ import annotations

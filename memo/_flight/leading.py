@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from memo._base import PLAIN, Clock, thread_ident, who
+from memo._base import PLAIN, Clock, Stage, renew, thread_ident, who
 from memo._call import InstanceRef, Known
 from memo._flight.caller_work import CallerFlights, come_out
 from memo._flight.figures import Counters
 from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight, TaskFlight, Work
-from memo._flight.task_work import current_work
+from memo._flight.task_work import work_mark
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake_all
 from memo._native import speed
@@ -21,6 +21,16 @@ _LONG_S = 10.0
 """Seconds.  Of a timeout as long as this a few hundredths are nothing: a coarse clock will do for the age of a running
 call whose result nobody keeps."""
 
+
+class _Forked:
+    """What C is told of forks."""
+
+    def renew(self) -> None:
+        """Note that this process is a forked child."""
+        speed.forked()
+
+
+_forked = _Forked()
 if speed is not None:
     speed.know(
         ABANDONED=ABANDONED,
@@ -36,12 +46,14 @@ if speed is not None:
         TaskFlight=TaskFlight,
         Work=Work,
         current_task=asyncio.current_task,
-        current_work=current_work,
+        current_tasks=getattr(asyncio.tasks, "_current_tasks", None) if sys.version_info < (3, 12) else None,
         modules=sys.modules,
         running_loop=asyncio._get_running_loop,
         thread_ident=thread_ident,
         who=who,
+        work_mark=work_mark,
     )
+    renew(Stage.FLIGHTS, _forked)
 
 
 def leading(

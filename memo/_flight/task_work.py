@@ -18,13 +18,43 @@ from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
 from memo._flight.watch import Watch
+from memo._native import speed
 
-__all__ = ("TaskWork", "cancel_work", "current_work", "first_step", "note_bound", "outside_work", "take_bound")
+__all__ = (
+    "TaskWork",
+    "cancel_work",
+    "current_work",
+    "first_step",
+    "note_bound",
+    "outside_work",
+    "take_bound",
+    "work_mark",
+)
 
 log = logging.getLogger("memo")
 
-current_work: ContextVar[Work | None] = ContextVar("memo_work", default=None)
-"""The work of a flight that the present context belongs to."""
+work_mark: ContextVar[Work | None] = ContextVar("memo_work", default=None)
+"""What marks a context as belonging to the work of a flight."""
+
+
+class _CurrentWork:
+    """The work of a flight that the present context belongs to.
+
+    Where C leads, the mark of work that has ended stays in its context, for the next load there to use again: to mark a
+    context, and to take that back, takes as long as all the rest of a load.
+    """
+
+    def get(self) -> Work | None:
+        """That work; None: the context belongs to none, or to one that has ended, as has whatever that was within."""
+        work = work_mark.get()
+        return None if work is None or (work.over and still_running(work) is None) else work
+
+    def set(self, work: Work | None) -> None:
+        """Have the context belong to *work*, or to none."""
+        work_mark.set(work)
+
+
+current_work: _CurrentWork | ContextVar[Work | None] = work_mark if speed is None else _CurrentWork()
 
 
 def outside_work() -> None:
@@ -211,7 +241,7 @@ def note_bound(flight: TaskFlight, before: Context) -> None:
     if len(after) > 1:  # there is one variable of ours
         bound = [(var, value) for var, value in after.items() if before.get(var, before) is not value]
         if bound:
-            flight.bound = [(var, value) for var, value in bound if var is not current_work]
+            flight.bound = [(var, value) for var, value in bound if var is not work_mark]
 
 
 def take_bound(flight: TaskFlight) -> None:

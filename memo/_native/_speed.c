@@ -33,6 +33,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
+#ifndef MS_WINDOWS
+#  include <unistd.h>
+#else
+typedef int pid_t;
+#endif
 
 #if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030E0000
 #  error "made for CPython 3.11 to 3.13: elsewhere the package runs without this extension"
@@ -62,7 +67,8 @@
 #define PROXY_OBJECTS(V)
 
 #define COROUTINE_TYPES(V) V(Coroutine) V(Awaiter) V(TaskLeading)
-#define COROUTINE_OBJECTS(V) V(warn) V(spare) V(TaskFlight) V(Work) V(current_work) V(running_loop) V(current_task)
+#define COROUTINE_OBJECTS(V) V(warn) V(spare) V(TaskFlight) V(Work) V(work_mark) V(running_loop) V(current_task) \
+    V(current_tasks) V(loop_name) V(LoopHolder) V(Hamt) V(HamtNode)
 
 #define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
 #define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue) V(window_relieve)
@@ -104,6 +110,7 @@ typedef struct {
     struct Coroutine *young;   /* the last one made, if it lives and the collector does not know of it; borrowed */
     int waiting_count;
     int is_over; /* the module has been cleared */
+    pid_t pid;   /* the process, as far as that is known: see loop_here() */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
     hashfunc hash_in_python;    /* of a class whose __hash__ is written in Python */
 } State;
@@ -5256,6 +5263,7 @@ typedef struct Coroutine {
     };
     PyObject *names; /* of the arguments given by name; NULL: none */
     PyObject *leading, *flight; /* of one that leads a load: its TaskLeading, its flight; else NULL */
+    Py_hash_t hash; /* of its key */
     Stage stage;
     char has_returned;  /* an `await` has taken its value from the spare exception */
     char was_finalized; /* its memory bears the collector's mark */
@@ -5413,23 +5421,20 @@ work_born(State *state)
     return work;
 }
 
-/* A flight as task_flight() makes it for a call; takes the references to *leader* and *started*.  NULL with an
- * exception. */
+/* A flight as task_flight() makes it for a call, without its work; takes the references to *leader* and *started*.  NULL
+ * with an exception. */
 static PyObject *
 task_flight_made(State *state, PyObject *leader, PyObject *started)
 {
     PyTypeObject *kind = (PyTypeObject *)state->TaskFlight;
-    PyObject *work = work_born(state);
-    PyObject *flight = work == NULL ? NULL : kind->tp_alloc(kind, 0);
+    PyObject *flight = kind->tp_alloc(kind, 0);
     if (flight == NULL) {
         Py_DECREF(leader);
         Py_DECREF(started);
-        Py_XDECREF(work);
         return NULL;
     }
     SLOT(flight, state->at_InFlight_started) = started;
     SLOT(flight, state->at_InFlight_leader) = leader;
-    SLOT(flight, state->at_TaskFlight_work) = work;
 #define SET(owner, slot, value) SLOT(flight, state->at_##owner##_##slot) = Py_NewRef(value)
     SET(InFlight, key, Py_None);
     SET(InFlight, over, Py_False);
@@ -5463,18 +5468,31 @@ task_flight_born(State *state, TaskLeading *self)
 {
     Leading *l = (Leading *)self->leading;
     double now = 0;
-    PyObject *started = exact_time(state, SLOT(l->clock, state->at_Clock_read), &now) > 0 ? PyFloat_FromDouble(now) : NULL;
-    PyObject *leader = started == NULL ? NULL : Py_XNewRef(thread_number(l));
+    if (exact_time(state, SLOT(l->clock, state->at_Clock_read), &now) <= 0) {
+        return NULL;
+    }
+    PyObject *leader = thread_number(l);
     if (leader == NULL) {
-        Py_XDECREF(started);
         return NULL;
     }
     if (self->spare_count == 0) {
-        return task_flight_made(state, leader, started);
+        PyObject *started = PyFloat_FromDouble(now);
+        return started == NULL ? NULL : task_flight_made(state, Py_NewRef(leader), started);
     }
-    PyObject *flight = self->spare[--self->spare_count];
-    fill_slot(flight, state->at_InFlight_started, started);
-    fill_slot(flight, state->at_InFlight_leader, leader);
+    PyObject *flight = self->spare[--self->spare_count], *started = SLOT(flight, state->at_InFlight_started);
+    if (Py_REFCNT(started) == 1) {
+        ((PyFloatObject *)started)->ob_fval = now;
+    }
+    else if ((started = PyFloat_FromDouble(now)) != NULL) {
+        fill_slot(flight, state->at_InFlight_started, started);
+    }
+    else {
+        Py_DECREF(flight);
+        return NULL;
+    }
+    if (SLOT(flight, state->at_InFlight_leader) != leader) {
+        fill_slot(flight, state->at_InFlight_leader, Py_NewRef(leader));
+    }
     return flight;
 }
 
@@ -5485,8 +5503,7 @@ has_weak_references(PyObject *object)
     return *(PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset) != NULL;
 }
 
-/* Let go of a flight, or of none; one that ended as most do, alone, and that nobody else has, serves again, with its work.
- */
+/* Let go of a flight, or of none; one that ended as most do, alone, and that nobody else has, serves again. */
 static void
 task_flight_done(State *state, TaskLeading *self, PyObject *flight)
 {
@@ -5494,14 +5511,8 @@ task_flight_done(State *state, TaskLeading *self, PyObject *flight)
         return;
     }
 #define IS(owner, slot, expected) (SLOT(flight, state->at_##owner##_##slot) == (expected))
-#define WORK_IS(slot, expected) (SLOT(work, state->at_Work_##slot) == (expected))
-    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *awaits = NULL;
-    if (Py_REFCNT(flight) == 1 && self->spare_count < MOST_SPARE && work != NULL && Py_REFCNT(work) == 1
-        && Py_IS_TYPE(work, (PyTypeObject *)state->Work) && IS(InFlight, state, state->RETURNED)) {
-        awaits = SLOT(work, state->at_Work_awaits);
-    }
-    if (awaits != NULL && PyDict_CheckExact(awaits) && PyDict_GET_SIZE(awaits) == 0 && WORK_IS(left, Py_False)
-        && WORK_IS(within, Py_None) && !has_weak_references(work) && !has_weak_references(flight)
+    if (Py_REFCNT(flight) == 1 && self->spare_count < MOST_SPARE && IS(InFlight, state, state->RETURNED)
+        && !has_weak_references(flight) && PyFloat_CheckExact(SLOT(flight, state->at_InFlight_started))
         && IS(InFlight, waiters, Py_None) && IS(InFlight, present, state->zero) && IS(InFlight, joined, state->zero)
         && IS(InFlight, over, Py_False) && IS(InFlight, fenced, Py_False) && IS(InFlight, tags, state->no_tags)
         && IS(InFlight, purpose, state->CALL) && IS(InFlight, error, NULL) && IS(InFlight, traceback, NULL)
@@ -5517,15 +5528,16 @@ task_flight_done(State *state, TaskLeading *self, PyObject *flight)
         SLOT(flight, state->at_TaskFlight_loop) = Py_NewRef(Py_None);
         fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_False));
         fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RUNNING));
-        fill_slot(work, state->at_Work_over, Py_NewRef(Py_False));
+        PyObject *work = SLOT(flight, state->at_TaskFlight_work);
+        SLOT(flight, state->at_TaskFlight_work) = NULL;
         self->spare[self->spare_count++] = flight;
+        Py_XDECREF(work);
         Py_XDECREF(value);
         Py_XDECREF(key);
         Py_XDECREF(task);
         Py_XDECREF(loop);
         return;
     }
-#undef WORK_IS
 #undef IS
     Py_DECREF(flight);
 }
@@ -5535,34 +5547,167 @@ task_flight_done(State *state, TaskLeading *self, PyObject *flight)
 /* Where a call is led; references of its own. */
 typedef struct {
     PyObject *loop, *task;
+    PyObject *mark; /* the work that marks the context already, and has ended; NULL: none that could serve again */
+    Py_hash_t hash; /* of the key */
 } Whereabouts;
+
+#if PY_VERSION_HEX < 0x030C0000 && !defined(MS_WINDOWS)
+/* What asyncio of this version notes of a thread's loop.  At each look it asks the system whether the process has been
+ * forked since, which takes as long as half a load; this goes by what is told of forks (forked()). */
+typedef struct {
+    PyObject_HEAD
+    PyObject *loop;
+    pid_t pid;
+} LoopHolderView;
+
+/* The event loop of this thread, or None; a new reference. */
+static PyObject *
+loop_here(State *state)
+{
+    PyObject *of_thread = PyThreadState_GetDict();
+    PyObject *holder = of_thread == NULL ? NULL : PyDict_GetItemWithError(of_thread, state->loop_name);
+    LoopHolderView *view = (LoopHolderView *)holder;
+    if (holder != NULL && (PyObject *)Py_TYPE(holder) == state->LoopHolder && view->pid == state->pid) {
+        return Py_NewRef(view->loop);
+    }
+    Py_XINCREF(holder);
+    PyObject *loop = PyObject_CallNoArgs(state->running_loop);
+    if (holder != NULL && loop != NULL && loop != Py_None && state->LoopHolder == NULL
+        && PyCFunction_CheckExact(state->running_loop) && Py_TYPE(holder)->tp_basicsize == sizeof(LoopHolderView)
+        && view->loop == loop && view->pid == state->pid) { /* it is what it is thought to be */
+        state->LoopHolder = Py_NewRef((PyObject *)Py_TYPE(holder));
+    }
+    Py_XDECREF(holder);
+    return loop;
+}
+
+static void
+note_process(State *state)
+{
+    state->pid = getpid();
+}
+#else
+static inline PyObject *
+loop_here(State *state)
+{
+    return PyObject_CallNoArgs(state->running_loop);
+}
+
+static void
+note_process(State *state)
+{
+    (void)state;
+}
+#endif
+
+/* The task that runs in a loop, or None; a new reference. */
+static inline PyObject *
+task_here(State *state, PyObject *loop)
+{
+    if (state->current_tasks == NULL || !PyDict_CheckExact(state->current_tasks)) {
+        return PyObject_CallOneArg(state->current_task, loop);
+    }
+    PyObject *task = PyDict_GetItemWithError(state->current_tasks, loop);
+    return task != NULL ? Py_NewRef(task) : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* What is sought in what a context consists of, and how deep. */
+typedef struct {
+    State *state;
+    PyObject *sought;
+    int depth;
+} Search;
+
+/* Whether an object is what is sought, or one that nobody else refers to, and contains it likewise. */
+static int
+is_or_owns(PyObject *object, void *arg)
+{
+    Search *search = arg;
+    PyObject *kind = (PyObject *)Py_TYPE(object);
+    if (object == search->sought) {
+        return 1;
+    }
+    if ((kind != search->state->HamtNode && kind != search->state->Hamt) || Py_REFCNT(object) != 1 || search->depth > 8) {
+        return 0;
+    }
+    search->depth++;
+    int found = Py_TYPE(object)->tp_traverse(object, is_or_owns, search);
+    search->depth--;
+    return found;
+}
+
+/* Whether a variable of *context* has the value *mark*, to which the caller refers, too, and nobody and nothing else.  A copy
+ * shares what a context consists of, until one of them changes, and parts of it then. */
+static inline int
+is_marked_alone(State *state, PyObject *context, PyObject *mark)
+{
+    Search search = {state, mark, 0};
+    return context != NULL && Py_REFCNT(mark) == 2 && PyContext_CheckExact(context)
+        && Py_TYPE(context)->tp_traverse(context, is_or_owns, &search);
+}
+
+/* Whether a work is as it was at its birth, but for that it is over. */
+static inline int
+is_like_new(State *state, PyObject *work)
+{
+    PyObject *awaits = SLOT(work, state->at_Work_awaits);
+    return awaits != NULL && PyDict_CheckExact(awaits) && PyDict_GET_SIZE(awaits) == 0
+        && SLOT(work, state->at_Work_left) == Py_False && SLOT(work, state->at_Work_within) == Py_None
+        && !has_weak_references(work);
+}
+
+/* Whether what marks a context, or None, is no work, or one that has ended, and so has whatever that was within. */
+static int
+is_over(State *state, PyObject *mark)
+{
+    while (mark != NULL && mark != Py_None) {
+        if (!Py_IS_TYPE(mark, (PyTypeObject *)state->Work) || SLOT(mark, state->at_Work_over) != Py_True) {
+            return 0;
+        }
+        mark = SLOT(mark, state->at_Work_within);
+    }
+    return 1;
+}
 
 /* Learn where a call with *key* is; 0: that is no case for C, or -1 with an exception, and there is nothing to give up. */
 static int
 whereabouts(State *state, TaskLeading *self, PyObject *key, Whereabouts *here)
 {
-    PyObject *inside;
+    PyObject *mark;
     if (!self->is_plain || !is_plain(state, key) || !has_room()) {
         return 0;
     }
-    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
+    if (PyContextVar_Get(state->work_mark, NULL, &mark) < 0) {
         return -1;
     }
-    Py_DECREF(inside);
-    if (inside != Py_None) {
-        return 0; /* it is to be noted who waits for whom */
+    here->hash = PyObject_Hash(key);
+    here->mark = NULL;
+    if (mark != NULL && mark != Py_None) {
+        if (!is_over(state, mark)) {
+            Py_DECREF(mark);
+            return 0; /* it is to be noted who waits for whom */
+        }
+        if (is_like_new(state, mark) && is_marked_alone(state, PyThreadState_Get()->context, mark)) {
+            here->mark = Py_NewRef(mark);
+        }
     }
-    here->loop = PyObject_CallNoArgs(state->running_loop);
-    if (here->loop == NULL || here->loop == Py_None) {
-        Py_XDECREF(here->loop);
-        return here->loop == NULL ? -1 : 0;
-    }
-    here->task = PyObject_CallOneArg(state->current_task, here->loop);
+    Py_XDECREF(mark);
+    here->loop = loop_here(state);
+    here->task = here->loop == NULL || here->loop == Py_None ? NULL : task_here(state, here->loop);
     if (here->task == NULL) {
-        Py_DECREF(here->loop);
-        return -1;
+        Py_XDECREF(here->mark);
+        Py_XDECREF(here->loop);
+        return PyErr_Occurred() ? -1 : 0;
     }
     return 1;
+}
+
+static inline void
+forget_whereabouts(Whereabouts *here)
+{
+    Py_DECREF(here->loop);
+    Py_DECREF(here->task);
+    Py_XDECREF(here->mark);
 }
 
 /* Whether *flight*, newly born, gets its place, led from here by one who is in no work: 1; -1 with an exception; 0, and
@@ -5571,23 +5716,33 @@ static int
 task_leads(State *state, TaskLeading *self, PyObject *flight, PyObject *key, Whereabouts *here)
 {
     Leading *l = (Leading *)self->leading;
-    PyObject *replaced = NULL;
-    Py_hash_t hash = PyObject_Hash(key);
-    PyObject *mark = PyContextVar_Set(state->current_work, SLOT(flight, state->at_TaskFlight_work));
-    if (mark == NULL) {
-        return -1;
+    PyObject *replaced = NULL, *token = NULL;
+    if (here->mark == NULL) {
+        if (SLOT(flight, state->at_TaskFlight_work) == NULL
+            && (SLOT(flight, state->at_TaskFlight_work) = work_born(state)) == NULL) {
+            return -1;
+        }
+        token = PyContextVar_Set(state->work_mark, SLOT(flight, state->at_TaskFlight_work));
+        if (token == NULL) {
+            return -1;
+        }
     }
     /* From here to its place in the table nothing else runs. */
     int leads = knows_plain_keys(state, l)
-        && (l->shelf == NULL || look_again(state, l, key, hash, started_at(state, flight)) >= 0);
-    if (leads) {
-        replaced = Py_XNewRef(_PyDict_GetItem_KnownHash(l->table, key, hash));
-        leads = replaced == NULL || !self->shares;
+        && (l->shelf == NULL || look_again(state, l, key, here->hash, started_at(state, flight)) >= 0);
+    if (leads && self->shares) {
+        PyObject *current = PyDict_SetDefault(l->table, key, flight);
+        leads = current == NULL ? -1 : current == flight;
     }
-    if (leads && PyDict_SetItem(l->table, key, flight) < 0) {
-        leads = -1;
+    else if (leads) {
+        replaced = Py_XNewRef(_PyDict_GetItem_KnownHash(l->table, key, here->hash));
+        leads = PyDict_SetItem(l->table, key, flight) < 0 ? -1 : 1;
     }
     if (leads > 0) {
+        if (here->mark != NULL) {
+            fill_slot(here->mark, state->at_Work_over, Py_NewRef(Py_False));
+            fill_slot(flight, state->at_TaskFlight_work, Py_NewRef(here->mark));
+        }
         fill_slot(flight, state->at_InFlight_present, Py_NewRef(state->zero));
         fill_slot(flight, state->at_InFlight_key, Py_NewRef(key));
         fill_slot(flight, state->at_TaskFlight_loop, Py_NewRef(here->loop));
@@ -5595,15 +5750,15 @@ task_leads(State *state, TaskLeading *self, PyObject *flight, PyObject *key, Whe
         fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
         count(l->counters, state->at_Counters_led, 1);
     }
-    else {
+    else if (token != NULL) {
         PyObject *kind, *error, *traceback;
         PyErr_Fetch(&kind, &error, &traceback);
-        if (PyContextVar_Reset(state->current_work, mark) < 0) {
+        if (PyContextVar_Reset(state->work_mark, token) < 0) {
             PyErr_Clear();
         }
         PyErr_Restore(kind, error, traceback);
     }
-    Py_DECREF(mark);
+    Py_XDECREF(token);
     Py_XDECREF(replaced); /* its leader has it still, and sees at its end that another is the current one */
     return leads;
 }
@@ -5629,31 +5784,27 @@ task_failed(State *state, TaskLeading *self, PyObject *flight)
     }
 }
 
-/* End the work of a flight, which returned *value*, and then the flight: what its leader gets, a new reference. */
+/* End the work of a flight, which returned *value*, and then the flight: what its leader gets, a new reference.  `hash` is
+ * that of its key, if that is known to be plain, else -1. */
 static PyObject *
-task_landed(State *state, TaskLeading *self, PyObject *flight, PyObject *value)
+task_landed(State *state, TaskLeading *self, PyObject *flight, Py_hash_t hash, PyObject *value)
 {
     Leading *l = (Leading *)self->leading;
-    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *key = SLOT(flight, state->at_InFlight_key), *inside, *done;
-    fill_slot(work, state->at_Work_over, Py_NewRef(Py_True));
-    if (PyContextVar_Get(state->current_work, Py_None, &inside) < 0) {
-        return NULL;
+    PyObject *work = SLOT(flight, state->at_TaskFlight_work), *key = SLOT(flight, state->at_InFlight_key);
+    fill_slot(work, state->at_Work_over, Py_NewRef(Py_True)); /* which marks its context no more, though it is there */
+    if (SLOT(flight, state->at_TaskFlight_inside) != Py_None) {
+        PyObject *done = PyObject_CallOneArg(self->come_out, flight);
+        if (done == NULL) {
+            return NULL;
+        }
+        Py_DECREF(done);
     }
-    Py_DECREF(inside);
-    if (SLOT(flight, state->at_TaskFlight_inside) == Py_None && inside == work) {
-        done = PyContextVar_Set(state->current_work, Py_None);
+    if (hash == -1 && is_plain(state, key)) {
+        hash = PyObject_Hash(key);
     }
-    else {
-        done = PyObject_CallOneArg(self->come_out, flight);
-    }
-    if (done == NULL) {
-        return NULL;
-    }
-    Py_DECREF(done);
-    if (self->is_plain && l->shelf != NULL && is_plain(state, key)) {
+    if (self->is_plain && l->shelf != NULL && hash != -1) {
         Py_INCREF(key);
-        Py_hash_t hash = PyObject_Hash(key);
-        PyObject *result = hash == -1 ? NULL : flight_kept(state, l, flight, key, hash, value);
+        PyObject *result = flight_kept(state, l, flight, key, hash, value);
         Py_DECREF(key);
         return result;
     }
@@ -5667,7 +5818,14 @@ task_leading_born(TaskLeading *self, PyObject *unused)
 {
     State *state = state_of(Py_TYPE(self));
     PyObject *flight = state == NULL ? NULL : task_flight_born(state, self);
-    return flight != NULL || PyErr_Occurred() ? flight : PyObject_CallNoArgs(self->born);
+    if (flight == NULL) {
+        return PyErr_Occurred() ? NULL : PyObject_CallNoArgs(self->born);
+    }
+    if (SLOT(flight, state->at_TaskFlight_work) == NULL
+        && (SLOT(flight, state->at_TaskFlight_work) = work_born(state)) == NULL) {
+        Py_CLEAR(flight);
+    }
+    return flight;
 }
 
 /* As CallerFlights.enter(). */
@@ -5683,8 +5841,7 @@ task_leading_enter(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
     int leads = Py_IS_TYPE(args[0], (PyTypeObject *)state->TaskFlight) ? whereabouts(state, self, args[1], &here) : 0;
     if (leads > 0) {
         leads = task_leads(state, self, args[0], args[1], &here);
-        Py_DECREF(here.loop);
-        Py_DECREF(here.task);
+        forget_whereabouts(&here);
     }
     return leads < 0 ? NULL : leads ? Py_NewRef(Py_True) : PyObject_Vectorcall(self->enter, args, number, NULL);
 }
@@ -5699,7 +5856,65 @@ task_leading_land(TaskLeading *self, PyObject *const *args, Py_ssize_t number)
         PyErr_SetString(PyExc_TypeError, "land() takes a flight and a value");
         return NULL;
     }
-    return task_landed(state, self, args[0], args[1]);
+    return task_landed(state, self, args[0], -1, args[1]);
+}
+
+PyDoc_STRVAR(forked_doc, "Note that this process is a forked child, where no loop runs that ran before.");
+
+static PyObject *
+forked(PyObject *module, PyObject *unused)
+{
+    note_process((State *)PyModule_GetState(module));
+    Py_RETURN_NONE;
+}
+
+/* The first object that another refers to, borrowed; NULL: none. */
+static int
+note_first(PyObject *object, void *first)
+{
+    *(PyObject **)first = object;
+    return 1;
+}
+
+static PyObject *
+first_within(PyObject *object)
+{
+    PyObject *first = NULL;
+    if (object != NULL && Py_TYPE(object)->tp_traverse != NULL) {
+        Py_TYPE(object)->tp_traverse(object, note_first, &first);
+    }
+    return first;
+}
+
+/* Learn what a context consists of, which has no public name.  Unless a mark is then found where it is, and not where it is
+ * shared, none is ever found. */
+static int
+look_into_contexts(State *state)
+{
+    PyObject *context = PyContext_New(), *variable = PyContextVar_New("memo_looks", NULL), *mark = PyList_New(0);
+    int fits = context != NULL && variable != NULL && mark != NULL && PyContext_Enter(context) == 0;
+    if (fits) {
+        PyObject *token = PyContextVar_Set(variable, mark);
+        fits = PyContext_Exit(context) == 0 && token != NULL;
+        Py_XDECREF(token);
+    }
+    if (fits) {
+        PyObject *variables = first_within(context), *node = first_within(variables);
+        state->Hamt = variables == NULL ? NULL : Py_NewRef((PyObject *)Py_TYPE(variables));
+        state->HamtNode = node == NULL ? NULL : Py_NewRef((PyObject *)Py_TYPE(node));
+        int alone = is_marked_alone(state, context, mark);
+        PyObject *copy = PyContext_Copy(context);
+        int shared = is_marked_alone(state, context, mark);
+        Py_XDECREF(copy);
+        if (!alone || shared || copy == NULL || !is_marked_alone(state, context, mark)) {
+            Py_CLEAR(state->Hamt);
+            Py_CLEAR(state->HamtNode);
+        }
+    }
+    Py_XDECREF(mark);
+    Py_XDECREF(variable);
+    Py_XDECREF(context);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 static PyObject *
@@ -5713,7 +5928,7 @@ task_leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
             &born, &enter, &come_out, &rescue, &plain, &shares)) {
         return NULL;
     }
-    if (state->TaskFlight == NULL || state->Work == NULL || state->current_work == NULL) {
+    if (state->TaskFlight == NULL || state->Work == NULL || state->work_mark == NULL) {
         PyErr_SetString(PyExc_TypeError, "TaskLeading: know() was not told of its classes");
         return NULL;
     }
@@ -5800,12 +6015,12 @@ begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject 
     if (leads > 0) {
         flight = task_flight_born(state, (TaskLeading *)leading);
         leads = flight != NULL ? task_leads(state, (TaskLeading *)leading, flight, key, &here) : PyErr_Occurred() ? -1 : 0;
-        Py_DECREF(here.loop);
-        Py_DECREF(here.task);
+        forget_whereabouts(&here);
     }
     if (leads > 0) {
         self->leading = Py_NewRef(leading);
         self->flight = Py_NewRef(flight);
+        self->hash = here.hash;
         self->real = PyObject_Vectorcall(function, values, positional, named);
         if (self->real == NULL) {
             task_failed(state, (TaskLeading *)leading, flight);
@@ -5860,10 +6075,12 @@ look_or_begin(Coroutine *self, PyObject **value)
 static void
 stop_leading(Coroutine *self)
 {
-    PyObject *type, *error, *traceback, *real = self->real, *leading = self->leading, *flight = self->flight;
+    PyObject *type = NULL, *error, *traceback, *real = self->real, *leading = self->leading, *flight = self->flight;
     self->stage = ENDED;
     self->real = self->leading = self->flight = NULL;
-    PyErr_Fetch(&type, &error, &traceback);
+    if (PyErr_Occurred()) {
+        PyErr_Fetch(&type, &error, &traceback);
+    }
     Py_XDECREF(real);
     State *state = state_left(Py_TYPE(self), self->call);
     if (state != NULL) {
@@ -5873,7 +6090,9 @@ stop_leading(Coroutine *self)
         Py_XDECREF(flight);
     }
     Py_XDECREF(leading);
-    PyErr_Restore(type, error, traceback);
+    if (type != NULL) {
+        PyErr_Restore(type, error, traceback);
+    }
 }
 
 /* What follows from a step of `real`, which ended so: the same of the coroutine that leads. */
@@ -5890,7 +6109,7 @@ after_step(Coroutine *self, PySendResult ended, PyObject **result)
     PyObject *value = ended == PYGEN_RETURN ? *result : NULL;
     *result = NULL;
     if (state != NULL) {
-        *result = value == NULL ? NULL : task_landed(state, leading, self->flight, value);
+        *result = value == NULL ? NULL : task_landed(state, leading, self->flight, self->hash, value);
         if (*result == NULL) {
             task_failed(state, leading, self->flight);
             ended = PYGEN_ERROR;
@@ -6546,7 +6765,9 @@ add_coroutine(PyObject *module)
     }
     state->warn = PyObject_GetAttrString(warnings, "_warn_unawaited_coroutine");
     Py_DECREF(warnings);
-    return state->warn == NULL ? -1 : 0;
+    note_process(state);
+    state->loop_name = PyUnicode_InternFromString("__asyncio_running_event_loop__");
+    return state->warn == NULL || state->loop_name == NULL ? -1 : look_into_contexts(state);
 }
 
 /* ======================================================================================================== 8 Window
@@ -8034,6 +8255,7 @@ speed_free(void *module)
 
 static PyMethodDef speed_methods[] = {
     {"know", (PyCFunction)(void (*)(void))know, METH_VARARGS | METH_KEYWORDS, know_doc},
+    {"forked", (PyCFunction)forked, METH_NOARGS, forked_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,6 +13,7 @@ from kit.flights import assert_idle, waiters
 from kit.flights_tasks import Work, function_of
 
 from memo import Registry, bounded
+from memo._flight.flight import Work as NotedWork
 from memo._flight.task_work import current_work
 from memo.testing import FakeClock
 
@@ -300,8 +301,9 @@ def test_a_call_that_is_collected_leaves_and_touches_no_other_context(make: Call
         current_work.set(None)  # which was this context's as long as it ran here
         task = asyncio.create_task(fetch("a"))
         await until_async(lambda: waiters(fetch) == [1])
-        inner = object()
-        current_work.set(inner)  # type: ignore[arg-type]
+        inner = NotedWork()
+        inner.over = False
+        current_work.set(inner)
         call.close()
         assert current_work.get() is inner
         current_work.set(None)

@@ -7,6 +7,8 @@ import asyncio
 import contextvars
 import gc
 import inspect
+import os
+import subprocess
 import sys
 import types
 import weakref
@@ -14,9 +16,11 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import pytest
+from kit.places import ROOT
 
 from memo import Registry, bounded
-from memo._flight.task_work import current_work
+from memo._flight.circles import still_running
+from memo._flight.task_work import current_work, work_mark
 from memo._native import speed, why
 
 built = pytest.mark.skipif(speed is None, reason=why)
@@ -544,6 +548,7 @@ def test_a_task_that_outlives_its_load() -> None:
         assert await loads.load("a") == ["a"]
         leader = asyncio.create_task(_all_in_turn(loads.load, "cdb"))
         while loads.load.cache.inflight.stats().waiting == 0:
+            assert not leader.done()
             await asyncio.sleep(0)
         gates["b"].set()
         assert (await leader)[-1] is await children[0]
@@ -615,3 +620,150 @@ def test_errors_at_any_point(in_loop: Any) -> None:
     in_loop(steps)
     assert loads.figures()[-1] == 0
     assert len(loads.load.cache) == 0
+
+
+# -- what marks a context
+
+
+def test_whatever_a_task_has_bound_since() -> None:
+    """A task that outlives its load is in no later one, however many variables there are and whichever it binds."""
+
+    async def main(count: int, rebound: int) -> None:
+        loads = Loads()
+        variables = [contextvars.ContextVar(f"v{number}") for number in range(count)]
+        for variable in variables:
+            variable.set(0)
+        begin, children = asyncio.Event(), []
+
+        async def child() -> Any:
+            for variable in variables[:rebound]:
+                variable.set(1)
+            await begin.wait()
+            assert still_running(current_work.get()) is None  # though another load runs in the task that began this one
+            return await loads.load("later")
+
+        async def work(key: str) -> str:
+            if key == "first":
+                children.append(asyncio.create_task(child()))
+                await asyncio.sleep(0)
+            else:
+                begin.set()
+                while loads.load.cache.inflight.stats().waiting == 0:
+                    assert not children[0].done()
+                    await asyncio.sleep(0)
+            return key
+
+        loads.work = work
+        for key in ("first", "later"):
+            assert await loads.load(key) == key
+        assert await children[0] == "later"
+        assert [call for call in loads.calls if call != "left"] == ["first", "later"]
+
+    for count, rebound in ((0, 0), (1, 1), (6, 6), (60, 1), (60, 60), *[(12, 1)] * 20):  # where each lies is chance
+        asyncio.run(main(count, rebound))
+
+
+def test_tasks_in_one_context() -> None:
+    """Two tasks may take turns in one context: whoever leads there leaves it to the other as it was."""
+    loads = Loads()
+
+    async def main() -> None:
+        gates = {key: asyncio.Event() for key in "abc"}
+
+        async def work(key: str) -> str:
+            await gates[key].wait()
+            return key
+
+        loads.work = work
+        context = contextvars.copy_context()
+        tasks = []
+        for key in "abc":
+            tasks.append(asyncio.get_running_loop().create_task(_all_in_turn(loads.load, key * 2), context=context))
+            await asyncio.sleep(0)
+        for key in "bca":
+            gates[key].set()
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*tasks) == [[key] * 2 for key in "abc"]
+        assert still_running(context.run(current_work.get)) is None
+
+    asyncio.run(main())
+    assert loads.figures() == (3, 3, 0, 0, 0)
+
+
+@built
+def test_a_mark_serves_again() -> None:
+    """Loads that follow each other in one task mark its context once, unless what began within one has it still."""
+    loads = Loads()
+    marks: list[Any] = []
+    copies: list[contextvars.Context] = []
+
+    async def work(key: int) -> int:
+        marks.append(id(work_mark.get()))
+        if key == 2:
+            copies.append(contextvars.copy_context())
+        return key
+
+    loads.work = work
+
+    async def main() -> None:
+        for key in range(6):
+            await loads.load(key)
+            assert current_work.get() is None
+            assert work_mark.get().over  # type: ignore[union-attr]
+
+    asyncio.run(main())
+    assert marks[:3] == marks[:1] * 3
+    assert marks[3:] == marks[3:4] * 3
+    assert marks[2] != marks[3]
+    assert copies[0][work_mark] is not None
+
+
+def test_nothing_is_held_after_a_loop(nothing_collected: None) -> None:
+    """A loop and a task in which loads were led are held by nothing of theirs."""
+    loads = Loads()
+    loads.work = lambda key: asyncio.sleep(0, key)
+    seen: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        seen.extend((weakref.ref(asyncio.get_running_loop()), weakref.ref(asyncio.current_task())))
+        assert await loads.load("a") == "a"
+
+    asyncio.run(main())
+    gc.collect()
+    assert [ref() for ref in seen] == [None, None]
+
+
+FORKS = """
+import asyncio, os, sys
+from memo import bounded
+
+@bounded(max=8, work="caller")
+async def load(key):
+    return key
+
+def step(key):
+    try:
+        load(key).send(None)
+    except StopIteration:
+        return True
+    except RuntimeError as error:
+        assert "no running event loop" in str(error)
+        return False
+
+async def main():
+    assert step("first") and step("parent")
+    child = os.fork()
+    if child == 0:
+        os._exit(step("child") != (asyncio._get_running_loop() is not None))
+    assert step("parent, later")
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+def test_in_a_forked_child() -> None:
+    """A child that was forked within a loop is in none, if that is how asyncio has it, and its loads are refused."""
+    ran = subprocess.run([sys.executable, "-c", FORKS], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
