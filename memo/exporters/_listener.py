@@ -1,7 +1,8 @@
 """Listens at some sockets, and has each client answered in a thread of its own.
 
 - One thread listens.  It waits without limit, so an idle server takes no time at all.
-- There are at most 16 clients at a time; who comes beyond is told so, and never waited for.
+- There are at most 16 clients at a time of each socket; who comes beyond is told so, and never waited for.  So whoever
+  takes all that a port has keeps nobody from the user's own socket.
 - All threads are daemons: none keeps the interpreter from its end.
 - Nothing here concerns the calls of a program: no lock of theirs is taken but by a snapshot of figures.
 """
@@ -12,6 +13,7 @@ import selectors
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from memo._base import Gate, real, rlock, start
@@ -45,15 +47,22 @@ class Door:
 
 
 class Listener:
-    """Answers those who come to *doors*, from ``start()`` to ``close()``."""
+    """Answers those who come to *doors*, from ``start()`` to ``close()``.
 
-    def __init__(self, doors: list[Door], limits: Limits) -> None:
+    Args:
+        doors: Closed with it.
+        limits: What clients may take.
+        at_first: What its thread does before anything else; None: nothing.
+    """
+
+    def __init__(self, doors: list[Door], limits: Limits, at_first: Callable[[], object] | None = None) -> None:
         self._doors = doors
         self._limits = limits
+        self._at_first = at_first
         self._pid = os.getpid()
         self._closed = False
         self._lock = rlock()  # guards what follows
-        self._clients: set[socket.socket] = set()
+        self._clients: dict[socket.socket, Door] = {}
         self._refused: deque[tuple[float, socket.socket]] = deque()  # of the listening thread alone
         self._waker, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -107,6 +116,8 @@ class Listener:
 
     def _listen(self) -> None:
         try:
+            if self._at_first is not None:
+                self._at_first()
             while not self._closed:
                 ready = self._selector.select(_REFUSED_S if self._refused else None)
                 if self._closed or os.getpid() != self._pid:  # greenlets go on in a forked child
@@ -133,9 +144,9 @@ class Listener:
                 self._pause()
             return
         with self._lock:
-            crowded = len(self._clients) >= self._limits.connections
+            crowded = sum(one is door for one in self._clients.values()) >= self._limits.connections
             if not crowded:
-                self._clients.add(client)
+                self._clients[client] = door
         if crowded:
             refuse_crowded(client, self._limits)
             self._refused.append((real.monotonic() + _REFUSED_S, client))
@@ -174,7 +185,7 @@ class Listener:
 
     def _forget(self, client: socket.socket) -> None:
         with self._lock:
-            self._clients.discard(client)
+            self._clients.pop(client, None)
         client.close()
 
 

@@ -21,7 +21,8 @@ def default_name() -> str:
     """What a service is called that was given no name: the module or script that was started."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
-    started = getattr(spec, "name", "") or Path(sys.argv[0] if sys.argv else "").stem
+    script = Path(sys.argv[0] if sys.argv else "")
+    started = getattr(spec, "name", "") or (script.parent.name if script.stem == "__main__" else script.stem)
     started = started.removesuffix(".__main__")
     told = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_.-") else "_" for letter in started)
     return told[-40:].lstrip("-.") or "python"
@@ -31,7 +32,11 @@ def group_of(name: str | None) -> str:
     """What the workers of one service have in common: their name; without one, how and where they were started."""
     if name is not None:
         return name
-    started = "\0".join([os.getcwd(), *sys.argv])
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        folder = ""
+    started = "\0".join([folder, *sys.argv])
     return f"{default_name()}:{hashlib.sha256(started.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 

@@ -213,7 +213,7 @@ class Routes:
             return refused(400, "the body is no JSON")
         if _query(request.query).get("own") in _TRUE:
             return Response(200, "application/json", as_json({"done": act(self._registry, action, body)}))
-        siblings = view_of(self._registry).find_siblings()
+        siblings = view_of(self._registry).find_siblings(now=True)
         return Response(200, "application/json", as_json(act_in_all(self._registry, action, body, siblings)))
 
 

@@ -54,6 +54,8 @@ class View:
         self._registry = weakref.ref(registry)
         self._place: Place | None = None
         self._name: str | None = None
+        self._group = group_of(None)
+        """What siblings have in common; of the moment when serving began: a program may go to another folder."""
         self.pid: int = os.getpid()
         """The process that it is of."""
         self._lock = rlock()  # guards what follows; nobody waits, and no code of users runs, under it
@@ -65,6 +67,7 @@ class View:
         """Note where this process serves, and the name that it was given, if any: by these siblings know each other."""
         self._place = place
         self._name = name
+        self._group = group_of(name)
 
     def leave(self, place: Place) -> None:
         """Note that this process serves there no more, and so has no siblings."""
@@ -73,16 +76,19 @@ class View:
         with self._lock:
             self._workers.close()
 
-    def find_siblings(self) -> list[Place]:
-        """Where the other processes of this service serve.  Blocking."""
-        self._ask_siblings()
+    def find_siblings(self, *, now: bool = False) -> list[Place]:
+        """Where the other processes of this service serve; if *now*, also those of the last second.  Blocking."""
+        if now:
+            self._ask_siblings.cache.refresh()
+        else:
+            self._ask_siblings()
         with self._lock:
-            return [sibling.place for sibling in self._workers.siblings]
+            return [sibling.place for sibling in self._workers.siblings if sibling.has_answered]
 
     @bounded(max=1, ttl=1.0, timeout=30.0, registry=_apart)
     def _ask_siblings(self) -> None:
         """Take in what the siblings tell: at most once a second, and by one thread for all that wait for it."""
-        told = self._workers.ask(self._place, group_of(self._name))
+        told = self._workers.ask(self._place, self._group)
         with self._lock:
             self._workers.take(told)
 
@@ -115,7 +121,7 @@ class View:
                 "format": _FORMAT,
                 "token": f"{self._boot}.{changes.number}.{context:08x}",
                 "full": full,
-                "process": process_json(self._name or default_name(), group_of(self._name)),
+                "process": process_json(self._name or default_name(), self._group),
                 "processes": [self._process(), *(_told_of(sibling) for sibling in siblings)],
                 "taken": snapshot.taken,
                 "functions": len(changes),

@@ -45,6 +45,11 @@ class Sibling:
         self._not_before_s = 0.0
 
     @property
+    def has_answered(self) -> bool:
+        """Whether it is known for a sibling: one that never answered may be another service of that name."""
+        return bool(self._token)
+
+    @property
     def is_silent(self) -> bool:
         """Whether it did not answer of late, so that it is left alone."""
         return real.monotonic() < self._not_before_s

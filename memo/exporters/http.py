@@ -16,7 +16,7 @@ import logging
 import os
 import socket as sockets
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +43,7 @@ from memo.exporters._view import view_of
 
 __all__ = ("Server", "serve")
 
-log = logging.getLogger("memo")
+log: logging.Logger = logging.getLogger("memo")
 
 _BACKLOG = 64
 _ANY = ("", "0.0.0.0", "::")
@@ -80,7 +80,7 @@ class Server:
     def close(self) -> None:
         """Stop serving: close sockets and connections, and remove the socket's file.
 
-        Waits two seconds at most for what is being answered.  Closing twice is no error.
+        What is being answered is cut off.  Waits two seconds at most.  Closing twice is no error.
         """
         self._is_closed = True
         try:
@@ -109,12 +109,12 @@ class Server:
 
     # -- opening
 
-    def open(self) -> None:
+    def _begin(self) -> None:
         """Begin to serve; cut short, it is to be closed."""
         renew(Stage.SERVERS, self)
         self._open(self._options.address)
 
-    def _open(self, address: tuple[str, int] | None) -> None:
+    def _open(self, address: tuple[str, int] | None, at_first: Callable[[], object] | None = None) -> None:
         doors: list[Door] = []
         try:
             if self._options.socket:
@@ -123,7 +123,7 @@ class Server:
                 doors.append(door)
             if doors:
                 view_of(self._registry).serve_at(self._place, self._options.name)
-                self._listener = Listener(doors, self._limits)
+                self._listener = Listener(doors, self._limits, at_first)
                 self._listener.start()
         except BaseException:
             for door in doors:
@@ -217,7 +217,8 @@ class Server:
         if address is not None and address[1] != 0:  # the parent has that port
             address = None
         try:
-            self._open(address)
+            # children that live for a moment leave much behind, if nobody looks; but a fork is not to wait for that
+            self._open(address, at_first=remove_stale)
         except Exception:
             log.exception("serve: the forked process %d cannot be asked; call registry.serve() in it", os.getpid())
 
@@ -279,7 +280,7 @@ def _serve(registry: Registry, options: Options, limits: Limits) -> Server:
     remove_stale()
     server = Server(registry, options, limits)
     try:
-        server.open()
+        server._begin()
         with _lock:
             former = _running.get(id(registry))  # of another thread that came at the same time
             _running[id(registry)] = server
@@ -295,6 +296,8 @@ def _told_apart(options: Options, taken: list[str]) -> Options:
     """Another registry of this process serves already: under another name."""
     name = options.name
     if name is None:
+        if default_name() not in taken:
+            return options
         number = 2
         while (name := f"{default_name()[:36]}.{number}") in taken:
             number += 1

@@ -207,6 +207,7 @@ def test_beyond_so_many_it_is_said(own: Registry) -> None:
                 assert (answer.status, answer.headers["retry-after"]) == (503, "1")
                 assert answer.error == "2 clients are connected already; try again"
             assert [f("x"), f("x")] == [1, 1]
+            assert ask(server, "/healthz", by="unix").status == 200, "who crowds the port does not crowd the socket"
         until(lambda: ask(server, "/healthz").status == 200)
 
 

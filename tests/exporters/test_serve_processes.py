@@ -92,6 +92,16 @@ def test_a_child_of_a_closed_server_serves_nothing(own: Registry) -> None:
         assert ask(server, "/healthz").status == 200
 
 
+def test_a_child_clears_up_after_others(own: Registry, runtime: Path) -> None:
+    """Children that live for a moment leave no more behind than the next one finds."""
+    with served(own):
+        status_of(fork(lambda: True))
+        left = runtime / "memo" / f"web-{os.getpid()}.sock"
+        (gone,) = set((runtime / "memo").iterdir()) - {left}
+        with forked():
+            until(lambda: not gone.exists())
+
+
 def test_a_child_closes_and_replaces_what_it_serves(own: Registry) -> None:
     """A child may close its server, or call ``serve()`` anew, and the parent's goes on."""
 
@@ -182,7 +192,7 @@ def test_strangers_of_the_same_name_are_left_out(own: Registry, clock: FakeClock
 
         def act() -> bool:
             os.chdir("/")
-            return True
+            return own.serve().path is not None
 
         with forked(act), forked() as sibling:
             told = source.get("/stats.json")
