@@ -40,7 +40,14 @@ class OnTerminal:
         self._child: Any = pexpect.spawn(
             sys.executable,
             list(command),
-            env={**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PYTHONUTF8": "1", **environment},
+            env={
+                **kept,
+                "PYTHONPATH": str(ROOT),
+                "TERM": "xterm-256color",
+                "PYTHONUTF8": "1",
+                "PYTHON_COLORS": "0",
+                **environment,
+            },
             cwd=str(ROOT),
             dimensions=(height, width),
             timeout=LIMIT_S,
