@@ -108,15 +108,17 @@ def _lines(rows: Iterable[Row]) -> list[_Line]:
 
 def _table(lines: list[_Line], columns: Sequence[str]) -> list[list[str]]:
     """The head and a line for each function, without the columns in which nobody has a figure."""
-    known = {column for _, cells in lines for column, cell in cells.items() if cell != _NONE}
+    slow = unhurried(lines, runs=SEVERAL)
+    known = {column for _, cells in slow for column, cell in cells.items() if cell != _NONE}
     told = [column for column in columns if column in known]
-    return [["function", *told], *([name, *[cells.get(column, _NONE) for column in told]] for name, cells in lines)]
+    rows = [[name, *[cells.get(column, _NONE) for column in told]] for name, cells in unhurried(lines, runs=SEVERAL)]
+    return [["function", *told], *rows]
 
 
 def _may_fit(lines: list[_Line]) -> bool:
     """Whether a line of one table of these may have no more than 80 characters: that is cheap to see for thousands."""
     longest: dict[str, int] = {}
-    for _, cells in lines:
+    for _, cells in unhurried(lines, runs=SEVERAL):
         for column, cell in cells.items():
             if len(cell) > longest.get(column, 0) and cell != _NONE:
                 longest[column] = len(cell)

@@ -8,7 +8,7 @@ from memo._store.parted import Parted
 
 __all__ = ("crumbs", "free")
 
-_CRUMB = 50
+_CRUMB = 20
 """Items that are freed in one go."""
 
 
@@ -50,7 +50,9 @@ def free(table: Parted[Any, Any], remains: list[Any], before: Callable[[list[Any
     pace = Pace(blocking=True)  # it may be a finalizer
     parts = table.give_away()
     while parts:
-        entries = list(parts.pop().values())
+        part = parts.pop()
+        entries = list(part.values())
+        part.clear()  # who goes through the table at this moment would keep all of it until its own end
         before(entries)
         while entries:  # the last that lie in a stretch of memory give that back to the system, which takes long
             del entries[-_CRUMB:]

@@ -118,8 +118,12 @@ class Figures:
         self.__init__(self._rich)  # type: ignore[misc]
 
     def begin_again(self) -> None:
-        """Look from the beginning the next time: all entries have left, or are in another index."""
+        """Look from the beginning the next time: all entries have left, or are in another index.
+
+        What was to come is let go of: it would keep all that has left.
+        """
         self._round = None
+        self._parts = iter(())
 
     def evictions(self) -> dict[EvictionReason, int]:
         """How many values left, by reason."""

@@ -53,8 +53,10 @@ class Giveaway:
         """Those whose turn it is; None if all have had it."""
         number, begin, lot = self._place
         while lot is None and number < len(self.tables):
-            if type(self.tables[number]) is dict:
-                self.tables[number] = list(self.tables[number].values())
+            part = self.tables[number]
+            if type(part) is dict:
+                self.tables[number] = list(part.values())
+                part.clear()  # who goes through the table at this moment would keep all of it until its own end
             entries = self.tables[number][begin : begin + LOT]
             if entries:
                 lot = Exodus(entries, self.reason, self._now)

@@ -37,11 +37,15 @@ def _at_one_moment(table: MutableMapping[Any, Any], lock: threading.RLock) -> li
 
 
 def _divided(lists: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """The same items in smaller lists."""
+    """The same items in smaller lists, which have the last references to what has left meanwhile."""
     for one in lists:
-        for begin in range(0, len(one), LOT):
-            yield one[begin : begin + LOT]
-        one.clear()  # what has left meanwhile is let go of here, bit by bit
+        one.reverse()  # so that it is used up from its end
+        while one:
+            lot = one[-LOT:]
+            del one[-LOT:]
+            lot.reverse()
+            yield lot
+            del lot
 
 
 def along(ring: StoreQueue, size: int, walk: Callable[..., Any], lock: threading.RLock) -> Iterator[list[Any]]:
