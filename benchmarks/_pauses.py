@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from memo._base import Pace
+
 __all__ = ("Pauses", "while_it_runs")
 
 NAP_S = 0.0003
@@ -15,16 +17,21 @@ LATE_S = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """What an operation took, and the longest that a hit and a miss of two other threads waited meanwhile."""
+    """What an operation took, and the longest that a hit and a miss of two other threads waited meanwhile.
+
+    Also the longest that it worked between two rests, by its own processor time: a lock, or a call of C, may have kept
+    others up for all of that, while between the instructions of Python they get the interpreter after 5 ms.
+    """
 
     operation: str
     ms: float
     hit_ms: float
     miss_ms: float
+    stretch_ms: float = 0.0
 
 
 class _Waits:
-    """Seconds for which two threads waited for a processor, as the kernel counts them; nothing where it does not."""
+    """Seconds for which threads waited for a processor, as the kernel counts them; nothing where it does not."""
 
     def __init__(self, *threads: int) -> None:
         try:
@@ -43,16 +50,20 @@ class _Waits:
 class _Caller(threading.Thread):
     """Naps and calls, and notes by how much the end of that is late: a pause strikes the nap as well as the call."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, call: Callable[[], object], together: threading.Barrier) -> None:
         super().__init__(daemon=True)
         self._call = call
-        self._main = threading.get_native_id()
+        self._together = together
+        self.threads = {threading.get_native_id()}
+        """All whose waits for a processor make others late: each may have the interpreter meanwhile."""
         self.longest_s = 0.0
         self.ready = threading.Event()
         self.over = False
 
     def run(self) -> None:
-        waits = _Waits(threading.get_native_id(), self._main)
+        self.threads.add(threading.get_native_id())
+        self._together.wait()
+        waits = _Waits(*self.threads)
         before = waits.read()
         self.ready.set()
         while not self.over:
@@ -60,29 +71,65 @@ class _Caller(threading.Thread):
             time.sleep(NAP_S)
             self._call()
             late = time.perf_counter() - began - NAP_S
-            if late > LATE_S:  # less what either waited for a processor that other programs had
+            if late > LATE_S:  # less what any of them waited for a processor that other programs had
                 late -= waits.read() - before
             self.longest_s = max(self.longest_s, late)
             before = waits.read()
+        self._together.wait()  # none of them is gone while another asks for its waits
         waits.close()
+
+
+class _Stretches:
+    """The longest that this thread works between two rests, by its processor time."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._thread = threading.get_ident()
+        self._pause = Pace.pause
+
+    def note(self) -> None:
+        self.longest_s = max(self.longest_s, time.thread_time() - self._since)
+
+    def __enter__(self) -> "_Stretches":
+        pause = self._pause
+
+        def noted(pace: Pace) -> None:
+            mine = threading.get_ident() == self._thread
+            if mine:
+                self.note()
+            pause(pace)
+            if mine:
+                self._since = time.thread_time()
+
+        Pace.pause = noted  # type: ignore[method-assign]
+        self._since = time.thread_time()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.note()
+        Pace.pause = self._pause  # type: ignore[method-assign]
 
 
 def while_it_runs(
     operation: str, run: Callable[[], Any], hit: Callable[[], object], miss: Callable[[], object]
 ) -> Pauses:
     """Run that, while one thread makes hits and another one misses."""
-    callers = [_Caller(hit), _Caller(miss)]
+    together = threading.Barrier(2)
+    callers = [_Caller(hit, together), _Caller(miss, together)]
+    callers[1].threads = callers[0].threads
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.ready.wait()
     time.sleep(0.02)
     began = time.perf_counter()
-    run()
+    with _Stretches() as stretches:
+        run()
     took = time.perf_counter() - began
     time.sleep(0.01)
     for caller in callers:
         caller.over = True
     for caller in callers:
         caller.join()
-    return Pauses(operation, took * 1e3, callers[0].longest_s * 1e3, callers[1].longest_s * 1e3)
+    waits = (took, callers[0].longest_s, callers[1].longest_s, stretches.longest_s)
+    return Pauses(operation, *[seconds * 1e3 for seconds in waits])

@@ -1,6 +1,7 @@
 """What a call costs, and how long each operation keeps other threads up, from 500 entries to ten million.
 
     python benchmarks/scale.py [--most 10000000] [--operation TEXT] [--no-calls] [--plot scale.svg] [--gate]
+    python benchmarks/scale.py --bars [--seconds 345] [--most 10000000]
 
 A call is shown beside the same of a plain dictionary of tuples, whose cost grows with what the processor's caches hold.
 While an operation runs, two other threads nap and call, one a key that is there, one a new one; the longest that either
@@ -8,6 +9,9 @@ was late by is shown, less what it waited for a processor. "nothing" is the mach
 
 With --gate the exit status is 1 if a hit waited for more than 5 ms, a miss for more than 10, or a call costs more than
 1.5 times what it costs at 500 entries, beyond what it does for the dictionary. Ten million entries take some 4 GB.
+
+With --bars all that is promised of large stores and of many functions is measured in less than six minutes, at the
+largest size alone and two processes at a time (9 GB), and printed line by line beside its bar.
 """
 
 import argparse
@@ -26,6 +30,7 @@ if __name__ == "__main__":  # as a command: the checkout need not be installed
 
 from _pauses import Pauses, while_it_runs
 from _ratios import headline
+from _scale_bars import HIT_MS, MISS_MS, PARTS, bars, print_part
 
 from memo import Registry, bounded
 from memo.testing import isolated
@@ -33,7 +38,7 @@ from memo.testing import isolated
 __all__ = ("SIZES", "Calls", "calls", "main", "operations")
 
 SIZES = (500, 10_000, 100_000, 1_000_000, 10_000_000)
-HIT_MS, MISS_MS, FLAT = 5.0, 10.0, 1.5
+FLAT = 1.5
 BATCH = 50_000
 ROUNDS = 5
 
@@ -261,13 +266,14 @@ def _within(pauses: Pauses) -> bool:
 
 def pauses_table(rows: list[Pauses]) -> str:
     """A line for each operation."""
-    lines = [["operation", "takes, ms", "longest hit", "longest miss", ""]]
+    lines = [["operation", "takes, ms", "longest hit", "longest miss", "longest stretch", ""]]
     lines += [
         [
             row.operation,
             f"{row.ms:,.1f}",
             f"{row.hit_ms:.2f}",
             f"{row.miss_ms:.2f}",
+            f"{row.stretch_ms:.2f}",
             "within" if _within(row) else "OVER",
         ]
         for row in rows
@@ -308,7 +314,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-calls", action="store_true", help="operations alone")
     parser.add_argument("--plot", metavar="PATH", help="draw it, as .svg, .png or .pdf (extra: plot)")
     parser.add_argument("--gate", action="store_true", help="exit with 1 if something is over its bound")
+    parser.add_argument("--bars", action="store_true", help="all bars at the largest size, in less than six minutes")
+    parser.add_argument("--seconds", type=float, default=345.0, help="when --bars ends, whatever is missing")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.part:
+        print_part(options.part, options.most)
+        return 0
+    if options.bars:
+        print(headline())
+        return int(not bars(options.most, options.seconds))
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs the package 'matplotlib': pip install '.[plot]'")
     sizes = [size for size in SIZES if size <= options.most] or [options.most]

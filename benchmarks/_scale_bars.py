@@ -1,0 +1,349 @@
+"""All that is promised of large stores and of many functions, each figure beside its bar: ``scale.py --bars``.
+
+Each part is a process of its own, so that two of them run at a time, and ends by itself; what a part has not come to
+when its time is over is said to be missing.
+"""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from _pauses import Pauses, while_it_runs
+from registry_stats import BOUND_MS, BOUND_OF_MANY_MS, measured, measured_many
+
+from memo import Registry, bounded
+from memo.testing import isolated
+
+__all__ = ("HIT_MS", "MISS_MS", "PARTS", "Figure", "bars", "print_part")
+
+HIT_MS, MISS_MS, GROWTH, OF_DICT = 5.0, 10.0, 1.5, 0.5
+BATCH = 50_000
+CUT_S = 15.0
+"""Seconds after which a dump is cut short: all of it would take longer than all else."""
+LOADED = 300_000
+"""Rows that are loaded, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure, and its bar."""
+
+    what: str
+    told: str
+    bar: str
+    within: bool
+
+
+class _Cut(Exception):
+    """It has gone on for long enough."""
+
+
+def _waits(found: Pauses) -> Figure:
+    """What others waited for an operation."""
+    told = f"hit {found.hit_ms:.2f}, miss {found.miss_ms:.2f}, stretch {found.stretch_ms:.2f} ms"
+    told += f"; took {found.ms / 1e3:,.2f} s"
+    within = found.hit_ms <= HIT_MS and found.miss_ms <= MISS_MS
+    return Figure(found.operation, told, f"hit {HIT_MS:g} ms, miss {MISS_MS:g} ms", within)
+
+
+def _most(what: str, figure: float, bar: float, unit: str) -> Figure:
+    return Figure(what, f"{figure:.2f} {unit}", f"{bar:g} {unit}", figure <= bar)
+
+
+def _median(figures: list[float]) -> float:
+    return sorted(figures)[len(figures) // 2]
+
+
+def _nanoseconds(call: Callable[[int], object], keys: Iterable[int]) -> float:
+    """Of each call, by processor time."""
+    keys = list(keys)
+    found = []
+    for begin in range(0, len(keys), BATCH):
+        began = time.thread_time()
+        for key in keys[begin : begin + BATCH]:
+            call(key)
+        found.append((time.thread_time() - began) / len(keys[begin : begin + BATCH]) * 1e9)
+    return min(found)
+
+
+def _collection() -> float:
+    """Milliseconds of a full collection, the least of three."""
+    found = []
+    for _ in range(3):
+        began = time.thread_time()
+        gc.collect()
+        found.append((time.thread_time() - began) * 1e3)
+    return min(found)
+
+
+def _let_go(items: Any) -> None:
+    while items:
+        if type(items) is dict:
+            for _ in range(min(1000, len(items))):
+                items.popitem()
+        else:
+            del items[-1000:]
+
+
+# -- ten thousand functions
+
+
+def _functions(entries: int) -> Iterator[Figure]:
+    yield _most("stats() of 1,000 functions of 500 entries", _median(measured(1_000, 500, 7)), BOUND_MS, "ms")
+    for look, figures in measured_many(10_000, 7).items():
+        yield _most(f"{look} of 10,000 functions", _median(figures), BOUND_OF_MANY_MS, "ms")
+    registry = Registry()
+    functions = [bounded(max=10, ttl="1h", registry=registry)(lambda x: x) for _ in range(10_000)]
+    for function in functions:
+        function(1)
+    new = iter(range(10**9))
+    for look, run in (("stats()", registry.stats), ("print()", registry.__str__)):
+        yield _waits(
+            while_it_runs(f"{look} of 10,000 functions", run, lambda: functions[0](1), lambda: functions[1](next(new)))
+        )
+
+
+# -- one function
+
+
+def _listed(x: int) -> list[int]:
+    return [x]
+
+
+def _made(entries: int, function: Callable[..., Any] = _listed, **options: Any) -> Any:
+    return bounded(max=entries, ttl="24h", registry=Registry(), name="bars", **options)(function)
+
+
+def _cost(entries: int) -> tuple[float, float]:
+    """Nanoseconds of a hit and of a miss in a dictionary of tuples of so many items."""
+    plain: dict[int, tuple[list[int], float]] = {x: ([x], 0.0) for x in range(entries)}
+
+    def exchange(x: int) -> None:
+        plain[x] = ([x], 0.0)
+        plain.pop(x - entries, None)
+
+    hit = _nanoseconds(lambda x: plain[x][0], [i * 7919 % entries for i in range(5 * BATCH)])
+    miss = _nanoseconds(exchange, range(entries, entries + 5 * BATCH))
+    _let_go(plain)
+    return hit, miss
+
+
+def _of_calls(function: Any, entries: int) -> tuple[float, float]:
+    """The same of a function."""
+    hit = _nanoseconds(function, [i * 7919 % entries for i in range(5 * BATCH)])
+    return hit, _nanoseconds(function, range(2 * entries, 2 * entries + 5 * BATCH))
+
+
+def _growth(entries: int, function: Any) -> Iterator[Figure]:
+    few = _made(500)
+    for x in range(500):
+        few(x)
+    before, after = _of_calls(few, 500), _of_calls(function, entries)
+    alike = zip(before, after, _cost(500), _cost(entries), ("hit", "miss"), strict=True)
+    for at_few, at_many, dict_few, dict_many, name in alike:
+        grew = at_many / at_few / max(1.0, dict_many / dict_few)
+        told = f"{grew:.2f} times ({at_few:.0f} to {at_many:.0f} ns; dict {dict_few:.0f} to {dict_many:.0f})"
+        yield Figure(f"a {name}, from 500 to {entries:,}, beyond a dict's", told, f"{GROWTH:g} times", grew <= GROWTH)
+
+
+def _collector(entries: int, fill: Callable[[], object]) -> Iterator[Figure]:
+    values: Any = [[x] for x in range(entries)]
+    alone = _collection()
+    _let_go(values)
+    values = {x: ([x], 0.0) for x in range(entries)}
+    tuples = _collection() - alone
+    _let_go(values)
+    fill()
+    store = _collection() - alone
+    share = store / tuples
+    told = f"{share:.2f} of a dict's ({store:,.0f} ms; dict of tuples {tuples:,.0f}, values alone {alone:,.0f})"
+    yield Figure(f"a full collection of {entries:,}, beyond the values", told, f"{OF_DICT:g}", share <= OF_DICT)
+
+
+def _plain(entries: int) -> Iterator[Figure]:
+    box = [_made(entries)]
+    new = iter(range(10 * entries, 10**12))
+
+    def fill() -> None:
+        function = box[0]
+        for x in range(entries):
+            function(x)
+
+    yield from _collector(entries, fill)
+    yield from _growth(entries, box[0])
+    yield from _operations(entries, box[0], new)
+    other = _made(1_000)
+    other(-1)
+    yield _waits(while_it_runs("death of the function", box.clear, lambda: other(-1), lambda: other(next(new))))
+
+
+def _operations(entries: int, function: Any, new: Iterator[int]) -> Iterator[Figure]:
+    cache, own = function.cache, function.__memo_record__.registry
+
+    def measured_beside(name: str, run: Callable[[], object]) -> Figure:
+        function(-1)
+        return _waits(while_it_runs(name, run, lambda: function(-1), lambda: function(next(new))))
+
+    held: list[Any] = []
+    yield measured_beside("len()", lambda: len(cache))
+    yield measured_beside("stats()", cache.stats)
+    yield measured_beside("print(registry)", lambda: str(own))
+    yield measured_beside("items()", lambda: held.append(cache.items()))
+    _let_go(held.pop())
+    yield measured_beside("report()", lambda: str(own.report()))
+    yield measured_beside("cleanup()", cache.cleanup)
+    yield measured_beside("invalidate_where(), a tenth", lambda: cache.invalidate_where(lambda key, _: key % 10 == 3))
+    yield measured_beside("resize(), to four fifths", lambda: cache.resize(max=entries * 4 // 5))
+    cache.resize(max=entries)
+    aside = isolated(function)
+    yield measured_beside("isolated(), entered", aside.__enter__)
+    yield measured_beside("isolated(), left", lambda: aside.__exit__(None, None, None))
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _dumps(entries, cache, Path(folder), measured_beside)
+    pid = os.fork()
+    if pid == 0:  # in a copy, since there is the other end to be measured too
+        _tell(measured_beside("clear()", cache.clear))
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _dumps(entries: int, cache: Any, folder: Path, measured_beside: Callable[..., Figure]) -> Iterator[Figure]:
+    source = _made(LOADED)
+    for x in range(LOADED):
+        source(-2 - x)
+    source.cache.dump(folder / "some")
+    until = [0.0]
+
+    def encode(value: Any) -> Any:
+        if time.perf_counter() > until[0]:
+            raise _Cut
+        return value
+
+    def dump() -> None:
+        until[0] = time.perf_counter() + CUT_S
+        try:
+            cache.dump(folder / "all", encode=encode)
+        except _Cut:
+            pass
+
+    yield measured_beside(f"dump(), of {len(cache):,}, cut short after {CUT_S:g} s", dump)
+    yield measured_beside(f"load(), of {LOADED:,} into {len(cache):,}", lambda: cache.load(folder / "some"))
+
+
+# -- what is listed elsewhere, too
+
+
+def _methods(entries: int) -> Iterator[Figure]:
+    class Owner:
+        fetch = _made(entries, lambda self, x: [x])
+
+    small, large, other = Owner(), [Owner()], Owner()
+    for x in range(entries // 10):
+        small.fetch(x)
+    for x in range(entries - entries // 10):
+        large[0].fetch(x)
+    new = iter(range(10**12))
+
+    def measured_beside(name: str, run: Callable[[], object]) -> Figure:
+        other.fetch(-1)
+        return _waits(while_it_runs(name, run, lambda: other.fetch(-1), lambda: other.fetch(next(new))))
+
+    aside = isolated(Owner.fetch)
+    yield measured_beside(f"isolated() of a method of {entries:,}, entered", aside.__enter__)
+    yield measured_beside("isolated() of that, left", lambda: aside.__exit__(None, None, None))
+    yield measured_beside(f"clear(), of an instance of {len(small.fetch.cache):,}", small.fetch.cache.clear)
+    yield measured_beside(f"death of an instance of {len(large[0].fetch.cache):,}", large.clear)
+
+
+def _tags(entries: int) -> Iterator[Figure]:
+    entries //= 2
+    function = _made(entries, tags=lambda x: ("few",) if x % 10 == 3 else ("many",))
+    own = function.__memo_record__.registry
+    for x in range(entries):
+        function(x)
+    new = iter(range(10**9 + 1, 10**12, 10))
+
+    def measured_beside(name: str, run: Callable[[], object]) -> Figure:
+        function(-1)
+        return _waits(while_it_runs(name, run, lambda: function(-1), lambda: function(next(new))))
+
+    yield measured_beside(f"a tag of a tenth of {entries:,}", lambda: own.invalidate(tag="few"))
+    yield measured_beside("the tag of the others", lambda: own.invalidate(tag="many"))
+
+
+PARTS: dict[str, Callable[[int], Iterator[Figure]]] = {
+    "functions": _functions,
+    "plain": _plain,
+    "methods": _methods,
+    "tags": _tags,
+}
+
+
+# -- one after another, two at a time
+
+
+def _tell(figure: Figure) -> None:
+    print(json.dumps(asdict(figure)), flush=True)
+
+
+def print_part(name: str, entries: int) -> None:
+    """Measure one part in this process, and print each figure as a line of JSON."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    for figure in PARTS[name](entries):
+        _tell(figure)
+
+
+def bars(entries: int, seconds: float) -> bool:
+    """Measure all parts, print each figure beside its bar, and say whether all are within.
+
+    Args:
+        entries: Of the large stores.
+        seconds: When all of it ends; what has not been measured then is missing.
+    """
+    end = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        waiting = [name for name in PARTS if name != "functions"]
+        running = {"functions": _started("functions", entries, folder)}
+        failed = []
+        while running or waiting:
+            for name, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[name]
+                    failed += [name] if process.returncode else []
+            if time.monotonic() > end:
+                failed += [*running, *waiting]
+                break
+            if "functions" not in running:  # alone, since nothing but its own processor time matters there
+                while waiting and len(running) < 2:
+                    name = waiting.pop(0)
+                    running[name] = _started(name, entries, folder)
+            time.sleep(0.2)
+        for process in running.values():
+            process.kill()
+            process.wait()
+        kept = not failed
+        for name in PARTS:
+            told = Path(folder, name)
+            figures = [Figure(**json.loads(line)) for line in told.read_text().splitlines()] if told.exists() else []
+            kept &= all(figure.within for figure in figures)
+            for figure in figures:
+                print(f"{'within' if figure.within else 'OVER  '}  {figure.what}: {figure.told}  (bar: {figure.bar})")
+            if name in failed:
+                print(f"MISSING the rest of the part {name!r}: it failed, or its time was over")
+    return kept
+
+
+def _started(name: str, entries: int, folder: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, str(Path(__file__).with_name("scale.py")), "--part", name, "--most", str(entries)]
+    with open(Path(folder, name), "wb") as file:
+        return subprocess.Popen(command, stdout=file)
