@@ -4,7 +4,7 @@ const PARTS = { cache: "Cache", inflight: "Running calls", window: "Window", lim
 const DURATIONS = /(^|_)(seconds|mean|oldest|span|p\d\d|lease|age|delay)$/;
 const SHARES = /(^|_)(ratio|share)$/;
 const WORDS = { bytes: "memory", max_bytes: "most memory", max: "most entries", size: "entries", p50: "median" };
-const HIDDEN = new Set(["name"]);
+const HIDDEN = new Set(["name", "oldest", "oldest_lease"]); // ages come anew only with a change of something else
 
 function figureText(key, value) {
   if (typeof value === "string") return visible(middled(value, 200));
@@ -36,6 +36,7 @@ function blocksOf(one, store, now) {
   if (store) {
     const lines = [["memory of values", `${store.measured < store.entries ? "≈" + GAP : ""}${bytes(store.bytes)}`, false]];
     if (store.oldest != null) lines.push(["oldest entry", seconds(store.oldest + Math.max(0, now - store.at)), false]);
+    if (store.oldest_lease != null) lines.push(["oldest lease", seconds(store.oldest_lease + Math.max(0, now - store.at)), false]);
     if (store.never_hit != null) lines.push(["never hit", count(store.never_hit), store.never_hit === 0]);
     if (store.expired != null) lines.push(["past their life", count(store.expired), store.expired === 0]);
     for (const [type, n] of Object.entries(store.instances ?? {})) lines.push([`keeps ${visible(type)}`, count(n), false]);
