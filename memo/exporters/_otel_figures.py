@@ -5,6 +5,7 @@ series, never a zero; a counter has one from its first event on, as those have t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import isfinite
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +22,8 @@ OUTCOME = "memo.load.outcome"
 
 Kind = Literal["counter", "up_down_counter", "gauge"]
 
+_TOO_LARGE = 2**63
+"""Of an integer that is sent."""
 _LEFT_OUT = ("memo_cache_load_seconds", "memo_scrape_seconds")  # of loads there is a histogram
 _RENAMED = {"value_bytes": "size", "max_value_bytes": "max_size"}
 _ATTRIBUTES = {"outcome": OUTCOME, "reason": "memo.cache.eviction.reason"}
@@ -102,5 +105,15 @@ def points(rows: list[Row]) -> Points:
 def _observations(instrument: Instrument, function: dict[str, str], figures: Any) -> Iterator[Observation]:
     counts = instrument.kind == "counter"
     for attributes, figure in instrument.told(figures):
-        if figure or (figure is not None and not counts):
-            yield Observation(figure, {**function, **attributes})
+        number = figure if type(figure) is int and -_TOO_LARGE < figure < _TOO_LARGE else _number(figure)
+        if number or (number is not None and not counts):
+            yield Observation(number, {**function, **attributes})
+
+
+def _number(figure: Any) -> float | None:
+    """*figure* as a number that can be sent; None: not counted, or no number, as caches of others may have some."""
+    try:
+        number = float(figure)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None

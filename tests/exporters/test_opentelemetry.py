@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk")
 
-from kit.exported import unreadable
+from kit.exported import ReadBy, unreadable
 from kit.interpreters import run_after
 from kit.places import ROOT
 from kit.processes import in_a_child
@@ -207,6 +207,18 @@ def test_what_cannot_be_read_is_left_out(own: Registry, meters: Meters, caplog: 
         "stuck is left out of what is exported: its figures cannot be read"
     ]
     caplog.clear()
+
+
+def test_what_is_no_number_is_left_out(own: Registry, meters: Meters, caplog: pytest.LogCaptureFixture) -> None:
+    """A figure of a cache of others that cannot be sent has no series; the others of the instrument have."""
+    instrument(own, meters.provider)
+    odd = [ReadBy() for _ in range(3)]
+    for cache, most in zip(odd, (10**400, float("inf"), 2**70), strict=True):
+        cache.maxsize = most
+        own.adopt(cache, name=f"most {most!s:.4}")
+    assert meters.values("memo.adopted.max_entries") == {("most 1180",): float(2**70)}
+    assert len(meters.values("memo.adopted.entries")) == 3
+    assert caplog.records == []
 
 
 def test_a_registry_is_told_of_once(own: Registry, meters: Meters, clock: FakeClock) -> None:
