@@ -208,19 +208,20 @@ def test_the_example_is_seen_from_the_command_line(service: tuple[Service, Count
 
 
 @pytest.mark.outside
-def test_the_example_survives_the_death_of_a_worker(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
+def test_the_example_survives_the_death_of_a_worker() -> None:
     """A worker that is killed takes its series along; the one that gunicorn starts in its place is told of."""
-    running, _ = service
-    url = f"{running.url}/metrics"
-    before = processes(scraped(url))
-    victim = before.pop()
-    os.kill(int(victim), signal.SIGKILL)
+    with started() as running:
+        url = f"{running.url}/metrics"
+        until(lambda: len(processes(scraped(url))) == WORKERS)
+        before = processes(scraped(url))
+        victim = before.pop()
+        os.kill(int(victim), signal.SIGKILL)
 
-    def is_replaced() -> bool:
-        try:
-            now = processes(scraped(url))
-        except OSError:  # by the dead worker's own connection
-            return False
-        return victim not in now and len(now) == WORKERS and before <= now
+        def is_replaced() -> bool:
+            try:
+                now = processes(scraped(url))
+            except OSError:  # by the dead worker's own connection
+                return False
+            return victim not in now and len(now) == WORKERS and before <= now
 
-    until(is_replaced)
+        until(is_replaced)
