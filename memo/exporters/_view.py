@@ -83,7 +83,8 @@ class View:
         else:
             self._ask_siblings()
         with self._lock:
-            return [sibling.place for sibling in self._workers.siblings if sibling.has_answered]
+            siblings = self._workers.siblings
+        return [sibling.place for sibling in siblings if sibling.has_answered]
 
     @bounded(max=1, ttl=1.0, timeout=30.0, registry=_apart)
     def _ask_siblings(self) -> None:

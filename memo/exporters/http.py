@@ -271,10 +271,11 @@ def serve(
 
 def _serve(registry: Registry, options: Options, limits: Limits) -> Server:
     with _lock:
-        others = [one for one in _running.values() if one._registry is not registry]
         former = _running.get(id(registry))
+        there = list(_running.values())
+    others = [one._options.name or default_name() for one in there if one._registry is not registry]
     if others:
-        options = _told_apart(options, [one._options.name or default_name() for one in others])
+        options = _told_apart(options, others)
     if former is not None:
         former.close()  # before another is opened: they may want the same port
     remove_stale()
