@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from _ratios import Ratio, Timed, interleaved, timed
+from _ratios import Ratio, Timed, by_path, interleaved, timed
 
 from memo import Registry, bounded
 
@@ -76,7 +76,7 @@ def miss_in_caller(rounds: int) -> Ratio:
     """await f(x), new in a full store, of a function that waits for nothing."""
     return interleaved(
         "miss in the caller's task", _what("a bare coroutine"),
-        _misses(_by_hand, _bare, 5_000), _misses(_ours("caller"), _bare, 5_000), rounds,
+        _misses(_by_hand, _bare, 5_000), _misses(_ours("caller"), _bare, 5_000), rounds, by_path(3.5, 25.0),
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def miss_in_caller_waits(rounds: int) -> Ratio:
     """The same, of a function that gives way to the loop once."""
     return interleaved(
         "miss in the caller's task, sleep(0)", _what("one turn of the loop"),
-        _misses(_by_hand, _waits, 5_000), _misses(_ours("caller"), _waits, 5_000), rounds, 5.0,
+        _misses(_by_hand, _waits, 5_000), _misses(_ours("caller"), _waits, 5_000), rounds, by_path(1.5, 5.0),
     )  # fmt: skip
 
 

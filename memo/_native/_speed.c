@@ -5262,14 +5262,19 @@ typedef struct Coroutine {
         struct Coroutine *next; /* of a dead one whose memory waits to be used again */
     };
     PyObject *names; /* of the arguments given by name; NULL: none */
-    PyObject *leading, *flight; /* of one that leads a load: its TaskLeading, its flight; else NULL */
-    Py_hash_t hash; /* of its key */
     Stage stage;
+    char leads;         /* a load; it has no arguments any more, and what it needs for that lies in their place */
     char has_returned;  /* an `await` has taken its value from the spare exception */
     char was_finalized; /* its memory bears the collector's mark */
     int count; /* how many arguments, those by name included */
     PyObject *before; /* the callee's to use, by the rules of vectorcalls */
-    PyObject *args[MOST_KEPT];
+    union {
+        PyObject *args[MOST_KEPT];
+        struct {
+            PyObject *leading, *flight; /* its TaskLeading, its flight */
+            Py_hash_t hash;             /* of the flight's key, which is plain */
+        } led;
+    };
 } Coroutine;
 
 /* The iterator that `__await__()` returns. */
@@ -5334,11 +5339,11 @@ coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwname
         return NULL;
     }
     state->young = self;
-    self->weakrefs = self->real = self->leading = self->flight = NULL;
+    self->weakrefs = self->real = NULL;
     self->call = (Call *)Py_NewRef(call);
     self->names = Py_XNewRef(kwnames);
     self->stage = CREATED;
-    self->has_returned = self->was_finalized = 0;
+    self->leads = self->has_returned = self->was_finalized = 0;
     self->count = (int)count;
     for (Py_ssize_t i = 0; i < count; i++) {
         self->args[i] = Py_NewRef(args[i]);
@@ -5503,13 +5508,10 @@ has_weak_references(PyObject *object)
     return *(PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset) != NULL;
 }
 
-/* Let go of a flight, or of none; one that ended as most do, alone, and that nobody else has, serves again. */
+/* Let go of a flight; one that ended as most do, alone, and that nobody else has, serves again. */
 static void
 task_flight_done(State *state, TaskLeading *self, PyObject *flight)
 {
-    if (flight == NULL) {
-        return;
-    }
 #define IS(owner, slot, expected) (SLOT(flight, state->at_##owner##_##slot) == (expected))
     if (Py_REFCNT(flight) == 1 && self->spare_count < MOST_SPARE && IS(InFlight, state, state->RETURNED)
         && !has_weak_references(flight) && PyFloat_CheckExact(SLOT(flight, state->at_InFlight_started))
@@ -6017,20 +6019,24 @@ begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject 
         leads = flight != NULL ? task_leads(state, (TaskLeading *)leading, flight, key, &here) : PyErr_Occurred() ? -1 : 0;
         forget_whereabouts(&here);
     }
-    if (leads > 0) {
-        self->leading = Py_NewRef(leading);
-        self->flight = Py_NewRef(flight);
-        self->hash = here.hash;
-        self->real = PyObject_Vectorcall(function, values, positional, named);
-        if (self->real == NULL) {
-            task_failed(state, (TaskLeading *)leading, flight);
-            leads = -1;
-        }
+    PyObject *real = leads > 0 ? PyObject_Vectorcall(function, values, positional, named) : NULL;
+    if (leads > 0 && real == NULL) {
+        task_failed(state, (TaskLeading *)leading, flight);
+        leads = -1;
     }
-    Py_XDECREF(flight);
     Py_DECREF(function);
-    Py_DECREF(leading);
-    return leads;
+    if (real == NULL) {
+        Py_XDECREF(flight);
+        Py_DECREF(leading);
+        return leads;
+    }
+    drop_arguments(self);
+    self->led.leading = leading;
+    self->led.flight = flight;
+    self->led.hash = here.hash;
+    self->leads = 1;
+    self->real = real;
+    return 1;
 }
 
 /* Look a call up, or begin to lead it.  Returns 1: a hit, counted, whose value is a new reference; 2: it leads, and `real` is
@@ -6075,21 +6081,22 @@ look_or_begin(Coroutine *self, PyObject **value)
 static void
 stop_leading(Coroutine *self)
 {
-    PyObject *type = NULL, *error, *traceback, *real = self->real, *leading = self->leading, *flight = self->flight;
+    PyObject *type = NULL, *error, *traceback, *real = self->real, *leading = self->led.leading, *flight = self->led.flight;
     self->stage = ENDED;
-    self->real = self->leading = self->flight = NULL;
+    self->leads = 0;
+    self->real = NULL;
     if (PyErr_Occurred()) {
         PyErr_Fetch(&type, &error, &traceback);
     }
-    Py_XDECREF(real);
+    Py_DECREF(real);
     State *state = state_left(Py_TYPE(self), self->call);
     if (state != NULL) {
         task_flight_done(state, (TaskLeading *)leading, flight);
     }
     else {
-        Py_XDECREF(flight);
+        Py_DECREF(flight);
     }
-    Py_XDECREF(leading);
+    Py_DECREF(leading);
     if (type != NULL) {
         PyErr_Restore(type, error, traceback);
     }
@@ -6105,13 +6112,13 @@ after_step(Coroutine *self, PySendResult ended, PyObject **result)
         track(state, self);
         return ended;
     }
-    TaskLeading *leading = (TaskLeading *)self->leading;
+    TaskLeading *leading = (TaskLeading *)self->led.leading;
     PyObject *value = ended == PYGEN_RETURN ? *result : NULL;
     *result = NULL;
     if (state != NULL) {
-        *result = value == NULL ? NULL : task_landed(state, leading, self->flight, self->hash, value);
+        *result = value == NULL ? NULL : task_landed(state, leading, self->led.flight, self->led.hash, value);
         if (*result == NULL) {
-            task_failed(state, leading, self->flight);
+            task_failed(state, leading, self->led.flight);
             ended = PYGEN_ERROR;
         }
         Py_XDECREF(value);
@@ -6211,15 +6218,18 @@ first_step(Coroutine *self, PyObject **result)
         return PyIter_Send(self->real, Py_None, result);
     }
     if (looked == 2) {
-        drop_arguments(self);
         return led_step(self, Py_None, result);
     }
-    stop_leading(self); /* nothing was begun, or the function could not be called */
+    self->stage = ENDED;
+    if (looked > 0) {
+        drop_arguments(self);
+        return PYGEN_RETURN;
+    }
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     drop_arguments(self);
     PyErr_Restore(type, error, traceback);
-    return looked > 0 ? PYGEN_RETURN : PYGEN_ERROR;
+    return PYGEN_ERROR;
 }
 
 static PySendResult
@@ -6551,8 +6561,10 @@ coroutine_traverse(Coroutine *self, visitproc visit, void *arg)
     Py_VISIT(self->call);
     Py_VISIT(self->real);
     Py_VISIT(self->names);
-    Py_VISIT(self->leading);
-    Py_VISIT(self->flight);
+    if (self->leads) {
+        Py_VISIT(self->led.leading);
+        Py_VISIT(self->led.flight);
+    }
     for (int i = 0; i < self->count; i++) {
         Py_VISIT(self->args[i]);
     }
@@ -6599,8 +6611,10 @@ coroutine_dealloc(Coroutine *self)
     }
     drop_arguments(self);
     Py_CLEAR(self->real);
-    Py_CLEAR(self->flight);
-    Py_CLEAR(self->leading);
+    if (self->leads) {
+        Py_DECREF(self->led.flight);
+        Py_DECREF(self->led.leading);
+    }
     Call *call = self->call;
     state = state_left(type, call); /* anew: what died here may have been the last to hold it */
     if (!self->was_finalized && state != NULL && state->waiting_count < MOST_WAITING) {
