@@ -21,6 +21,7 @@ from memo import (
     read_recording,
     registry,
 )
+from memo.exporters.http import Server
 
 
 def note(key: object, value: object, reason: EvictionReason) -> None:
@@ -289,6 +290,13 @@ def static_methods(c: C) -> None:
 def properties(c: C) -> None:
     assert_type(c.property_inner, int)
     c.property_inner = 2  # type: ignore[misc]
+
+
+def served() -> None:
+    with registry.serve(http=("127.0.0.1", 0), hosts=["web"]) as server:
+        assert_type(server, Server)
+        assert_type(server.url, str | None)
+    registry.serve(8080)  # type: ignore[call-arg]
 
 
 def in_the_registry() -> None:
