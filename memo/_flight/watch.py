@@ -73,7 +73,11 @@ class Watch:
             load.end(None)
             return value
         except BaseException as error:
-            load.end(error)
+            try:
+                load.end(error)
+            except BaseException:
+                load.end(error)  # it goes on where it was cut short
+                raise
             raise
 
     async def lead_awaited(
@@ -87,7 +91,11 @@ class Watch:
             load.end(None)
             return value
         except BaseException as error:
-            load.end(error)
+            try:
+                load.end(error)
+            except BaseException:
+                load.end(error)  # it goes on where it was cut short
+                raise
             raise
 
     def ask(
@@ -110,7 +118,11 @@ class Watch:
             load.end(None)
             return value
         except BaseException as error:
-            load.end(error)
+            try:
+                load.end(error)
+            except BaseException:
+                load.end(error)  # it goes on where it was cut short
+                raise
             raise
 
     async def ask_awaited(self, keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named) -> Any:
@@ -122,7 +134,11 @@ class Watch:
             load.end(None)
             return value
         except BaseException as error:
-            load.end(error)
+            try:
+                load.end(error)
+            except BaseException:
+                load.end(error)  # it goes on where it was cut short
+                raise
             raise
 
     def steps(

@@ -64,7 +64,7 @@ class Audiences:
         """Have that one hear no more; cut short, or after that, it can be done again."""
         with self._lock:
             gone = seat()
-            self._change(row, tuple([one for one in getattr(self.audience, row) if one is not gone]))
+            self._change(row, _without(gone, getattr(self.audience, row)))
 
     def _change(self, row: str, seats: tuple[Seat[Any], ...]) -> None:
         """Exchange a row, and tell all functions; cut short, they are told by the next change.  Lock held."""
@@ -73,6 +73,13 @@ class Audiences:
         if self._shown is audience:
             return
         self._shown = _UNKNOWN
+        self._show(audience)
+        self._shown = audience
+
+    def _show(self, audience: Audience | None) -> None:
         for part in self._parts():
             part.be_watched(audience)
-        self._shown = audience
+
+
+def _without(gone: Seat[Any] | None, seats: tuple[Seat[Any], ...]) -> tuple[Seat[Any], ...]:
+    return tuple([one for one in seats if one is not gone])
