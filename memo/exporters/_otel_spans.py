@@ -9,13 +9,12 @@ import logging
 from contextvars import Token
 from hashlib import blake2b
 from secrets import token_bytes
-from time import perf_counter
 from typing import Any, Literal
 
 from opentelemetry import context, trace
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
-from memo._base import Load, Seldom, cut, qualified_name
+from memo._base import Load, Seldom, cut, qualified_name, real
 from memo.exporters._otel_durations import Durations
 from memo.exporters._otel_figures import FUNCTION, OUTCOME
 
@@ -47,7 +46,7 @@ class _Spanned:
         self.link: SpanContext | None = span.get_span_context() if span.is_recording() else None
         """Of the span, if it records."""
         self.token: Token[Any] | None = context.attach(trace.set_span_in_context(span))
-        self.at = perf_counter()
+        self.at = real.fine()
 
 
 class Loads:
@@ -83,7 +82,7 @@ class Loads:
                 except Exception:  # of a sampler or a processor
                     if self._complaints.is_due():
                         log.exception("%s: a span could not be begun; the load goes on without it", function)
-        return function, perf_counter()  # most have no span, and cost no more than this
+        return function, real.fine()  # most have no span, and cost no more than this
 
     def _label(self, name: str) -> str:
         if len(self._labels) >= _MOST_LABELS:  # of functions that are made for each request, say
@@ -110,7 +109,7 @@ class Loads:
 
     def end(self, begun: Any, outcome: str, joined: int, error: BaseException | None) -> None:
         """The function has ended, in the thread or task that it was begun in."""
-        now = perf_counter()
+        now = real.fine()
         if type(begun) is tuple:
             function, at = begun
             self._durations.add(function, outcome, now - at)
