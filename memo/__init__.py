@@ -12,7 +12,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_lru_cache``          ``@lru_cache``: drop-in for that of ``functools``, made of ``_bounded``
 ``_cached_property``    ``@cached_property``: drop-in for that of ``functools``, with the calls of ``_dedupe_inflight``
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``, but for C)
-``_registry/``          every function in one place: names, figures, clean-up, leak report
+``_registry/``          every function in one place: names, figures, events, clean-up, leak report
 ``_many/``              a function of many keys: its batches, and what gathers single calls into them
 ``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
 ``_window/``            what happened of late: events, totals, the handle ``f.window``

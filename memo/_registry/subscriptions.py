@@ -31,6 +31,9 @@ log = logging.getLogger("memo")
 
 _LOOK_S = 5.0
 """Seconds after which a thread that sleeps looks at its queue, though nobody woke it."""
+_GATHER_S = 0.001
+"""Seconds from when something wakes the thread until it tells of that, and of what else came meanwhile: to wake a
+thread costs a call more than all else that it pays for an event."""
 _PARTING_S = 2.0
 """Seconds for which ``close()``, and the interpreter at its end, wait for a callback that does not return."""
 
@@ -252,6 +255,8 @@ class Subscription:
             self._sleeps = True
             if not self._queue and self._wanted:
                 gate.wait(_LOOK_S)
+                self._sleeps = False
+                gate.wait(_GATHER_S)
         finally:
             self._sleeps = False
 
