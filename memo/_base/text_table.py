@@ -15,7 +15,12 @@ SHORTEST = 14
 
 def width(rows: list[list[str]]) -> int:
     """Characters of the longest line."""
-    return sum(max(map(len, column)) for column in zip(*rows, strict=True)) + len(_GAP) * (len(rows[0]) - 1)
+    return sum(_widths(rows)) + len(_GAP) * (len(rows[0]) - 1)
+
+
+def _widths(rows: list[list[str]]) -> list[int]:
+    """Characters of the longest cell of each column."""
+    return [max(map(len, column)) for column in unhurried(zip(*rows, strict=True), runs=SEVERAL)]
 
 
 def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
@@ -33,10 +38,11 @@ def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
         return rows
     names = [row[0] for row in rows]
     room = max(SHORTEST, max(map(len, names)) - excess)
-    shortened = [_shortened(name, room) for name in names]
+    shortened = [_shortened(name, room) for name in unhurried(names, runs=SEVERAL)]
     if len(set(shortened)) < len(set(names)):
         return rows  # better too wide than two functions that look like one
-    return [[name, *row[1:]] for name, row in zip(shortened, rows, strict=True)]
+    slow = unhurried(zip(shortened, rows, strict=True), runs=SEVERAL)
+    return [[name, *row[1:]] for name, row in slow]
 
 
 def _shortened(name: str, most: int) -> str:
@@ -53,7 +59,7 @@ def aligned(rows: list[list[str]]) -> str:
     Of thousands of rows, other threads get their turn in between.
     """
     head, *others = rows
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = _widths(rows)
     line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
     rows = [head, ["-" * width for width in widths], *others]
     return "\n".join([(line % tuple(row)).rstrip() for row in unhurried(rows, runs=SEVERAL)])

@@ -1,5 +1,6 @@
 """An overview as an aligned text table and as HTML."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,6 +42,9 @@ _SHORT = {
     "refused": "full",
 }
 
+_seconds = functools.lru_cache(1_000)(format_seconds)
+"""Of thousands of functions many show the same spans, and percentiles have few values."""
+
 _Line = tuple[str, dict[str, str]]
 """A function's name, and its figures by column."""
 
@@ -64,7 +68,7 @@ def _cells(row: Row) -> dict[str, str]:
             "misses": cache.misses,
             "joins": cache.joins,
             "evicted": sum(cache.evictions.values()),
-            "load": format_seconds(cache.load_mean) if cache.loads else None,
+            "load": _seconds(cache.load_mean) if cache.loads else None,
         }
     if stats.adopted is not None:
         cells |= _adopted_cells(stats.adopted)
@@ -75,8 +79,8 @@ def _cells(row: Row) -> dict[str, str]:
         cells |= {
             "calls": window.count,
             "errors": window.errors or None,
-            "p95": None if window.p95 is None else format_seconds(window.p95),
-            "window": f"{row.sparkline} {format_seconds(window.span)}".lstrip(),
+            "p95": None if window.p95 is None else _seconds(window.p95),
+            "window": f"{row.sparkline} {_seconds(window.span)}".lstrip(),
         }
     return {column: str(cell) for column, cell in cells.items() if cell is not None}
 

@@ -1,6 +1,7 @@
 """What goes through all entries of a large store does so lot by lot, whatever happens to the store in between."""
 
 import random
+import sys
 from collections import Counter
 from typing import Any
 
@@ -287,3 +288,13 @@ def test_the_index_is_in_parts_here() -> None:
         fetch(x)
     assert type(fetch.cache._cache.store.index) is Parted
     assert parted.MOST == 4
+
+
+def test_the_list_of_items_is_made_with_room_for_all() -> None:
+    """It is copied in one go by no growth, and takes no more than it has."""
+    fetch = make(Registry())
+    for x in range(700):
+        fetch(x)
+    found = fetch.cache.items()
+    assert len(found) == 700
+    assert sys.getsizeof(found) == sys.getsizeof([None] * 700)
