@@ -6,6 +6,7 @@ second, of a process that has something else to do.
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
@@ -110,8 +111,32 @@ def merged(rows: Iterable[Row]) -> Row:
         "process": None,
         "tags": list(dict.fromkeys(tag for row in rows for tag in row["tags"])),
         **{part: _together([figures for row in rows if (figures := row.get(part)) is not None]) for part in PARTS},
-        "sparkline": next((row["sparkline"] for row in rows if row["sparkline"]), ""),
+        "sparkline": _in_one_line(rows),
     }
+
+
+_MARKS = "▁▂▃▄▅▆▇█"
+"""What a sparkline is drawn with; the lowest always means none."""
+
+
+def _in_one_line(rows: Iterable[Row]) -> str:
+    """The calls in the windows of several processes, by time, in one sparkline, whichever process draws it.
+
+    A sparkline tells heights, each process's to its own greatest.  So each mark stands for its share of the calls that
+    its process has in its window: off by no more than the height of a mark.
+    """
+    width, calls = 0, list[float]()
+    for row in rows:
+        heights = [max(0, _MARKS.find(mark)) for mark in row["sparkline"]]
+        if not heights:
+            continue
+        if not width:
+            width, calls = len(heights), [0.0] * len(heights)
+        share = _ratio((row.get("window") or {}).get("count") or 0, sum(heights))
+        calls = [sum_ + height * share for sum_, height in zip(calls, heights[-width:], strict=False)]
+    top = max(calls, default=0.0)
+    # Rounded up, but for what adding made of whole numbers: the lowest mark always means none.
+    return "".join(_MARKS[math.ceil(_ratio(count, top) * (len(_MARKS) - 1) - 1e-9)] for count in calls)
 
 
 def _together(parts: list[dict[str, Any]]) -> dict[str, Any] | None:
