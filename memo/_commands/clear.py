@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from memo._base import counted, print_text
-from memo._commands.failures import FAILED, Failed
+from memo._commands.failures import FAILED, Failed, reason
 from memo._commands.targets import named, source
 from memo._commands.text import plain
 from memo.exporters import SourceError
@@ -28,7 +28,7 @@ def clear(given: argparse.Namespace) -> int:
         entries = told["done"].get("entries", 0)
         missed = [one for one in told.get("processes") or () if one["error"] is not None]
     except SourceError as error:
-        raise Failed(str(error)) from error
+        raise Failed(reason(error)) from error
     except (AttributeError, KeyError, TypeError) as error:
         raise Failed(f"the answer is not that of a memo server ({type(error).__name__}: {error})") from error
     for one in missed:

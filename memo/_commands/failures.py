@@ -1,6 +1,11 @@
 """What ends a command with a sentence for the user."""
 
-__all__ = ("FAILED", "INTERRUPTED", "WRONG", "Failed")
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memo.exporters import SourceError
+
+__all__ = ("FAILED", "INTERRUPTED", "WRONG", "Failed", "reason")
 
 FAILED = 1
 """Exit status: nobody serves there, or the server refuses."""
@@ -21,3 +26,10 @@ class Failed(Exception):
     def __init__(self, sentence: str, status: int = FAILED) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+def reason(error: "SourceError") -> str:
+    """What a server that cannot be asked is said to have, and what to do about it on a command line."""
+    if error.status == 401:
+        return f"{error} Put it into MEMO_TOKEN, or into a file for --token-file."
+    return str(error)

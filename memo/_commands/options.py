@@ -7,10 +7,7 @@ from memo._commands.columns import COLUMNS, DEFAULT_SORT
 
 __all__ = ("add_commands",)
 
-_TARGET = (
-    "the name that a service was given, a process identifier, the path of a socket, or a URL (default: the only "
-    "service of this user)"
-)
+_TARGET = "the name that a service was given, a process identifier, the path of a socket, or a URL"
 _STATUS = """
 exit status:
   0    the user ended it, or it has shown what there was to show
@@ -74,7 +71,11 @@ def _add(
 
 
 def _add_target(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
-    parser.add_argument("target", nargs=None if needed else "?", metavar="TARGET", help=_TARGET)
+    if needed:
+        parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    else:
+        alone = f"{_TARGET} (default: the only service of this user)"
+        parser.add_argument("target", nargs="?", metavar="TARGET", help=alone)
     parser.add_argument("--token-file", metavar="FILE", help="a file with the server's token in it")
 
 

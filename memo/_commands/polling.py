@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from memo._commands.failures import reason
 from memo.exporters import Source, SourceError
 
 __all__ = ("Answer", "Broken", "Lost", "Poller", "path_of")
@@ -107,7 +108,7 @@ class Poller:
         try:
             told = self._source.get(path_of(since=token, by="process" if self._by_process else None))
         except SourceError as error:
-            return Lost(str(error))
+            return Lost(reason(error))
         if isinstance(told, dict) and isinstance(told.get("token"), str):
             self._token = told["token"]
         return Answer(told, self._by_process)

@@ -9,7 +9,7 @@ from typing import Any
 
 from memo._base import print_text
 from memo._commands.columns import Totals, column_of, sorted_rows
-from memo._commands.failures import Failed
+from memo._commands.failures import Failed, reason
 from memo._commands.polling import path_of
 from memo._commands.rows import row_of
 from memo._commands.table import fitted, head_line, row_line
@@ -39,7 +39,7 @@ def stats(given: argparse.Namespace) -> int:
             if wanted is not None and not rows:
                 raise Failed(_unknown(wanted, asked.get(path_of(fields=""))["rows"]))
     except SourceError as error:
-        raise Failed(str(error)) from error
+        raise Failed(reason(error)) from error
     except (KeyError, TypeError) as error:
         raise Failed(f"the answer is not that of a memo server ({type(error).__name__}: {error})") from error
     only = rows[wanted] if wanted is not None and not is_pattern and wanted in rows else None

@@ -12,6 +12,7 @@ __all__ = ("Fitted", "fitted", "head_line", "row_line")
 
 _BAR = 6
 _SHORTEST_NAME = 12
+_LONGEST_NAME = 200  # as all exporters cut names; where width is no matter, one name is not to blow all lines up
 # What comes first where there is little room: columns, bars of columns ("hit|"), and a wider name ("name|18").
 _RANKS = (
     "calls", "hit", "entries", "name|18", "running", "load", "evicted", "oldest", "hit|", "bytes", "errors", "p95",
@@ -45,7 +46,7 @@ def fitted(rows: Sequence[Row], totals: Totals, width: int | None, sort: str) ->
         width: Cells; None: as many as it takes.
         sort: The column that is sorted by.
     """
-    longest = max((cells(plain(row.label)) for row in rows), default=0)
+    longest = min(_LONGEST_NAME, max((cells(plain(row.label)) for row in rows), default=0))
     known = {one.key for one in COLUMNS if not one.optional or any(one.value(row, totals) is not None for row in rows)}
     room = 10_000 if width is None else width
     name = Fitted(COLUMNS[0], min(_SHORTEST_NAME, room))

@@ -10,7 +10,7 @@ from typing import Any
 from memo._base import format_seconds, print_text
 from memo._commands.columns import column_of, sorted_rows
 from memo._commands.drawing import draw, draw_choice, totals_of
-from memo._commands.failures import INTERRUPTED, Failed
+from memo._commands.failures import INTERRUPTED, Failed, reason
 from memo._commands.polling import Answer, Broken, Poller, path_of
 from memo._commands.readings import BadAnswer, Readings
 from memo._commands.table import fitted, head_line, row_line
@@ -57,7 +57,9 @@ def top(given: argparse.Namespace) -> int:
 def _ask(asked: Source, readings: Readings) -> None:
     try:
         readings.take(asked.get(path_of(since=readings.token)))
-    except (SourceError, BadAnswer) as error:
+    except SourceError as error:
+        raise Failed(reason(error)) from error
+    except BadAnswer as error:
         raise Failed(str(error)) from error
 
 

@@ -112,7 +112,9 @@ def test_tokens_are_not_of_the_command_line(
     monkeypatch.delenv("MEMO_TOKEN", raising=False)
     token = TOKEN.replace(" ", "-")
     url = service.serve(http=0, token=token).url
-    assert "token" in refused(capsys, 1, "stats", url, "--json")
+    for command in (("stats", url, "--json"), ("clear", url, "bot.ask"), ("top", url, "--once")):
+        assert "needs the server's token" in (said := refused(capsys, 1, *command))
+        assert said.rstrip().endswith("Put it into MEMO_TOKEN, or into a file for --token-file.")
     monkeypatch.setenv("MEMO_TOKEN", token)
     assert "bot.ask" in told(capsys, "stats", url, "--json")
     monkeypatch.setenv("MEMO_TOKEN", "one that is another's")

@@ -8,10 +8,11 @@ from kit.commands import answer, cached, example, screen, taken
 from kit.places import ROOT
 
 from memo._commands.amounts import amount, bar, percent, rate, span
-from memo._commands.columns import COLUMNS
+from memo._commands.columns import COLUMNS, Totals
 from memo._commands.keyboard import Keys
 from memo._commands.readings import Readings
-from memo._commands.text import cells, cut, plain
+from memo._commands.table import fitted, row_line
+from memo._commands.text import cells, cut, plain, text_of
 from memo._commands.view import KEYS, View
 
 NAMES = ("bot.fetch_profile", "bot.ask", "svc.prices", "svc.rates")
@@ -47,6 +48,18 @@ def test_eighty_by_twenty_four() -> None:
     assert all(
         word in lines[-2] + lines[-1] for word in ("c calls", "h hit", "r reverse", "/ filter", "? help", "q quit")
     )
+
+
+def test_a_long_name_leaves_room_for_figures() -> None:
+    """Where width is no matter a name of 10,000 characters takes 200 cells, and all columns are there."""
+    rows = taken(answer(1, {"n" * 10_000: cached()}), answer(2, {"n" * 10_000: cached(hits=1)})).rows
+    totals = Totals(0)
+    columns = fitted(rows, totals, None, "name")
+    line = text_of(row_line(rows[0], columns, totals))
+    assert 200 < cells(line) < 400
+    assert line.startswith("nnn")
+    assert "…" in line[:200]
+    assert {one.column.key for one in columns} >= {"calls", "hit", "entries", "load", "evicted"}
 
 
 def test_any_size_will_do() -> None:
