@@ -22,4 +22,6 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In each worker, before its first request; a gevent worker has exchanged its threads and sockets by now."""
-    memo.registry.serve(name="example")  # at a socket that this user alone may read
+    # At a socket that this user alone may read.  All processes of one name show each other's figures: so a second
+    # service of this user has another one.
+    memo.registry.serve(name=os.environ.get("NAME", "example"))

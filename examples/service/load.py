@@ -37,7 +37,7 @@ class Load:
             raise ValueError(f"load: at most {MOST_CALLS:,} calls and {MOST_SECONDS:g} seconds, and more than none.")
         self.until = time.monotonic() + seconds
         self.answers: Counter[tuple[str, int]] = Counter()
-        """How many answers there were, by what was asked for, such as "profile", and status."""
+        """How many answers there were, by what was asked for, such as "profile", and status; 0: there was none."""
         self._paths = _paths(calls, seed)
         self._lock = threading.Lock()
 
@@ -54,11 +54,9 @@ class Load:
             connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
             try:
                 for path in paths:
-                    connection.request("GET", path)
-                    answer = connection.getresponse()
-                    answer.read()
+                    status = _asked(connection, path)
                     with self._lock:
-                        self.answers[path.split("/")[1], answer.status] += 1
+                        self.answers[path.split("/")[1], status] += 1
             finally:
                 connection.close()
 
@@ -68,6 +66,18 @@ class Load:
         with self._lock:
             taken, self._paths = self._paths[:CALLS_A_CONNECTION], self._paths[CALLS_A_CONNECTION:]
         return taken
+
+
+def _asked(connection: http.client.HTTPConnection, path: str) -> int:
+    """The status of the answer; 0 if there is none, as when a worker was killed."""
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()  # the next one connects anew
+        return 0
+    return answer.status
 
 
 def _is_loopback(host: str) -> bool:
@@ -104,7 +114,7 @@ def main() -> None:
     total = sum(load.answers.values())
     print(f"{total:,} calls in {time.monotonic() - begun:.1f} s")
     for (kind, status), count in sorted(load.answers.items()):
-        print(f"  {kind:<8} {status}  {count:,}")
+        print(f"  {kind:<8} {status or '---'}  {count:,}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import logging
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -26,7 +27,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("gunicorn")
 
 from kit.scrapes import Scraped, scraped, scraper
-from kit.services import FOLDER, TOKEN, WORKERS, Service, started
+from kit.services import FOLDER, NAME, TOKEN, WORKERS, Service, started
 
 from memo.exporters import Source
 from memo.exporters.prometheus import MemoCollector
@@ -149,6 +150,17 @@ def service() -> Iterator[tuple[Service, Counter[tuple[str, int]]]]:
         yield service, load.answers
 
 
+def test_the_load_goes_on_where_nobody_answers() -> None:
+    """A service that is gone, or began anew, ends no thread of the load generator: what had no answer is counted."""
+    Load = runpy.run_path(str(FOLDER / "load.py"))["Load"]  # noqa: N806
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    load = Load(f"http://127.0.0.1:{port}", calls=40, seconds=30)
+    load.run()
+    assert sum(load.answers.values()) == 40
+    assert {status for _, status in load.answers} == {0}
+
+
 @pytest.mark.outside
 def test_the_example_counts_each_call_in_some_worker(service: tuple[Service, Counter[tuple[str, int]]]) -> None:
     """Whichever worker is scraped, what all of them counted adds up to what the load has called."""
@@ -197,13 +209,13 @@ def test_the_example_is_seen_from_the_command_line(service: tuple[Service, Count
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
-    assert len([line for line in said("ps").splitlines() if " example " in line]) == WORKERS
-    told = json.loads(said("top", "example", "--once", "--json", "--every", "100ms"))
+    assert len([line for line in said("ps").splitlines() if f" {NAME} " in line]) == WORKERS
+    told = json.loads(said("top", NAME, "--once", "--json", "--every", "100ms"))
     assert len(told["processes"]) == WORKERS
     entries = {one["name"]: one["entries"] for one in told["functions"]}
     assert entries.keys() == {"service.profile", "service.avatar", "service.answer"}
     assert 0 < entries["service.profile"] <= answers["profile", 200]
-    table = said("top", "example", "--once", "--every", "100ms")
+    table = said("top", NAME, "--once", "--every", "100ms")
     assert all(name in table for name in entries)
 
 

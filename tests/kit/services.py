@@ -15,11 +15,12 @@ from pathlib import Path
 
 from kit.places import ROOT
 
-__all__ = ("FOLDER", "TOKEN", "WORKERS", "Service", "started")
+__all__ = ("FOLDER", "NAME", "TOKEN", "WORKERS", "Service", "started")
 
 FOLDER = ROOT / "examples" / "service"
 WORKERS = 4
 TOKEN = "only-for-these-tests"
+NAME = f"example-{os.getpid()}"  # of no other that this user runs meanwhile: all of one name belong together
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Service:
 
 def _environment(runtime: Path) -> dict[str, str]:
     own = {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT), "BIND": "127.0.0.1:0", "MEMO_TOKEN": TOKEN}
-    return {**os.environ, **own}
+    return {**os.environ, **own, "NAME": NAME}
 
 
 @contextlib.contextmanager
