@@ -52,16 +52,32 @@ def save(
 ) -> int:
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
-    now, written, entries = _live(cache, wall)
-    header = {"function": name, "key": generated.keys.plan.signature, "written": written}
-    return write_rows(path, header, _rows(cache, generated.keys.shown.plain, entries, now, encode))
+    runs: list[list[Any]] = []
+    try:
+        now, written, entries = _live(cache, wall, runs)
+        header = {"function": name, "key": generated.keys.plan.signature, "written": written}
+        return write_rows(path, header, _rows(cache, generated.keys.shown.plain, entries, now, encode))
+    finally:
+        in_slices(_let_go(runs))  # where that was cut short there may be millions of them
 
 
-def _live(cache: Cache, wall: Callable[[], float]) -> tuple[float, float, Iterator[Any]]:
-    """The time, the wall clock's, and the entries that are alive then, oldest first: each held until its turn alone."""
+def _let_go(runs: list[list[Any]]) -> Iterator[int]:
+    for run in runs:
+        while run:
+            del run[-SLICE:]
+            yield SLICE
+
+
+def _live(cache: Cache, wall: Callable[[], float], runs: list[list[Any]]) -> tuple[float, float, Iterator[Any]]:
+    """The time, the wall clock's, and the entries that are alive then, oldest first: each held until its turn alone.
+
+    Args:
+        cache: Whose they are.
+        wall: The wall clock.
+        runs: Gets the lists that hold them.
+    """
     store = cache.store
     times: tuple[float, float] | None = None
-    runs: list[list[Any]] = []
     run: list[Any] = []
     for lot in unhurried(store.lots()):
         if times is None:  # after the first lot: nothing in it is younger

@@ -87,6 +87,34 @@ def test_calls_change_the_store_while_it_is_dumped(tmp_path: Path, monkeypatch: 
     assert set(range(30)) <= set(other.cache)
 
 
+def test_a_dump_that_fails_lets_go_of_few_entries_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was still to write is let go of slice by slice, others getting their turn in between."""
+    deaths = [0]
+
+    class Value:
+        def __del__(self) -> None:
+            deaths[-1] += 1
+
+    @bounded(max=100, registry=Registry())
+    def fetch(x: int) -> Value:
+        return Value()
+
+    for x in range(60):
+        fetch(x)
+
+    def encode(value: Value) -> int:
+        fetch.cache.clear()  # so that the dump alone holds them
+        deaths.append(0)
+        raise ValueError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pacing.Pace, "rest", lambda pace: deaths.append(0))
+        with pytest.raises(ValueError, match="no"):
+            fetch.cache.dump(tmp_path / "dump", encode=encode)
+    assert sum(deaths) >= 55
+    assert max(deaths) <= 10  # a slice, and what the merging of runs was about to hand out
+
+
 def test_keys_of_a_file_that_hash_alike_are_refused() -> None:
     """One at a time as all at once: more than a thousand with the same hash are too many."""
     hashes = Hashes()
