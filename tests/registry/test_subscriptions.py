@@ -1,5 +1,6 @@
 """A subscription harms no call, whatever its callback does, and ends with whatever it belongs to."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from kit.greenlets import need
+from kit.observers import observed
 from kit.places import ROOT
 from kit.processes import in_a_child
 from kit.subscribers import Told
@@ -269,3 +271,51 @@ subscription.close()
 """
     done = run("-c", program)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class Page:
+    """A value that can be referred to weakly."""
+
+
+class NoPage(ValueError):
+    """An error that can be, too."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_nothing_is_held(own: Registry, is_async: bool, fails: bool) -> None:
+    """Of a call that was told, and whose value has left, nothing is alive, nor of the function: by reference counts."""
+    made: list[weakref.ref[Any]] = []
+
+    def load(x: int) -> Page:
+        page = NoPage() if fails else Page()
+        made.append(weakref.ref(page))
+        if isinstance(page, NoPage):
+            try:
+                raise page
+            finally:
+                del page
+        return page
+
+    async def awaited(x: int) -> Page:
+        return load(x)
+
+    async def call(function: Any) -> None:
+        try:
+            await function(1) if is_async else function(1)
+        except NoPage:
+            pass
+
+    told = Told(own)
+    with observed(own):
+        f = bounded(max=3, registry=own)(awaited if is_async else load)
+        gc.disable()
+        try:
+            asyncio.run(call(f))
+            f.cache.clear()
+            assert len(told.take()) == (1 if fails else 2)
+            gone = weakref.ref(f)
+            del f
+            assert [gone(), *(one() for one in made)] == [None, None]
+        finally:
+            gc.enable()
