@@ -201,7 +201,8 @@ def isolated(*subjects: Any) -> AbstractContextManager[None]:
     ``on_evict`` is not called for what is set aside.  It is called for what was stored inside, which leaves at
     the end as ``cleared``, so that a resource opened in a test is closed.  A call begun outside stores nothing
     inside, nor one begun inside anything after; it stores as usual if it ends on the side where it began.
-    Functions decorated inside are cleared at the end.
+    Functions decorated inside are cleared at the end.  Subscriptions go on, and one that was begun inside does so
+    after the end: close it.
 
     Works around ``await`` as well.  It holds for the whole process: contexts in several threads or tasks must
     lie one within another.

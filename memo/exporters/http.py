@@ -239,7 +239,7 @@ def serve(
     At a Unix socket of this user (``python -m memo top`` finds it), and with ``http=`` over HTTP, too: a page,
     ``/stats.json``, ``/report.json``, ``/metrics``, ``/healthz``.  Works in daemon threads; calls of decorated
     functions are not held up.  Of the processes of one name and user each shows all.  One server to a registry: a
-    second call replaces the first.
+    second call replaces the first.  Safe from any thread.
 
     Args:
         registry: Whose functions are shown.

@@ -69,6 +69,15 @@ def test_stampede_counts_executions() -> None:
     assert found["3 loops, bounded"] == ["60", "1"]
 
 
+def test_events_have_a_line_for_each_case() -> None:
+    """What a hit and loads cost that are told of, what subscribing does, and when an event is there."""
+    told = script("benchmarks/events.py", "--rounds", "2", "--functions", "10")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert sum(" times, " in line and line.endswith(" us") for line in told.stdout.splitlines()) == 5
+    assert "beside 10 functions in use: " in told.stdout
+    assert told.stdout.splitlines()[-1].startswith("an event reaches its callback after ")
+
+
 def test_speed_is_held_to_the_bounds_of_the_path_that_runs() -> None:
     """The head says which path ran, and each case has that path's bound."""
     for pure in ("0", "1"):
