@@ -22,12 +22,16 @@ class Others:
         self._told = False
 
     def rows(self, wants: Callable[[str], bool]) -> dict[int, list[tuple[str, FunctionStats]]]:
-        """The functions of each process that answers, if their name is wanted.  Blocking."""
+        """The functions of each process that answers, if their name is wanted.  Blocking.
+
+        What a process told before it fell silent may stay on a page that says so; among series it would pass for now.
+        """
         answer = view_of(self._registry).stats(Asked(by_process=True), show_keys=False, actions=False)
+        left_out = {one["pid"] for one in answer["processes"] if one["error"] is not None} | {os.getpid()}
         found: dict[int, list[tuple[str, FunctionStats]]] = {}
         for key, row in answer["rows"].items():
             name, process = key.rpartition("@")[0], row["process"]
-            if process != os.getpid() and wants(name):
+            if process not in left_out and wants(name):
                 found.setdefault(process, []).append((name, stats_of(name, row)))
         if len(answer["processes"]) == 1:
             self._warn()

@@ -108,6 +108,23 @@ def test_a_scrape_tells_of_siblings(own: Registry, runtime: Path, sibling: Inter
         assert alone.value("memo_functions") == 1, "without others it needs no label"
 
 
+def test_a_worker_that_does_not_answer_is_left_out(
+    own: Registry, runtime: Path, sibling: Interpreter, clock: FakeClock
+) -> None:
+    """What a stopped worker last told is not told once more, as if it were of now."""
+    with own.serve(name="test-prom"), scraper(MemoCollector(own, per_process=True)) as url:
+        me = str(os.getpid())
+        (other,) = processes(scraped(url)) - {me}
+        os.kill(int(other), signal.SIGSTOP)
+        try:
+            clock.advance(1)
+            assert processes(scraped(url)) == {me}
+            clock.advance(1)  # it is not even asked for some seconds
+            assert processes(scraped(url)) == {me}
+        finally:
+            os.kill(int(other), signal.SIGCONT)
+
+
 def test_a_process_alone_says_what_is_missing(
     own: Registry, runtime: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
