@@ -7,7 +7,10 @@ from memo._commands.columns import COLUMNS, DEFAULT_SORT
 
 __all__ = ("add_commands",)
 
-_TARGET = "the name that a service was given, a process identifier, the path of a socket, or a URL"
+_TARGET = (
+    "the name that a service was given, the identifier of one of its processes, the path of a socket, or a URL: "
+    "whichever is asked tells of all processes of that name"
+)
 _STATUS = """
 exit status:
   0    the user ended it, or it has shown what there was to show
