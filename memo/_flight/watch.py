@@ -66,7 +66,7 @@ class Watch:
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """Run the work of *flight*, and end it with *finish*, which is given the flight and what *call* returned."""
-        load = _Load(self, (flight,), flight.key)
+        load = _new_load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, call(*args, **kwargs))
@@ -84,7 +84,7 @@ class Watch:
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """The same where *call* is a coroutine function."""
-        load = _Load(self, (flight,), flight.key)
+        load = _new_load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, await call(*args, **kwargs))
@@ -111,7 +111,7 @@ class Watch:
             args: The arguments.
             kwargs: Likewise.
         """
-        load = _Load(self, tuple(flights), keys)
+        load = _new_load(self, tuple(flights), keys)
         try:
             load.begin()
             value = look(call(*args, **kwargs))
@@ -127,7 +127,7 @@ class Watch:
 
     async def ask_awaited(self, keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named) -> Any:
         """The same where *call* is a coroutine function, and its flights have marked the context."""
-        load = _Load(self, (), keys)
+        load = _new_load(self, (), keys)
         try:
             load.begin()
             value = look(await call(*args, **kwargs))
@@ -178,50 +178,43 @@ class Watch:
 class _Load:
     """One execution.
 
-    Args:
-        watch: Who watches.
-        flights: What waits for it, as far as that is known here.
-        key: What it is about.
+    It is on the path of every load that is watched: ``_new_load()`` sets what each needs, and an ``__init__``, which is
+    called by C, would take as long again.
     """
 
     __slots__ = (
-        "_began",
-        "_begun",
-        "_ends",
-        "_key",
-        "_left",
-        "_mark",
-        "_number",
-        "_outcome",
-        "flights",
-        "inner",
-        "trigger",
-        "watch",
-    )
+        "_began", "_begun", "_ends", "_key", "_left", "_mark", "_number", "_outcome", "_trigger", "flights", "inner",
+        "record", "watch",
+    )  # fmt: skip
 
-    def __init__(self, watch: Watch, flights: tuple[InFlight, ...], key: Any) -> None:
-        self.trigger: str = _trigger_of(flights)
-        self.inner: _Load | None = None
-        """The execution that this one's work, of a layer further out, has come to."""
-        self.watch = watch
-        self._key = key
-        self.flights: tuple[InFlight, ...] = flights
-        self._mark: Any = None
-        self._begun: list[tuple[Seat[LoadObserver], Any]] = []
-        self._left: Iterator[Any] = iter(())
-        self._number = 0
-        self._outcome = ""
-        self._began: float = flights[0].started if flights else watch.clock.read()
-        self._ends: Iterator[Any] | None = None
-        for flight in flights:
-            flight.load = self
+    record: Any
+    """The function's record."""
+    watch: Watch
+    flights: tuple[InFlight, ...]
+    """What waits for it, as far as that is known here."""
+    inner: _Load | None
+    """The execution that this one's work, of a layer further out, has come to."""
+    _key: Any
+    _trigger: str | None
+    _mark: Any
+    _began: float
+    _begun: list[tuple[Seat[LoadObserver], Any]]
+    _outcome: str
+    _ends: Iterator[Any] | None
+    """The calls that are to be made at its end: to draw one makes it, so that none is made twice."""
+    _number: int
+    """How many they are."""
+    _left: Iterator[Any] | None
+    """Those that were not drawn; None: there is one."""
 
-    # -- what observers see
+    # -- what observers see, until their end() has returned
 
     @property
-    def record(self) -> Any:
-        """The function's record."""
-        return self.watch.record
+    def trigger(self) -> str:
+        """Why it runs."""
+        if self._trigger is None:
+            self._trigger = _trigger_of(self.flights)
+        return self._trigger
 
     def key(self) -> Any:
         """The key, as users see it."""
@@ -231,16 +224,18 @@ class _Load:
 
     def begin(self) -> None:
         """Say that the work is about to begin, here."""
-        outer = _outer.get()
-        if outer is not None and outer.is_around(self.watch):
-            self.trigger = outer.trigger
-            outer.inner = self
-            self.flights += outer.flights
-        if not self.watch.is_innermost:
+        watch = self.watch
+        if watch.depth:  # else no layer is further out
+            outer = _outer.get()
+            if outer is not None and outer.is_around(watch):
+                self._trigger = outer.trigger
+                outer.inner = self
+                self.flights += outer.flights
+        if not watch.is_innermost:
             self._mark = _outer.set(self)
             return
         record = self.record
-        for seat in self.watch.audience.observers:
+        for seat in watch.audience.observers:
             try:
                 if seat.view.covers(record) and (begun := seat.who.begin(self)) is not None:
                     self._begun.append((seat, begun))
@@ -255,35 +250,47 @@ class _Load:
     def end(self, error: BaseException | None) -> None:
         """Say that the work has ended, here; called once more, it goes on where it was cut short."""
         if self._ends is None:
-            self._outcome = self._outcome or self._outcome_of(error)
-            joined = sum([flight.joined for flight in self.flights])
-            told = None if self._outcome == "ok" else error
-            self._begun.reverse()
-            ends = [(seat.who.end, begun, self._outcome, joined, told) for seat, begun in self._begun]
-            if self.watch.is_innermost and self.watch.audience.hearers:
-                kind, seconds = _KINDS[self._outcome], self.watch.clock.read() - self._began
-                ends += self.watch.steps(kind, self._key, seconds, self.trigger, joined, error=told)
-            self._number, self._left = len(ends), iter(ends)
-            self._ends = starmap(call_it, self._left)
-        self.flights = ()
-        mark, self._mark = self._mark, None
-        if mark is not None:
+            self._ends = self._ends_of(error)
+        if self._mark is not None:
+            mark, self._mark = self._mark, None
             _take_back(mark)
         while True:
             try:
                 for _ in self._ends:
                     pass
+                self.flights = ()
                 return
             except Exception as failure:  # the rest of them are ours, and raise nothing
-                _complain(self._begun[min(self._drawn(), len(self._begun)) - 1][0], "end", failure)
+                _complain(self._begun[-min(self._drawn(), len(self._begun))][0], "end", failure)
+
+    def _ends_of(self, error: BaseException | None) -> Iterator[Any]:
+        """What tells of its end.  Whoever began last hears of it first, and the hearers after all of them."""
+        watch, flights = self.watch, self.flights
+        hearers = watch.audience.hearers if watch.is_innermost else ()
+        if not self._begun and not hearers:
+            return iter(())
+        outcome = self._outcome = self._outcome or self._outcome_of(error)
+        joined = flights[0].joined if len(flights) == 1 else sum([flight.joined for flight in flights])
+        told = None if outcome == "ok" else error
+        if len(self._begun) == 1 and not hearers:  # as in most cases
+            seat, begun = self._begun[0]
+            return starmap(seat.who.end, ((begun, outcome, joined, told),))
+        ends = [(seat.who.end, begun, outcome, joined, told) for seat, begun in reversed(self._begun)]
+        if hearers:
+            seconds = watch.clock.read() - self._began
+            ends += watch.steps(_KINDS[outcome], self._key, seconds, self.trigger, joined, error=told)
+        self._number, self._left = len(ends), iter(ends)
+        return starmap(call_it, self._left)
 
     def _drawn(self) -> int:
         """How many of the calls that are to be made at its end have begun."""
-        return self._number - length_hint(self._left)
+        return 1 if self._left is None else self._number - length_hint(self._left)
 
     def _outcome_of(self, error: BaseException | None) -> str:
+        if error is None:
+            return "ok"
         state = self.flights[0].state if self.flights else RUNNING
-        if error is None or state is RETURNED:
+        if state is RETURNED:
             return "ok"
         if isinstance(error, Exception):
             return "error"
@@ -301,6 +308,28 @@ class _Load:
                 _complain(seat, "joined", error)
 
 
+def _new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
+    """An execution that is about to begin.
+
+    Args:
+        watch: Who watches.
+        flights: What waits for it, as far as that is known here.
+        key: What it is about.
+    """
+    load = _Load()
+    load.record = watch.record
+    load.watch = watch
+    load.flights = flights
+    load.inner = load._trigger = load._mark = load._ends = load._left = None
+    load._key = key
+    load._began = flights[0].started if flights else watch.clock.read()
+    load._begun = []
+    load._outcome = ""
+    for flight in flights:
+        flight.load = load
+    return load
+
+
 def outer_load() -> _Load | None:
     """The load of a layer further out whose work the present context is."""
     return _outer.get()
@@ -314,8 +343,9 @@ class GatheredLoads:
     """
 
     def __init__(self, loads: list[_Load]) -> None:
-        self._joint = joint = _Load(loads[0].watch, tuple([one for load in loads for one in load.flights]), None)
-        joint.trigger = loads[0].trigger
+        flights = tuple([one for load in loads for one in load.flights])
+        self._joint = joint = _new_load(loads[0].watch, flights, None)
+        joint._trigger = loads[0].trigger
         for load in loads:
             load.inner = joint
         joint.begin()

@@ -12,7 +12,7 @@ from secrets import token_bytes
 from typing import Any, Literal
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, Status, StatusCode, Tracer
 
 from memo._base import Load, Seldom, cut, qualified_name, real
 from memo.exporters._otel_durations import Durations
@@ -76,7 +76,11 @@ class Loads:
         function = self._labels.get(name) or self._label(name)
         if self._tracer is not None:
             caller = trace.get_current_span()
-            if self._every or caller.is_recording() or (load.trigger == "background" and _is_sampled(caller)):
+            if (
+                self._every
+                or caller.is_recording()
+                or (caller is not INVALID_SPAN and load.trigger == "background" and _is_sampled(caller))
+            ):
                 try:
                     return _Spanned(function, self._span(self._tracer, function, load, caller))
                 except Exception:  # of a sampler or a processor
@@ -96,7 +100,7 @@ class Loads:
             attributes[KEY_HASH] = number
         parent, links = None, None
         if load.trigger == "background":
-            parent = trace.set_span_in_context(trace.INVALID_SPAN)
+            parent = trace.set_span_in_context(INVALID_SPAN)
             links = [Link(caller.get_span_context())] if caller.get_span_context().is_valid else None
         return tracer.start_span(f"load {function}", parent, attributes=attributes, links=links)
 
