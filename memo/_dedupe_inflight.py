@@ -102,8 +102,8 @@ class InflightLayer(FlightLayer):
         tagged = self.tags.function is not None
         if not call.is_async:
             return watched_call(call) if self.is_watched else shared_call(call, tagged=tagged)
-        if self.work.in_caller and not self.is_watched:
-            return [*call.prelude, *led_await(call, tagged=tagged)]
+        if self.work.in_caller:
+            return [*call.prelude, *led_await(call, tagged=tagged, watched=self.is_watched)]
         return shared_await(call)
 
     def native_template(self) -> Native | None:

@@ -183,6 +183,7 @@ class BoundedLayer(FlightLayer):
         if self.is_watched and isinstance(flights, ThreadFlights):
             found["lead"] = functools.partial(flights.lead, finish=found["finish"])
         if isinstance(flights, CallerFlights):
+            found["land"] = functools.partial(flights.land, finish=found["finish"])
             found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:
             found["leading"] = leading_load(flights, loads, self.options, found["finish"])

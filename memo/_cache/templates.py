@@ -169,8 +169,8 @@ def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: boo
         return [f"return {call.awaited}$answer({call.whole_key}, {now}, {call.args}, {call.kwargs})"]
     if watched and not call.is_async:
         return [f"return $lead({call.whole_key}, {call.args}, {call.kwargs})"]
-    if call.is_async and options.work.in_caller and not watched:
-        return led_await(call, tagged=options.notes_calls)
+    if call.is_async and options.work.in_caller:
+        return led_await(call, tagged=options.notes_calls, watched=watched)
     if call.is_async:
         return [f"return await $run({call.whole_key}, {call.args}, {call.kwargs})"]
     return [

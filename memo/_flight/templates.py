@@ -131,18 +131,26 @@ _LANDED: Block = [
 ] if speed is None else ["return $land($flight, $result)"]  # fmt: skip
 
 
-def led_await(call: CallSource, *, tagged: bool) -> Block:
+def led_await(call: CallSource, *, tagged: bool, watched: bool) -> Block:
     """A call of a coroutine function that its leader runs in its own task.
 
     ``run`` of ``_flight.caller_work`` inline as far as the call is alone.  The call's prelude comes before it.
+
+    Args:
+        call: The call.
+        tagged: Its tags are computed from it.
+        watched: Executions are told to somebody.
     """
     return [
         "$flight = $born()",
         "try:", [
             f"if $enter($flight, {call.whole_key}):", [
                 *([f"$flight.tags = $tags_of({call.passed})"] if tagged else []),
-                f"$result = await $function({call.passed})",
-                *_LANDED,
+                *(
+                    [f"return await $lead_watched($flight, $land, {call.args}, {call.kwargs})"]
+                    if watched
+                    else [f"$result = await $function({call.passed})", *_LANDED]
+                ),
             ],
             "if $flight.state is $RETURNED:", ["return $flight.value"],
             f"return await $run({call.whole_key}, {call.args}, {call.kwargs})",

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kit.operations import DECORATORS, OPERATIONS, suits
+from kit.operations import DECORATORS, OPERATIONS, store, suits
 from kit.strikes import Struck, spared
 from kit.struck import Subject, strike_everywhere
 
+from memo import dedupe_inflight
 from memo._base import Seat
 from memo._registry.audiences import EVERYTHING
 
@@ -19,6 +20,11 @@ pytestmark = [
 ]
 
 KINDS = ("lean", "lru", "stale", "tags", "dedupe", "stack")
+IN_CALLER: dict[str, Callable[..., Any]] = {
+    "lean": store(work="caller"),
+    "dedupe": lambda f, common, on_evict: dedupe_inflight(timeout=30, work="caller", **common)(f),
+}
+LOADS = ("first call", "miss", "miss that evicts", "failure")
 STRUCK = (
     "first call", "miss", "miss that evicts", "failure", "expired", "stale", "cache.refresh", "cache.put, old",
     "cache.invalidate", "cache.clear", "cache.cleanup", "cache.resize",
@@ -86,8 +92,17 @@ class Watched(Subject):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_told_of_a_call_that_is_cut_short(kind: str, is_async: bool) -> None:
     """Some points of each operation."""
-    decorate = DECORATORS[kind]
-    for name in STRUCK:
+    strike_some(kind, DECORATORS[kind], STRUCK, is_async)
+
+
+@pytest.mark.parametrize("kind", IN_CALLER)
+def test_what_is_told_of_work_in_its_callers_task_that_is_cut_short(kind: str) -> None:
+    """The same where the wrapper itself leads: some points of each load."""
+    strike_some(kind, IN_CALLER[kind], LOADS, is_async=True)
+
+
+def strike_some(kind: str, decorate: Callable[..., Any], names: tuple[str, ...], is_async: bool) -> None:
+    for name in names:
         if not suits(kind, name, is_async):
             continue
         prepare, do = OPERATIONS[name]
