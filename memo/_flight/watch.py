@@ -57,6 +57,8 @@ class Watch:
     ) -> None:
         self.record = record
         self.audience = audience
+        self.hearers = audience.hearers if is_innermost else ()
+        """Who may be told of executions afterwards: of those of the innermost layer."""
         self.depth = depth
         self.is_innermost = is_innermost
         self.reveal = reveal
@@ -201,11 +203,12 @@ class _Load:
     _begun: list[tuple[Seat[LoadObserver], Any]]
     _outcome: str
     _ends: Iterator[Any] | None
-    """The calls that are to be made at its end: to draw one makes it, so that none is made twice."""
+    """The calls that are to be made at its end: to draw one makes it, so that none is made twice.  A single one is made
+    without this."""
     _number: int
     """How many they are."""
-    _left: Iterator[Any] | None
-    """Those that were not drawn; None: there is one."""
+    _left: Iterator[Any]
+    """Those that were not drawn."""
 
     # -- what observers see, until their end() has returned
 
@@ -249,46 +252,49 @@ class _Load:
 
     def end(self, error: BaseException | None) -> None:
         """Say that the work has ended, here; called once more, it goes on where it was cut short."""
-        if self._ends is None:
-            self._ends = self._ends_of(error)
         if self._mark is not None:
             mark, self._mark = self._mark, None
             _take_back(mark)
-        while True:
+        watch, begun = self.watch, self._begun
+        if self._ends is None and (begun or watch.hearers):
+            flights = self.flights
+            outcome = self._outcome = self._outcome or ("ok" if error is None else self._outcome_of(error))
+            joined = flights[0].joined if len(flights) == 1 else sum([flight.joined for flight in flights])
+            told = None if outcome == "ok" else error
+            if watch.hearers or len(begun) > 1:
+                self._ends = self._all_ends(outcome, joined, told)
+            else:  # as in most cases
+                seat, what = begun[0]
+                tell = seat.who.end
+                self._ends = _NONE_LEFT  # nothing that could be cut short stands between this and the call
+                try:
+                    tell(what, outcome, joined, told)
+                except Exception as failure:
+                    _complain(seat, "end", failure)
+        while self._ends is not None:
             try:
                 for _ in self._ends:
                     pass
-                self.flights = ()
-                return
+                break
             except Exception as failure:  # the rest of them are ours, and raise nothing
-                _complain(self._begun[-min(self._drawn(), len(self._begun))][0], "end", failure)
+                _complain(begun[-min(self._drawn(), len(begun))][0], "end", failure)
+        self.flights = ()
 
-    def _ends_of(self, error: BaseException | None) -> Iterator[Any]:
-        """What tells of its end.  Whoever began last hears of it first, and the hearers after all of them."""
-        watch, flights = self.watch, self.flights
-        hearers = watch.audience.hearers if watch.is_innermost else ()
-        if not self._begun and not hearers:
-            return iter(())
-        outcome = self._outcome = self._outcome or self._outcome_of(error)
-        joined = flights[0].joined if len(flights) == 1 else sum([flight.joined for flight in flights])
-        told = None if outcome == "ok" else error
-        if len(self._begun) == 1 and not hearers:  # as in most cases
-            seat, begun = self._begun[0]
-            return starmap(seat.who.end, ((begun, outcome, joined, told),))
-        ends = [(seat.who.end, begun, outcome, joined, told) for seat, begun in reversed(self._begun)]
-        if hearers:
+    def _all_ends(self, outcome: str, joined: int, error: BaseException | None) -> Iterator[Any]:
+        """Whoever began last hears of its end first, and the hearers after all of them."""
+        watch = self.watch
+        ends = [(seat.who.end, begun, outcome, joined, error) for seat, begun in reversed(self._begun)]
+        if watch.hearers:
             seconds = watch.clock.read() - self._began
-            ends += watch.steps(_KINDS[outcome], self._key, seconds, self.trigger, joined, error=told)
+            ends += watch.steps(_KINDS[outcome], self._key, seconds, self.trigger, joined, error=error)
         self._number, self._left = len(ends), iter(ends)
         return starmap(call_it, self._left)
 
     def _drawn(self) -> int:
         """How many of the calls that are to be made at its end have begun."""
-        return 1 if self._left is None else self._number - length_hint(self._left)
+        return self._number - length_hint(self._left)
 
-    def _outcome_of(self, error: BaseException | None) -> str:
-        if error is None:
-            return "ok"
+    def _outcome_of(self, error: BaseException) -> str:
         state = self.flights[0].state if self.flights else RUNNING
         if state is RETURNED:
             return "ok"
@@ -320,7 +326,7 @@ def _new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
     load.record = watch.record
     load.watch = watch
     load.flights = flights
-    load.inner = load._trigger = load._mark = load._ends = load._left = None
+    load.inner = load._trigger = load._mark = load._ends = None
     load._key = key
     load._began = flights[0].started if flights else watch.clock.read()
     load._begun = []
@@ -355,6 +361,7 @@ class GatheredLoads:
         self._joint.end(None)
 
 
+_NONE_LEFT: Iterator[Any] = iter(())
 _KINDS = {"ok": "load", "error": "error", "cancelled": "cancelled", "timeout": "cancelled"}
 """What an outcome is called among what is told afterwards: of a timeout that is told where the flight is detached."""
 

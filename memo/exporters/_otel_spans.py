@@ -79,7 +79,7 @@ class Loads:
             if (
                 self._every
                 or caller.is_recording()
-                or (caller is not INVALID_SPAN and load.trigger == "background" and _is_sampled(caller))
+                or (caller is not INVALID_SPAN and _is_sampled(caller) and load.trigger == "background")
             ):
                 try:
                     return _Spanned(function, self._span(self._tracer, function, load, caller))

@@ -59,15 +59,17 @@ class Ear:
 
 
 class Watched(Subject):
-    """A function that is watched and listened to."""
+    """A function that is watched and, unless the observer is *alone*, listened to."""
 
-    def __init__(self, decorate: Callable[..., Any], is_async: bool) -> None:
+    def __init__(self, decorate: Callable[..., Any], is_async: bool, alone: bool = False) -> None:
         self.ear = Ear()
+        self.alone = alone
 
         def watched(function: Any, common: dict[str, Any], on_evict: Any) -> Any:
             audiences = common["registry"]._audiences
             audiences.seat("observers", Seat(EVERYTHING, self.ear))
-            audiences.seat("hearers", Seat(EVERYTHING, self.ear))
+            if not alone:
+                audiences.seat("hearers", Seat(EVERYTHING, self.ear))
             return decorate(function, common, on_evict)
 
         super().__init__(watched, is_async)
@@ -76,6 +78,8 @@ class Watched(Subject):
         """Each execution that begun was told to end, once, and each value that left was told, once."""
         ear = self.ear
         assert sorted(ear.ended) == list(range(1, ear.begun + 1)), f"{ear.begun} begun, and ended: {sorted(ear.ended)}"
+        if self.alone:
+            return
         kinds = Counter(item[0] for item in ear.items)
         ends = kinds["load"] + kinds["error"] + kinds["cancelled"]
         *_, innermost = [layer for layer in self.layers if layer.kind in ("cache", "inflight")]
@@ -95,20 +99,29 @@ def test_what_is_told_of_a_call_that_is_cut_short(kind: str, is_async: bool) -> 
     strike_some(kind, DECORATORS[kind], STRUCK, is_async)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_an_observer_alone_is_told(is_async: bool) -> None:
+    """An observer beside whom there is nobody hears of each end once, too."""
+    strike_some("lean", DECORATORS["lean"], LOADS, is_async, alone=True)
+
+
 @pytest.mark.parametrize("kind", IN_CALLER)
 def test_what_is_told_of_work_in_its_callers_task_that_is_cut_short(kind: str) -> None:
     """The same where the wrapper itself leads: some points of each load."""
     strike_some(kind, IN_CALLER[kind], LOADS, is_async=True)
 
 
-def strike_some(kind: str, decorate: Callable[..., Any], names: tuple[str, ...], is_async: bool) -> None:
+def strike_some(
+    kind: str, decorate: Callable[..., Any], names: tuple[str, ...], is_async: bool, alone: bool = False
+) -> None:
+    each = EACH // 4 if alone else EACH
     for name in names:
         if not suits(kind, name, is_async):
             continue
         prepare, do = OPERATIONS[name]
         _, wrong = strike_everywhere(
-            lambda: Watched(decorate, is_async), prepare, do,
-            error=Struck, step=EACH, first=zlib.crc32(f"{kind} {name}".encode()) % EACH,
+            lambda: Watched(decorate, is_async, alone), prepare, do,
+            error=Struck, step=each, first=zlib.crc32(f"{kind} {name}".encode()) % each,
             check=Watched.check_ear,  # type: ignore[arg-type]
         )  # fmt: skip
         assert not wrong, f"{kind}, {name}:\n" + "\n".join(wrong)
