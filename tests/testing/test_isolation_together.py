@@ -290,6 +290,7 @@ FIXED = {
     "told": {
         "counts", "revealer", "store",
         "leases", "listener",  # leases are of values, wherever these are kept meanwhile, and go on
+        "_name", "_watch",  # subscriptions are of functions, and hear what happens within, too
     },
     "table": {"by_key", "clock", "lock", "share", "asked", "counters", "earlier", "known"},
     "jobs": {"by_loop", "_store"},
