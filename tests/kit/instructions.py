@@ -1,5 +1,6 @@
 """Stopping a call between any two of its instructions."""
 
+import gc
 import itertools
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ def stopped(call: Callable[[], Any], at: int, act: Stop, within: str) -> Callabl
     """*call* so that at its instruction number *at*, of the code in files named like *within*, *act* runs.
 
     That gets the frame that stands still.  What the call returns comes with whether it got so far.
+
+    Nothing is collected meanwhile: a finalizer's instructions are none of the call's, and *act* in one, which runs
+    wherever memory is asked for, would wait for a lock that the thread it stopped holds itself.
     """
 
     def run() -> Any:
@@ -32,12 +36,16 @@ def stopped(call: Callable[[], Any], at: int, act: Stop, within: str) -> Callabl
             return trace
 
         before = sys.gettrace()
+        collects = gc.isenabled()
+        gc.disable()
         sys._getframe().f_trace_opcodes = True  # without that 3.12 does not yet tell of the first call's
         sys.settrace(trace)
         try:
             value = call()
         finally:
             sys.settrace(before)
+            if collects:
+                gc.enable()
         return value, count >= at
 
     return run
