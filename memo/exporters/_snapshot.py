@@ -95,6 +95,10 @@ class Snapshots:
                 return drawn.value
         return self._taken(process, sparks)
 
+    def expire(self) -> None:
+        """Have the next one taken anew, however young the latest is: who begins to look misses no function."""
+        self._taken.cache.clear()
+
     @bounded(max=100, ttl=1.0, timeout=30.0, registry=_apart)
     def _taken(self, process: int, sparks: bool) -> Snapshot:
         taken, begun = real.monotonic(), real.fine()

@@ -30,6 +30,7 @@ from memo.exporters._listener import Door, Listener
 from memo.exporters._options import Options, checked
 from memo.exporters._process import default_name
 from memo.exporters._routes import Routes
+from memo.exporters._snapshot import Snapshots
 from memo.exporters._sockets import (
     UNIX,
     Place,
@@ -112,6 +113,7 @@ class Server:
     def _begin(self) -> None:
         """Begin to serve; cut short, it is to be closed."""
         renew(Stage.SERVERS, self)
+        Snapshots.of(self._registry).expire()  # what another server showed a moment ago
         self._open(self._options.address)
 
     def _open(self, address: tuple[str, int] | None, at_first: Callable[[], object] | None = None) -> None:

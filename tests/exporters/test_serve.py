@@ -63,6 +63,16 @@ def test_registries_of_one_process_have_names_of_their_own(own: Registry, runtim
         assert len(serving()) == 2
 
 
+def test_a_server_begins_with_every_function(own: Registry, runtime: Path, clock: FakeClock) -> None:
+    """What the one before it showed within the same second does not hide a function that has come since."""
+    with own.serve(name="web") as server:
+        assert ask(server, "/stats.json", by="unix").json["rows"] == {}
+    late = bounded(max=8, registry=own, name="late")(str)
+    with own.serve(name="web") as server:
+        assert list(ask(server, "/stats.json", by="unix").json["rows"]) == ["late"]
+    assert late("a") == "a"
+
+
 def test_figures_have_their_format(own: Registry, runtime: Path) -> None:
     """Each function has what ``as_dict()`` of its snapshots tells, and null for what it does not have."""
     f = bounded(max=3, registry=own, name="f", tags=("t",))(sliding_window("1h", registry=own)(lambda x: x))

@@ -110,14 +110,14 @@ def test_after_the_span_the_work_is_cancelled(make: Make, kind: str) -> None:
         work = Work()
         fetch = make(function_of(work), clock=clock)
         await leave(fetch)
-        clock.advance(29.9)
+        clock.advance(29.875)
         await some_turns()
         assert (len(fetch.inflight), work.cancelled) == (1, 0)
         await leave_joining(fetch)
-        clock.advance(29.9)
+        clock.advance(29.875)
         await some_turns()
         assert work.cancelled == 0
-        clock.advance(0.1)
+        clock.advance(0.125)  # eighths add up exactly, whatever the clock began with
         assert_idle(fetch)
         await until_async(lambda: work.ended == 1)
         await some_turns()
