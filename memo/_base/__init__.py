@@ -4,7 +4,7 @@ Knows no function, no key and no entry.  Imports nothing of the package but ``me
 """
 
 from memo._base.asides import Aside, Pair, set_at_once
-from memo._base.audience import Audience, Covers, Item, Seat
+from memo._base.audience import Audience, Covers, Hearer, Item, Seat
 from memo._base.callers import (
     Caller,
     bounded_gate,
@@ -85,6 +85,7 @@ __all__ = (
     "Frozen",
     "FrozenDict",
     "Gate",
+    "Hearer",
     "Item",
     "KeyText",
     "Load",

@@ -20,7 +20,7 @@ from operator import call as call_it
 from operator import length_hint
 from typing import Any
 
-from memo._base import Audience, Clock, LoadObserver, Seat, failure_text, real, stored_key
+from memo._base import Audience, Clock, Hearer, LoadObserver, Seat, failure_text, real, stored_key
 from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, RUNNING, TIMED_OUT, InFlight
 
 __all__ = ("GatheredLoads", "Watch", "outer_load")
@@ -57,7 +57,7 @@ class Watch:
     ) -> None:
         self.record = record
         self.audience = audience
-        self.hearers = audience.hearers if is_innermost else ()
+        self.hearers: tuple[Seat[Hearer], ...] = audience.hearers if is_innermost else ()
         """Who may be told of executions afterwards: of those of the innermost layer."""
         self.depth = depth
         self.is_innermost = is_innermost
