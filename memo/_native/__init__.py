@@ -37,6 +37,14 @@ def _obstacle() -> str | None:
     return None
 
 
+def _here() -> str:
+    """What to add where the package is imported from its sources, though another one may be installed."""
+    folder = os.path.dirname(__file__)
+    if not os.path.exists(os.path.join(folder, "_speed.c")):
+        return ""
+    return f" (imported from the checkout, {folder}, where 'pip install -e .' alone puts it)"
+
+
 def _choose() -> tuple[Any, str]:
     """The extension module, or None; why that."""
     obstacle = _obstacle()
@@ -48,7 +56,10 @@ def _choose() -> tuple[Any, str]:
     except ModuleNotFoundError as error:
         if error.name != name:
             return None, f"the extension cannot be loaded ({error}); install the package again"
-        return None, "the extension was not built, for want of a C compiler that works; install the package with one"
+        return (
+            None,
+            f"the extension was not built, for want of a C compiler that works; install the package with one{_here()}",
+        )
     except Exception as error:  # made for another interpreter, or another wrapt: Python does without
         return None, f"the extension cannot be loaded ({error}); install the package again"
     return module, f"the extension was built ({module.__file__})"

@@ -17,8 +17,9 @@ built = pytest.mark.skipif(_native.speed is None, reason=_native.why)
 
 def chosen() -> dict[str, Any]:
     """What the face of the folder would choose now."""
-    names: dict[str, Any] = {"__name__": "memo._native"}
-    exec((ROOT / "memo" / "_native" / "__init__.py").read_text(encoding="utf-8"), names)
+    face = ROOT / "memo" / "_native" / "__init__.py"
+    names: dict[str, Any] = {"__name__": "memo._native", "__file__": str(face)}
+    exec(face.read_text(encoding="utf-8"), names)
     return names
 
 
@@ -111,6 +112,7 @@ def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, error: E
     found = chosen()
     assert found["speed"] is None
     assert found["why"].startswith(reason)
+    assert ("imported from the checkout" in found["why"]) == ("was not built" in reason)
 
 
 @built
