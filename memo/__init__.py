@@ -14,6 +14,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_decorated/``         the decorated function: layers, the proxy, how it binds (alone knows ``wrapt``, but for C)
 ``_registry/``          every function in one place: names, figures, events, clean-up, leak report
 ``_many/``              a function of many keys: its batches, and what gathers single calls into them
+``shared/``             a tier shared by processes, on Valkey or Redis: public, an extra
 ``_cache/``             results of one function: loads, freshness, the handle ``f.cache``, dumps
 ``_window/``            what happened of late: events, totals, the handle ``f.window``
 ``_rate/``              how often something may begin, the handle ``f.limit``

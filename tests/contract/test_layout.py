@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "_adopted": {"_base"},
     "_cache": {"_store", "_flight", "_call", "_base", "_native", "errors"},
     "_many": {"_native", "_cache", "_store", "_flight", "_call", "_base", "errors"},
+    "shared": {"_cache", "_flight", "_call", "_base", "errors"},
     "_registry": {"_cache", "_store", "_flight", "_window", "_rate", "_adopted", "_call", "_base"},
     "_decorated": {"_registry", "_cache", "_flight", "_window", "_rate", "_call", "_base", "_native"},
     "_bounded": {"_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
@@ -66,6 +67,7 @@ ARROWS: dict[str, set[str]] = {
 PUBLIC: dict[str, tuple[str, ...]] = {
     "exporters": ("Place", "Source", "SourceError", "serving"),
     "policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache"),
+    "shared": (),
 }
 # What a face has besides, to import what it names when that is asked for.
 LAZY_FACE = {"Any", "TYPE_CHECKING", "_MODULES", "__dir__", "__getattr__", "importlib"}
