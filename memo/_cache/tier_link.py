@@ -8,7 +8,7 @@ them elsewhere is told to ``Local``.
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ("Found", "Grant", "Link", "LinkFigures", "Local")
+__all__ = ("Found", "Grant", "Link", "LinkFigures", "LinkTerms", "Local", "Place")
 
 
 class Found(NamedTuple):
@@ -101,6 +101,10 @@ class Link(Protocol):
         """Drop what bears *tag*, of all functions of the tier, everywhere."""
         ...
 
+    def know(self, key: Hashable, tags: Sequence[str]) -> None:
+        """Be told of an entry that neither ``ask()`` nor ``put()`` made, so that messages find it: of a dump, say."""
+        ...
+
     def figures(self) -> LinkFigures:
         """What came of its questions so far."""
         ...
@@ -135,3 +139,33 @@ class Local(Protocol):
     def tags(self) -> Sequence[str]:
         """Every tag that an entry or a running load bears, the function's own included."""
         ...
+
+
+class Place(Protocol):
+    """Where a function was decorated."""
+
+    def replaces(self, holder: Any, *, explicit: bool) -> bool:
+        """Whether this function is the one from *holder* once more, as after a reload.
+
+        Args:
+            holder: The place of the earlier one.
+            explicit: Whether the name was given by ``name=``.
+        """
+        ...
+
+
+class LinkTerms(NamedTuple):
+    """What a tier must know of a function to share its results."""
+
+    name: str
+    """Equal in all processes: what ``name=`` says, or else the function's module and qualified name."""
+    is_named: bool
+    """Whether ``name=`` said it."""
+    signature: str
+    """How calls become keys: functions of one name with unequal ones share nothing."""
+    place: Place
+    local: Local
+    ttl_s: float | None
+    """None: each value has its own."""
+    stale_s: float
+    """For how long past its ttl a value may still be of use: the longest stale window, or 0."""
