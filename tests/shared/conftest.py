@@ -1,0 +1,33 @@
+"""Servers to share through."""
+
+from collections.abc import Iterator
+
+import pytest
+from kit.servers import Room, Server, tls_server
+
+
+@pytest.fixture(scope="session")
+def server_of_all() -> Iterator[Server]:
+    """One server for each process of the tests; ask for ``valkey``."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(server_of_all: Server) -> Room:
+    """A prefix of the test's own on a server that runs: ``Tier(valkey.url, prefix=valkey.prefix)``."""
+    return Room(server_of_all)
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Server]:
+    """A server of the test's own, which it may kill, stop, fill up and flush."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def tls_valkey() -> Iterator[Server]:
+    """The same with TLS; ``tls_valkey.certificate.path`` is the authority to trust."""
+    with tls_server() as server:
+        yield server
