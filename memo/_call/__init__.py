@@ -17,9 +17,10 @@ from memo._call.instances import (
     refs_in,
     rest_of,
 )
-from memo._call.key_marks import Through
+from memo._call.key_marks import SPELLED, Through
 from memo._call.key_names import check_names
 from memo._call.key_plan import misfit_of
+from memo._call.key_types import TOLD
 from memo._call.keys import Keys
 from memo._call.recipes import Native
 from memo._call.signature import ExactSignature, KeyOptions, Scope, Shape, check_key_options
@@ -31,6 +32,8 @@ from memo._call.wrapper import LAYER, Generated, Maker, share
 __all__ = (
     "LAYER",
     "PLAIN_KEYS",
+    "SPELLED",
+    "TOLD",
     "ArgumentRef",
     "Block",
     "Call",
