@@ -4,7 +4,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit.browsers import NARROW, WIDE, Begin
+from kit.browsers import NARROW, WIDE, Begin, asks
 from kit.threads import Gate, Running
 
 from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
@@ -40,7 +40,7 @@ def order(page: "Page") -> list[str]:
 
 def asks_now(page: "Page") -> None:
     """Have the page ask at once, as it does when it is seen again, and wait for the answer."""
-    with page.expect_response("**/stats.json*"):
+    with asks(page):
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 

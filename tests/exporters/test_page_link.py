@@ -6,7 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.browsers import Begin, Visit
+from kit.browsers import Begin, Visit, asks, pass_time
 from kit.places import ROOT
 
 from memo import Registry, bounded
@@ -38,8 +38,8 @@ def polls(visited: Visit) -> int:
 
 
 def has_polled(page: "Page") -> None:
-    """Have the page's clock pass two seconds, and wait for the answer that it then asks for."""
-    with page.expect_response("**/stats.json*"):
+    """Have the page's clock pass two seconds, and wait until it has taken in the answer that it then asks for."""
+    with asks(page):
         page.clock.run_for(2_000)
 
 
@@ -48,9 +48,10 @@ def test_the_server_goes_and_comes_back(own: Registry, clock: FakeClock, loads: 
     visited = visit(own)
     page = visited.go_by_clock()
     has_polled(page)
+    expect(page.locator("#report-age")).not_to_be_empty()
     port = int(visited.url.rstrip("/").rpartition(":")[2])
     own.serve(http=0, socket=False).close()  # in the place of the first, which it closes
-    page.clock.run_for(2_000)
+    pass_time(page, 2_000)
     expect(page.locator("#gone")).to_contain_text("No answer from the server.")
     expect(page.locator("#gone")).to_contain_text("next try is in 2")
     expect(page.locator("#status")).to_have_text("No answer from the server. What is shown is old.")
@@ -58,7 +59,7 @@ def test_the_server_goes_and_comes_back(own: Registry, clock: FakeClock, loads: 
     assert page.title().startswith("no answer: ")
 
     for expected in ("4", "8", "16", "30", "30"):
-        page.clock.run_for(31_000 if expected == "30" else int(expected) * 500 + 300)
+        pass_time(page, 31_000 if expected == "30" else int(expected) * 500 + 300)
         expect(page.locator("#gone-next")).to_contain_text(f"in {expected}")
     with own.serve(http=port, socket=False):
         page.get_by_role("button", name="Try now").click()
@@ -80,9 +81,9 @@ def test_a_hidden_page_does_not_ask(own: Registry, clock: FakeClock, loads: obje
     }"""
     page.evaluate(hide, True)
     before = len(visited.asked)
-    page.clock.run_for(200_000)
+    pass_time(page, 200_000)
     assert len(visited.asked) == before
-    with page.expect_response("**/stats.json*"):
+    with asks(page):
         page.evaluate(hide, False)
     has_polled(page)
 
@@ -96,14 +97,14 @@ def test_a_paused_page_does_not_ask(own: Registry, clock: FakeClock, loads: obje
     expect(page.locator("#link")).to_have_text("Paused")
     assert page.get_by_role("button", name="Go on").get_attribute("aria-pressed") == "true"
     before = polls(visited)
-    page.clock.run_for(60_000)
+    pass_time(page, 60_000)
     assert polls(visited) == before
     page.keyboard.press("/")
     page.keyboard.press("p")
     assert page.input_value("#filter") == "p"
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    with page.expect_response("**/stats.json*"):
+    with asks(page):
         page.keyboard.press("p")
     expect(page.locator("#link")).to_have_text("Live")
 
@@ -182,12 +183,12 @@ def test_functions_come_and_go(own: Registry, clock: FakeClock, loads: object, v
     later = bounded(max=2, registry=own, name="shop.later")(str)
     later(1)
     clock.advance(2)
-    page.clock.run_for(2_000)
+    pass_time(page, 2_000)
     expect(page.locator('tr[data-name="shop.later"]')).to_contain_text("1 / 2")
     assert page.locator("tr.details").count() == 1
     del later
     clock.advance(2)
-    page.clock.run_for(2_000)
+    pass_time(page, 2_000)
     expect(page.locator('tr[data-name="shop.later"]')).to_have_count(0)
     assert page.locator("tr.details").count() == 1
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit.browsers import NARROW, WIDE, Begin
+from kit.browsers import NARROW, WIDE, Begin, asks
 from kit.threads import Gate, Running
 
 from memo import Registry, bounded, dedupe_inflight
@@ -189,7 +189,7 @@ def test_the_status_does_not_chatter(everything: Any, clock: FakeClock, visit: B
     for key in range(3):
         everything[2](key)
         clock.advance(2)
-        with page.expect_response("**/stats.json*"):
+        with asks(page):
             page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.focus("th.c-out button")
     page.keyboard.press("Enter")

@@ -3,6 +3,7 @@
 import functools
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
     from memo import Registry
 
-__all__ = ("NARROW", "WIDE", "Begin", "Visit", "browser", "chromium")
+__all__ = ("NARROW", "WIDE", "Begin", "Visit", "asks", "browser", "chromium", "pass_time")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 10_000
+FIGURES = "**/stats.json*"
 WIDE = (1280, 900)
 NARROW = (390, 844)
 
@@ -94,12 +96,12 @@ class Visit:
             self.page.wait_for_selector("#rows tr")
         return self.page
 
-    def go_by_clock(self) -> "Page":
+    def go_by_clock(self, *, rows: bool = True) -> "Page":
         """Open the page such that its time goes on only by ``page.clock.run_for()``."""
-        self.page.clock.install()
-        page = self.go()
-        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
-        return page
+        begun = time.time()
+        self.page.clock.install(time=begun - 3_600)  # until it is paused it goes on, and it is never put back
+        self.page.clock.pause_at(begun)  # before the page is there: no timer of it ends by the time that really passes
+        return self.go(rows=rows)
 
     def count_layouts(self) -> Callable[[], int]:
         """Have the browser count how often it lays the page out; what is returned tells how often it has."""
@@ -122,6 +124,28 @@ class Visit:
         """End the visit; whatever was wrong and not forgiven fails the test."""
         self._context.close()
         assert self.wrong == []
+
+
+@contextmanager
+def asks(page: "Page") -> Iterator[None]:
+    """Within the block the page asks for figures, once; after it, it has done all that follows from the answer.
+
+    The answer's arrival does not tell that: the page's scripts take it in later, and only then set the timer of their
+    next question.  A clock that was moved on before would not reach that timer, and the page would ask no more.
+    """
+    with page.expect_response(FIGURES):
+        yield
+    _is_done(page)
+
+
+def pass_time(page: "Page", ms: int) -> None:
+    """Have the page's clock go on, and wait until what the page then asks for is answered, or refused, and taken in."""
+    page.clock.run_for(ms)
+    _is_done(page)
+
+
+def _is_done(page: "Page") -> None:
+    page.wait_for_selector("#link:not([data-asking])", state="attached")
 
 
 class Begin(Protocol):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.browsers import NARROW, WIDE, Visit, browser
+from kit.browsers import NARROW, WIDE, Visit, asks, browser
 from kit.threads import Gate, Running
 from memo import Registry, bounded, dedupe_inflight, sliding_window
 from memo.testing import FakeClock
@@ -128,7 +128,7 @@ def take_pictures(folder: Path) -> None:
             shop.live(12)
             shop.clock.advance(2)
             for one in (wide, narrow):
-                with one.page.expect_response("**/stats.json*"):
+                with asks(one.page):
                     one.page.clock.run_for(2_000)
         narrow.page.evaluate("document.querySelector('#functions').scrollIntoView()")
         for one, name in ((wide, "live_page_wide.png"), (narrow, "live_page_narrow.png")):

@@ -133,6 +133,12 @@ function become(state) {
   if (before !== state && state === "ask") $("token").focus();
 }
 
+/** Whether an answer is awaited: who looks on is told once all that follows from it is done, the next try's time included. */
+function awaiting(asking) {
+  link.asking = asking;
+  $("link").toggleAttribute("data-asking", asking);
+}
+
 function later(ms) {
   clearTimeout(link.timer);
   link.timer = setTimeout(poll, ms);
@@ -145,7 +151,7 @@ async function poll() {
   if (since !== null) query.set("since", since);
   if (byProcess) query.set("by", "process");
   let answer;
-  link.asking = true;
+  awaiting(true);
   try {
     answer = await ask(`stats.json?${query}`);
   } catch (error) {
@@ -153,7 +159,7 @@ async function poll() {
     else gone(error);
     return;
   } finally {
-    link.asking = false;
+    awaiting(false); // in one piece with what follows
   }
   if (grouping !== byProcess) return later(0); // asked before the button was pressed
   later(EVERY_MS); // first, so that a fault below ends nothing
