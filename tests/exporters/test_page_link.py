@@ -175,6 +175,26 @@ def test_actions_ask_first(own: Registry, clock: FakeClock, loads: object, visit
     visited.forgive("401")
 
 
+def test_what_has_the_focus_keeps_it(own: Registry, clock: FakeClock, visit: Begin) -> None:
+    """Figures of other kinds come to an opened function, and its button that would clear it is still the same."""
+    load = bounded(max=3, registry=own, name="shop.load")(str)
+    visited = visit(own, token=TOKEN, actions=True)
+    page = visited.go_by_clock(rows=False)
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    page.locator("button.name").click()
+    expect(page.locator("tr.details")).to_contain_text("Leak report")
+    button = page.get_by_role("button", name="Clear this function")
+    button.focus()
+    for key in range(5):
+        load(key)
+    clock.advance(2)
+    has_polled(page)
+    expect(page.locator("tr.details")).to_contain_text("Evicted, by reason")
+    expect(button).to_be_focused()
+    visited.forgive("401")
+
+
 def test_functions_come_and_go(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """A function that is decorated later gets a row, one that is gone loses it, and what is opened stays open."""
     visited = visit(own)

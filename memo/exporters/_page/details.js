@@ -58,6 +58,7 @@ class Details {
   constructor(one, act) {
     this.one = one;
     this.shape = "";
+    this.able = "";
     this.slots = [];
     this.row = make("tr", "details");
     this.row.setAttribute("role", "row");
@@ -80,9 +81,11 @@ class Details {
     const tags = this.one.data.tags ?? [];
     const blocks = blocksOf(this.one, store, now);
     if (share != null) blocks[0][1].push(["share of all memory", percent(share), share === 0]);
-    const shape = JSON.stringify([tags, actions, blocks.map(([title, lines]) => [title, lines.map(([label]) => label)])]);
-    if (shape !== this.shape) this.#build(tags, blocks, actions);
-    this.shape = shape;
+    const shape = JSON.stringify(blocks.map(([title, lines]) => [title, lines.map(([label]) => label)]));
+    if (shape !== this.shape) this.#build(blocks);
+    const able = JSON.stringify([tags, actions]);
+    if (able !== this.able) this.#enable(tags, actions); // apart: a button that is made anew has lost the focus
+    [this.shape, this.able] = [shape, able];
     let at = 0;
     for (const [, lines] of blocks) {
       for (const [, text, nought] of lines) {
@@ -93,15 +96,7 @@ class Details {
     }
   }
 
-  #build(tags, blocks, actions) {
-    const button = (label, danger, ...asked) => {
-      const node = make("button", danger ? "plain danger" : "plain", label);
-      node.type = "button";
-      node.addEventListener("click", () => this.act(...asked));
-      return node;
-    };
-    this.tags.hidden = !tags.length;
-    this.tags.replaceChildren(...(tags.length ? [make("span", "soft", "Tags ")] : []), ...tags.map((tag) => make("span", "tag", visible(tag))));
+  #build(blocks) {
     this.slots = [];
     this.blocks.replaceChildren(...blocks.map(([title, lines]) => {
       const block = make("div"), list = make("dl");
@@ -114,6 +109,17 @@ class Details {
       block.append(make("h3", "", title), list);
       return block;
     }));
+  }
+
+  #enable(tags, actions) {
+    const button = (label, danger, ...asked) => {
+      const node = make("button", danger ? "plain danger" : "plain", label);
+      node.type = "button";
+      node.addEventListener("click", () => this.act(...asked));
+      return node;
+    };
+    this.tags.hidden = !tags.length;
+    this.tags.replaceChildren(...(tags.length ? [make("span", "soft", "Tags ")] : []), ...tags.map((tag) => make("span", "tag", visible(tag))));
     this.tools.hidden = !actions;
     this.tools.replaceChildren(...(actions ? [
       button("Clear this function…", true, "clear", this.one.name),
