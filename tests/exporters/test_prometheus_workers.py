@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 from kit.interpreters import Interpreter
+from kit.processes import stopped
+from kit.served import impatient_with_siblings
 from kit.threads import until
 
 from memo import Registry, bounded
@@ -115,14 +117,12 @@ def test_a_worker_that_does_not_answer_is_left_out(
     with own.serve(name="test-prom"), scraper(MemoCollector(own, per_process=True)) as url:
         me = str(os.getpid())
         (other,) = processes(scraped(url)) - {me}
-        os.kill(int(other), signal.SIGSTOP)
-        try:
+        impatient_with_siblings(own)
+        with stopped(int(other)):
             clock.advance(1)
             assert processes(scraped(url)) == {me}
             clock.advance(1)  # it is not even asked for some seconds
             assert processes(scraped(url)) == {me}
-        finally:
-            os.kill(int(other), signal.SIGCONT)
 
 
 def test_a_process_alone_says_what_is_missing(

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from kit.greenlets import need
 from kit.places import ROOT
-from kit.processes import fork, status_of
-from kit.served import ask, served
+from kit.processes import fork, status_of, stopped
+from kit.served import ask, impatient_with_siblings, served
 from kit.threads import until
 
 from memo import Registry, bounded
@@ -148,8 +147,8 @@ def test_any_worker_shows_all(own: Registry, clock: FakeClock) -> None:
         assert (later["full"], {name: row["cache"]["hits"] for name, row in later["rows"].items()}) == (False, {"f": 3})
         alone = source.get("/stats.json?own=1")
         assert (set(alone["rows"]), len(alone["processes"])) == ({"f"}, 1)
-        os.kill(child, signal.SIGSTOP)
-        try:
+        impatient_with_siblings(own)
+        with stopped(child):
             clock.advance(1)
             told = source.get(f"/stats.json?since={later['token']}")
             (error,) = [process["error"] for process in told["processes"] if process["pid"] == child]
@@ -157,8 +156,6 @@ def test_any_worker_shows_all(own: Registry, clock: FakeClock) -> None:
             assert (told["rows"], told["gone"]) == ({}, []), "what it last told stays"
             clock.advance(1)
             source.get("/stats.json")
-        finally:
-            os.kill(child, signal.SIGCONT)
     with served(own) as server, Source(server.path or "") as source:
         until(lambda: len(serving()) == 1)
         clock.advance(1)

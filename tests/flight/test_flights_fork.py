@@ -13,7 +13,7 @@ import pytest
 from kit.coroutines import until_elsewhere
 from kit.flights import Make, assert_idle, every_make, lead_and_join, tables, waiters
 from kit.instructions import WRAPPER, at_every_instruction, stopped
-from kit.processes import ALARM_S, fork, in_a_child, status_of
+from kit.processes import HANG_S, fork, in_a_child, status_of
 from kit.threads import Gate, Running, switching_often, until
 
 from memo import Registry, bounded, dedupe_inflight, registry
@@ -113,7 +113,7 @@ def test_the_function_itself_may_fork(make: Make) -> None:
         child = os.fork()
         if not child:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(ALARM_S)
+            signal.alarm(HANG_S)
         return os.getpid()
 
     child = 0

@@ -1,18 +1,14 @@
-"""Forks whose children cannot hang."""
+"""Forks whose children cannot hang, and children that are stopped for a while."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-__all__ = (
-    "ALARM_S",
-    "fork",
-    "in_a_child",
-    "status_of",
-)
+__all__ = ("HANG_S", "fork", "in_a_child", "status_of", "stopped")
 
-ALARM_S = 15
-"""Seconds after which a child that hangs is killed by its alarm."""
+HANG_S = 60
+"""Seconds after which whatever waits for another process takes it that it hangs; an alarm kills a forked child then."""
 
 
 def fork(act: Callable[[], object]) -> int:
@@ -23,7 +19,7 @@ def fork(act: Callable[[], object]) -> int:
     status = 3
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(ALARM_S)
+        signal.alarm(HANG_S)
         status = 0 if act() else 1
     finally:
         os._exit(status)
@@ -36,3 +32,17 @@ def status_of(child: int) -> int:
 
 def in_a_child(act: Callable[[], object]) -> int:
     return status_of(fork(act))
+
+
+@contextlib.contextmanager
+def stopped(child: int) -> Iterator[None]:
+    """Within the block a child of this process is stopped, with all its threads.
+
+    The signal alone does not tell that: until one thread of the child has got its turn and seen it, the others go on.
+    """
+    os.kill(child, signal.SIGSTOP)
+    try:
+        assert os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED
+        yield
+    finally:
+        os.kill(child, signal.SIGCONT)

@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from memo import Registry
+from memo.exporters import Source
 from memo.exporters._connection import Limits
 from memo.exporters._options import checked
+from memo.exporters._view import view_of
 from memo.exporters.http import Server, _serve
 
-__all__ = ("Answer", "ask", "connect", "read_answer", "request", "served")
+__all__ = ("Answer", "ask", "connect", "impatient_with_siblings", "read_answer", "request", "served")
 
 PATIENCE_S = 30.0
 
@@ -93,3 +95,10 @@ def served(registry: Registry, limits: Limits | None = None, **options: Any) -> 
         "http": None, "socket": True, "token": None, "show_keys": False, "actions": False, "name": "web", "hosts": (),
     }  # fmt: skip
     return _serve(registry, checked(**asked | options), limits or Limits())
+
+
+def impatient_with_siblings(registry: Registry) -> None:
+    """Have the siblings that *registry*'s view knows be waited for a moment alone: for a test that has them stopped."""
+    for sibling in view_of(registry)._workers.siblings:
+        sibling.source.close()
+        sibling.source = Source(sibling.place.path, timeout=0.1)
