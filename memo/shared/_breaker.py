@@ -1,0 +1,149 @@
+"""When the server is left alone: after failures in a row, until the tier's thread has found it well again.
+
+While the breaker is open no caller asks the server, so that an outage costs callers nothing; the thread alone does.
+"""
+
+import logging
+from collections.abc import Callable
+
+from memo._base import ReadClock, format_seconds, real, rlock
+from memo.shared._unreachable import Reason, Unreachable
+
+__all__ = ("Breaker",)
+
+log = logging.getLogger("memo")
+
+_MOST = 3
+"""So many operations fail in a row before it opens."""
+_PROBES_S = (0.25, 5.0)
+_FINAL_PROBES_S = (30.0, 30.0)
+
+
+class Breaker:
+    """Counts failures in a row.  Safe from any thread; holds no lock while it calls or logs.
+
+    An operation takes ``era`` when it begins, and gives it back with what came of it: what began before the breaker
+    opened, or before it closed, says nothing about what is now.
+
+    Args:
+        shown: What the server is called in messages, without a secret.
+        on_open: Called once it has opened, from the thread of the operation that failed.
+        read: What reads the time.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_failed",
+        "_lock",
+        "_on_open",
+        "_opened_at",
+        "_read",
+        "_shown",
+        "era",
+        "opened",
+        "reason",
+    )
+
+    def __init__(
+        self,
+        shown: Callable[[], str],
+        *,
+        on_open: Callable[[], object] | None = None,
+        read: ReadClock | None = None,
+    ) -> None:
+        self._shown = shown
+        self._on_open = on_open
+        self._read: ReadClock = real.monotonic if read is None else read
+        self._lock = rlock()
+        self._failed = 0  # in a row; guarded by _lock
+        self._opened_at = 0.0  # guarded by _lock
+        self.era = 0  # raised when it opens and when it closes; guarded by _lock
+        self.opened = 0
+        """How often it has opened; guarded by ``_lock``."""
+        self.reason: Reason | None = None
+        """Why it is open; None: it is closed.  Guarded by ``_lock``."""
+
+    def __repr__(self) -> str:
+        return f"<Breaker of {self._shown()}: {'closed' if self.reason is None else self.reason.name}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server is to be left alone."""
+        return self.reason is not None
+
+    @property
+    def probe_s(self) -> tuple[float, float]:
+        """In how many seconds the thread looks after the server first, and at most."""
+        reason = self.reason
+        return _FINAL_PROBES_S if reason is not None and reason.is_final else _PROBES_S
+
+    def on_open(self, call: Callable[[], object]) -> None:
+        """Have *call* called once it has opened, in place of what was given before."""
+        self._on_open = call
+
+    def ok(self, era: int) -> None:
+        """An operation that began in *era* came to its end."""
+        if self._failed and era == self.era:
+            with self._lock:
+                if era == self.era:
+                    self._failed = 0
+
+    def failed(self, error: Unreachable, era: int) -> None:
+        """An operation that began in *era* came to nothing."""
+        reason = error.reason
+        if not reason.counts:
+            return
+        with self._lock:
+            if era != self.era or self.reason is not None:
+                return
+            self._failed += 1
+            if self._failed < _MOST and not reason.is_final:
+                return
+            self.reason = reason
+            self.era += 1
+            self.opened += 1
+            self._failed = 0
+            self._opened_at = self._read()
+        self._tell(reason)
+        if self._on_open is not None:
+            self._on_open()
+
+    def probe_failed(self, error: Unreachable) -> None:
+        """The thread looked after the server in vain; it may be for another reason than before."""
+        reason = error.reason
+        with self._lock:
+            before = self.reason
+            if before is None or before.is_final == reason.is_final or not reason.counts:
+                return
+            self.reason = reason
+        if reason.is_final:
+            self._tell(reason)
+
+    def close(self) -> None:
+        """The server is well, and has been told what it missed: for the tier's thread alone."""
+        with self._lock:
+            if self.reason is None:
+                return
+            self.reason = None
+            self.era += 1
+            self._failed = 0
+            lasted_s = self._read() - self._opened_at
+        log.info("tier: %s is used again, after %s.", self._shown(), format_seconds(lasted_s))
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: an open breaker stays open."""
+        self._lock = rlock()
+        self._failed = 0
+
+    def _tell(self, reason: Reason) -> None:
+        if reason.is_final:
+            log.error(
+                "tier: %s %s; results are kept in this process alone until that is mended. It is tried again every "
+                "30 seconds.",
+                self._shown(),
+                reason.value,
+            )
+        else:
+            log.warning(
+                "tier: %s %s; results are kept in this process alone until it is back.", self._shown(), reason.value
+            )

@@ -1,0 +1,81 @@
+"""How connections of one tier are made: with the URL that there is now, and a look at who answers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from memo._base import rlock
+from memo.shared._libraries import Library, library_for
+from memo.shared._unreachable import Reason, Unreachable
+from memo.shared._url import Address, address
+
+__all__ = ("HELLO", "Dial", "check_hello")
+
+HELLO = (b"HELLO",)
+"""Asks the server who it is.  Redis has known this since 6.0, which is the oldest that the scripts run on."""
+
+
+class Dial:
+    """Makes connections, with what a user said of the server.  Opens nothing, and imports no library, before that.
+
+    Thread-safe.
+
+    Args:
+        url: The URL, or a function that returns it, called for each connection: users and passwords may change.
+        options: For the client library, checked.
+    """
+
+    __slots__ = ("_address", "_library", "_lock", "_options", "_url")
+
+    def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
+        self._url = url
+        self._options = options
+        self._lock = rlock()
+        self._address: Address | None = address(url) if isinstance(url, str) else None
+        self._library: Library | None = None  # of _address; both guarded by _lock
+
+    def __repr__(self) -> str:
+        return f"<Dial {self.shown()}>"
+
+    def shown(self) -> str:
+        """The URL without its secret, as it was when it was last asked for."""
+        known = self._address
+        return "the server" if known is None else known.shown
+
+    def library(self) -> Library:
+        """What makes connections to where the server is now.
+
+        Raises:
+            Unreachable: The function that returns the URL failed, or the library does not know an option.
+            MissingExtra: No library is installed.
+        """
+        url = self._url
+        found = self._address
+        if not isinstance(url, str):
+            # never chained: a message about the URL may hold what is in it
+            try:
+                found = address(url())
+            except Exception:
+                raise Unreachable(Reason.ADDRESS) from None
+        assert found is not None
+        with self._lock:
+            if self._library is not None and found == self._address:
+                return self._library
+        made = library_for(found, self._options)
+        with self._lock:
+            self._address, self._library = found, made
+        return made
+
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        self._lock = rlock()
+
+
+def check_hello(reply: Any) -> None:
+    """Look at what the server says of itself.
+
+    Raises:
+        Unreachable: It is part of a cluster.
+    """
+    known = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
+    if known.get(b"mode") == b"cluster":
+        raise Unreachable(Reason.CLUSTER)

@@ -1,0 +1,258 @@
+"""The programs that the server runs, each one atomic.
+
+Invariants, kept by these texts together
+
+- A value begins with the generations of its function and tags as they were when its load began, joined by commas.  It
+  is handed out only while they are equal to the present ones; else it is deleted.  A generation is an id that was never
+  there before (random, so that no clock counts); one that is missing is made anew, and what was stored before is gone.
+- A lease holds the token of whom it was granted to, a sign whether somebody waits (``+``) or not (``-``), and the
+  generations that it was granted under.  There is one at most, so one process at most may store what it loads: a store
+  is refused once the lease is gone, another's, or of generations that have passed.  A lease of such is no hindrance.
+- Whatever makes a running load void (drop, bump, put, newer) either deletes its lease or changes a generation.
+- Each message has the next number of one counter, and the counter's epoch; a counter that is missing begins anew under
+  another epoch.
+- What is found under our names is not trusted: a key of another type, a value or lease without an end, or with a header
+  that cannot be read, counts as missing, and is replaced or deleted.
+
+Keys are declared, and commands are those of Redis 6.0.  An error in the middle leaves nothing that the next call would
+not mend: a script first changes what may be done twice, and speaks last.
+"""
+
+from hashlib import sha1
+from typing import NamedTuple
+
+__all__ = ("ASK", "BUMP", "DAY_MS", "DROP", "RELEASE", "RENEW", "STORE", "WHERE", "Script")
+
+DAY_MS = 86_400_000
+"""How long a generation that was made anew, or is needed still, is kept at least: longer than any load runs."""
+
+
+class Script(NamedTuple):
+    """A program for the server, and the name that it has there."""
+
+    text: bytes
+    name: bytes
+    """Its SHA-1, in hex digits."""
+
+
+def _script(*parts: str) -> Script:
+    text = "\n".join(part.strip("\n") for part in parts).replace("DAY_MS", str(DAY_MS)).encode()
+    return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+# A text, or false; a key of another type counts as missing, and is replaced when a text is set.
+_TEXT = """
+local function text(key)
+  local found = redis.pcall('GET', key)
+  return type(found) == 'string' and found
+end
+"""
+
+# The generations under KEYS[first] to KEYS[last]; those that are missing are made anew as `fresh`, unless that is ''.
+_GENERATIONS = """
+local function generations(first, last, fresh)
+  local all = {}
+  for i = first, last do
+    local one = text(KEYS[i])
+    if not one or not string.find(one, '^%x+$') then
+      one = fresh
+      if fresh ~= '' then redis.call('SET', KEYS[i], one, 'PX', DAY_MS) end
+    end
+    all[#all + 1] = one
+  end
+  return table.concat(all, ',')
+end
+"""
+
+# The lease at `key`: token, whether somebody waits, generations.  One that would never end counts as none.
+_LEASE = """
+local function lease(key)
+  local found = text(key)
+  if not found then return false end
+  local token, sign, under = string.match(found, '^(%x+)([+-])(.*)$')
+  if not token or redis.call('PTTL', key) < 0 then return false end
+  return token, sign == '+', under
+end
+"""
+
+# Appends a message.  A log or counter of another type is begun anew, as one that is missing is.
+_SAY = """
+local function say(log, sequence, size, sender, fresh, kind, called, digests)
+  local epoch = redis.pcall('HGET', sequence, 'e')
+  if type(epoch) ~= 'string' then
+    redis.call('DEL', sequence)
+    redis.call('HSET', sequence, 'e', fresh, 'n', 0)
+    epoch = fresh
+  end
+  local n = redis.pcall('HINCRBY', sequence, 'n', 1)
+  if type(n) == 'table' then
+    if string.find(n.err, 'OOM') then return n end
+    redis.call('HSET', sequence, 'e', fresh, 'n', 1)
+    epoch, n = fresh, 1
+  end
+  local function add()
+    return redis.pcall('XADD', log, 'MAXLEN', '~', size, '*', 'n', n, 'e', epoch, 's', sender, 'k', kind, 'f', called,
+      'd', digests)
+  end
+  local added = add()
+  if type(added) == 'table' and string.find(added.err, 'WRONGTYPE') then
+    redis.call('DEL', log)
+    added = add()
+  end
+  if type(added) == 'table' then return added end
+  return n
+end
+"""
+
+# KEYS: value, lease, generations...
+# ARGV: token ('': look only, and change nothing), lease_ms, max_value, newer, tell_done, unreadable
+ASK = _script(
+    _TEXT,
+    _GENERATIONS,
+    _LEASE,
+    """
+local now = generations(3, #KEYS, ARGV[1])
+local value, left, large = false, -2, 0
+local size = redis.pcall('STRLEN', KEYS[1])
+if type(size) == 'table' then
+  size = 0
+end
+if size > tonumber(ARGV[3]) then
+  large = 1
+elseif size > 0 then
+  value = redis.call('GET', KEYS[1])
+  left = redis.call('PTTL', KEYS[1])
+  local under, stale_ms = string.match(value, '^([%x,]*) %d+ (%d+) ')
+  if under ~= now or left < 0 or (ARGV[6] ~= '' and redis.sha1hex(value) == ARGV[6]) then
+    if ARGV[1] ~= '' then redis.call('DEL', KEYS[1]) end
+    value, left = false, -2
+  elseif left > tonumber(stale_ms) and ARGV[4] == '' then
+    return {'value', value, left}
+  end
+end
+if ARGV[1] == '' then return {'granted', '', value, left, large} end
+local token, waited, under = lease(KEYS[2])
+if token and token ~= ARGV[1] and under == now and ARGV[4] == '' then
+  local ms = redis.call('PTTL', KEYS[2])
+  if ARGV[5] ~= '' and not waited then
+    redis.call('SET', KEYS[2], token .. '+' .. under, 'KEEPTTL')
+  end
+  return {'busy', ms}
+end
+redis.call('SET', KEYS[2], ARGV[1] .. (waited and '+' or '-') .. now, 'PX', ARGV[2])
+return {'granted', now, value, left, large}
+""",
+)
+
+# KEYS: value, lease, log, sequence, generations...
+# ARGV: token or '', generations, data, life_ms, size, sender, fresh, called, digest, tell_drop
+STORE = _script(
+    _TEXT,
+    _GENERATIONS,
+    _LEASE,
+    _SAY,
+    """
+local token, waited = lease(KEYS[2])
+if ARGV[1] ~= '' and token ~= ARGV[1] then return 0 end
+local now = generations(5, #KEYS, ARGV[7])
+local stored = 1
+if ARGV[1] ~= '' and now ~= ARGV[2] then
+  stored = 0
+else
+  redis.call('SET', KEYS[1], now .. ARGV[3], 'PX', ARGV[4])
+  local needed = tonumber(ARGV[4]) + DAY_MS
+  for i = 5, #KEYS do
+    local left = redis.call('PTTL', KEYS[i])
+    if left >= 0 and left < needed then redis.call('PEXPIRE', KEYS[i], needed + DAY_MS) end
+  end
+end
+redis.call('DEL', KEYS[2])
+local said = stored
+if stored == 1 and ARGV[10] ~= '' then
+  said = say(KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], 'drop', ARGV[8], ARGV[9])
+elseif waited then
+  said = say(KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], 'done', ARGV[8], ARGV[9])
+end
+if type(said) == 'table' then return said end
+return stored
+""",
+)
+
+# KEYS: log, sequence, values and leases...
+# ARGV: size, sender, fresh, called, digests
+DROP = _script(
+    _SAY,
+    """
+for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], 'drop', ARGV[4], ARGV[5])
+""",
+)
+
+# KEYS: log, sequence, generation
+# ARGV: size, sender, fresh, called, digests, kind
+BUMP = _script(
+    _SAY,
+    """
+local left = redis.call('PTTL', KEYS[3])
+if left < DAY_MS then left = DAY_MS end
+redis.call('SET', KEYS[3], ARGV[3], 'PX', left)
+return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[4], ARGV[5])
+""",
+)
+
+# KEYS: log, sequence, lease
+# ARGV: size, sender, fresh, called, digest, token
+RELEASE = _script(
+    _TEXT,
+    _LEASE,
+    _SAY,
+    """
+local token, waited = lease(KEYS[3])
+if token ~= ARGV[6] then return 0 end
+redis.call('DEL', KEYS[3])
+local said = 1
+if waited then said = say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], 'done', ARGV[4], ARGV[5]) end
+if type(said) == 'table' then return said end
+return 1
+""",
+)
+
+# KEYS: leases...
+# ARGV: ms, tokens...
+RENEW = _script(
+    _TEXT,
+    _LEASE,
+    """
+local kept = {}
+for i = 1, #KEYS do
+  kept[i] = 0
+  if lease(KEYS[i]) == ARGV[i + 1] then
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
+    kept[i] = 1
+  end
+end
+return kept
+""",
+)
+
+# KEYS: log, sequence
+# ARGV: fresh, prove
+WHERE = _script(
+    """
+local epoch = redis.pcall('HGET', KEYS[2], 'e')
+local n = type(epoch) == 'string' and redis.pcall('HGET', KEYS[2], 'n')
+if type(n) ~= 'string' or not string.find(n, '^%d+$') then
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], 'e', ARGV[1], 'n', 0)
+  epoch, n = ARGV[1], '0'
+elseif ARGV[2] ~= '' then
+  redis.call('HINCRBY', KEYS[2], 'n', 0)
+end
+local latest = redis.pcall('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if latest.err then
+  redis.call('DEL', KEYS[1])
+  latest = {}
+end
+return {epoch, n, latest[1] and latest[1][1] or '0-0'}
+""",
+)
