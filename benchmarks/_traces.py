@@ -41,7 +41,7 @@ KNOWN = {
     "lirs-loop": "one loop over 1,011 blocks; lirs in ben-manes/caffeine",
     "addr-gcc": "memory addresses of a compiler; address in ben-manes/caffeine",
 }
-"""The traces of the table in README.md, and where each was published."""
+"""The traces of the table in docs/policies.md, and where each was published."""
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def put_trace(path: Path, keys: list[int]) -> None:
 
 
 def test_hit_ratios_without_traces(tmp_path: Path) -> None:
-    """Where there are no traces, those of README.md are named with where to put them, and made-up ones are replayed."""
+    """Where there are no traces, those of the table are named with where to put them, and made-up ones replayed."""
     ran = hit_ratio("--policy", "lru", traces=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     for said in (f"NAME.u32.gz: {tmp_path}", "--traces DIR", "MEMO_TRACES", "arc-oltp", "addr-gcc", "made-up accesses"):

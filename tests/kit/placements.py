@@ -242,6 +242,6 @@ def placed(build: Build, **options: Any) -> Placed:
 
 
 def skip_inner_class_methods_that_python_binds(build: Build) -> None:
-    """From 3.13 on, ``@classmethod`` above ``@bounded`` binds by itself: a limit that README names."""
+    """From 3.13 on, ``@classmethod`` above ``@bounded`` binds by itself: a limit that docs/guarantees.md names."""
     if build is on_class_method_inner and sys.version_info >= (3, 13):
         pytest.skip("classmethod binds without asking what it wraps from Python 3.13 on")

@@ -135,9 +135,9 @@ def test_reader_may_go_away(keys: Path) -> None:
     assert said == b""
 
 
-def test_readme_shows_what_is_printed(tmp_path: Path) -> None:
-    """The README's table is that of a stream as words are used; only policies of our own may differ a little."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_page_shows_what_is_printed(tmp_path: Path) -> None:
+    """The table in docs/sizing.md is of a stream as words are used; only policies of our own may differ a little."""
+    text = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
     command, shown = re.findall(
         r"```sh\npython -m memo replay (.*?) keys\.txt\n```\n\n```text\n(.*?)```", text, re.DOTALL
     )[0]
