@@ -20,7 +20,7 @@ import pytest
 from kit.places import ROOT
 
 README = ROOT / "README.md"
-PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 MARKER = "<!-- test-command -->"
 
 
@@ -141,6 +141,16 @@ def test_continued_blocks_follow_a_block(page: Path) -> None:
     """No block says that it continues another without one above it."""
     first = next((block for block in BLOCKS[page] if block.language == "python"), None)
     assert first is None or "continues" not in first.words, f"line {first.line}: nothing to continue"
+
+
+def test_readme_is_read_in_a_minute() -> None:
+    """The README stays short: what is long has a page in docs/, and each command to set up is one line to paste."""
+    text = README.read_text(encoding="utf-8")
+    assert text.count("\n") <= 250
+    for command in ("-m memo demo", "-m pytest -n auto"):
+        (line,) = (line for line in text.splitlines() if line.endswith(command))
+        assert line.startswith("python3.11 -m venv ")
+    assert [link for link in re.findall(r"\]\(([\w/.]+)\)", text) if not (ROOT / link).is_file()] == []
 
 
 def test_setup_block_is_what_ci_runs() -> None:
