@@ -25,6 +25,7 @@ from memo._cache.setting_aside import put_back, set_aside
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
+from memo._cache.tier_link import Place
 
 __all__ = (
     "NOT_GIVEN",
@@ -37,6 +38,7 @@ __all__ = (
     "CacheStats",
     "EntryInfo",
     "EvictLoop",
+    "Place",
     "Recording",
     "RefreshPool",
     "TtlOption",

@@ -109,10 +109,6 @@ class Link(Protocol):
         """What came of its questions so far."""
         ...
 
-    def forget_figures(self) -> None:
-        """Count anew, as ``cache_clear()`` does."""
-        ...
-
 
 class Local(Protocol):
     """The results of one function in this process, as the tier sees them.  Each call fences running loads, too.
