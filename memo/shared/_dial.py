@@ -41,6 +41,11 @@ class Dial:
         known = self._address
         return "the server" if known is None else known.shown
 
+    @property
+    def known(self) -> Library | None:
+        """What ``library()`` returns, where that needs no time."""
+        return self._library if isinstance(self._url, str) else None
+
     def library(self) -> Library:
         """What makes connections to where the server is now.
 

@@ -1,11 +1,14 @@
 """The way to the server, for threads and event loops: bounded waits, a breaker, and one kind of failure."""
 
+import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memo._base import real
+from memo._base import call_elsewhere, real
 from memo.shared._breaker import Breaker
 from memo.shared._dial import Dial
+from memo.shared._loop_pool import LoopPool
 from memo.shared._scripts import Command, T
 from memo.shared._thread_pool import Place, ThreadPool
 from memo.shared._unreachable import Reason, Skipped, Unreachable, reason_of
@@ -38,6 +41,8 @@ class Wire:
     ) -> None:
         self._dial = Dial(url, client_options or {})
         self._timeout_s = timeout_s
+        self._connections = connections
+        self._loops: weakref.WeakSet[LoopPool] = weakref.WeakSet()
         self._threads = ThreadPool(self._dial, connections, timeout_s)
         self._is_closed = False
         self.breaker: Breaker = Breaker(self._dial.shown) if breaker is None else breaker
@@ -68,6 +73,21 @@ class Wire:
         breaker.ok(era)
         return reply
 
+    async def run_awaited(self, command: Command[T], late: Callable[[], object] | None = None) -> T:
+        """Have the server do what *command* says, in the running loop.
+
+        Args:
+            command: The command.
+            late: Called if the caller is cancelled, or is out of time while the command is under way: once the command
+                has ended, whatever came of it.  One that had not begun never begins, and this is called at once.
+
+        Raises:
+            Unreachable: It did not, or it may have; ``Skipped``: it was not asked, since the breaker is open.
+            MissingExtra: No client library is installed.
+        """
+        self._refuse()
+        return await self._pool_of(asyncio.get_running_loop()).run(command, late)
+
     def line_connection(self) -> Any:
         """A connection of its own, for the tier's thread: the library's, connected within the timeout.
 
@@ -94,26 +114,56 @@ class Wire:
     @property
     def connections(self) -> int:
         """How many connections there are now."""
-        return self._threads.connections()
+        return self._threads.connections() + sum(pool.connections for pool in list(self._loops))
 
     @property
     def waited(self) -> int:
         """How many operations had to wait for one of them."""
-        return self._threads.waited
+        return self._threads.waited + sum(pool.waited for pool in list(self._loops))
 
     def renew(self) -> None:
         """Begin anew in a forked child: its own connections, those of the parent untouched."""
         self._dial.renew()
         self._threads.renew()
+        # not to be closed here: the parent's loop has the same selector
+        _left_behind.extend(self._loops)
+        self._loops = weakref.WeakSet()
         self.breaker.renew()
 
     def close(self) -> None:
         """End all connections; what is asked afterwards is refused."""
         self._is_closed = True
         self._threads.close()
+        for pool in list(self._loops):
+            if pool.loop.is_running():
+                call_elsewhere(pool.loop, pool.cut)
+            else:
+                pool.cut()
+
+    def _pool_of(self, loop: asyncio.AbstractEventLoop) -> LoopPool:
+        pools = _pools_of(loop)
+        pool = pools.get(self)
+        if pool is None or pool not in self._loops:
+            pool = pools[self] = LoopPool(loop, self._dial, self._connections, self._timeout_s, self.breaker)
+            self._loops.add(pool)
+        return pool
 
     def _refuse(self) -> None:
         if self.breaker.reason is not None:
             raise Skipped(Reason.OPEN)
         if self._is_closed:
             raise Skipped(Reason.CLOSED)
+
+
+_ATTRIBUTE = "_memo_shared_pools"
+_left_behind: list[LoopPool] = []
+"""What a fork left in the child."""
+
+
+def _pools_of(loop: asyncio.AbstractEventLoop) -> "weakref.WeakKeyDictionary[Wire, LoopPool]":
+    """The pools that belong to *loop*.  They hold it, so it has to be the loop that holds them."""
+    pools = getattr(loop, _ATTRIBUTE, None)
+    if pools is None:
+        pools = weakref.WeakKeyDictionary()
+        setattr(loop, _ATTRIBUTE, pools)
+    return pools

@@ -1,0 +1,268 @@
+"""Connections for one event loop: at most so many, and commands that end whether or not their callers wait for it.
+
+Rules
+
+- Commands stand in a queue; up to ``most`` tasks, each with a connection, work it off, and end when it is empty.  So
+  nothing is left waiting in a loop that has nothing to do.
+- A caller waits for a future, never for the socket.  Cancelled, or out of time, it leaves alone: the command is ended,
+  its reply is read, and its connection serves the next one.  Only a reply that does not come within the timeout of its
+  own, counted from when it was sent, costs the connection.
+- A command that nobody waits for any more when its turn comes is not sent.
+- The pool belongs to the loop, and holds it; nobody else holds the pool.  It ends with the loop: as the loop shuts down
+  its asynchronous generators (``asyncio.run`` does), else as both are collected.
+"""
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextvars import Context
+from typing import Any
+
+from memo._base import call_in, real
+from memo.shared._breaker import Breaker
+from memo.shared._dial import HELLO, Dial, check_hello
+from memo.shared._libraries import abort, loop_connection_is_stale
+from memo.shared._scripts import Command, T
+from memo.shared._unreachable import Reason, Unreachable, is_an_answer, reason_of
+
+__all__ = ("LoopPool",)
+
+
+class _Asked:
+    """A command, and who waits for its reply."""
+
+    __slots__ = ("begun", "command", "era", "future", "is_killed", "late", "task")
+
+    def __init__(self, command: Command[Any], future: "asyncio.Future[Any]", era: int) -> None:
+        self.command = command
+        self.future = future  # of a reply, or of an Unreachable: as a result, so that it need not be looked at
+        self.era = era
+        self.begun = 0.0  # when it was sent; 0: it stands in the queue
+        self.task: asyncio.Task[None] | None = None  # who sends it, until it has ended
+        self.late: Callable[[], object] | None = None  # called once it has ended, since its caller has left
+        self.is_killed = False  # it took too long; its task was cancelled for that
+
+
+class _Place:
+    """One connection, once it is needed."""
+
+    __slots__ = ("__weakref__", "_dial", "connection", "ready")
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self.connection: Any = None
+        self.ready = False
+
+    async def exchange(self, command: Command[T]) -> T:
+        if not self.ready or loop_connection_is_stale(self.connection):
+            await self._connect()
+        reply = await self._ask(command.words)
+        if reply is _NO_SCRIPT:
+            reply = await self._ask(command.in_full())
+        return command.parse(reply)
+
+    def cut(self) -> None:
+        self.ready = False
+        if self.connection is not None:
+            abort(self.connection)
+
+    async def _connect(self) -> None:
+        self.cut()
+        library = self._dial.known
+        if library is None:  # to be imported, or to be asked for: neither is work for an event loop
+            library = await asyncio.get_running_loop().run_in_executor(None, self._dial.library)
+        self.connection = library.loop_connection()
+        await self.connection.connect()
+        try:
+            reply = await self._ask(HELLO)
+        except Exception as error:
+            # one who may not ask may be allowed all that matters
+            if type(error).__name__ != "NoPermissionError":
+                self.ready = False
+                raise
+        else:
+            self.ready = False
+            check_hello(reply)
+            self.ready = True
+
+    async def _ask(self, words: tuple[bytes | int, ...]) -> Any:
+        connection = self.connection
+        self.ready = False
+        await connection.send_command(*words)
+        try:
+            reply = await connection.read_response()
+        except Exception as error:
+            self.ready = is_an_answer(error)
+            if type(error).__name__ == "NoScriptError":
+                return _NO_SCRIPT
+            raise
+        self.ready = True
+        return reply
+
+
+_NO_SCRIPT = object()
+
+
+class LoopPool:
+    """See the module.  For the loop's thread, but for ``connections`` and ``waited``.
+
+    Args:
+        loop: The loop.
+        dial: What makes connections.
+        most: How many.
+        timeout_s: What one operation may take.
+        breaker: Told of what comes of each.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dial: Dial, most: int, timeout_s: float, breaker: Breaker
+    ) -> None:
+        self.loop = loop
+        self._dial = dial
+        self._most = most
+        self._timeout_s = timeout_s
+        self._breaker = breaker
+        self._queue: deque[_Asked] = deque()
+        self._free: list[_Place] = []
+        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closer: AsyncGenerator[None, None] | None = None
+        self.waited = 0
+        """How many operations found no connection free."""
+
+    @property
+    def connections(self) -> int:
+        """How many are connected."""
+        return sum(place.ready for place in list(self._places))
+
+    async def run(self, command: Command[T], late: Callable[[], object] | None) -> T:
+        """Have the server do what *command* says; see ``Wire.run_awaited()``."""
+        asked = _Asked(command, self.loop.create_future(), self._breaker.era)
+        self._queue.append(asked)
+        if len(self._tasks) < self._most:
+            self._begin_to_work()
+        else:
+            self.waited += 1
+        timer = call_in(self.loop, self._timeout_s, _expire, asked)
+        try:
+            reply = await asked.future
+        except asyncio.CancelledError:
+            self._leave(asked, late)
+            raise
+        finally:
+            timer.cancel()
+        if isinstance(reply, Unreachable):
+            if asked.task is not None:
+                self._leave(asked, late)
+            # a new one: it is raised here, and what was told to the breaker stays as it was
+            raise Unreachable(reply.reason)
+        return reply  # type: ignore[no-any-return]
+
+    def cut(self) -> None:
+        """End all connections; what is under way on them fails."""
+        for place in list(self._places):
+            place.cut()
+        self._free.clear()
+
+    def _leave(self, asked: _Asked, late: Callable[[], object] | None) -> None:
+        """The caller does not wait any more."""
+        if asked.task is None:
+            if late is not None:
+                late()
+            return
+        asked.late = late
+        call_in(self.loop, max(0.0, asked.begun + self._timeout_s - real.monotonic()), _kill, asked)
+
+    def _begin_to_work(self) -> None:
+        task = self.loop.create_task(self._work(), name="memo-shared", context=Context())
+        # a loop may be closed with it, and need not say so
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        if self._closer is None:
+            await self._end_with_loop()
+        task = asyncio.current_task()
+        while self._queue:
+            asked = self._queue.popleft()
+            if asked.future.done():
+                continue
+            place = self._free.pop() if self._free else self._place()
+            asked.task, asked.begun = task, real.monotonic()
+            try:
+                await self._exchange(place, asked)
+            finally:
+                asked.task = None
+                if not place.ready:
+                    place.cut()
+                self._free.append(place)
+                if asked.late is not None:
+                    asked.late()
+        if task is not None:
+            self._tasks.discard(task)
+
+    async def _exchange(self, place: _Place, asked: _Asked) -> None:
+        try:
+            outcome: Any = await place.exchange(asked.command)
+        except asyncio.CancelledError:
+            if not asked.is_killed:
+                _tell(asked, Unreachable(Reason.CLOSED))
+                raise
+            assert asked.task is not None
+            asked.task.uncancel()
+            outcome = Unreachable(Reason.TIMEOUT)
+        except Exception as error:
+            outcome = reason_of(error)
+            if outcome is None:
+                if not asked.future.done():
+                    asked.future.set_exception(error)
+                return
+        if isinstance(outcome, Unreachable):
+            self._breaker.failed(outcome, asked.era)
+        else:
+            self._breaker.ok(asked.era)
+        _tell(asked, outcome)
+
+    def _place(self) -> _Place:
+        place = _Place(self._dial)
+        self._places.add(place)
+        return place
+
+    async def _end_with_loop(self) -> None:
+        """Have the loop cut the connections as it shuts down; nothing, where it does that no more."""
+        if getattr(self.loop, "_asyncgens_shutdown_called", False):
+            return
+        self._closer = _closer(self._places)
+        await anext(self._closer)
+
+
+async def _closer(places: "weakref.WeakSet[_Place]") -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        for place in list(places):
+            place.cut()
+        for _ in range(2):  # the loop closes their sockets in its next turns
+            await asyncio.sleep(0)
+
+
+def _tell(asked: _Asked, outcome: Any) -> None:
+    if not asked.future.done():
+        asked.future.set_result(outcome)
+
+
+def _expire(asked: _Asked) -> None:
+    """Its caller has waited long enough."""
+    if asked.begun:
+        _tell(asked, Unreachable(Reason.TIMEOUT))
+    else:
+        _tell(asked, Unreachable(Reason.WAITING))
+
+
+def _kill(asked: _Asked) -> None:
+    """Its reply has not come for long enough."""
+    if asked.task is not None:
+        asked.is_killed = True
+        asked.task.cancel()
