@@ -89,6 +89,7 @@ def certificate(folder: Path) -> Certificate:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was connected there does not matter
         try:
             taken.bind(("127.0.0.1", port))
         except OSError:
@@ -134,8 +135,9 @@ class Server:
 
     @property
     def url(self) -> str:
-        """For Valkey's scheme; see ``url_of()`` for others."""
-        return self.url_of("valkey" if self.certificate is None else "valkeys")
+        """By Valkey's scheme, or by what MEMO_TEST_SCHEME names: redis for the other library."""
+        scheme = os.environ.get("MEMO_TEST_SCHEME", "valkey")
+        return self.url_of(scheme if self.certificate is None else f"{scheme}s")
 
     def url_of(self, scheme: str, user: str = "") -> str:
         """Its address: *scheme* is one of redis, valkey, rediss, valkeys and unix, *user* such as ``"ann:secret"``."""
@@ -205,7 +207,6 @@ class Server:
         elif self._process is not None:
             self.save()
         self.kill()
-        until(lambda: _is_free(self.port))
         self._begin()
 
     def flush(self) -> None:

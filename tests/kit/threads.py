@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ("LIMIT_S", "Gate", "Running", "depth_of", "interrupt_main", "switching_often", "until")
+__all__ = ("LIMIT_S", "Gate", "Running", "depth_of", "in_threads", "interrupt_main", "switching_often", "until")
 
 LIMIT_S = 20
 """Turns a hang into a failure."""
@@ -74,6 +74,15 @@ def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     while not condition():
         assert time.monotonic() < ends, "the condition never came true"
         pause.wait(0.0005)
+
+
+def in_threads(call: Callable[[], object], count: int) -> None:
+    """Make the call in so many threads at once, and wait until all have ended, however long each of them takes."""
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def interrupt_main() -> None:

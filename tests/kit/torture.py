@@ -1,0 +1,133 @@
+"""Processes that read and change the same few keys as fast as they can, and look at what they are given."""
+
+import random
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit.crews import Door, Worker, crew
+from kit.threads import in_threads
+from kit.truths import Truth
+from kit.ways import Make
+
+__all__ = ("GRACE_S", "Suffered", "Sufferer", "tortured")
+
+GRACE_S = 0.05
+"""How much later than its message, at most, a process may still give what was changed."""
+KEYS = 24
+LOAD_S = 0.1
+"""The longest load."""
+CHANGES = 0.04
+"""The share of operations that change something."""
+
+
+@dataclass
+class Suffered:
+    """What came of it, in one process or in all."""
+
+    reads: int = 0
+    changes: int = 0
+    loads: int = 0
+    stale: int = 0
+    """Reads that began more than ``GRACE_S`` and the longest lag after an older version was said to be gone."""
+    own_lost: int = 0
+    """Reads of an older version by the thread that changed it, right after."""
+    latest_s: float = 0.0
+    """How long after it was said to be gone an older version was given last."""
+    lag_s: float = 0.0
+    left: int = 0
+    """Keys of which processes give an older version when all is quiet, and all messages are heard."""
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, other: "Suffered") -> None:
+        for name in ("reads", "changes", "loads", "stale", "own_lost", "left"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.latest_s = max(self.latest_s, other.latest_s)
+        self.lag_s = max(self.lag_s, other.lag_s)
+        self.errors += other.errors
+
+
+class Sufferer:
+    """One of the processes."""
+
+    def __init__(self, door: Door, make: Make, url: str, prefix: str, truth: Path) -> None:
+        self._truth = Truth(truth, KEYS)
+        self.found = Suffered()
+        self._counting = threading.Lock()
+        self._late: list[float] = []
+        self._way: Any = make(url, prefix, self._load)
+
+    def _load(self, key: int) -> int:
+        found = self._truth.read(key)
+        with self._counting:
+            self.found.loads += 1
+        threading.Event().wait(random.choice((0.0, 0.001, 0.01, LOAD_S)))
+        return found
+
+    def suffer(self, seconds: float, threads: int) -> None:
+        """Read and change for so long."""
+        ends = self._truth.now_s() + seconds
+        in_threads(lambda: self._go_on_until(ends), threads)
+
+    def _go_on_until(self, ends: float) -> None:
+        chance = random.Random()
+        found = Suffered()
+        late: list[float] = []
+        while self._truth.now_s() < ends:
+            key = chance.randrange(KEYS)
+            try:
+                if chance.random() < CHANGES:
+                    self._change(key, found)
+                else:
+                    self._look_at(key, found, late)
+            except Exception as error:
+                found.errors.append(f"{type(error).__name__}: {error}")
+        with self._counting:
+            self.found.add(found)
+            self._late += late
+
+    def _change(self, key: int, found: Suffered) -> None:
+        version = self._truth.change(key)
+        self._way.invalidate(key)
+        self._truth.announce(key, version)
+        found.changes += 1
+        found.own_lost += self._way.read(key) < version
+
+    def _look_at(self, key: int, found: Suffered, late: list[float]) -> None:
+        version, at_s = self._truth.announced(key)
+        began = self._truth.now_s()
+        value = self._way.read(key)
+        found.reads += 1
+        if value < version:
+            late.append(began - at_s)
+
+    def end(self) -> Suffered:
+        """What it found, and what it still has that is not true any more."""
+        self._way.settle()
+        found = self.found
+        found.lag_s = self._way.lag_s()
+        found.stale = sum(late_s > GRACE_S + found.lag_s for late_s in self._late)
+        found.latest_s = max(self._late, default=0.0)
+        found.left = sum(self._way.read(key) < self._truth.read(key) for key in range(KEYS))
+        self._way.close()
+        return found
+
+
+def tortured(make: Make, url: str, prefix: str, folder: Path, processes: int, seconds: float, threads: int) -> Suffered:
+    """Have so many *processes* suffer for so many *seconds*; what all found together."""
+    found = Suffered()
+    with crew(processes, Sufferer, make, url, prefix, folder / f"{prefix}.truth") as workers:
+        for worker in workers:
+            worker.begin("suffer", seconds, threads)
+        for worker in workers:
+            worker.answer()
+        _each(workers, found)
+    return found
+
+
+def _each(workers: list[Worker], found: Suffered) -> None:
+    for worker in workers:
+        worker.begin("end")
+    for worker in workers:
+        found.add(worker.answer())
