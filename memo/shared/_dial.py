@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import rlock
-from memo.shared._libraries import Library, library_for
+from memo.shared._libraries import Library, library_for, name_of_library
 from memo.shared._unreachable import Reason, Unreachable
-from memo.shared._url import Address, address
+from memo.shared._url import Address, address, check_together
 
 __all__ = ("HELLO", "Dial", "check_hello")
 
@@ -22,6 +22,10 @@ class Dial:
     Args:
         url: The URL, or a function that returns it, called for each connection: users and passwords may change.
         options: For the client library, checked.
+
+    Raises:
+        ValueError: The URL is malformed, or the options do not fit it.
+        MissingExtra: No client library is installed.
     """
 
     __slots__ = ("_address", "_library", "_lock", "_options", "_url")
@@ -32,6 +36,9 @@ class Dial:
         self._lock = rlock()
         self._address: Address | None = address(url) if isinstance(url, str) else None
         self._library: Library | None = None  # of _address; both guarded by _lock
+        name_of_library("redis" if self._address is None else self._address.library)
+        if self._address is not None:
+            check_together(self._address, options)
 
     def __repr__(self) -> str:
         return f"<Dial {self.shown()}>"
@@ -59,6 +66,8 @@ class Dial:
             # never chained: a message about the URL may hold what is in it
             try:
                 found = address(url())
+                if found != self._address:
+                    check_together(found, self._options)
             except Exception:
                 raise Unreachable(Reason.ADDRESS) from None
         assert found is not None

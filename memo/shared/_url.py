@@ -4,13 +4,16 @@ Whatever a message says of a URL is its scheme, or what ``Address.shown`` says. 
 ``#`` in it tears a URL apart in the wrong places, and what then looks like a host or a port may be a piece of it.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from memo._base import did_you_mean
 
-__all__ = ("Address", "address", "check_options")
+__all__ = ("Address", "address", "check_options", "check_together")
+
+log = logging.getLogger("memo")
 
 _SCHEMES = {
     "redis": (False, "redis"),
@@ -111,12 +114,12 @@ def address(url: str) -> Address:
     return Address(library, tls, place, login, options, unused, f"{scheme}://{shown}")
 
 
-def check_options(options: Mapping[str, Any] | None, given: Address | None) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options for the client library that a user gives beside the URL.
 
     Raises:
         TypeError: They are no mapping of names.
-        ValueError: One is the tier's own, or stands in the URL.
+        ValueError: One is the tier's own, or belongs into the URL.
     """
     if options is None:
         return {}
@@ -132,13 +135,30 @@ def check_options(options: Mapping[str, Any] | None, given: Address | None) -> d
             )
         if name in _PLACE or name in _LOGIN:
             raise ValueError(f"Tier: client_options has {name!r}; say it in the URL, or in what returns the URL.")
-    if (
-        options.get("credential_provider") is not None
-        and given is not None
-        and {"username", "password"} & {*given.login}
-    ):
-        raise ValueError("Tier: the URL has a user or a password, and client_options a credential_provider; give one.")
     return dict(options)
+
+
+def check_together(given: Address, options: Mapping[str, Any]) -> None:
+    """Look at what a URL and the options beside it say together, and warn of what may surprise.
+
+    Raises:
+        ValueError: Both say who logs in.
+    """
+    if options.get("credential_provider") is not None and {"username", "password"} & {*given.login}:
+        raise ValueError(
+            "Tier: the URL has a user or a password, and client_options a credential_provider; give one of them."
+        )
+    if given.unused:
+        log.warning(
+            "Tier: the options %s of the URL %s are not used: the tier sees to that itself; see its timeout= and "
+            "connections=.",
+            ", ".join(given.unused),
+            given.shown,
+        )
+    told = {**given.options, **options}
+    unsafe = str(told.get("ssl_cert_reqs", "required")).lower() in ("none", "optional", "0", "1")
+    if given.tls and (unsafe or told.get("ssl_check_hostname") is False):
+        log.warning("Tier: the certificate of %s is not verified, so anybody may stand in for it.", given.shown)
 
 
 def _malformed(scheme: str, what: str) -> ValueError:

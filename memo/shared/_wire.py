@@ -27,7 +27,8 @@ class Wire:
         breaker: Told of what comes of operations; made anew where none is given.
 
     Raises:
-        ValueError: The URL is malformed.
+        TypeError, ValueError: The URL is malformed, or the options do not fit it.
+        MissingExtra: No client library is installed.
     """
 
     def __init__(
@@ -45,6 +46,9 @@ class Wire:
         self._loops: weakref.WeakSet[LoopPool] = weakref.WeakSet()
         self._threads = ThreadPool(self._dial, connections, timeout_s)
         self._is_closed = False
+        self.seconds = 0.0
+        """What operations took, all together, waiting for a connection included; a hint: it is added to without a
+        lock."""
         self.breaker: Breaker = Breaker(self._dial.shown) if breaker is None else breaker
         """Open while callers leave the server alone."""
 
@@ -65,11 +69,14 @@ class Wire:
         breaker = self.breaker
         self._refuse()
         era = breaker.era
+        begun = real.monotonic()
         try:
             reply = self._threads.run(command)
         except Unreachable as error:
             breaker.failed(error, era)
             raise
+        finally:
+            self.seconds += real.monotonic() - begun
         breaker.ok(era)
         return reply
 
@@ -86,7 +93,11 @@ class Wire:
             MissingExtra: No client library is installed.
         """
         self._refuse()
-        return await self._pool_of(asyncio.get_running_loop()).run(command, late)
+        begun = real.monotonic()
+        try:
+            return await self._pool_of(asyncio.get_running_loop()).run(command, late)
+        finally:
+            self.seconds += real.monotonic() - begun
 
     def line_connection(self) -> Any:
         """A connection of its own, for the tier's thread: the library's, connected within the timeout.
