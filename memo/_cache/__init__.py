@@ -3,6 +3,9 @@
 Imports ``_store``, ``_flight``, ``_call``, ``_base``, ``_native`` and ``memo.errors``.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from memo._cache.answers import Answers
 from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
@@ -27,6 +30,9 @@ from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
 from memo._cache.tier_link import Place
 
+if TYPE_CHECKING:  # few programs write results, and what that needs takes long to import
+    from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
+
 __all__ = (
     "NOT_GIVEN",
     "Answers",
@@ -42,6 +48,7 @@ __all__ = (
     "Recording",
     "RefreshPool",
     "TtlOption",
+    "Unsupported",
     "Upwards",
     "can_lead",
     "check_callback",
@@ -50,13 +57,26 @@ __all__ = (
     "check_fork",
     "check_on_evict",
     "copier",
+    "decoded",
+    "encoded",
     "fallback_options",
     "found_call",
     "late_options",
     "leading_await_load",
     "leading_load",
     "put_back",
+    "refuse_colliding",
     "remembered_call",
     "set_aside",
     "without_arguments",
 )
+
+_DUMP_VALUES = frozenset({"Unsupported", "decoded", "encoded", "refuse_colliding"})
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Import what a dump writes values by, when it is asked for."""
+        if name in _DUMP_VALUES:
+            return getattr(importlib.import_module("memo._cache.dump_values"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -151,10 +151,10 @@ def decoded(tree: Any) -> Any:
     return _READERS[name](content)
 
 
-def refuse_colliding(members: Collection[Hashable]) -> None:
+def refuse_colliding(members: Collection[Hashable], most: int = _ALIKE) -> None:
     """Raise ValueError if so many members hash alike that a table of them would take quadratic time."""
-    if len(members) > _ALIKE and max(Counter(map(hash, members)).values()) > _ALIKE:
-        _refuse_alike()
+    if len(members) > most and max(Counter(map(hash, members)).values()) > most:
+        _refuse_alike(most)
 
 
 class Hashes:
@@ -172,7 +172,7 @@ class Hashes:
         code = hash(member)
         count = self._counts[code] = self._counts.get(code, 0) + 1
         if count > _ALIKE:
-            _refuse_alike()
+            _refuse_alike(_ALIKE)
 
     def forget(self) -> Iterator[int]:
         """Let go of all of them, part by part; how many are in each."""
@@ -181,8 +181,8 @@ class Hashes:
             yield len(parts.pop())
 
 
-def _refuse_alike() -> NoReturn:
-    raise ValueError(f"more than {_ALIKE} members of one container have the same hash")
+def _refuse_alike(most: int) -> NoReturn:
+    raise ValueError(f"more than {most} members of one container have the same hash")
 
 
 def _read_members(content: Any) -> list[Any]:

@@ -57,7 +57,10 @@ def form(key: Hashable) -> bytes:
     Raises:
         Formless: It has none.
     """
-    text = _form(plain_key(key), _DEPTH)
+    try:
+        text = _form(plain_key(key), _DEPTH)
+    except RecursionError:
+        _refuse("tuples or sets nested too deeply for what is left of the stack")
     if len(text) > _LONGEST:
         _refuse_length()
     return text.encode("utf-8", "surrogatepass")

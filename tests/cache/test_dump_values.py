@@ -13,24 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.dumps import Name, dump, load, make, nested, values
+from kit.dumps import Name, dump, load, make, nested, shown, values
 
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Unsupported, decoded, encoded
 
 # -- values
-
-
-def shown(value: Any) -> Any:
-    """What tells two plain values apart, types, signs of zero and order of dicts included."""
-    kind = type(value)
-    if kind in (list, tuple):
-        return (kind.__name__, *map(shown, value))
-    if kind in (set, frozenset):
-        return (kind.__name__, *sorted(map(repr, map(shown, value))))
-    if kind is dict:
-        return ("dict", *((shown(key), shown(item)) for key, item in value.items()))
-    return kind.__name__, hex(value) if kind is int else repr(value)
 
 
 @settings(deadline=None)

@@ -24,6 +24,7 @@ __all__ = (
     "offsets",
     "scalars",
     "several",
+    "shown",
     "text",
     "values",
     "work",
@@ -50,6 +51,18 @@ def dump(function: Any, path: Any, wall: float = 0.0, encode: Any = None) -> int
 def load(function: Any, path: Any, wall: float = 0.0, decode: Any = None) -> int:
     handle = function.cache
     return restore(handle._cache, handle._generated, handle._name(), path, decode, lambda: wall)
+
+
+def shown(value: Any) -> Any:
+    """What tells two plain values apart, types, signs of zero and order of dicts included."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return (kind.__name__, *map(shown, value))
+    if kind in (set, frozenset):
+        return (kind.__name__, *sorted(map(repr, map(shown, value))))
+    if kind is dict:
+        return ("dict", *((shown(key), shown(item)) for key, item in value.items()))
+    return kind.__name__, hex(value) if kind is int else repr(value)
 
 
 offsets = st.timedeltas(timedelta(hours=-23), timedelta(hours=23))
