@@ -51,7 +51,16 @@ imported already.  This word in a docstring is the way that it leaves to say no:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
+from memo.errors import (
+    AbsentKey,
+    DumpError,
+    InflightTimeout,
+    MemoError,
+    MissingExtra,
+    RateLimited,
+    RecordingError,
+    SharedTimeout,
+)
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._adopted import AdoptedStats
@@ -113,6 +122,7 @@ __all__ = (
     "Recording",
     "RecordingError",
     "Registry",
+    "SharedTimeout",
     "StoreReport",
     "Subscription",
     "WindowStats",

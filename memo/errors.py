@@ -2,6 +2,7 @@
 
 __all__ = (
     "AbsentKey", "DumpError", "InflightTimeout", "MemoError", "MissingExtra", "RateLimited", "RecordingError",
+    "SharedTimeout",
 )  # fmt: skip
 
 
@@ -81,3 +82,18 @@ class RateLimited(MemoError, RuntimeError):
 
 class RecordingError(MemoError, ValueError):
     """A file cannot be read as a recording of ``f.cache.record()``: it is none, was cut short, altered, or is newer."""
+
+
+class SharedTimeout(MemoError, TimeoutError):
+    """A tier did not get so far in time: ``tier.catch_up()`` or ``tier.flush()``.
+
+    Attributes:
+        timeout: The limit that was passed, in seconds.
+    """
+
+    def __init__(self, message: str, timeout: float | None = None) -> None:
+        super().__init__(message, timeout)
+        self.timeout: float | None = timeout
+
+    def __str__(self) -> str:
+        return str(self.args[0])

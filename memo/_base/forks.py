@@ -54,6 +54,8 @@ class Stage(enum.IntEnum):
     """The latest calls of one function, and who waits for a turn."""
     JANITORS = enum.auto()
     """The thread that cleans one registry up.  Late in a child: that begins another thread."""
+    TIERS = enum.auto()
+    """What is still to be told to a shared tier.  In a child it begins a thread, which changes what is above."""
     SERVERS = enum.auto()
     """What shows one registry outside.  It begins threads in a child as well, which look at all of the above."""
     CALLERS = enum.auto()

@@ -47,7 +47,7 @@ class Bell:
     __slots__ = ("_gates",)
 
     def __init__(self) -> None:
-        self._gates: set[weakref.ref[Gate]] = set()
+        self._gates: set[weakref.ref[Any]] = set()
 
     def __len__(self) -> int:
         """How many listen."""
@@ -58,6 +58,10 @@ class Bell:
         gate = Gate()
         self._gates.add(weakref.ref(gate, self._gates.discard))
         return gate
+
+    def tell(self, gate: Any) -> None:
+        """Have each ring open *gate*, one of another kind, for as long as it is held."""
+        self._gates.add(weakref.ref(gate, self._gates.discard))
 
     def ring(self) -> None:
         """Open all gates: of those who have been listening until now."""

@@ -38,7 +38,16 @@ from memo import (
     freeze,
     freeze_typed,
 )
-from memo.errors import AbsentKey, DumpError, InflightTimeout, MemoError, MissingExtra, RateLimited, RecordingError
+from memo.errors import (
+    AbsentKey,
+    DumpError,
+    InflightTimeout,
+    MemoError,
+    MissingExtra,
+    RateLimited,
+    RecordingError,
+    SharedTimeout,
+)
 
 __all__ = ("PROTOCOLS", "Point", "frozen_keys", "records")
 
@@ -90,6 +99,7 @@ def records() -> dict[str, Any]:
         "MissingExtra": MissingExtra("it needs the extra 'x'."),
         "RateLimited": RateLimited("load(): come again.", ("a", 1), "100/1m", 2.5),
         "RecordingError": RecordingError("read_recording: it is no recording."),
+        "SharedTimeout": SharedTimeout("flush: it took too long.", 5.0),
         "StoreReport": store,
         "WindowStats": window,
     }

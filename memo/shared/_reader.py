@@ -1,0 +1,221 @@
+"""What the line has read, and whom it concerns: functions that follow, and callers who wait for other processes.
+
+Invariants
+
+- ``place`` moves on when what was read up to it has been applied, and not before: whatever strikes, the next reader
+  begins with the message that may not have been.
+- It moves from the place that was known as a message was read; a reader that was given up moves nothing any more.
+- What could not be applied, whatever that raised, is a gap; a gap drops everything.
+- Nothing of others is called under the lock.
+"""
+
+import logging
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from memo._base import Seldom, rlock
+from memo.shared._gaps import Place, missed, place_of
+from memo.shared._messages import ALL, DONE, DROP, Said
+from memo.shared._scripts import Where
+
+__all__ = ("Follower", "Reader")
+
+log = logging.getLogger("memo")
+
+
+class Follower(Protocol):
+    """The results of one function in this process.  Called by the tier's thread, under no lock."""
+
+    def drop_digests(self, digests: Sequence[bytes]) -> None:
+        """Drop the keys of these digests."""
+        ...
+
+    def drop_tag(self, digest: bytes) -> None:
+        """Drop what bears the tag of this digest."""
+        ...
+
+    def drop_all(self) -> None:
+        """Drop everything."""
+        ...
+
+    def tidy(self, steps: int) -> None:
+        """Forget what is not needed any more, in so many small steps."""
+        ...
+
+
+class Reader:
+    """Applies messages, and finds out what is missing.
+
+    Args:
+        name: The tier's, for messages.
+        sender: Tells the id under which this process speaks.
+    """
+
+    def __init__(self, name: str, sender: Callable[[], bytes]) -> None:
+        self.place: Place | None = None
+        """How far the log was read; None before the first look at it."""
+        self.epochs = 0
+        """How often another epoch was taken for the present one."""
+        self.sent = 0
+        self.received = 0
+        self.gaps = 0
+        self._name = name
+        self._sender = sender
+        self._warned = Seldom()
+        self._lock = rlock()  # guards what follows, and the moves of ``place``
+        self._followers: dict[bytes, tuple[weakref.ref[Follower], ...]] = {}
+        """By their labels: several of one, if a function was decorated anew and the former one lives on."""
+        self._expecting: dict[tuple[bytes, bytes], dict[object, Callable[[], object]]] = {}
+
+    def renew(self) -> None:
+        """In a forked child: those who waited are not there."""
+        self._lock = rlock()
+        self._expecting = {}
+
+    # -- who is concerned
+
+    def follow(self, function: bytes, follower: Follower) -> None:
+        """Have *follower* told of what changes, too, for as long as it lives."""
+        with self._lock:
+            self._followers[function] = (*self._followers.get(function, ()), weakref.ref(follower))
+
+    def functions(self) -> list[bytes]:
+        """The labels of all that follow."""
+        return list(self._followers)
+
+    def followers(self) -> list[Follower]:
+        """All that follow."""
+        return [one for function in self.functions() for one in self._followers_of(function)]
+
+    def forget_gone(self) -> None:
+        """Forget followers that live no more."""
+        with self._lock:
+            living = {function: tuple(filter(_lives, refs)) for function, refs in self._followers.items()}
+            self._followers = {function: refs for function, refs in living.items() if refs}
+
+    def _followers_of(self, function: bytes) -> list[Follower]:
+        found = [ref() for ref in self._followers.get(function, ())]
+        return [one for one in found if one is not None]
+
+    def expect(self, function: bytes, digest: bytes, call: Callable[[], object]) -> Callable[[], None]:
+        """Have *call* called once, as soon as a load of the key has ended elsewhere, or may have.
+
+        It is called in the tier's thread, must not block, and raises nothing.  Returns what takes this back.
+        """
+        subject, mark = (function, digest), object()
+        with self._lock:
+            self._expecting.setdefault(subject, {})[mark] = call
+
+        def cancel() -> None:
+            with self._lock:
+                waiting = self._expecting.get(subject)
+                if waiting is not None:
+                    waiting.pop(mark, None)
+                    if not waiting:
+                        del self._expecting[subject]
+
+        return cancel
+
+    def call_all(self) -> None:
+        """Call all who wait: nothing will come for them, or it may have come unheard."""
+        with self._lock:
+            waiting, self._expecting = self._expecting, {}
+        for calls in waiting.values():
+            self._call(calls)
+
+    # -- what was read
+
+    def begin(self, there: Where) -> None:
+        """Read the log from its present end on."""
+        with self._lock:
+            if self.place is None:
+                self.place = place_of(there)
+
+    def move(self, known: Place, there: Where) -> None:
+        """Nothing lies between *known* and the end of the log, whose position may be another one nevertheless."""
+        self._move(known, place_of(there))
+
+    def take(self, message: Said) -> None:
+        """Apply the next message."""
+        known = self.place
+        if known is None:
+            return
+        why = missed(known, message)
+        if why is not None:
+            self.gap(why, place_of(message))
+            return
+        try:
+            self._apply(message)
+        except BaseException:  # SystemExit of a callback too: it would end the thread, and nothing else
+            log.exception("tier %r: a message could not be applied", self._name)
+            self.gap(f"message {message.n} could not be applied", place_of(message))
+        else:
+            self._move(known, place_of(message))
+
+    def gap(self, why: str, place: Place) -> None:
+        """Messages were lost: drop everything, and read on after *place*, which was known before this."""
+        known = self.place
+        self.gaps += 1
+        if self._warned.is_due():
+            log.warning("tier %r: what was said in between is lost, all stores are emptied: %s", self._name, why)
+        for follower in self.followers():
+            try:
+                follower.drop_all()
+            except BaseException:
+                log.exception("tier %r: a store could not be emptied", self._name)
+        self._move(known, place)
+        self.call_all()
+
+    def _move(self, known: Place | None, place: Place) -> None:
+        with self._lock:
+            if self.place is known:
+                if known is not None and known.epoch != place.epoch:
+                    self.epochs += 1
+                self.place = place
+
+    def _apply(self, message: Said) -> None:
+        is_own = message.sender == self._sender()
+        if is_own:
+            self.sent += 1
+        else:
+            self.received += 1
+            self._drop(message)
+        self._tell(message)
+
+    def _drop(self, message: Said) -> None:
+        if message.kind == DONE:
+            return
+        if message.function:
+            for follower in self._followers_of(message.function):
+                if message.kind == ALL:
+                    follower.drop_all()
+                else:
+                    follower.drop_digests(message.digests)
+            return
+        for follower in self.followers():
+            for digest in message.digests:
+                follower.drop_tag(digest)
+
+    def _tell(self, message: Said) -> None:
+        if not self._expecting:
+            return
+        if message.kind not in (DONE, DROP):
+            self.call_all()
+            return
+        for digest in message.digests:
+            with self._lock:
+                calls = self._expecting.pop((message.function, digest), None)
+            if calls is not None:
+                self._call(calls)
+
+    def _call(self, calls: dict[object, Callable[[], object]]) -> None:
+        for call in list(calls.values()):
+            try:
+                call()
+            except Exception:
+                log.exception("tier %r: a caller that waits could not be told", self._name)
+
+
+def _lives(ref: "weakref.ref[Follower]") -> bool:
+    return ref() is not None
