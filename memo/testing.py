@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from memo._base import Aside, counted, default_clock, exchange_default, rlock, seconds
 from memo._decorated import Layer
-from memo._registry import Record, View, record_of, registry
+from memo._registry import Record, View, begin_apart, end_apart, record_of, registry
 
 __all__ = ("FakeClock", "isolated")
 
@@ -256,6 +256,7 @@ class _Isolation(AbstractContextManager[None]):
     def __enter__(self) -> None:
         asides: _Asides = weakref.WeakKeyDictionary()
         try:
+            begin_apart(asides, self)
             for layer in self._layers():
                 if layer not in asides:
                     aside = asides[layer] = Aside() if layer.is_made else None
@@ -289,3 +290,8 @@ class _Isolation(AbstractContextManager[None]):
 
     def _forget(self, asides: _Asides) -> None:
         self._asides[:] = [one for one in self._asides if one is not asides]
+        end_apart(asides)
+
+    def covers(self, record: Record) -> bool:
+        """Whether this is about *record*."""
+        return record in self._records or any(view.covers(record) for view in self._views)

@@ -60,6 +60,7 @@ class Adopted:
     kind = "adopted"
     tags = NO_TAGS
     is_made = True
+    link = None
 
     def __init__(self, cache: Any, record: _Named, lock: Any = None) -> None:
         self._ref = weakref.ref(cache)

@@ -42,7 +42,7 @@ from memo._base.seldom import Seldom
 from memo._base.shortened import LONGEST, cut, qualified_name, short_text
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
-from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, freeze_fields, in_lines
+from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields, in_lines
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tag_names, check_tags
 from memo._base.text_table import MOST, SHORTEST, aligned, escaped, fitted, html_rows, width
@@ -125,6 +125,7 @@ __all__ = (
     "claim",
     "counted",
     "counter",
+    "counter_where_there",
     "cut",
     "default_clock",
     "did_you_mean",

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from memo._base.shortened import encodable, short_text
 from memo._base.units import format_bytes, format_seconds
 
-__all__ = ("Frozen", "FrozenDict", "Snapshot", "counter", "freeze_fields", "in_lines", "plain")
+__all__ = (
+    "Frozen", "FrozenDict", "Snapshot", "counter", "counter_where_there", "freeze_fields", "in_lines", "plain",
+)  # fmt: skip
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _COUNTER = "counter"
+_WHERE_THERE = "where there"
 _WRITTEN = {("decimal", "Decimal"), ("uuid", "UUID")}  # whose str() says it all; by name: they take long to import
 _DEEPEST = 50  # containers within each other that are turned into plain ones
 _LONGEST_BITS = 512  # of an integer that is written out: thousands of digits take long, and then are refused
@@ -70,6 +73,11 @@ def counter(default: Any = 0) -> Any:
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata={_COUNTER: True})
     return field(default=default, metadata={_COUNTER: True})
+
+
+def counter_where_there() -> Any:
+    """A counter of what few have: None of the others, where the lines for people leave it out."""
+    return field(default=None, metadata={_COUNTER: True, _WHERE_THERE: True})
 
 
 def freeze_fields(snapshot: Any, *names: str) -> None:
@@ -227,6 +235,7 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
             "load_mean",
             "delay_seconds",
             "oldest",
+            "l2_seconds",
             "oldest_lease",
             "seconds",
             "span",
@@ -237,7 +246,7 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
         format_seconds,
     ),
     **dict.fromkeys(("bytes", "max_bytes"), format_bytes),
-    **dict.fromkeys(("hit_ratio", "error_ratio"), lambda share: f"{share:.1%}"),
+    **dict.fromkeys(("hit_ratio", "error_ratio", "served_ratio"), lambda share: f"{share:.1%}"),
     "rate": lambda per_second: f"{per_second:.3g}/s",
 }
 """How figures are shown, by their name: a name has one unit everywhere."""
@@ -245,7 +254,12 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
 
 def in_lines(snapshot: Frozen) -> str:
     """A snapshot as a title and a line for each figure, aligned; a snapshot in it with its own lines, indented."""
-    names = [name for name in (*_field_names(snapshot), *_derived_names(type(snapshot))) if name != "name"]
+    missing = {f.name for f in fields(snapshot) if f.metadata.get(_WHERE_THERE) and getattr(snapshot, f.name) is None}  # type: ignore[arg-type]
+    names = [
+        name
+        for name in (*_field_names(snapshot), *_derived_names(type(snapshot)))
+        if name != "name" and name not in missing
+    ]
     title = (
         f"{type(snapshot).__name__} of {name}" if (name := getattr(snapshot, "name", None)) else type(snapshot).__name__
     )

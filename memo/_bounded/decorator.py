@@ -28,6 +28,7 @@ class _Options(SharedOptions, total=False):
     error_ttl: Duration | None
     fallback: object
     fallback_on: type[Exception] | Iterable[type[Exception]]
+    shared: Any
 
 
 @overload
@@ -70,6 +71,7 @@ def bounded(
     fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
+    shared: Any = None,
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
@@ -97,8 +99,8 @@ def bounded(
     interpreter's limit, three under Python 3.11, and five or six with an option about staleness or failures.
 
     What is *not* promised: that a result is stored at all (it may not fit), that expired entries
-    leave by themselves (they do when they are evicted, loaded again, or cleaned up), or anything
-    across processes.
+    leave by themselves (they do when they are evicted, loaded again, or cleaned up), or, without ``shared``,
+    anything across processes.
 
     Args:
         max: Most entries at any moment.  This or max_bytes is required.
@@ -192,6 +194,11 @@ def bounded(
         one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
             what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError, nothing is stored.
             "share": all callers get the same one, for example an ``itertools.cycle`` from which they draw in turn.
+        shared: A ``memo.shared.Tier``, or what its ``using()`` returns: results are shared with other processes and
+            machines through a Valkey or Redis server.  A hit is what it is without; a load asks the server first, all
+            processes share one load, and what changes a result here changes it everywhere; see ``memo.shared``.  Needs
+            ttl, and keys that other processes know; ``idle``, ``cache_errors``, ``max`` and ``max_bytes`` hold for the
+            store of each process.  While the server cannot be reached, loads and calls go on as without it.
         name: Name in the registry; default ``module.qualname``.
         registry: Where the function is listed; default ``memo.registry``.
         clock: Returns the time in seconds, never going back; default ``time.monotonic``.
@@ -199,7 +206,8 @@ def bounded(
     Raises:
         TypeError: At decoration: an option is of the wrong type, or no bound is given.  At a call:
             an argument cannot be hashed, or the result can be used only once.
-        ValueError: At decoration: an option's value makes no sense.
+        ValueError: At decoration: an option's value makes no sense, or another function of this process shares its
+            results under the same name.
         InflightTimeout: At a call: the load that it waited for took longer than timeout, and no stale result may
             stand in for it.
     """

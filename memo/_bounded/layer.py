@@ -1,11 +1,12 @@
 """The layer of ``@bounded``: what the results of one function are to the decorated function and the registry."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from typing import Any
 
 from memo._base import Aside, Clock, Swept, TaggedCall, Weakly
-from memo._bounded.options import check_suits
+from memo._bounded.options import check_keys_travel, check_suits
 from memo._cache import (
     NOT_GIVEN,
     Answers,
@@ -13,7 +14,12 @@ from memo._cache import (
     CacheHandle,
     CacheOptions,
     CacheStats,
+    Link,
+    LinkFigures,
+    LinkTerms,
+    LocalResults,
     RefreshPool,
+    Sharing,
     Upwards,
     can_lead,
     check_colour,
@@ -23,11 +29,13 @@ from memo._cache import (
     put_back,
     remembered_call,
     set_aside,
+    shared_figures,
     without_arguments,
 )
 from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, misfit_of
 from memo._decorated import FlightLayer
 from memo._flight import CallerFlights, InflightStats, TaskFlights, ThreadFlights
+from memo._registry import is_apart
 from memo._registry import registry as default_registry
 from memo._store import POLICIES, Parted, first_share
 
@@ -42,6 +50,7 @@ class BoundedLayer(FlightLayer):
     """The decorator's name, for messages."""
     kinds: tuple[Callable[..., ThreadFlights], Callable[..., TaskFlights]] | None = None
     """What makes the loads of a plain function, and of a coroutine function; None: what its options say."""
+    _link: Link | None = None
 
     def __init__(
         self,
@@ -55,8 +64,11 @@ class BoundedLayer(FlightLayer):
         super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
         self._check_fallback(keys)
         check_suits(self.shape, options, keys)
+        check_keys_travel(self.shape, options, keys)
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made
+            if options.is_shared:
+                self._works = None  # its link is not known yet
 
     def _check_fallback(self, keys: KeyOptions) -> None:
         """Check that the fallback can be called as the function is; else it would fail no sooner than it is needed."""
@@ -91,9 +103,52 @@ class BoundedLayer(FlightLayer):
             forget_closed=Weakly(self._forget_closed),
         )
         called = self.called
-        cache = Cache(self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards, self.kinds)
+        link = self._link
+        sharing = None if link is None else Sharing(link, Weakly(self._is_apart, True), Weakly(self._fixed_tags, ()))
+        cache = Cache(
+            self.where, shape.qualname, called, shape.is_async, clock, self.options, upwards, self.kinds, sharing
+        )
         pool = None if shape.is_async else Weakly(self._pool, default_registry.pool)
         return Answers(cache, pool, Weakly(self._ask_fallback, NOT_GIVEN) if self.options.asks_fallback else None)
+
+    # -- what its results are shared through
+
+    @property
+    def link(self) -> Link | None:
+        return self._link
+
+    def enrolled(self, name: str | None) -> None:
+        shape, record = self.shape, self.record
+        plan = check_keys_travel(shape, self.options, self._options)
+        if plan is None or record is None:
+            return
+        local = LocalResults(
+            Weakly(self._present), Weakly(self.fence_others, contextlib.nullcontext()), Weakly(self._fixed_tags, ())
+        )
+        self._link = self.options.shared.link(
+            LinkTerms(
+                name=name or f"{shape.module}.{shape.qualname}",
+                is_named=name is not None,
+                signature=plan.signature,
+                place=record.origin,
+                local=local,
+                ttl_s=self.options.ttl_s,
+                stale_s=self.options.stale_s,
+            )
+        )
+
+    def take_instance(self) -> None:
+        super().take_instance()
+        check_keys_travel(self.shape, self.options, self._options)
+
+    def _present(self) -> Cache | None:
+        return self.cache if self.is_made else None
+
+    def _is_apart(self) -> bool:
+        return self.record is None or is_apart(self.record)
+
+    def _fixed_tags(self) -> tuple[str, ...]:
+        return self.tags.fixed if self.record is None else self.record.tags
 
     def asked(self) -> dict[str, Callable[..., Any]]:
         asked = super().asked()
@@ -178,6 +233,8 @@ class BoundedLayer(FlightLayer):
             found = {**hit, **flights.names(), "answer": answers.answer_awaited}
         else:
             found = {**hit, **flights.names(), "answer": answers.answer}
+        if self.options.is_shared:  # no load is led inline
+            return {**found, **({"lead": flights.lead} if isinstance(flights, ThreadFlights) else {})}
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
         if self.is_watched and isinstance(flights, ThreadFlights):
@@ -195,7 +252,7 @@ class BoundedLayer(FlightLayer):
             self.options,
             self.cache.store,
             noted=self.cache.notes is not None,
-            watched=self.is_watched,
+            watched=self.is_watched or self.options.is_shared,
             tells_stale=self._tells_stale,
         )
 
@@ -234,6 +291,7 @@ class BoundedLayer(FlightLayer):
             bytes=None if options.max_bytes is None else 0,
             max_bytes=options.max_bytes,
             small_share=first_share(options.policy),
+            **(shared_figures(LinkFigures(), 0) if options.is_shared else {}),
         )
 
     def load_stats(self, name: str) -> InflightStats:
@@ -257,7 +315,9 @@ class BoundedLayer(FlightLayer):
 
     def empty(self) -> None:
         if self.is_made:
-            self.cache.clear(None)
+            self.answers.everywhere.clear(None)
+        elif self._link is not None and not self._is_apart():
+            self._link.invalidate_all()
 
 
 def _as_is(key: Any) -> Any:

@@ -14,12 +14,12 @@ from memo._cache import (
     fallback_options,
     late_options,
 )
-from memo._call import KeyOptions, Shape, check_key_options, takes_call
+from memo._call import KeyOptions, KeyPlan, Shape, check_key_options, takes_call
 from memo._decorated import check_common
 from memo._flight import check_work
 from memo._store import check_policy
 
-__all__ = ("check_suits", "checked_options")
+__all__ = ("check_keys_travel", "check_suits", "checked_options")
 
 
 def checked_options(
@@ -56,6 +56,7 @@ def checked_options(
     fork: Any,
     tags: Any,
     one_shot: Any,
+    shared: Any,
     name: Any,
     registry: Any,
     clock: Any,
@@ -90,6 +91,7 @@ def checked_options(
     work_options = check_work(where, work, keep, dedupe)
     keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
+    _check_shared(where, shared, ttl, dedupe)
     late = late_options(
         where,
         has_ttl=ttl is not None,
@@ -124,10 +126,61 @@ def checked_options(
         work=work_options,
         tags=check_tags(where, tags),
         refuse=refuser(where, one_shot),
+        shared=shared,
         **late,
         **fallback_options(where, fallback, fallback_on, one_shot),
     )
     return options, keys
+
+
+def _check_shared(where: str, shared: Any, ttl: Any, dedupe: bool) -> None:
+    """Check ``shared=``.  What it was given is not shown: a URL may have a password in it.
+
+    Raises:
+        TypeError: It is no tier, or does not go with the other options.
+    """
+    if shared is None:
+        return
+    if isinstance(shared, type) or not callable(getattr(shared, "link", None)):
+        raise TypeError(
+            f"{where}: shared= is of type {type(shared).__qualname__!r}; give a tier, as in "
+            f"shared=Tier('valkey://localhost') with Tier from memo.shared, or what its using() returns."
+        )
+    if ttl is None:
+        raise TypeError(
+            f"{where}: shared={shared!r} without ttl= would leave entries on the server for ever; give ttl= as well."
+        )
+    if not dedupe:
+        raise TypeError(
+            f"{where}: dedupe=False has each call load by itself, and shared={shared!r} has all processes share one "
+            f"load; leave one of them out."
+        )
+
+
+def check_keys_travel(shape: Shape, options: CacheOptions, keys: KeyOptions) -> KeyPlan | None:
+    """Check that other processes know the keys of a function whose results are shared; what these consist of.
+
+    Returns:
+        None of a function whose results are not shared.
+
+    Raises:
+        TypeError: They hold an instance, a weak argument or an event loop.
+    """
+    if options.shared is None:
+        return None
+    plan = KeyPlan(shape, keys, through=False)
+    if plan.has_token:
+        raise TypeError(
+            f"{shape.where}: shared={options.shared!r}, but the entries of {shape.qualname}() belong to instances, "
+            f"which no other process knows; give ignore=({shape.first_name!r},) as well if instances may share entries."
+        )
+    if plan.has_refs:
+        option = f"scope={keys.scope!r}" if keys.scope is not None else f"weak={tuple(sorted(keys.weak))!r}"
+        raise TypeError(
+            f"{shape.where}: shared={options.shared!r}, but with {option} the entries of {shape.qualname}() belong to "
+            f"objects of this process, which no other process knows; leave one of them out."
+        )
+    return plan
 
 
 def check_suits(shape: Shape, options: CacheOptions, keys: KeyOptions) -> None:

@@ -10,8 +10,10 @@ from memo._cache.answers import Answers
 from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
 from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
+from memo._cache.figures import shared_figures
 from memo._cache.handle import CacheHandle
 from memo._cache.leading import can_lead, leading_await_load, leading_load
+from memo._cache.local_results import LocalResults
 from memo._cache.options import (
     CacheIfOption,
     CacheOptions,
@@ -25,10 +27,11 @@ from memo._cache.options import (
 from memo._cache.recording import Recording
 from memo._cache.refresh_pool import RefreshPool
 from memo._cache.setting_aside import put_back, set_aside
+from memo._cache.sharing import Sharing
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
-from memo._cache.tier_link import Place
+from memo._cache.tier_link import Link, LinkFigures, LinkTerms, Place
 
 if TYPE_CHECKING:  # few programs write results, and what that needs takes long to import
     from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
@@ -44,9 +47,14 @@ __all__ = (
     "CacheStats",
     "EntryInfo",
     "EvictLoop",
+    "Link",
+    "LinkFigures",
+    "LinkTerms",
+    "LocalResults",
     "Place",
     "Recording",
     "RefreshPool",
+    "Sharing",
     "TtlOption",
     "Unsupported",
     "Upwards",
@@ -68,6 +76,7 @@ __all__ = (
     "refuse_colliding",
     "remembered_call",
     "set_aside",
+    "shared_figures",
     "without_arguments",
 )
 

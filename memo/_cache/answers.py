@@ -9,6 +9,7 @@ from typing import Any
 
 from memo._cache.background import Background
 from memo._cache.cache import Cache
+from memo._cache.everywhere import Everywhere
 from memo._cache.fallback import Fallback
 from memo._cache.loads import log_failure
 from memo._cache.refresh_pool import RefreshPool
@@ -35,6 +36,8 @@ class Answers:
         self, cache: Cache, pool: Callable[[], RefreshPool] | None, ask: Callable[..., Any] | None = None
     ) -> None:
         self.cache = cache
+        self.everywhere: Everywhere = Everywhere(cache)
+        """Changes its results, here and where they are shared."""
         self.name: str = cache.name
         background = Background(cache.flights, cache.jobs, pool, cache.options.foreseen)
         self._flights: Any = cache.flights

@@ -21,15 +21,28 @@ from memo._cache.leases import Leases
 from memo._cache.listener import Listener
 from memo._cache.loads import Loads
 from memo._cache.options import CacheOptions
+from memo._cache.shared_loads import SharedLoads
+from memo._cache.sharing import Sharing
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.told_store import ToldStore, left_for
 from memo._call import InstanceRef, belongs_to
 from memo._flight import FlightTable, TaskFlights, ThreadFlights, Watch
 from memo._store import SLICE, EvictionReason, Giveaway, Gone, Standing, Store
 
-__all__ = ("Cache", "Upwards")
+__all__ = ("Cache", "Put", "Upwards")
 
 _INVALIDATED = EvictionReason.INVALIDATED
+
+
+class Put(NamedTuple):
+    """What became of a value that was put."""
+
+    is_stored: bool
+    """It is in the store, and was not rejected."""
+    entry: Any = None
+    """What was made of it; None: nothing, since it is not to be stored."""
+    shared_s: float | None = None
+    """For how many seconds it may be shared; None: not at all."""
 
 
 class Upwards(NamedTuple):
@@ -64,6 +77,7 @@ class Cache:
         options: What ``bounded`` was told.
         upwards: What is asked of whoever holds this.
         kinds: What runs the loads of a plain function, and of a coroutine function; None: what *options* say.
+        sharing: The tier that its results are shared through; None: they are not.
     """
 
     flights: ThreadFlights | TaskFlights
@@ -78,6 +92,7 @@ class Cache:
         options: CacheOptions,
         upwards: Upwards,
         kinds: tuple[Callable[..., ThreadFlights], Callable[..., TaskFlights]] | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -99,7 +114,11 @@ class Cache:
         self.jobs: Jobs = Jobs(self.store)
         self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs, self.store.may_grow)
         self.maker: EntryMaker = EntryMaker(name, options)
-        self.loads: Loads = Loads(self.told, self.table, self.maker)
+        self.shared: SharedLoads | None = None
+        """Leads its loads through a tier; None: its results are not shared."""
+        if sharing is not None:
+            self.shared = SharedLoads(sharing, self.store, self.table, self.maker)
+        self.loads: Loads = Loads(self.told, self.table, self.maker, self.shared)
         kind = options.work.kind(is_async) if kinds is None else kinds[is_async]
         self.flights = kind(name, call, self.table, self.loads, options.timeout_s, upwards.explain, upwards.tags_of)
 
@@ -152,8 +171,8 @@ class Cache:
 
     # -- changes
 
-    def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> bool:
-        """Store *value*; whether it was, and not rejected."""
+    def put(self, key: Hashable, value: Any, tags: tuple[str, ...] | None = ()) -> Put:
+        """Store *value*."""
         value = self.handed(value)  # whoever put it cannot alter what is stored
         now = self.clock.read()
         key = self.table.at_hand(key)
@@ -161,17 +180,29 @@ class Cache:
         if entry is None:
             self.counts.rejected += 1
             self.invalidate(key)
-            return False
+            return Put(False)
+        shared_s = None if self.shared is None else self.shared.shared_life(entry, now)
         self.told.alter(self._put, key, entry, now)
-        return self.told.fits(entry)
+        return Put(self.told.fits(entry), entry, shared_s)
 
     def invalidate(self, key: Hashable) -> bool:
         """Drop the entry of *key*; whether there was one, or a failure that is remembered."""
         gone = self.told.alter(self._invalidate, self.table.at_hand(key), self.clock.read())
         return any(item[2] is _INVALIDATED for item in gone)
 
-    def invalidate_where(self, predicate: Callable[[Any, Any], object], scope: Hashable | None) -> int:
-        """Drop the entries for whose keys and values *predicate* is true; how many."""
+    def invalidate_where(
+        self,
+        predicate: Callable[[Any, Any], object],
+        scope: Hashable | None,
+        note: Callable[[list[Hashable]], object] | None = None,
+    ) -> int:
+        """Drop the entries for whose keys and values *predicate* is true; how many.
+
+        Args:
+            predicate: What is asked.
+            scope: The token of an instance; None: all.
+            note: Told of the keys that were chosen, before any of them leaves.
+        """
         self.table.detach_within(scope)
         now = self.clock.read()
         chosen: deque[list[Any]] = deque()
@@ -179,6 +210,8 @@ class Cache:
             found = self._chosen(lot, predicate, now)
             if found:
                 chosen.append(found)
+        if note is not None:
+            note([entry.key for found in chosen for entry in found])
         return self._drop_lots(_drawn(chosen), _INVALIDATED, now)
 
     def _chosen(self, entries: list[Any], predicate: Callable[[Any, Any], object], now: float) -> list[Any]:
@@ -362,8 +395,9 @@ class Cache:
     def cache_stats(self, name: str) -> CacheStats:
         """The figures now."""
         leased = self.leased()
+        link = None if self.shared is None else self.shared.figures()
         with self.store.lock:
-            return figures(name, self.store, self.table.counters, self.counts, leased)
+            return figures(name, self.store, self.table.counters, self.counts, leased, link)
 
     def leased(self, now: float | None = None) -> Leased:
         """What is leased, at a time that the clock has told, or now."""
@@ -383,6 +417,8 @@ class Cache:
             self.store.forget_counts()
             self.counts.forget()
             self.table.forget_counts()
+        if self.shared is not None:
+            self.shared.forget_figures()
 
 
 def _slices(lots: Iterable[list[Any]]) -> Iterator[list[Any]]:

@@ -255,19 +255,13 @@ def _entries(
 
 def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -> None:
     """Give *entry*, made as if loaded now, the age of *row*."""
-    store, ttl_s = cache.store, cache.options.ttl_s
+    ttl_s = cache.options.ttl_s
     # jitter has shortened what was left already; a ttl= that asks about the call has no say, since nobody knows it
     life = entry.deadline - now if ttl_s is None else ttl_s
-    entry.stored = now - row.age - elapsed
-    if cache.options.ttl_asks or not math.isinf(
-        life
-    ):  # else the function has no ttl (any more), and its hits look at no deadline
-        deadline = min(entry.stored + life, now + row.left - elapsed)
-        if store.rich:
-            entry.ends = deadline + cache.options.stale_s
-        entry.deadline = deadline
-    if store.idle_s is not None:
-        entry.used = now - row.unused - elapsed
+    stored = now - row.age - elapsed
+    has_end = cache.options.ttl_asks or not math.isinf(life)  # else its hits look at no deadline
+    deadline = min(stored + life, now + row.left - elapsed) if has_end else None
+    cache.maker.date(entry, stored, deadline, now - row.unused - elapsed)
 
 
 def _room(store: Store) -> tuple[float, float]:

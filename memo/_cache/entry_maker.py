@@ -75,6 +75,43 @@ class EntryMaker:
         life_s = self._life_of(value, call)
         if life_s is None or tags is None or not self._is_wanted(value, call):
             return None
+        return self._new(key, value, now, life_s, tags, kind)
+
+    def adopt(
+        self, key: Hashable, value: Any, now: float, tags: tuple[str, ...] | None, kind: type[Entry] = TrackedEntry
+    ) -> Any:
+        """A new entry of a value that was wanted where it was loaded; ``date()`` gives it the life that it has left.
+
+        Args:
+            key: Its key.
+            value: What is stored.
+            now: The time.
+            tags: Those of the call.
+            kind: What to make where the options ask for no more; see ``Store.entry``.
+        """
+        return self._new(key, value, now, self.life_s, tuple(tags or ()), kind)
+
+    def date(self, entry: Any, stored: float, deadline: float | None = None, used: float | None = None) -> None:
+        """Give *entry*, which is new and in no store, another life than one that begins now, and lasts for all ``ttl``.
+
+        Args:
+            entry: The entry.
+            stored: When its load ended.
+            deadline: When it is stale; None: as it is.
+            used: When it was last used, where that matters; None: as it is.
+        """
+        entry.stored = stored
+        if deadline is not None:
+            if self.options.rich:
+                entry.ends = deadline + self.options.stale_s
+            entry.deadline = deadline
+        if used is not None and self.options.idle_s is not None:
+            entry.used = used
+
+    def _new(
+        self, key: Hashable, value: Any, now: float, life_s: float, tags: tuple[str, ...], kind: type[Entry]
+    ) -> Any:
+        options = self.options
         deadline = _after(now, life_s)
         entry: Any
         if options.rich:

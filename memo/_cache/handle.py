@@ -134,7 +134,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         key = self._key(args, kwargs)
         with self._fencing(args, kwargs):
-            return self._cache.invalidate(key)
+            return self._answers.everywhere.invalidate(key)
 
     def invalidate_where(self, predicate: Callable[[Any, Any], object]) -> int:
         """Drop every entry for which ``predicate(key, value)`` is true, and fence all running loads.
@@ -150,7 +150,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
         with self._fence_others(None):
-            return self._cache.invalidate_where(predicate, self._scope())
+            return self._answers.everywhere.invalidate_where(predicate, self._scope())
 
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load now, store, and return; for a coroutine function, awaitable.
@@ -179,7 +179,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         tags_of = self._cache.upwards.tags_of
         tags = () if tags_of is None else tags_of(*self._prefix, *args, **kwargs)
         with self._fencing(args, kwargs):
-            return self._cache.put(key, value, tags)
+            return self._answers.everywhere.put(key, value, tags)
 
     def put_many(self, results: Mapping[Any, V] | Iterable[tuple[Any, V]], /) -> int:
         """Store the results of several calls, each as ``put()`` does.
@@ -314,7 +314,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         slices of 100: what is stored meanwhile may leave with them, and what was there at first is gone at the end.
         """
         with self._fence_others(None):
-            return self._cache.clear(self._scope())
+            return self._answers.everywhere.clear(self._scope())
 
     async def drain(self) -> None:
         """Wait until what ``on_evict``, a coroutine function, does on the running event loop has ended.

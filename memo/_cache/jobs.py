@@ -42,13 +42,14 @@ class _Job:
 
     @property
     def led(self) -> bool:
-        """It ran the function itself, and did not join a call that did."""
+        """It led a load itself, and did not join a call that did."""
         return self.role.led
 
     @property
     def found(self) -> bool:
-        """It did neither: its value had been stored when its turn came."""
-        return not self.role.led and not self.role.joined
+        """It did not run the function, and did not join a call that did: its value had been stored when its turn came,
+        here or in the tier."""
+        return self.role.found or not (self.role.led or self.role.joined)
 
 
 class ThreadJob(_Job):

@@ -18,7 +18,7 @@ def can_lead(options: CacheOptions, *, is_async: bool) -> bool:
     """Whether a load is one that C may lead: nothing but its key is told of its call, and it is shared, or runs in the
     task of a coroutine's own caller."""
     runs_here = options.work.in_caller if is_async else options.dedupe
-    return runs_here and not options.stands_in and not options.notes_calls
+    return runs_here and not options.stands_in and not options.notes_calls and not options.is_shared
 
 
 def leading_load(flights: ThreadFlights, loads: Loads, options: CacheOptions, finish: Any) -> Any:

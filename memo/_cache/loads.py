@@ -14,9 +14,22 @@ from memo._base import PLAIN, Clock, need_depth
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.eviction_log import evictions_logged
 from memo._cache.refresh_pool import is_ending
+from memo._cache.shared_loads import Came, SharedLoads
 from memo._cache.told_store import ToldStore
 from memo._call import Undecided
-from memo._flight import ANY_TIME, BACKGROUND, CALL, RETURNED, RUNNING, TIMED_OUT, FlightTable, InFlight, Watch, wake
+from memo._flight import (
+    ANY_TIME,
+    BACKGROUND,
+    CALL,
+    LATE_CALL,
+    RETURNED,
+    RUNNING,
+    TIMED_OUT,
+    FlightTable,
+    InFlight,
+    Watch,
+    wake,
+)
 from memo._store import Departures, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
@@ -33,16 +46,20 @@ class Loads:
         told: The store.
         table: The running loads.
         maker: Makes entries.
+        upstream: The tier that results are shared through; None: they are not.
     """
 
-    def __init__(self, told: ToldStore, table: FlightTable, maker: EntryMaker) -> None:
+    def __init__(
+        self, told: ToldStore, table: FlightTable, maker: EntryMaker, upstream: SharedLoads | None = None
+    ) -> None:
         self.store: Store = told.store
         self.kept: Store = told.store
         self.told = told
         self.table = table
         self.maker = maker
         self.clock: Clock = table.clock
-        self.lean: bool = maker.simple and told.store.lean
+        self.upstream: SharedLoads | None = upstream
+        self.lean: bool = maker.simple and told.store.lean and upstream is None
         """Both entries and the store need no more than the common case does, which is kept short."""
         options = maker.options
         self._options = options
@@ -150,9 +167,20 @@ class Loads:
         copy = self._copy
         return value if copy is None else copy(value)
 
+    def is_new_enough(self, flight: InFlight, after: float) -> bool:
+        came = _came(flight)
+        return came is None or not came.found or came.stored > after
+
     def landed(self, flight: InFlight, value: Any) -> None:
         now = self.clock.read()
-        entry: Any = self.maker.make(flight.key, value, now, flight.tags, self.store.entry)
+        came = None if self.upstream is None else _came(flight)
+        entry: Any
+        if came is not None and came.is_made:
+            entry = came.entry
+        else:
+            entry = self.maker.make(flight.key, value, now, flight.tags, self.store.entry)
+            if self.upstream is not None and entry is not None:
+                self.upstream.shared_life(entry, now)
         self._let_go_of_call(flight)
         if entry is None:
             self._counts.rejected += 1
@@ -160,7 +188,7 @@ class Loads:
             need_depth()
         gone = Departures()
         try:
-            self.store.change(self._land, flight, value, entry, now, gone=gone)
+            self.store.change(self._land, flight, value, entry, now, came, gone=gone)
             if flight.waiters is not None:  # nobody adds to them any more
                 wake(flight.waiters)
             self.told.report(gone)
@@ -173,18 +201,28 @@ class Loads:
         if self._asks_call and flight.tags is not None:
             flight.tags = tuple(flight.tags)
 
-    def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float) -> None:
-        """End a load, and store its result if its flight is still the current one."""
+    def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float, came: Came | None) -> None:
+        """End a load, and store its result if its flight is still the current one, and the tier has not refused it."""
         key = flight.key
         if self._by_key.get(key) is flight:
-            if entry is not None and not self.told.keep(gone, key, entry, now) and self.told.leases is not None:
+            if came is not None and came.refused:
+                if self.told.leases is not None:
+                    self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
+            elif entry is not None and not self.told.keep(gone, key, entry, now) and self.told.leases is not None:
                 self.told.leases.unstored((key, value, EvictionReason.SIZE))
             if not flight.fenced:  # by what a comparison asked for meanwhile
                 self._by_key.pop(key, None)
         elif entry is not None and self.told.leases is not None:
             self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
         # from here on nothing strikes: it has ended, or it has not and whoever runs it counts that
-        self._counts.load_seconds += now - flight.started
+        counts = self._counts
+        if came is None:
+            counts.load_seconds += now - flight.started
+        elif came.found:
+            counts.found += 1
+            counts.served += flight.purpose is CALL or flight.purpose is LATE_CALL
+        else:
+            counts.load_seconds += came.spent_s
         self._counters.completed += 1
         if flight.state is RUNNING:
             flight.value = value
@@ -204,12 +242,33 @@ class Loads:
         failure = None
         if isinstance(error, options.cache_errors):  # what runs user code, before the lock
             failure = self.maker.failure(flight.key, error, flight.tags)
+        stale = self._stale_upstream(flight)
         self._let_go_of_call(flight)
-        self.told.alter(self._note_absence if is_answer else self._note_failure, flight, failure)
+        if is_answer:
+            self.told.alter(self._note_absence, flight, failure)
+        else:
+            self.told.alter(self._note_failure, flight, failure, stale)
 
-    def _note_failure(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:
+    def _stale_upstream(self, flight: InFlight) -> RichEntry | None:
+        """An entry of the stale value that the tier has for a load that fails."""
+        came = _came(flight)
+        if self.upstream is None or came is None or came.stale is None or not self._options.if_error_s:
+            return None
+        try:
+            found = came.stale._replace(value=self.accept(came.stale.value))
+        except Exception:
+            log.exception("%s: the stale value of the tier cannot be used", self.maker.name)
+            return None
+        return self.upstream.entry(flight.key, found, flight.tags, self.clock.read())  # type: ignore[no-any-return]
+
+    def _note_failure(
+        self, gone: list[Gone], flight: InFlight, failure: RichEntry | None, stale: RichEntry | None
+    ) -> None:
         key, now = flight.key, self.clock.read()
         entry = self.store.index.get(key)
+        if stale is not None and self._was_current(flight) and self._is_of_use(stale, entry, now):
+            self.told.keep(gone, key, stale, now)
+            entry = stale
         standing = Standing.OVER if entry is None else self.store.standing(entry, now)
         if standing is Standing.FRESH:
             return
@@ -220,6 +279,13 @@ class Loads:
             failure.stored = failure.used = now
             failure.ends = now + self._options.error_s
             self.told.keep(gone, key, failure, now)
+
+    def _is_of_use(self, stale: RichEntry, entry: RichEntry | None, now: float) -> bool:
+        """Whether *stale* may serve, and what is stored may not."""
+        good = (Standing.FRESH, Standing.STALE)
+        return self.store.standing(stale, now) in good and (
+            entry is None or self.store.standing(entry, now) not in good or entry.stored < stale.stored
+        )
 
     def _note_absence(self, gone: list[Gone], flight: InFlight, failure: RichEntry | None) -> None:
         """Remember that a key has no value, in place of the one that it had, or (None) just drop that."""
@@ -238,6 +304,11 @@ class Loads:
         if flight.state is TIMED_OUT:  # it has left the table already
             return flight.was_current and flight.key not in self._by_key
         return self._by_key.get(flight.key) is flight
+
+
+def _came(flight: InFlight) -> Came | None:
+    """How the result of *flight* came, where its leader looked upstream."""
+    return getattr(flight, "came", None)
 
 
 def log_failure(

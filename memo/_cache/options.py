@@ -88,11 +88,18 @@ class CacheOptions:
     """Raises if a result cannot be remembered, given the function's name and the result."""
     foreseen: tuple[type[Exception], ...] = ()
     """Errors that are answers of the function, no failures: newer than what is stored, and not logged."""
+    shared: Any = None
+    """The tier that results are shared through; None: none."""
 
     @property
     def asks_call(self) -> bool:
         """Whether what is stored depends on the call: it must be known when its result is there."""
         return self.ttl_asks or self.cache_if_asks
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a load asks a tier before it runs the function, so that none is led inline."""
+        return self.shared is not None
 
     @property
     def notes_calls(self) -> bool:

@@ -5,9 +5,12 @@ exchanged by no step: before the store is set aside its entries are struck out t
 back they are listed again.  Meanwhile whoever does not find an entry there looks for it in the store, and finds it.
 """
 
+from functools import partial
+
 from memo._base import Aside, Pair
 from memo._cache.cache import Cache
 from memo._cache.figures import CallCounts
+from memo._cache.shared_loads import Beside
 from memo._call import comparing_outside
 from memo._flight import fence_for, held, resume
 from memo._store import Departures, EvictionReason, Giveaway, Listing
@@ -19,6 +22,7 @@ def set_aside(cache: Cache, aside: Aside) -> None:
     """Hold nothing and have counted nothing, until *aside* is put back."""
     store = cache.store
     gone = Departures()
+    _shared(cache, aside)  # made without the lock
     if store.begin_listing(Listing.NONE):
         cache.alter_all(store.strike_out)
     try:
@@ -35,6 +39,7 @@ def put_back(cache: Cache, aside: Aside) -> None:
     store = cache.store
     now = cache.clock.read()
     gone = Departures()
+    _shared(cache, aside)
     giveaway = Giveaway(EvictionReason.CLEARED, now, counted=False)  # the figures of within are gone by then
     try:
         comparing_outside(store.lock, _put_back, cache, aside, gone, giveaway, now)
@@ -43,6 +48,7 @@ def put_back(cache: Cache, aside: Aside) -> None:
             store.begin_listing(Listing.ALL)
         if store.is_large:
             store.rewind(now, cache.options.pause_s)
+        _catch_up(cache, aside)
         cache.told.report(gone)
         cache.told.let_go(giveaway)
     except BaseException:
@@ -72,4 +78,19 @@ def _exchange(cache: Cache, aside: Aside, gone: Departures) -> None:
 
 
 def _counted(cache: Cache, aside: Aside) -> list[Pair]:
-    return [aside.pair(cache.counts, CallCounts.__slots__, CallCounts)]
+    return [aside.pair(cache.counts, CallCounts.__slots__, CallCounts), *_shared(cache, aside)]
+
+
+def _shared(cache: Cache, aside: Aside) -> list[Pair]:
+    """What is exchanged where results are shared."""
+    shared = cache.shared
+    if shared is None:
+        return []
+    return [aside.pair(shared, Beside.NAMES, partial(Beside, shared.link, is_out=aside.is_out))]
+
+
+def _catch_up(cache: Cache, aside: Aside) -> None:
+    """Change what is back as it was changed elsewhere meanwhile; once more does no harm."""
+    for _, beside, _ in _shared(cache, aside):
+        for change in beside.missed or ():
+            change()

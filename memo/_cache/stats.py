@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from memo._base import Frozen, FrozenDict, Snapshot, counter, freeze_fields
+from memo._base import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields
 from memo._store import EvictionReason
 
 __all__ = ("CacheInfo", "CacheStats", "EntryInfo")
@@ -81,6 +81,26 @@ class CacheStats(Snapshot):
     """Values that left without a call of ``on_evict``, a coroutine function, that ended: its event loop was closed or
     gone, or it was cancelled; not those for which it raised."""
 
+    l2_hits: int | None = counter_where_there()
+    """Loads that the tier answered, so that the function did not run; no ``loads``.  Of calls, of refreshes that
+    nothing answers, and of loads in the background.  None without ``shared``, as all figures of the tier."""
+    l2_misses: int | None = counter_where_there()
+    """Loads for which the tier had nothing, so that the function ran."""
+    l2_waits: int | None = counter_where_there()
+    """Loads that waited for another process; each is a hit or a miss of the tier as well, or neither if it failed."""
+    l2_errors: int | None = counter_where_there()
+    """Questions that the tier could not answer, or answered with what cannot be read."""
+    l2_skipped: int | None = counter_where_there()
+    """Loads for which the tier was not asked, since it is down."""
+    l2_refused: int | None = counter_where_there()
+    """Results that the tier refused, since their keys were changed meanwhile: returned, and stored nowhere."""
+    l2_rejected: int | None = counter_where_there()
+    """Results that cannot be shared (their type, their size, their key): stored here alone."""
+    l2_seconds: float | None = counter_where_there()
+    """Seconds that the questions to the tier took together, those for which it waited for another process included."""
+    l2_served: int | None = counter_where_there()
+    """Of ``misses``, those whose load the tier answered."""
+
     def __post_init__(self) -> None:
         freeze_fields(self, "evictions")
 
@@ -94,6 +114,15 @@ class CacheStats(Snapshot):
         """``(hits + stale_hits) / (hits + misses + joins + stale_hits)``; 0.0 before the first call."""
         calls = self.hits + self.misses + self.joins + self.stale_hits
         return (self.hits + self.stale_hits) / calls if calls else 0.0
+
+    @property
+    def served_ratio(self) -> float:
+        """Share of the calls for which no function ran here, be it that the tier answered; 0.0 before the first call.
+
+        ``(requests - misses + l2_served) / requests``.
+        """
+        calls = self.requests
+        return (calls - self.misses + (self.l2_served or 0)) / calls if calls else 0.0
 
     @property
     def load_mean(self) -> float:

@@ -42,6 +42,11 @@ class LinkFigures(NamedTuple):
     rejected: int = 0
     seconds: float = 0.0
 
+    def since(self, before: "LinkFigures") -> "LinkFigures":
+        """What has been added to *before*."""
+        changes: Any = [now - then for now, then in zip(self, before, strict=True)]
+        return LinkFigures(*changes)
+
 
 class Link(Protocol):
     """One function's way to its tier.  Nothing here raises because the server is gone, slow, or has gone mad.
@@ -50,6 +55,16 @@ class Link(Protocol):
     Never called under a lock.  In a thread that runs an event loop what changes results is sent by another thread; what
     is asked later waits for that.
     """
+
+    @property
+    def tier(self) -> Any:
+        """What users know the tier by, a ``memo.shared.Tier``."""
+        ...
+
+    @property
+    def local_s(self) -> float | None:
+        """Most seconds for which a value is fresh here, as ``local_ttl`` says; None: as long as ``ttl`` says."""
+        ...
 
     def ask(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
         """Look for *key*, and wait for another process that loads it.
@@ -106,7 +121,7 @@ class Link(Protocol):
         ...
 
     def figures(self) -> LinkFigures:
-        """What came of its questions so far."""
+        """What came of its questions so far; called under no lock, as everything here."""
         ...
 
 

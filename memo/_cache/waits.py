@@ -124,7 +124,7 @@ class Waits:
         if job is not None and job.done:
             if job.error is not None:
                 return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, terms), began)
-            self._counts.count(led=began and job.led)
+            self._counts.count(began and job.led, job.role.found)
             return Answer(True, self._cache.handed(job.value), began)
         now = self._clock.read()
         fresh = self._cache.store.use(key, now, terms.after(now))  # put meanwhile

@@ -19,7 +19,7 @@ from memo._call.instances import (
 )
 from memo._call.key_marks import SPELLED, Through
 from memo._call.key_names import check_names
-from memo._call.key_plan import misfit_of
+from memo._call.key_plan import KeyPlan, misfit_of
 from memo._call.key_types import TOLD
 from memo._call.keys import Keys
 from memo._call.recipes import Native
@@ -45,6 +45,7 @@ __all__ = (
     "Handle",
     "InstanceRef",
     "KeyOptions",
+    "KeyPlan",
     "Keys",
     "Known",
     "Maker",

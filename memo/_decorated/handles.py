@@ -57,7 +57,7 @@ class Handles(Generic[P, R_co]):
         cache = self.cache
         results = cache._cache
         with cache._fence_others(None):
-            results.clear(None)
+            cache._answers.everywhere.clear(None)
         results.forget_counts()
 
     def cache_parameters(self) -> dict[str, Any]:

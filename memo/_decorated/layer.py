@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from memo._base import NO_TAGS, Aside, Audience, Clock, OfTheProgram, Swept, Tags, Tracked, Weakly
+from memo._cache import Link
 from memo._call import (
     Block,
     Call,
@@ -348,6 +349,14 @@ class Layer(OfTheProgram):
 
     def follow(self, read: Callable[[], float]) -> None:
         """Go by another clock, which may have been put back."""
+
+    @property
+    def link(self) -> Link | None:
+        """Its way to the tier that its results are shared through; None: they are not."""
+        return None
+
+    def enrolled(self, name: str | None) -> None:
+        """Learn that its record is known, and under which name it is to be, if somebody chose one."""
 
     def set_aside(self, aside: Aside) -> None:
         """Hold nothing and have counted nothing, as if newly decorated, until *aside* is put back.

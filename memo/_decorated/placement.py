@@ -100,6 +100,7 @@ class Placement:
         below = list(layers_of(function))
         self._check_tags(layer, below)
         enrol(layer, below, self._wanted)
+        layer.enrolled(self._wanted.name)
         return decorated
 
     def _check_tags(self, layer: Layer, inner: list[Layer]) -> None:

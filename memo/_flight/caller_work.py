@@ -42,6 +42,7 @@ from memo._flight.flights import Flights
 from memo._flight.role import Role
 from memo._flight.task_work import current_work
 from memo._flight.tasks import TaskFlights, own_loop
+from memo._flight.upstream import Upstream
 from memo._flight.waiters import remove_waiter, running_loop
 
 __all__ = ("CallerFlights", "come_out")
@@ -207,6 +208,10 @@ class CallerFlights(TaskFlights):
                     if inside is not None:
                         no_longer_depend(inside, current)
                 if joined and current.state is not ABANDONED:
+                    if role is not None and self._is_too_old(current, purpose, role.after):
+                        self._taken(current)
+                        lost = current = None
+                        continue
                     return self._share(current, purpose, role)
                 lost = current if current.state is ABANDONED else None  # else it had ended before this could join it
                 current = None
@@ -240,6 +245,8 @@ class CallerFlights(TaskFlights):
                 self._counters.begin(mine.purpose)
             if self._tags_of is not None:
                 mine.tags = self._tags_of(*args, **kwargs)
+            if self._upstream is not None:
+                return await self._lead_through(self._upstream, mine, args, kwargs, role)
             if self.watch is not None:
                 return await self.watch.lead_awaited(mine, self.call, self.land, args, kwargs)
             return self.land(mine, await self.call(*args, **kwargs))
@@ -256,6 +263,8 @@ class CallerFlights(TaskFlights):
         self, mine: TaskFlight, land: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Awaitable[Any]:
         """Run the function as the leader of *mine*, which has entered, and end its work with *land*."""
+        if self._upstream is not None:
+            return self._lead_through(self._upstream, mine, args, kwargs, None)
         watch = self.watch
         if watch is None:  # nobody watches any more, or nobody yet
             return self._lead_unwatched(mine, land, args, kwargs)
@@ -265,6 +274,30 @@ class CallerFlights(TaskFlights):
         self, mine: TaskFlight, land: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         return land(mine, await self.call(*args, **kwargs))
+
+    async def _lead_through(
+        self, upstream: Upstream, mine: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role | None
+    ) -> Any:
+        """Look upstream, run the function if need be, and end work and flight; returns what its leader is to get."""
+        run = functools.partial(self._execute, mine, args, kwargs)
+        value = await upstream.lead_awaited(mine, run, self.keeper.accept, role)
+        return self.land(mine, value, self._finish_accepted)
+
+    async def _execute(self, mine: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function, and tell who watches; what is accepted of its result."""
+        if self.watch is not None:
+            return await self.watch.lead_awaited(mine, self.call, self._accept, args, kwargs)
+        return self.keeper.accept(await self.call(*args, **kwargs))
+
+    def _accept(self, mine: TaskFlight, value: Any) -> Any:
+        return self.keeper.accept(value)
+
+    def _finish_accepted(self, mine: TaskFlight, value: Any) -> Any:
+        """End a flight as ``finish()`` does, whose result has been accepted."""
+        if self.timeout_s is not None:
+            self._ends_late(mine, None)
+        self.keeper.landed(mine, value)
+        return self.keeper.hand_out(value)
 
     def land(self, mine: TaskFlight, value: Any, finish: Callable[[Any, Any], Any] | None = None) -> Any:
         """End the work, which returned *value*, and the flight; returns what the leader is to get.

@@ -40,13 +40,15 @@ class InFlight:
     """
 
     __slots__ = (
-        "after", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "load", "over", "present",
-        "purpose", "started", "state", "succeeds", "tags", "traceback", "value", "waiters", "was_current"
+        "after", "came", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "load", "over",
+        "present", "purpose", "started", "state", "succeeds", "tags", "traceback", "value", "waiters", "was_current"
     )  # fmt: skip
 
     after: float
     """Of what is kept already, only what came later will do for its leader; not set for a ``CALL``, for which anything
     will."""
+    came: Any
+    """How its result came, for its keeper; set by a leader who looks upstream."""
     key: Hashable
     current: bool
     """Set until somebody takes it out of the table: who deletes this does."""

@@ -58,6 +58,7 @@ class Flights:
         self.keeper = keeper
         self.timeout_s = timeout_s
         self.clock: Clock = table.clock
+        self._upstream = keeper.upstream
         self._kept = keeper.kept
         self._hand_out = keeper.hand_out if keeper.copies else None
         """Makes what a caller gets of a value; None: the value itself."""
@@ -118,6 +119,15 @@ class Flights:
     def _taken(self, flight: Any) -> Any:
         """What one of those who were present gets of a flight that returned."""
         return flight.value if self._hand_out is None else self._hand_out(flight.value)
+
+    def _is_too_old(self, flight: InFlight, purpose: Purpose, after: float) -> bool:
+        """Whether *flight* has returned what will not do for a joiner, who takes only what came later than *after*.
+
+        What a function returned is new; it may be old where it was found upstream.
+        """
+        if self._upstream is None or purpose is CALL or flight.state is not RETURNED:
+            return False
+        return not self.keeper.is_new_enough(flight, after)
 
     def timed_out(self, key: Hashable) -> InflightTimeout:
         """The error of those who waited for a flight of *key* that is too old."""

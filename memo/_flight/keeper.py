@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from memo._base import PLAIN
 from memo._flight.flight import RETURNED, InFlight
 from memo._flight.table import FlightTable
+from memo._flight.upstream import Upstream
 
 __all__ = ("Keeper", "KeepsNothing", "Kept")
 
@@ -33,6 +34,11 @@ class Keeper(Protocol):
         nothing to do."""
         ...
 
+    @property
+    def upstream(self) -> Upstream | None:
+        """What a leader asks before it runs the function; None: nothing."""
+        ...
+
     def look_again(self, flight: InFlight) -> bool:
         """Whether another leader finished just before *flight* began; if so, sets ``flight.value``.
 
@@ -56,6 +62,10 @@ class Keeper(Protocol):
         """What a caller gets of a flight that returned *value*."""
         ...
 
+    def is_new_enough(self, flight: InFlight, after: float) -> bool:
+        """Whether what *flight*, which has returned, found upstream came later than *after*."""
+        ...
+
 
 class _Nothing:
     index: Mapping[Hashable, Any] = {}
@@ -76,6 +86,7 @@ class KeepsNothing:
     def __init__(self, name: str, table: FlightTable, refuse: Callable[[str, Any], None]) -> None:
         self.kept: Kept = _NOTHING
         self.copies = False
+        self.upstream: Upstream | None = None
         self._name = name
         self._table = table
         self._refuse = refuse
@@ -97,3 +108,6 @@ class KeepsNothing:
 
     def hand_out(self, value: Any) -> Any:
         return value
+
+    def is_new_enough(self, flight: InFlight, after: float) -> bool:
+        return True

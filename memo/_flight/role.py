@@ -12,12 +12,14 @@ class Role:
         after: Of what is kept already, only what came later than this will do for the caller.
     """
 
-    __slots__ = ("after", "joined", "led", "stale")
+    __slots__ = ("after", "found", "joined", "led", "stale")
 
     def __init__(self, after: float = ANY_TIME) -> None:
         self.after: float = after
         self.led: bool = False
         """It began an execution, at least."""
+        self.found: bool = False
+        """That found its result upstream, and did not run the function."""
         self.joined: bool = False
         """It was answered by another's, be it with an error."""
         self.stale: bool = False

@@ -309,6 +309,11 @@ class FlightTable:
 
     # -- what is seen
 
+    def tags(self) -> set[str]:
+        """The tags that the current flights bear, as far as that is known."""
+        with self.lock:
+            return {tag for flight in list(self.by_key.values()) for tag in flight.tags or ()}
+
     def running(self) -> list[InFlight]:
         """The current flights, at this moment."""
         with self.lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
@@ -86,6 +87,7 @@ class TaskWork:
         self._name = name
         self._table = table
         self._keeper = keeper
+        self._upstream = keeper.upstream
         self._copies = keeper.copies
         self._counters = table.counters
         self._deadlines = deadlines
@@ -120,7 +122,7 @@ class TaskWork:
             flight.work.within = still_running(inside)
             try:
                 current_work.set(flight.work)
-                work = self._run(flight, call, args, kwargs)
+                work = self._run(flight, call, args, kwargs, role)
                 task = loop.create_task(work)
             finally:
                 current_work.set(before)
@@ -144,7 +146,12 @@ class TaskWork:
             raise
 
     async def _run(
-        self, flight: TaskFlight, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        flight: TaskFlight,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        role: Role | None,
     ) -> Any:
         """Run the function, and end *flight* in the same step in which it ends.
 
@@ -156,7 +163,10 @@ class TaskWork:
             try:
                 if self._tags_of is not None:
                     flight.tags = self._tags_of(*args, **kwargs)
-                if self._watch is not None:
+                if self._upstream is not None:
+                    run = functools.partial(self._execute, flight, call, args, kwargs)
+                    value = await self._upstream.lead_awaited(flight, run, self._keeper.accept, role)
+                elif self._watch is not None:
                     value = await self._watch.lead_awaited(flight, call, self._accept, args, kwargs)
                 else:
                     value = await call(*args, **kwargs)
@@ -200,6 +210,14 @@ class TaskWork:
             if flight.state is RUNNING or flight.waiters:  # it was cut short as it told its end
                 self._table.settle(flight, ABANDONED, count=not flight.over)
             raise
+
+    async def _execute(
+        self, flight: TaskFlight, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run the function, and tell who watches; what is accepted of its result."""
+        if self._watch is not None:
+            return await self._watch.lead_awaited(flight, call, self._accept, args, kwargs)
+        return self._keeper.accept(await call(*args, **kwargs))
 
     def _accept(self, flight: TaskFlight, value: Any) -> Any:
         return self._keeper.accept(value)

@@ -144,6 +144,10 @@ class TaskFlights(Flights):
                         if current.bound is not None:
                             take_bound(current)
                 if joined and current.state is not ABANDONED:
+                    if role is not None and self._is_too_old(current, purpose, role.after):
+                        self._taken(current)
+                        lost = current = None
+                        continue
                     if current.state is RETURNED and purpose is CALL and role is None:  # as _share() does
                         self._counters.joins += 1
                         if self.watch is not None:

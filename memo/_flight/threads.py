@@ -1,6 +1,7 @@
 """Single flight for threads and greenlets: the leader runs the function where it was called, the others wait."""
 
 import enum
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -25,6 +26,7 @@ from memo._flight.flight import (
 )
 from memo._flight.flights import Flights
 from memo._flight.role import Role
+from memo._flight.upstream import Upstream
 from memo._flight.waiters import add_waiter, remove_waiter, wake_all
 
 __all__ = ("ThreadFlights",)
@@ -117,6 +119,8 @@ class ThreadFlights(Flights):
         while (joined := self._wait(current, me, inherited)) is not None:
             if leaving and current.state is RETURNED:
                 return _Next.LOOK
+            if mine.purpose is not CALL and self._is_too_old(current, mine.purpose, mine.after):
+                return _Next.LOOK
             if current.state is RETURNED or (joined and current.state is not ABANDONED):
                 mine.value = self._share(current, mine.purpose, role)
                 return _Next.ANSWERED
@@ -164,6 +168,8 @@ class ThreadFlights(Flights):
                 return mine.value
             if self._tags_of is not None:
                 mine.tags = self._tags_of(*args, **kwargs)
+            if self._upstream is not None:
+                return self._lead_through(self._upstream, mine, args, kwargs, role)
             finish = finish or self.finish
             if self.watch is not None:
                 return self.watch.lead(mine, self.call, finish, args, kwargs)
@@ -190,6 +196,25 @@ class ThreadFlights(Flights):
         finally:
             if role is not None:
                 role.led = mine.led
+
+    def _lead_through(
+        self, upstream: Upstream, mine: InFlight, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role | None
+    ) -> Any:
+        """Look upstream, run the function if need be, and end the flight; returns what its leader is to get."""
+        keeper = self.keeper
+        run = functools.partial(self._run, mine, args, kwargs)
+        value = upstream.lead(mine, run, keeper.accept, role)
+        keeper.landed(mine, value)
+        return keeper.hand_out(value)
+
+    def _run(self, mine: InFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function, and tell who watches; what is accepted of its result."""
+        if self.watch is not None:
+            return self.watch.lead(mine, self.call, self._accept, args, kwargs)
+        return self.keeper.accept(self.call(*args, **kwargs))
+
+    def _accept(self, mine: InFlight, value: Any) -> Any:
+        return self.keeper.accept(value)
 
     def names(self) -> dict[str, Any]:
         """What those words in templates mean that are the function's own."""

@@ -6,6 +6,7 @@ below knows that there is one.
 
 from memo._registry.cache_event import CacheEvent
 from memo._registry.enrolling import Membership, enrol
+from memo._registry.isolation import begin_apart, end_apart, is_apart
 from memo._registry.janitor import Janitor
 from memo._registry.leak_report import Finding, LeakReport, StoreReport
 from memo._registry.off_switch import is_off, off_for_good
@@ -30,7 +31,10 @@ __all__ = (
     "StoreReport",
     "Subscription",
     "View",
+    "begin_apart",
+    "end_apart",
     "enrol",
+    "is_apart",
     "is_off",
     "off_for_good",
     "record_of",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from memo._base import Audience, Covers, LoadObserver, Swept, Tags, Tracked
-from memo._cache import RefreshPool
+from memo._cache import Link, RefreshPool
 from memo._call import Call
 from memo._flight import InflightStats
 from memo._registry.names import Named
@@ -31,6 +31,11 @@ class Part(Protocol):
     @property
     def is_made(self) -> bool:
         """Whether there is anything yet that holds or counts something."""
+        ...
+
+    @property
+    def link(self) -> Link | None:
+        """Its way to the tier that its results are shared through; None: they are not."""
         ...
 
     def handle(self) -> Any:

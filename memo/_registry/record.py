@@ -151,7 +151,7 @@ class Record:
         return sweep([self])
 
     def invalidate(self, tag: str) -> int:
-        """Drop the entries that bear *tag*, and fence the running calls that may bear it; how many entries went."""
+        """Drop the entries here that bear *tag*, and fence running calls that may bear it; how many entries went."""
         parts = self.parts
         everything = tag in self.tags
         computed = any(part.tags.function is not None for part in parts)

@@ -9,6 +9,7 @@ from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, 
 from memo._cache import check_callback
 from memo._registry.cache_event import CacheEvent, EventKind, checked_kinds
 from memo._registry.cleanup import sweep
+from memo._registry.isolation import is_apart
 from memo._registry.leak_report import LeakReport
 from memo._registry.leak_search import report_on
 from memo._registry.off_switch import SwitchedOff
@@ -18,6 +19,7 @@ from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport, FunctionStats
 from memo._registry.subscriptions import Subscription
 from memo._registry.tables import html_table, text_table
+from memo._registry.tiers import links_of, tiers_of
 
 __all__ = ("Selection", "View")
 
@@ -140,16 +142,32 @@ class View(OfTheProgram):
         their number, and leave in slices of 100, others getting their turn in between; what is stored by a load that
         began after this call did may stay.  Callers who wait for a running load get its result; it is not stored.
         Entries leave with the reason ``invalidated``.  What a sliding window recorded stays: it happened.
+        Each tier that one of these functions shares results through drops what bears it there, of any function.
 
         Returns:
-            Number of entries dropped.
+            Number of entries dropped here.
 
         Raises:
             TypeError: tag is no text.
             ValueError: tag is empty.
         """
         check_tag("invalidate", tag)
-        return sum(record.invalidate(tag) for record in self._records())
+        records = self._records()
+        links = links_of(records, is_apart)
+        if not links:
+            return _drop_tagged(records, tag)
+        try:
+            count = _drop_tagged(records, tag)
+            for link in links:
+                link.invalidate_tag(tag)
+        finally:
+            _drop_tagged(records, tag)  # what was read from a tier meanwhile
+        return count
+
+    @property
+    def tiers(self) -> tuple[Any, ...]:
+        """The tiers that these functions share their results through, each once."""
+        return tiers_of(self._records())
 
     def covers(self, record: Record) -> bool:
         """Whether *record* is one of these."""
@@ -277,6 +295,11 @@ class Selection(View):
         if self._pattern is None:
             return ""
         return did_you_mean(self._pattern, [record.name for record in self._of._records()])
+
+
+def _drop_tagged(records: Iterable[Record], tag: str) -> int:
+    """Drop the entries of these functions here that bear *tag*; how many."""
+    return sum(record.invalidate(tag) for record in records)
 
 
 def _adopted_among(records: list[Record], function: object) -> Record | None:

@@ -258,6 +258,11 @@ class Store:
         """The entries that bear *tag*, in lots."""
         return lots_of(self._shelf.tags.bearers(tag), self.lock)
 
+    def tags(self) -> list[str]:
+        """The tags that entries bear, where each bears its own."""
+        with self.lock:
+            return list(self._shelf.tags.all())
+
     def answers(self) -> tuple[int, int, int]:
         """All hits so far: on fresh values, on stale values and on remembered failures; see ``Figures.answers()``."""
         with self.lock:

@@ -34,9 +34,9 @@ ARROWS: dict[str, set[str]] = {
     "_cache": {"_store", "_flight", "_call", "_base", "_native", "errors"},
     "_many": {"_native", "_cache", "_store", "_flight", "_call", "_base", "errors"},
     "shared": {"_cache", "_flight", "_call", "_base", "_freeze", "errors"},
-    "_registry": {"_cache", "_store", "_flight", "_window", "_rate", "_adopted", "_call", "_base"},
+    "_registry": {"shared", "_cache", "_store", "_flight", "_window", "_rate", "_adopted", "_call", "_base"},
     "_decorated": {"_registry", "_cache", "_flight", "_window", "_rate", "_call", "_base", "_native"},
-    "_bounded": {"_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
+    "_bounded": {"shared", "_decorated", "_registry", "_cache", "_store", "_flight", "_call", "_base"},
     "_bounded_many": {
         "_bounded",
         "_decorated",

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import pytest
 from kit.entered import entered
+from kit.paper_tier import PaperTier
 from kit.places import ROOT
 from kit.threads import Gate, Running, until
 
@@ -62,6 +64,20 @@ def test_a_miss_in_the_callers_task(own: Registry) -> None:
     named = told("A miss in the caller's task") - {"_flight/threads.py"}
     assert met >= named
     assert met - named <= told("A miss")
+
+
+@pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")
+def test_a_load_of_a_shared_result(own: Registry) -> None:
+    """A miss of a function whose results are shared, and an invalidation, pass the rooms that the page tells."""
+    tier = PaperTier(time.monotonic)
+    f = bounded(max=2, ttl=60, shared=tier, registry=own)(lambda x: x)
+    for x in range(3):
+        f(x)
+    named = told("A load of a shared result") - {"_flight/tasks.py", "_flight/caller_work.py"}
+    changes = {"_cache/everywhere.py", "_cache/local_results.py", "_cache/tier_link.py"}
+    assert entered(lambda: f(9)) >= named - changes
+    assert entered(lambda: f.cache.invalidate(9)) >= {"_cache/everywhere.py"}
+    assert entered(lambda: tier.links[0].local.drop([9])) >= {"_cache/local_results.py"}
 
 
 @pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")

@@ -59,7 +59,7 @@ RECORDS = (
 )  # fmt: skip
 DERIVED = {
     AdoptedStats: {"requests", "hit_ratio"},
-    CacheStats: {"requests", "hit_ratio", "load_mean"},
+    CacheStats: {"requests", "hit_ratio", "served_ratio", "load_mean"},
     CleanupReport: {"total"},
     KeyCount: {"exact"},
     LeakReport: {"findings", "bytes"},
@@ -473,7 +473,11 @@ def test_printed_figures_stand_in_lines() -> None:
     title, *lines = str(stats).splitlines()
     assert title == "CacheStats of fetch"
     rows = dict(line.split(None, 1) for line in lines)
-    assert list(rows) == [*[f.name for f in dataclasses.fields(stats)][1:], "requests", "hit_ratio", "load_mean"]
+    fields = [f.name for f in dataclasses.fields(stats)][1:]
+    derived = ["requests", "hit_ratio", "served_ratio", "load_mean"]
+    assert list(rows) == [*[name for name in fields if not name.startswith("l2_")], *derived]
+    shared = dataclasses.replace(stats, **{name: 1 for name in fields if name.startswith("l2_")})
+    assert [line.split()[0] for line in str(shared).splitlines()[1:]] == [*fields, *derived]
     assert rows["hits"] == str(stats.hits)
     assert rows["hit_ratio"] == f"{stats.hit_ratio:.1%}"
     assert rows["max_bytes"] == "1MB"

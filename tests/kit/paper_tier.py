@@ -1,0 +1,251 @@
+"""A tier within the process, for tests of what the engine makes of a tier's answers, in any order.
+
+It keeps what a tier promises of a ``Link`` (leases, generations, messages), and no more: what is said of servers is
+tested against servers.  Functions of one name that are decorated with ``shared=`` one such tier stand for processes.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from kit.threads import LIMIT_S
+from memo._cache.tier_link import Found, LinkFigures, LinkTerms
+
+__all__ = ("PaperGrant", "PaperLink", "PaperTier")
+
+
+class _Stored(NamedTuple):
+    value: Any
+    at: float
+    life_s: float
+    stale_s: float
+    generations: tuple[int, ...]
+
+
+class PaperGrant:
+    """A lease of a key."""
+
+    def __init__(self, link: "PaperLink", key: Hashable, tags: Sequence[str], stale: Found | None) -> None:
+        self.link = link
+        self.key = key
+        self.tags = tags
+        self.generations = link.generations(tags)
+        self.stale = stale
+        self.ends: list[str] = []
+        """What it came to: "stored", "refused", "released"."""
+
+
+class PaperTier:
+    """What all functions of one tier have in common.
+
+    Args:
+        clock: Measures what is stored.
+        local_s: What ``local_ttl=`` says.
+    """
+
+    def __init__(self, clock: Callable[[], float], local_s: float | None = None) -> None:
+        self.clock = clock
+        self.local_s = local_s
+        self.lock = threading.RLock()
+        self.stored: dict[tuple[str, Hashable], _Stored] = {}
+        self.leases: dict[tuple[str, Hashable], PaperGrant] = {}
+        self.generations: dict[str, int] = {}
+        self.links: list[PaperLink] = []
+        self.is_down = False
+        self.waiting: dict[tuple[str, Hashable], list[Callable[[], object]]] = {}
+
+    def __repr__(self) -> str:
+        return "<paper tier>"
+
+    def link(self, terms: LinkTerms) -> "PaperLink":
+        link = PaperLink(self, terms)
+        self.links.append(link)
+        return link
+
+    def end_lease(self, place: tuple[str, Hashable]) -> None:
+        self.leases.pop(place, None)
+        for wake in self.waiting.pop(place, []):
+            wake()
+
+    def tell(self, sender: "PaperLink", change: Callable[["PaperLink"], object]) -> None:
+        for link in list(self.links):
+            if link is not sender:
+                change(link)
+
+
+class PaperLink:
+    """One function's way to the tier.
+
+    Attributes:
+        before: Called before each step, with its name; ``on()`` puts something else there for a while.
+        steps: The names of the steps so far.
+        grants: All that it was given.
+    """
+
+    def __init__(self, tier: PaperTier, terms: LinkTerms) -> None:
+        self.tier: Any = tier
+        self.terms = terms
+        self.local = terms.local
+        self.local_s = tier.local_s
+        self.before: Callable[[str], object] = lambda step: None
+        self.after: Callable[[str], object] = lambda step: None
+        self.steps: list[str] = []
+        self.grants: list[PaperGrant] = []
+        self.known: list[tuple[Hashable, Sequence[str]]] = []
+        self.counted: dict[str, int] = dict.fromkeys(LinkFigures._fields, 0)
+
+    # -- loads
+
+    def ask(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Any:
+        with self._step("ask newer" if newer else "ask"):
+            while True:
+                answer = self._look(key, tags, newer)
+                if not isinstance(answer, PaperGrant) or answer.link is self:
+                    return answer
+                over = threading.Event()
+                if self._waits((self.terms.name, key), answer, over.set):
+                    assert over.wait(LIMIT_S), "it waits for ever"
+
+    async def ask_awaited(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Any:
+        with self._step("ask newer" if newer else "ask"):
+            await asyncio.sleep(0)
+            while True:
+                answer = self._look(key, tags, newer)
+                if not isinstance(answer, PaperGrant) or answer.link is self:
+                    return answer
+                loop, over = asyncio.get_running_loop(), asyncio.Event()
+                wake = lambda loop=loop, over=over: loop.call_soon_threadsafe(over.set)  # noqa: E731
+                if self._waits((self.terms.name, key), answer, wake):
+                    await asyncio.wait_for(over.wait(), LIMIT_S)
+
+    def _look(self, key: Hashable, tags: Sequence[str], newer: bool) -> Any:
+        tier, place = self.tier, (self.terms.name, key)
+        with tier.lock:
+            if tier.is_down:
+                self.counted["skipped"] += 1
+                return None
+            stored = tier.stored.get(place)
+            if stored is not None and stored.generations != self.generations(tags):
+                stored = None
+            found = None if stored is None else self._found(stored)
+            if found is not None and found.left_s > 0 and not newer:
+                self.counted["hits"] += 1
+                return found
+            held = tier.leases.get(place)
+            if held is not None and held.link is not self and not newer:
+                return held
+            self.counted["misses"] += 1
+            grant = PaperGrant(self, key, tags, found if found is not None and found.left_s <= 0 else None)
+            tier.end_lease(place)
+            tier.leases[place] = grant
+            self.grants.append(grant)
+            return grant
+
+    def _found(self, stored: _Stored) -> Found | None:
+        age_s = self.tier.clock() - stored.at
+        left_s = stored.life_s - age_s
+        if left_s <= -stored.stale_s:
+            return None
+        return Found(stored.value, age_s, left_s if self.local_s is None else min(left_s, self.local_s))
+
+    def _waits(self, place: tuple[str, Hashable], held: PaperGrant, wake: Callable[[], object]) -> bool:
+        with self.tier.lock:
+            if self.tier.leases.get(place) is not held:
+                return False
+            self.counted["waits"] += 1
+            self.tier.waiting.setdefault(place, []).append(wake)
+            return True
+
+    def store(self, grant: Any, value: Any, life_s: float) -> bool:
+        with self._step("store"):
+            return self._store(grant, value, life_s)
+
+    async def store_awaited(self, grant: Any, value: Any, life_s: float) -> bool:
+        with self._step("store"):
+            await asyncio.sleep(0)
+            return self._store(grant, value, life_s)
+
+    def _store(self, grant: PaperGrant, value: Any, life_s: float) -> bool:
+        tier, place = self.tier, (self.terms.name, grant.key)
+        with tier.lock:
+            if tier.leases.get(place) is not grant or self.generations(grant.tags) != grant.generations:
+                self.counted["refused"] += 1
+                grant.ends.append("refused")
+                return False
+            tier.stored[place] = _Stored(value, tier.clock(), life_s, self.terms.stale_s, grant.generations)
+            grant.ends.append("stored")
+            tier.end_lease(place)
+            return True
+
+    def release(self, grant: Any) -> None:
+        with self.tier.lock:
+            if not grant.ends:
+                grant.ends.append("released")
+                place = self.terms.name, grant.key
+                if self.tier.leases.get(place) is grant:
+                    self.tier.end_lease(place)
+
+    # -- changes
+
+    def put(self, key: Hashable, value: Any, life_s: float, tags: Sequence[str]) -> None:
+        with self._step("put"):
+            tier, name = self.tier, self.terms.name
+            with tier.lock:
+                stored = _Stored(value, tier.clock(), life_s, self.terms.stale_s, self.generations(tags))
+                tier.stored[name, key] = stored
+                tier.end_lease((name, key))
+            self._drop_elsewhere((key,))
+
+    def invalidate(self, keys: Sequence[Hashable]) -> None:
+        with self._step("invalidate"):
+            with self.tier.lock:
+                for key in keys:
+                    self.tier.stored.pop((self.terms.name, key), None)
+                    self.tier.end_lease((self.terms.name, key))
+            self._drop_elsewhere(keys)
+
+    def _drop_elsewhere(self, keys: Sequence[Hashable]) -> None:
+        self.tier.tell(self, lambda link: link.terms.name == self.terms.name and link.local.drop(keys))
+
+    def invalidate_all(self) -> None:
+        with self._step("invalidate all"):
+            self._next(f"f:{self.terms.name}")
+            self.tier.tell(self, lambda link: link.terms.name == self.terms.name and link.local.drop_all())
+
+    def invalidate_tag(self, tag: str) -> None:
+        with self._step(f"invalidate tag {tag}"):
+            self._next(f"t:{tag}")
+            self.tier.tell(self, lambda link: link.local.drop_tag(tag))
+
+    def _next(self, generation: str) -> None:
+        with self.tier.lock:
+            self.tier.generations[generation] = self.tier.generations.get(generation, 0) + 1
+            for place, grant in list(self.tier.leases.items()):
+                if generation == f"f:{place[0]}":
+                    grant.ends.append("lost")
+                    self.tier.end_lease(place)
+
+    def know(self, key: Hashable, tags: Sequence[str]) -> None:
+        self.known.append((key, tags))
+
+    def figures(self) -> LinkFigures:
+        return LinkFigures(**self.counted)
+
+    def generations(self, tags: Sequence[str]) -> tuple[int, ...]:
+        known = self.tier.generations
+        return tuple(known.get(one, 0) for one in (f"f:{self.terms.name}", *[f"t:{tag}" for tag in sorted(tags)]))
+
+    # -- for tests
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        self.steps.append(name)
+        self.before(name)
+        yield
+        self.after(name)
+
+    def ends(self) -> list[list[str]]:
+        """What each of its grants came to."""
+        return [grant.ends for grant in self.grants]
