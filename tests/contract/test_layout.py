@@ -369,3 +369,13 @@ def test_import_needs_no_extra() -> None:
     )
     extras = {"aiohttp", "opentelemetry", "prometheus_client", "rich", "starlette"}
     assert not {*extras, "uvloop", "pytest", "hypothesis"} & set(ran.stdout.split())
+
+
+def test_a_decorated_function_loads_nothing_rare() -> None:
+    """What dumps, recordings, exporters and a shared tier are made of is not imported by a program that has none."""
+    script = "import sys; from memo import bounded; bounded(max=9)(str)(1); print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=True
+    )
+    rare = {*(f"memo.{name}" for name in RARE), "memo._cache.dump_values", "memo.exporters", "memo.shared"}
+    assert not {*rare, "redis", "valkey", "uuid", "decimal"} & set(ran.stdout.split())
