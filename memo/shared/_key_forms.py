@@ -15,6 +15,7 @@ Forms are taken of keys as tables hold them: ``f(1)`` and ``f(True)`` differ whe
 
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Hashable, Iterable
 from datetime import time, timedelta, timezone
@@ -79,8 +80,9 @@ def _writer_of(kind: type) -> _Writer:
             return functools.partial(_write_plain, write, _PLAIN[base]) if base in _PLAIN else write
     if issubclass(kind, Enum) and kind.__eq__ is object.__eq__ and kind.__hash__ is Enum.__hash__:
         return _write_member
-    if kind is getattr(sys.modules.get("zoneinfo"), "ZoneInfo", None):
-        return _write_zone
+    # what a program may have, and need not import for it
+    if kind.__module__ in ("ipaddress", "zoneinfo") and _found(kind.__module__, kind.__qualname__) is kind:
+        return _RARE_WRITERS.get(kind.__qualname__, _refuse_type)
     return _refuse_type
 
 
@@ -256,6 +258,18 @@ def _write_zone(value: Any, room: int) -> str:
     return f"zone({quoted(value.key)})"
 
 
+# -- addresses; as numbers, since their text is another from release to release
+
+
+def _write_address(value: Any, _: int) -> str:
+    scope = getattr(value, "scope_id", None)
+    return f"ip{value.version}({_write_int(int(value))}{'' if scope is None else f',{quoted(scope)}'})"
+
+
+def _write_network(value: Any, room: int) -> str:
+    return f"ip{value.version}_network({_write_address(value.network_address, room)},{value.prefixlen})"
+
+
 # -- classes and their members
 
 
@@ -265,11 +279,14 @@ def _write_class(value: type, _: int) -> str:
     module, name = value.__module__, value.__qualname__
     if module == "builtins" and value in _NAMELESS:
         return f"class({quoted(module)},{quoted(name)})"
+    if module in _MAINS:
+        _check(_found(module, name) is value, name)
+        return f"class({quoted(_main(module))},{quoted(name)})"
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names and _found(top, name) is value:
         module = top  # the modules below move from one release to the next
-    elif _found(module, name) is not value:
-        _refuse(f"the class {name!r}, which its module does not have by this name")
+    else:
+        _check(_found(module, name) is value, name)
     return f"class({quoted(module)},{quoted(name)})"
 
 
@@ -281,6 +298,21 @@ def _found(module: str, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part, None)
     return found
+
+
+def _check(is_found: bool, name: str) -> None:
+    if not is_found:
+        _refuse(f"the class {name!r}, which its module does not have by this name")
+
+
+_MAINS = ("__main__", "__mp_main__")  # the latter in a process that multiprocessing has started
+
+
+def _main(module: str) -> str:
+    """What runs as the program, so that its classes are not taken for those of another."""
+    main = sys.modules[module]
+    spec = getattr(main, "__spec__", None)
+    return f"__main__ {os.path.basename(getattr(main, '__file__', None) or '') if spec is None else spec.name}"
 
 
 def _write_member(value: Any, room: int) -> str:
@@ -316,6 +348,13 @@ _WRITERS: dict[type, _Writer] = {
     type: _write_class,
     type(_LIST): lambda value, room: f"frozen{value.__reduce__()}",
     type(SPELLED): lambda value, room: "spelled",
+}
+_RARE_WRITERS: dict[str, _Writer] = {
+    "ZoneInfo": _write_zone,
+    "IPv4Address": _write_address,
+    "IPv6Address": _write_address,
+    "IPv4Network": _write_network,
+    "IPv6Network": _write_network,
 }
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,

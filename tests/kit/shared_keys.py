@@ -6,6 +6,7 @@ import math
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -82,5 +83,7 @@ SHARED_KEYS: list[Any] = [
     Decimal, type(PurePosixPath()), datetime, enum.Enum, freeze([1, 2]), freeze([True, 2.0]), freeze((1, 2)),
     freeze({"a": 1, "b": [2]}), freeze({"b": [2.0], "a": True}), freeze({1, 2}), freeze(1, a=2), freeze_typed([1]),
     freeze_typed([1.0]), freeze_typed({"b": 1, "a": 2}), freeze_typed({"a": 2, "b": 1}), freeze(bytearray(b"a")),
-    freeze_typed({1: [2]}),
+    freeze_typed({1: [2]}), IPv4Address("1.2.3.4"), IPv4Address(16909060), IPv6Address("::1.2.3.4"),
+    IPv6Address("::ffff:1.2.3.4"), IPv6Address("::1%eth0"), IPv6Address("::1"), IPv6Address(1), IPv4Network("1.2.3.4"),
+    IPv4Network("1.2.3.4/32"), IPv4Network("1.0.0.0/8"), IPv4Network("1.0.0.0/9"), IPv6Network("::/8"),
 ]  # fmt: skip

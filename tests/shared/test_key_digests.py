@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ print(hashlib.sha256(b"".join(digests)).hexdigest())
 
 def test_digests_do_not_depend_on_the_process() -> None:
     """They are those that are written here, in this process, under this release, and under other hash seeds."""
-    pinned = "3d28df43ebe32800112150863b2800cda7053cb4ca0fbd4b78707d99e6692a80"
+    pinned = "224667d42f27526e37a4a07d9318e88b29e62cf2dd41e98d748495754e74dff8"
     digests = [digest("n", "s", "v", (key, frozenset([key, "a", 5]))) for key in SHARED_KEYS]
     here = hashlib.sha256(b"".join(digests)).hexdigest()
     paths = json.dumps([str(ROOT), str(ROOT / "tests")])
@@ -44,6 +45,37 @@ def test_digests_do_not_depend_on_the_process() -> None:
         for seed in ("1", "2")
     }
     assert {here} == found == {pinned}
+
+
+MAIN = """
+import enum, sys
+from multiprocessing import get_context
+sys.path[:0] = {paths!r}
+from memo.shared._key_forms import form
+
+class Colour(enum.Enum):
+    RED = 1
+
+def written():
+    return form((Colour.RED, Colour)).decode()
+
+if __name__ == "__main__":
+    print(written())
+    with get_context("spawn").Pool(1) as pool:
+        print(pool.apply(written))
+"""
+
+
+def test_classes_of_a_program_are_those_of_its_workers(tmp_path: Path) -> None:
+    """A class of the main program has one form in its workers, and another in another program."""
+    found = []
+    for name in ("one.py", "other.py"):
+        (tmp_path / name).write_text(MAIN.format(paths=[str(ROOT)]))
+        command = [sys.executable, str(tmp_path / name)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        found.append(ran.stdout.split("\n")[:2])
+    for name, (main, worker) in zip(("one.py", "other.py"), found, strict=True):
+        assert main == worker == f'(member(class("__main__ {name}","Colour"),"RED"),class("__main__ {name}","Colour"))'
 
 
 def test_digests_differ_by_name_signature_and_version() -> None:

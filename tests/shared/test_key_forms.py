@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from ipaddress import IPv4Interface
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -106,6 +107,7 @@ def hidden() -> type:
         (frozenset({Upper.A}), "Upper"),
         (object(), "object"),
         (len, "builtin"),
+        (IPv4Interface("1.2.3.4/8"), "IPv4Interface"),
         (math.nan, "float"),
         ((1, complex(0, math.nan)), "float"),
         (Decimal("nan"), "Decimal"),
