@@ -89,7 +89,10 @@ BLOCKS = {page: blocks_of(page.read_text(encoding="utf-8"), page) for page in PA
 CHAINS = [chain for blocks in BLOCKS.values() for chain in longest(chains_of(blocks))]
 
 
-LIBRARIES = ("aiosqlite", "httpx", "opentelemetry.sdk", "prometheus_client", "sqlalchemy", "starlette")
+LIBRARIES = (
+    "aiocache", "aiosqlite", "async_lru", "cashews", "celery", "django", "fastapi", "httpx", "numpy",
+    "opentelemetry.sdk", "prometheus_client", "sqlalchemy", "starlette",
+)  # fmt: skip
 """What pages use beside the package, from the extra ``test``."""
 
 
