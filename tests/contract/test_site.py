@@ -118,3 +118,12 @@ def test_page_of_the_reference_for_each_module() -> None:
             module, _, name = path.rpartition(".")
             importlib.import_module(module)
             assert hasattr(sys.modules[module], name), f"{path} is not there"
+
+
+def test_citation_names_the_version() -> None:
+    """What is cited is the version that pyproject.toml names."""
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    project = re.search(r'^version = "(\S+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None
+    assert project is not None
+    assert cited[1] == project[1]
