@@ -39,6 +39,7 @@ class Breaker:
         "_opened_at",
         "_read",
         "_shown",
+        "_told_final",
         "era",
         "opened",
         "reason",
@@ -57,6 +58,7 @@ class Breaker:
         self._lock = rlock()
         self._failed = 0  # in a row; guarded by _lock
         self._opened_at = 0.0  # guarded by _lock
+        self._told_final = False  # that somebody has to do something, since it opened; guarded by _lock
         self.era = 0  # raised when it opens and when it closes; guarded by _lock
         self.opened = 0
         """How often it has opened; guarded by ``_lock``."""
@@ -104,6 +106,7 @@ class Breaker:
             self.opened += 1
             self._failed = 0
             self._opened_at = self._read()
+            self._told_final = reason.is_final
         self._tell(reason)
         if self._on_open is not None:
             self._on_open()
@@ -112,11 +115,12 @@ class Breaker:
         """The thread looked after the server in vain; it may be for another reason than before."""
         reason = error.reason
         with self._lock:
-            before = self.reason
-            if before is None or before.is_final == reason.is_final or not reason.counts:
+            if self.reason is None or self.reason.is_final == reason.is_final or not reason.counts:
                 return
             self.reason = reason
-        if reason.is_final:
+            is_news = reason.is_final and not self._told_final
+            self._told_final |= is_news
+        if is_news:
             self._tell(reason)
 
     def close(self) -> None:

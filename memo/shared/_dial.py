@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import rlock
-from memo.shared._libraries import Library, library_for, name_of_library
+from memo.shared._libraries import Library, import_library, library_for, name_of_library
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._url import Address, address, check_together
 
@@ -28,13 +28,15 @@ class Dial:
         MissingExtra: No client library is installed.
     """
 
-    __slots__ = ("_address", "_library", "_lock", "_options", "_url")
+    __slots__ = ("_address", "_library", "_lock", "_options", "_url", "is_prepared")
 
     def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = options
         self._lock = rlock()
         self._address: Address | None = address(url) if isinstance(url, str) else None
+        self.is_prepared = False
+        """Whether the library is imported; of two that find it is not, both import it."""
         self._library: Library | None = None  # of _address; both guarded by _lock
         name_of_library("redis" if self._address is None else self._address.library)
         if self._address is not None:
@@ -48,10 +50,16 @@ class Dial:
         known = self._address
         return "the server" if known is None else known.shown
 
+    def prepare(self) -> None:
+        """Import the library, which may take as long as several operations."""
+        if not self.is_prepared:
+            import_library("redis" if self._address is None else self._address.library)
+            self.is_prepared = True
+
     @property
-    def known(self) -> Library | None:
-        """What ``library()`` returns, where that needs no time."""
-        return self._library if isinstance(self._url, str) else None
+    def asks(self) -> bool:
+        """Whether ``library()`` asks a function for the URL, which may take its time."""
+        return not isinstance(self._url, str)
 
     def library(self) -> Library:
         """What makes connections to where the server is now.
@@ -88,8 +96,10 @@ def check_hello(reply: Any) -> None:
     """Look at what the server says of itself.
 
     Raises:
-        Unreachable: It is part of a cluster.
+        Unreachable: It is part of a cluster, or is something else.
     """
-    known = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=False))
+    known = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
+    if b"version" not in known:
+        raise Unreachable(Reason.GARBLED)
     if known.get(b"mode") == b"cluster":
         raise Unreachable(Reason.CLUSTER)

@@ -19,7 +19,8 @@ from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._url import Address
 
 __all__ = (
-    "Library", "TimedConnection", "abort", "is_stale", "library_for", "loop_connection_is_stale", "name_of_library",
+    "Library", "TimedConnection", "abort", "import_library", "is_stale", "library_for", "loop_connection_is_stale",
+    "name_of_library",
 )  # fmt: skip
 
 _NEVER_S = 1e9
@@ -137,6 +138,16 @@ def name_of_library(wanted: str) -> str:
     )
 
 
+def import_library(wanted: str) -> tuple[str, Any, Any]:
+    """The library to use: its name, and its modules of connections for threads and for event loops.
+
+    Raises:
+        MissingExtra: None is installed.
+    """
+    name = name_of_library(wanted)
+    return name, importlib.import_module(f"{name}.connection"), importlib.import_module(f"{name}.asyncio.connection")
+
+
 def library_for(given: Address, options: Mapping[str, Any]) -> Library:
     """The library for an address, imported now, and what its connections are made with.
 
@@ -144,8 +155,7 @@ def library_for(given: Address, options: Mapping[str, Any]) -> Library:
         MissingExtra: None is installed.
         Unreachable: It does not know one of the options.
     """
-    name = name_of_library(given.library)
-    threads, loops = (importlib.import_module(f"{name}{part}.connection") for part in ("", ".asyncio"))
+    name, threads, loops = import_library(given.library)
     kind = "UnixDomainSocketConnection" if "path" in given.place else "SSLConnection" if given.tls else "Connection"
     ours: dict[str, Any] = {
         **given.options,
@@ -188,5 +198,5 @@ def abort(connection: Any) -> None:
     connection._reader = connection._writer = None
     try:
         writer.transport.abort()
-    except RuntimeError:  # the loop is closed
+    except RuntimeError:  # the loop is closed: its sockets are, as they are collected
         pass

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextvars import Context
 from typing import Any
 
-from memo._base import call_in, real
+from memo._base import call_elsewhere, call_in, real
 from memo.shared._breaker import Breaker
 from memo.shared._dial import HELLO, Dial, check_hello
 from memo.shared._libraries import abort, loop_connection_is_stale
@@ -69,9 +69,10 @@ class _Place:
 
     async def _connect(self) -> None:
         self.cut()
-        library = self._dial.known
-        if library is None:  # to be imported, or to be asked for: neither is work for an event loop
+        if self._dial.asks:
             library = await asyncio.get_running_loop().run_in_executor(None, self._dial.library)
+        else:
+            library = self._dial.library()
         self.connection = library.loop_connection()
         await self.connection.connect()
         try:
@@ -131,6 +132,13 @@ class LoopPool:
         self.waited = 0
         """How many operations found no connection free."""
 
+    def __del__(self) -> None:
+        # the tier is gone, and the loop goes on
+        if self.loop.is_running() and asyncio._get_running_loop() is not self.loop:
+            call_elsewhere(self.loop, _cut_all, self._places)
+        else:
+            _cut_all(self._places)
+
     @property
     def connections(self) -> int:
         """How many are connected."""
@@ -138,6 +146,8 @@ class LoopPool:
 
     async def run(self, command: Command[T], late: Callable[[], object] | None) -> T:
         """Have the server do what *command* says; see ``Wire.run_awaited()``."""
+        if not self._dial.is_prepared:
+            await self.loop.run_in_executor(None, self._dial.prepare)
         asked = _Asked(command, self.loop.create_future(), self._breaker.era)
         self._queue.append(asked)
         if len(self._tasks) < self._most:
@@ -161,8 +171,7 @@ class LoopPool:
 
     def cut(self) -> None:
         """End all connections; what is under way on them fails."""
-        for place in list(self._places):
-            place.cut()
+        _cut_all(self._places)
         self._free.clear()
 
     def _leave(self, asked: _Asked, late: Callable[[], object] | None) -> None:
@@ -242,10 +251,14 @@ async def _closer(places: "weakref.WeakSet[_Place]") -> AsyncGenerator[None, Non
     try:
         yield
     finally:
-        for place in list(places):
-            place.cut()
+        _cut_all(places)
         for _ in range(2):  # the loop closes their sockets in its next turns
             await asyncio.sleep(0)
+
+
+def _cut_all(places: "weakref.WeakSet[_Place]") -> None:
+    for place in list(places):
+        place.cut()
 
 
 def _tell(asked: _Asked, outcome: Any) -> None:

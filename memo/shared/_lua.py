@@ -105,18 +105,17 @@ end
 """
 
 # KEYS: value, lease, generations...
-# ARGV: token ('': look only, and change nothing), lease_ms, max_value, newer, tell_done, unreadable
+# ARGV: token ('': look only, and change nothing), lease_ms, max_value, newer, tell_done, unreadable,
+#   fresh ('' with '')
 ASK = _script(
     _TEXT,
     _GENERATIONS,
     _LEASE,
     """
-local now = generations(3, #KEYS, ARGV[1])
+local now = generations(3, #KEYS, ARGV[7])
 local value, left, large = false, -2, 0
 local size = redis.pcall('STRLEN', KEYS[1])
-if type(size) == 'table' then
-  size = 0
-end
+if type(size) == 'table' then size = 0 end
 if size > tonumber(ARGV[3]) then
   large = 1
 elseif size > 0 then

@@ -111,7 +111,10 @@ def ask(
         tell_done: Have a message said once another's lease ends.
         unreadable: The SHA-1, in hex digits, of a value that could not be read: if it is there still, it is deleted.
     """
-    args = (token, lease_ms, max_value, b"1" if newer else b"", b"1" if tell_done else b"", unreadable)
+    # not the token, which is the same when somebody asks again: an id that was there once would bring back what was
+    # stored under it
+    fresh = new_id() if token else b""
+    args = (token, lease_ms, max_value, b"1" if newer else b"", b"1" if tell_done else b"", unreadable, fresh)
     return _evaluate(ASK, (value, lease, *generations), args, _asked)
 
 

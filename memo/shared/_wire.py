@@ -107,6 +107,7 @@ class Wire:
         Raises:
             Unreachable: It cannot be made.  The breaker is not told.
         """
+        self._dial.prepare()
         place = Place(self._dial)
         try:
             place.connect(real.monotonic() + self._timeout_s)

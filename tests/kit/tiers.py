@@ -52,8 +52,8 @@ class Key:
         )  # fmt: skip
         return self.run(command)
 
-    def put(self, text: bytes) -> bool:
-        return self.store(b"", b"", text)
+    def put(self, text: bytes, *, stale_ms: int = 0) -> bool:
+        return self.store(b"", b"", text, stale_ms=stale_ms)
 
     def release(self, token: bytes) -> bool:
         return self.run(scripts.release(self.lease, self.log, token=token, function=self.function, digest=self.digest))

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from kit.servers import Room, Server
+from kit.servers import Room
 
 from memo.shared import _scripts as scripts
 from memo.shared._scripts import Command
-from memo.shared._unreachable import Reason, Skipped, Unreachable
 from memo.shared._wire import Wire
 
 LIBRARIES = ("redis", "valkey")
@@ -63,19 +62,3 @@ def test_cancelled_coroutines_lose_no_connection(wire: Wire, valkey: Room) -> No
         assert received(valkey) == made + 1
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_server_that_stands_still_costs_three_timeouts(own_valkey: Server, library: str) -> None:
-    """Three callers wait for the timeout, then none."""
-    wire = Wire(own_valkey.url_of(library), timeout_s=0.05, connections=4)
-    wire.run(scripts.ping())
-    own_valkey.pause()
-    for _ in range(3):
-        with pytest.raises(Unreachable) as told:
-            wire.run(scripts.ping())
-        assert told.value.reason is Reason.TIMEOUT
-    with pytest.raises(Skipped):
-        wire.run(scripts.ping())
-    own_valkey.go_on()
-    wire.close()
