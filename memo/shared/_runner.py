@@ -140,7 +140,7 @@ class Runner:
         era, is_down = self._breaker.era, self._breaker.is_open
         try:
             if self._client is None or is_down:
-                self._recover(is_down)
+                self._recover(era, is_down)
             else:
                 self._work(self._client)
         except Unreachable as failure:
@@ -169,7 +169,7 @@ class Runner:
         self._tidy()
         place = self._reader.place
         if place is None:
-            self._catch_up(client, prove=False)
+            self._catch_up(client)
             return
         wait_s = max(_SHORTEST_REST_S, self._held.rest_s(_REST_S))
         messages = client.read(self._log_of().key, place.at, block_s=_REST_S, wait_s=wait_s)
@@ -180,7 +180,7 @@ class Runner:
             self._take(client, messages)
             self._changed()
         else:
-            self._catch_up(client, prove=False)
+            self._catch_up(client)
 
     def _send(self, client: LineClient) -> None:
         """Send what there is to send, on the line's connection if that is free, else as callers do."""
@@ -274,7 +274,7 @@ class Runner:
             self._reader.move(place, there)
         self._changed()
 
-    def _catch_up(self, client: LineClient, *, prove: bool) -> None:
+    def _catch_up(self, client: LineClient, *, prove: bool = False) -> None:
         """Read the log to its present end, on a connection that is free."""
         began = self._clock()
         there = client.run(where(self._log_of(), prove=prove))
@@ -292,7 +292,7 @@ class Runner:
 
     # -- while it is down
 
-    def _recover(self, is_down: bool) -> None:
+    def _recover(self, era: int, is_down: bool) -> None:
         if is_down:
             self._reader.call_all()
             self._pending.put_no_more()
@@ -308,12 +308,14 @@ class Runner:
         )
         self._counts.connected += 1
         client.run(ping())
-        self._catch_up(client, prove=is_down)
+        self._catch_up(client)
         count = self._deliver(client.run)
         if is_down:
             self._counts.replayed += count
-            self._catch_up(client, prove=False)
+            self._catch_up(client, prove=True)
             self._breaker.close()
+        else:
+            self._breaker.ok(era)
         self._failures = 0
         self._changed()
 

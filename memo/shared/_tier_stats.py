@@ -14,13 +14,15 @@ class TierStats(Snapshot):
     __module__ = "memo.shared"
 
     name: str
-    """Its prefix and its server, without a secret."""
+    """Its prefix."""
+    server: str = ""
+    """The server's address, without a secret."""
     state: str = "up"
     """Gauge: "up", "behind" or "down", as ``tier.state``."""
     connections: int = 0
     """Gauge: connections to the server, the log's included."""
-    waiting: int = 0
-    """Gauge: callers that wait for one of the connections to be free."""
+    waiting: int = counter()
+    """Operations that had to wait for one of the connections to be free: if these are many, raise ``connections``."""
     sent: int = counter()
     """Messages of this process that came back in the log, one for each change that others are to hear of; not those
     that a gap skipped."""
