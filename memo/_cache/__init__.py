@@ -31,7 +31,7 @@ from memo._cache.sharing import Sharing
 from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
-from memo._cache.tier_link import Link, LinkFigures, LinkTerms, Place
+from memo._cache.tier_link import Found, Grant, Link, LinkFigures, LinkTerms, Local, Place
 
 if TYPE_CHECKING:  # few programs write results, and what that needs takes long to import
     from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
@@ -47,9 +47,12 @@ __all__ = (
     "CacheStats",
     "EntryInfo",
     "EvictLoop",
+    "Found",
+    "Grant",
     "Link",
     "LinkFigures",
     "LinkTerms",
+    "Local",
     "LocalResults",
     "Place",
     "Recording",

@@ -3,4 +3,6 @@
 Imports ``_cache``, ``_flight``, ``_call``, ``_base``, ``memo.errors``, and ``_freeze`` for the marks in keys.
 """
 
-__all__ = ()
+from memo.shared._shared import Shared
+
+__all__ = ("Shared",)

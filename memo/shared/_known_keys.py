@@ -14,7 +14,7 @@ its tags beside theirs, and forgotten some time after the store has let go of it
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from memo._base import rlock
+from memo._base import Stage, hold, rlock
 from memo.shared._names import tag_digest
 
 __all__ = ("KnownKeys",)
@@ -40,7 +40,7 @@ class KnownKeys:
         holds: Whether the store has an entry of a key, or a load of it runs.
     """
 
-    __slots__ = ("_bearers", "_holds", "_lock", "_notes", "_tags")
+    __slots__ = ("__weakref__", "_bearers", "_holds", "_lock", "_notes", "_tags")
 
     def __init__(self, holds: Callable[[Hashable], bool]) -> None:
         self._holds = holds
@@ -52,6 +52,7 @@ class KnownKeys:
         """By their digests, those that notes bear."""
         self._bearers: dict[bytes, set[bytes]] = {}
         """The digests of keys whose notes bear a tag, by that of the tag."""
+        hold(Stage.TIERS, self, self._lock)
 
     def __len__(self) -> int:
         """How many keys are noted."""

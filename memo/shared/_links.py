@@ -4,7 +4,7 @@ import gc
 import weakref
 from typing import Any
 
-from memo._base import rlock
+from memo._base import Stage, hold, rlock
 from memo._cache import Place
 
 __all__ = ("Links",)
@@ -16,7 +16,9 @@ class Links:
     def __init__(self) -> None:
         self._lock = rlock()
         """Guards the table."""
-        self._places: dict[bytes, tuple[weakref.ref[Any], Place]] = {}
+        self._entered: dict[bytes, list[tuple[weakref.ref[Any], Place]]] = {}
+        """By their labels: several where one was decorated once more and lives on."""
+        hold(Stage.TIERS, self, self._lock)
 
     def enter(self, label: bytes, link: Any, place: Place, *, is_named: bool) -> bool:
         """Have *link* stand for its function, unless another living function does that.
@@ -26,15 +28,18 @@ class Links:
         Returns:
             Whether it does now.
         """
-        if self._entered(label, link, place, is_named):
+        if self._enter(label, link, place, is_named):
             return True
         gc.collect()  # a closure that nobody has any more may be part of a circle
-        return self._entered(label, link, place, is_named)
+        return self._enter(label, link, place, is_named)
 
-    def _entered(self, label: bytes, link: Any, place: Place, is_named: bool) -> bool:
+    def _enter(self, label: bytes, link: Any, place: Place, is_named: bool) -> bool:
+        living = [item for item in self._entered.get(label, ()) if item[0]() is not None]
+        if not all(place.replaces(earlier, explicit=is_named) for _, earlier in living):
+            return False
         with self._lock:
-            holder, held_place = self._places.get(label, (None, None))
-            if holder is not None and holder() is not None and not place.replaces(held_place, explicit=is_named):
-                return False
-            self._places[label] = weakref.ref(link), place
-            return True
+            present = [item for item in self._entered.get(label, ()) if item[0]() is not None]
+            if present == living:
+                self._entered[label] = [*living, (weakref.ref(link), place)]
+                return True
+        return self._enter(label, link, place, is_named)  # another thread was at it

@@ -1,0 +1,344 @@
+"""One function's way to its tier: ``_cache.tier_link`` says what it promises.
+
+- A question or a storing is a generator of *steps*: commands for the server, and waits.  One driver takes them as
+  a thread, another as a coroutine, so that both do the same.
+- What may leave a lease on the server is a ``HeldGrant``, which gives it back however it is left.
+- What changes results is sent by its caller at once, unless he is in an event loop's thread, something that he said
+  before is still to be sent, or the server is away: then the line's thread sends it, and what is asked meanwhile waits
+  for that, or does without the tier.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Hashable, Sequence
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from memo._cache import Found, Grant, LinkFigures, LinkTerms
+from memo.shared._changes import Changes
+from memo.shared._coding import Coding
+from memo.shared._counts import Counts
+from memo.shared._follower import Follower
+from memo.shared._grants import HeldGrant
+from memo.shared._held import Lease
+from memo.shared._known_keys import KnownKeys
+from memo.shared._marks import Mark, Marks
+from memo.shared._others import AwaitedTurn, Turn
+from memo.shared._own_leases import OwnLeases
+from memo.shared._parts import LinkOptions, TierParts
+from memo.shared._scripts import Command, Granted, Value, ask, new_id, store
+from memo.shared._unreachable import Skipped, Unreachable
+
+__all__ = ("FunctionLink",)
+
+_Steps = Generator[Any, Any, Any]
+"""Yields commands, and pairs of a function that waits and its arguments; gets what they return or raise."""
+_BEHIND_S = 1.0
+"""How long what was found may be kept while nothing is heard of what others change."""
+
+
+class _Colour(NamedTuple):
+    """How to wait: as a thread, or as a coroutine."""
+
+    turn: Callable[..., Any]
+    settled: Callable[..., Any]
+
+
+class FunctionLink:
+    """The link of one function.
+
+    Args:
+        tier: The public ``Tier``.
+        parts: What it consists of.
+        terms: Of the function.
+        options: Of ``Tier.using()``.
+        label: The function's ``function_label()``.
+    """
+
+    def __init__(self, tier: Any, parts: TierParts, terms: LinkTerms, options: LinkOptions, label: bytes) -> None:
+        self.tier: Any = tier
+        self.local_s = options.local_ttl_s
+        self._parts = parts
+        self._line = line = parts.line
+        self._wire = parts.wire
+        self._options = options
+        self._label = label
+        self._lease_ms = max(1, round((options.lease_s or parts.lease_s) * 1000))
+        self._counts = Counts()
+        self._marks = Marks(
+            parts.names, label, terms.name, terms.signature, options.version, readable_keys=parts.readable_keys
+        )
+        stale_ms = round(terms.stale_s * 1000)
+        self._stale_ms = stale_ms
+        self._coding = coding = Coding(
+            terms.name, options.encode, options.decode, parts.seal, stale_ms=stale_ms, max_value=parts.max_value
+        )
+        self._known = KnownKeys(terms.local.holds)
+        self._leases = OwnLeases(line)
+        self._changes = Changes(parts, label, self._counts, coding, stale_ms)
+        self._in_thread = _Colour(Turn, line.settled)
+        self._in_loop = _Colour(AwaitedTurn, line.settled_awaited)
+        self.follower = Follower(self._known, terms.local)
+        """For the line."""
+
+    # -- loads
+
+    def ask(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
+        """See ``Link``."""
+        grant = self._question(key, tags, newer)
+        return None if grant is None else self._taken(self._asked(grant, self._in_thread))
+
+    async def ask_awaited(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
+        """See ``Link``."""
+        grant = self._question(key, tags, newer)
+        return None if grant is None else await self._taken_awaited(self._asked(grant, self._in_loop), grant)
+
+    def store(self, grant: Any, value: Any, life_s: float) -> bool:
+        """See ``Link``."""
+        is_kept: bool = self._taken(self._stored(grant, value, life_s))
+        return is_kept
+
+    async def store_awaited(self, grant: Any, value: Any, life_s: float) -> bool:
+        """See ``Link``."""
+        is_kept: bool = await self._taken_awaited(self._stored(grant, value, life_s), grant)
+        return is_kept
+
+    def release(self, grant: Any) -> None:
+        """See ``Link``."""
+        grant.give_back()
+
+    # -- changes
+
+    def put(self, key: Hashable, value: Any, life_s: float, tags: Sequence[str]) -> None:
+        """See ``Link``."""
+        mark = None if self._options.read_only else self._marked(key, tags)
+        if mark is not None:
+            self._changes.put(mark, value, round(life_s * 1000))
+
+    def invalidate(self, keys: Sequence[Hashable]) -> None:
+        """See ``Link``."""
+        if not self._options.read_only:
+            self._changes.drop([mark for mark in map(self._marks.of, keys) if mark is not None])
+
+    def invalidate_all(self) -> None:
+        """See ``Link``."""
+        if not self._options.read_only:
+            self._changes.drop_all()
+
+    def invalidate_tag(self, tag: str) -> None:
+        """See ``Link``."""
+        if not self._options.read_only:
+            self._changes.drop_tag(tag)
+
+    # -- what is known
+
+    def know(self, key: Hashable, tags: Sequence[str]) -> None:
+        """See ``Link``."""
+        self._marked(key, tags)
+
+    def figures(self) -> LinkFigures:
+        """See ``Link``."""
+        return self._counts.figures()
+
+    # -- drivers
+
+    def _taken(self, steps: _Steps) -> Any:
+        """What comes of *steps*, taken by this thread."""
+        run = self._wire.run
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    reply = run(step) if type(step) is Command else step[0](*step[1:])
+                except Unreachable as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(reply)
+        except StopIteration as end:
+            return end.value
+        finally:
+            steps.close()
+
+    async def _taken_awaited(self, steps: _Steps, grant: HeldGrant) -> Any:
+        """What comes of *steps*, taken in the running loop."""
+        run = self._wire.run_awaited
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    if type(step) is Command:
+                        reply = await run(step, grant.give_back_late)
+                    else:
+                        reply = await step[0](*step[1:])
+                except Unreachable as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(reply)
+        except StopIteration as end:
+            return end.value
+        finally:
+            steps.close()
+
+    # -- steps
+
+    def _asked(self, grant: HeldGrant, colour: _Colour) -> _Steps:
+        """A question, and as many more as it takes."""
+        mark, counts = grant.mark, self._counts
+        turn, kept = None, False
+        newer, unreadable = grant.is_newer, b""
+        try:
+            if not (yield colour.settled, self._label, mark.digest, mark.tags, self._parts.timeout_s):
+                counts.skipped += 1
+                return None
+            while True:
+                command = self._asking(grant, newer=newer, tell_done=turn is not None, unreadable=unreadable)
+                began = perf_counter()
+                reply = yield command
+                took = perf_counter() - began
+                counts.seconds += took
+                if type(reply) is Granted:
+                    kept = self._have(grant, reply)
+                    return grant if kept else None
+                grant.is_open = False
+                if type(reply) is Value:
+                    found = self._read(mark, reply.data, reply.left_ms)
+                    if found is not None:
+                        counts.hits += 1
+                        return found
+                    counts.errors += 1
+                    if unreadable:  # somebody writes such values all the time
+                        counts.misses += 1
+                        return None
+                    unreadable = hashlib.sha1(reply.data, usedforsecurity=False).hexdigest().encode()
+                elif self._leases.holds(mark.digest):  # a load that goes on here, for which nobody waits
+                    newer = True
+                elif turn is None:
+                    counts.waits += 1
+                    turn = colour.turn(self._line, self._label, mark.digest, self._options.wait_s)
+                    turn.listen()  # and ask once more: it may have ended meanwhile
+                elif not (yield turn.wait, reply.left_ms / 1000):
+                    counts.misses += 1
+                    return None
+                else:
+                    turn.listen()
+        except Skipped:
+            grant.is_open = False  # the server never saw it
+            counts.skipped += 1
+            return None
+        except Unreachable:
+            counts.errors += 1
+            return None
+        finally:
+            if turn is not None:
+                turn.cancel()
+            if not kept:
+                grant.give_back()
+
+    def _stored(self, grant: HeldGrant, value: Any, life_s: float) -> _Steps:
+        """The storing of what a load returned."""
+        counts = self._counts
+        life_ms = round(life_s * 1000)
+        try:
+            if not grant.is_open:
+                return False
+            if life_ms < 1:
+                return True
+            command = self._storing(grant, value, life_ms + self._stale_ms)
+            if command is None:
+                counts.rejected += 1
+                return True
+            began = perf_counter()
+            is_stored = yield command
+            took = perf_counter() - began
+            counts.seconds += took
+            grant.close()
+            if not is_stored:
+                counts.refused += 1
+            return is_stored
+        except Skipped:
+            counts.skipped += 1
+            return True
+        except Unreachable:
+            counts.errors += 1
+            return True
+        finally:
+            grant.give_back()
+
+    # -- parts of them
+
+    def _question(self, key: Hashable, tags: Sequence[str], newer: bool) -> HeldGrant | None:
+        """What may become a grant; None if the key cannot be shared, or nobody is to be asked."""
+        mark = self._marked(key, tags)
+        if mark is None:
+            return None
+        token = b"" if self._options.read_only else new_id()
+        lease = Lease(mark.lease, token, self._label, mark.digest, self._lease_ms)
+        return HeldGrant(self._leases, mark, lease, is_newer=newer)
+
+    def _marked(self, key: Hashable, tags: Sequence[str]) -> Mark | None:
+        """The mark of a key that is loaded or stored now; None, and counted, if it cannot be shared."""
+        mark = self._marks.of(key, tags)
+        if mark is None:
+            self._counts.rejected += 1
+        else:
+            self._known.add(mark.digest, key, tags)
+        return mark
+
+    def _asking(self, grant: HeldGrant, *, newer: bool, tell_done: bool, unreadable: bytes) -> Command[Any]:
+        grant.is_open = not self._options.read_only
+        mark = grant.mark
+        return ask(
+            mark.place,
+            mark.lease,
+            mark.generations,
+            token=grant.lease.token,
+            lease_ms=grant.lease.lease_ms,
+            max_value=self._parts.max_value,
+            newer=newer,
+            tell_done=tell_done,
+            unreadable=unreadable,
+        )
+
+    def _have(self, grant: HeldGrant, reply: Granted) -> bool:
+        """The server had no value; whether *grant* is one now."""
+        if reply.too_large:
+            self._counts.errors += 1
+            self._coding.say_unread("it is larger than max_value")
+        if not grant.is_newer:
+            self._counts.misses += 1
+        if self._options.read_only:
+            return False
+        if reply.stale is not None and not grant.is_newer:
+            grant.have_stale(partial(self._read, grant.mark, reply.stale, reply.left_ms))
+        grant.begin(reply.generations)
+        return True
+
+    def _storing(self, grant: HeldGrant, value: Any, life_ms: int) -> Command[bool] | None:
+        """What stores *value*; None if that cannot be written."""
+        mark = grant.mark
+        written = self._coding.written(mark, value)
+        if written is None:
+            return None
+        return store(
+            mark.place,
+            mark.lease,
+            mark.generations,
+            self._line.log,
+            token=grant.lease.token,
+            under=grant.under,
+            data=self._coding.sealed(mark, grant.under, life_ms, written),
+            life_ms=life_ms,
+            function=self._label,
+            digest=mark.digest,
+            tell_drop=grant.is_newer,
+        )
+
+    def _read(self, mark: Mark, data: bytes, left_ms: int) -> Found | None:
+        """What was found, if it is a value of that key that can be read."""
+        found = self._coding.opened(mark, data, left_ms)
+        if found is None:
+            return None
+        most_s = self.local_s
+        if self._line.state == "behind":
+            most_s = _BEHIND_S if most_s is None else min(most_s, _BEHIND_S)
+        return found if most_s is None or found.left_s <= most_s else found._replace(left_s=most_s)

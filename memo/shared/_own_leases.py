@@ -1,0 +1,44 @@
+"""The leases of one function that this process holds: renewed by the line, and known here by their keys."""
+
+from memo.shared._held import Lease
+from memo.shared._line import Line
+
+__all__ = ("OwnLeases",)
+
+
+class OwnLeases:
+    """Those of one function.  Takes no lock, so that finalizers may use it.
+
+    Args:
+        line: Renews leases, and gives them back.
+    """
+
+    __slots__ = ("_line", "_tokens")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._tokens: dict[bytes, bytes] = {}
+        """By the digests of their keys."""
+
+    def holds(self, digest: bytes) -> bool:
+        """Whether a load of the key goes on here, though perhaps nobody waits for it any more."""
+        return digest in self._tokens
+
+    def hold(self, lease: Lease) -> None:
+        """Have *lease* renewed, which was granted."""
+        self._tokens[lease.digest] = lease.token
+        self._line.hold(lease)
+
+    def let_go(self, lease: Lease) -> None:
+        """Forget *lease*, which has ended on the server."""
+        self._forget(lease)
+        self._line.let_go(lease)
+
+    def release(self, lease: Lease) -> None:
+        """Have *lease* given back, whether or not it was granted; never blocks."""
+        self._forget(lease)
+        self._line.release(lease)
+
+    def _forget(self, lease: Lease) -> None:
+        if self._tokens.get(lease.digest) == lease.token:
+            self._tokens.pop(lease.digest, None)

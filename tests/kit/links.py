@@ -1,0 +1,122 @@
+"""Links of functions to a tier, without the functions: each member stands for a process, with a thread of its own."""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from memo._cache import Found, LinkTerms
+from memo.shared._envelope import Seal
+from memo.shared._line import Line
+from memo.shared._links import Links
+from memo.shared._names import Names
+from memo.shared._parts import TierParts
+from memo.shared._shared import Shared
+from memo.shared._wire import Wire
+
+__all__ = ("Caller", "Member", "Results", "Somewhere")
+
+
+class Somewhere:
+    """Where a function was decorated: it is the same again as one that says so."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def replaces(self, holder: "Somewhere", *, explicit: bool) -> bool:
+        return bool(self.name) and self.name == holder.name
+
+
+class Results:
+    """What a function has in its process: keys, and what was dropped of them."""
+
+    def __init__(self) -> None:
+        self.held: set[Hashable] = set()
+        self.dropped: list[Any] = []
+
+    def drop(self, keys: Sequence[Hashable]) -> None:
+        self.held.difference_update(keys)
+        self.dropped.extend(keys)
+
+    def drop_tag(self, tag: str) -> None:
+        self.dropped.append(("tag", tag))
+
+    def drop_all(self) -> None:
+        self.held.clear()
+        self.dropped.append("all")
+
+    def holds(self, key: Hashable) -> bool:
+        return key in self.held
+
+    def tags(self) -> Sequence[str]:
+        return ()
+
+
+class Member:
+    """A tier as one process has it."""
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        *,
+        timeout_s: float = 5.0,
+        lease_s: float = 10.0,
+        secret: Any = None,
+        max_value: int = 100_000,
+        readable_keys: bool = False,
+        connections: int = 4,
+    ) -> None:
+        names = Names(prefix)
+        self.wire = Wire(url, timeout_s=timeout_s, connections=connections)
+        self.line = Line(self, prefix, self.wire, self.wire.breaker, names, log_size=1_000, timeout_s=timeout_s)
+        self._parts = TierParts(
+            names, self.wire, self.line, Seal(secret), Links(), timeout_s, lease_s, max_value, readable_keys
+        )
+
+    def link(
+        self,
+        name: str = "bot.f",
+        *,
+        results: Results | None = None,
+        stale_s: float = 0.0,
+        ttl_s: float | None = 600.0,
+        place: Somewhere | None = None,
+        is_named: bool = False,
+        signature: str = "x",
+        **using: Any,
+    ) -> Any:
+        terms = LinkTerms(
+            name=name,
+            is_named=is_named,
+            signature=signature,
+            place=Somewhere() if place is None else place,
+            local=Results() if results is None else results,
+            ttl_s=ttl_s,
+            stale_s=stale_s,
+        )
+        return Shared(self, **using).link(terms)
+
+    def close(self) -> None:
+        self.line.close()
+        self.wire.close()
+
+
+class Caller:
+    """Calls links as a thread does, or as coroutines do, each in a loop of its own."""
+
+    def __init__(self, colour: str) -> None:
+        self.is_async = colour == "async"
+
+    def ask(self, link: Any, key: Hashable = "k", tags: Sequence[str] = (), **how: Any) -> Any:
+        return asyncio.run(link.ask_awaited(key, tags, **how)) if self.is_async else link.ask(key, tags, **how)
+
+    def store(self, link: Any, grant: Any, value: Any, life_s: float = 60.0) -> bool:
+        return (
+            asyncio.run(link.store_awaited(grant, value, life_s)) if self.is_async else link.store(grant, value, life_s)
+        )
+
+    def load(self, link: Any, value: Any, key: Hashable = "k", tags: Sequence[str] = (), life_s: float = 60.0) -> None:
+        """Be granted the key, and store *value*."""
+        grant = self.ask(link, key, tags)
+        assert not isinstance(grant, Found | None)
+        assert self.store(link, grant, value, life_s)
