@@ -261,6 +261,8 @@ def _backdate(cache: Cache, entry: Any, row: _Row, now: float, elapsed: float) -
     stored = now - row.age - elapsed
     has_end = cache.options.ttl_asks or not math.isinf(life)  # else its hits look at no deadline
     deadline = min(stored + life, now + row.left - elapsed) if has_end else None
+    if deadline is not None and cache.shared is not None:
+        deadline = cache.shared.local_deadline(deadline, now)
     cache.maker.date(entry, stored, deadline, now - row.unused - elapsed)
 
 
@@ -315,6 +317,8 @@ def _put(cache: Cache, key: Hashable, entry: Any) -> bool:
     """Put *entry* in, unless something newer took its place or its room meanwhile."""
     key = cache.table.at_hand(key)
     done: list[Hashable] = []
+    if cache.shared is not None:  # before it is there: the tier's messages are to find it
+        cache.shared.know(key, entry)
 
     def operation(gone: list[Any], now: float) -> None:
         store = cache.store

@@ -189,10 +189,19 @@ class SharedLoads:
         What has no end stays here alone: on a server it would stay for ever.
         """
         life_s: float = entry.deadline - now
-        local_s = self.link.local_s
-        if local_s is not None and local_s < life_s:
-            self._maker.date(entry, now, now + local_s)
+        deadline = self.local_deadline(entry.deadline, now)
+        if deadline < entry.deadline:
+            self._maker.date(entry, now, deadline)
         return life_s if 0 < life_s < math.inf else None
+
+    def local_deadline(self, deadline: float, now: float) -> float:
+        """When what is shared until *deadline* is stale here."""
+        local_s = self.link.local_s
+        return deadline if local_s is None else min(deadline, now + local_s)
+
+    def know(self, key: Hashable, entry: Any) -> None:
+        """Tell the tier of *entry*, which comes from a file."""
+        self.link.know(key, self.all_tags(entry.tags if self._maker.options.rich else ()))
 
     def _say_alone(self, flight: InFlight, came: Came) -> None:
         """Have what the others hold dropped, where a refresh keeps its result here alone."""

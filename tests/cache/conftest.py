@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from kit.freshness import BOTH, EVERY, Make, Scene
+from kit.paper_tier import PaperTier
 from kit.refresh_pool import Gates
+from kit.shared_functions import KINDS, MakeProcess, Process
 from kit.threads import until
 
 from memo._cache import refresh_pool
+from memo.testing import FakeClock
 
 
 @pytest.fixture
@@ -56,3 +59,19 @@ def gates() -> Iterator[Gates]:
 def _others_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle threads of other tests end, and those of this one soon do."""
     monkeypatch.setattr(refresh_pool, "_IDLE_S", 0.01)
+
+
+@pytest.fixture
+def paper_clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def paper(paper_clock: FakeClock) -> PaperTier:
+    return PaperTier(paper_clock)
+
+
+@pytest.fixture(params=KINDS)
+def process(request: pytest.FixtureRequest, paper: PaperTier) -> MakeProcess:
+    """Makes processes of one tier; each has the function in the colour of this test."""
+    return lambda **options: Process(paper, request.param, **options)

@@ -24,17 +24,27 @@ class _Stored(NamedTuple):
     generations: tuple[int, ...]
 
 
-class PaperGrant:
-    """A lease of a key."""
+class _Lease:
+    """A key that one function loads for all."""
 
-    def __init__(self, link: "PaperLink", key: Hashable, tags: Sequence[str], stale: Found | None) -> None:
+    def __init__(self, link: "PaperLink", key: Hashable, tags: Sequence[str]) -> None:
         self.link = link
         self.key = key
         self.tags = tags
         self.generations = link.generations(tags)
+        self.end: list[str] = []
+        """What it came to: "stored", "refused", "released", "lost"."""
+
+
+class PaperGrant:
+    """The leave to load, which goes with whoever drops it."""
+
+    def __init__(self, lease: _Lease, stale: Found | None) -> None:
+        self.lease = lease
         self.stale = stale
-        self.ends: list[str] = []
-        """What it came to: "stored", "refused", "released"."""
+
+    def __del__(self) -> None:
+        self.lease.link.release(self)
 
 
 class PaperTier:
@@ -50,7 +60,7 @@ class PaperTier:
         self.local_s = local_s
         self.lock = threading.RLock()
         self.stored: dict[tuple[str, Hashable], _Stored] = {}
-        self.leases: dict[tuple[str, Hashable], PaperGrant] = {}
+        self.leases: dict[tuple[str, Hashable], _Lease] = {}
         self.generations: dict[str, int] = {}
         self.links: list[PaperLink] = []
         self.is_down = False
@@ -64,8 +74,10 @@ class PaperTier:
         self.links.append(link)
         return link
 
-    def end_lease(self, place: tuple[str, Hashable]) -> None:
-        self.leases.pop(place, None)
+    def end_lease(self, place: tuple[str, Hashable], how: str = "lost") -> None:
+        lease = self.leases.pop(place, None)
+        if lease is not None:
+            lease.end.append(how)
         for wake in self.waiting.pop(place, []):
             wake()
 
@@ -81,7 +93,7 @@ class PaperLink:
     Attributes:
         before: Called before each step, with its name; ``on()`` puts something else there for a while.
         steps: The names of the steps so far.
-        grants: All that it was given.
+        grants: What each that it was given came to.
     """
 
     def __init__(self, tier: PaperTier, terms: LinkTerms) -> None:
@@ -92,7 +104,7 @@ class PaperLink:
         self.before: Callable[[str], object] = lambda step: None
         self.after: Callable[[str], object] = lambda step: None
         self.steps: list[str] = []
-        self.grants: list[PaperGrant] = []
+        self.grants: list[list[str]] = []
         self.known: list[tuple[Hashable, Sequence[str]]] = []
         self.counted: dict[str, int] = dict.fromkeys(LinkFigures._fields, 0)
 
@@ -102,7 +114,7 @@ class PaperLink:
         with self._step("ask newer" if newer else "ask"):
             while True:
                 answer = self._look(key, tags, newer)
-                if not isinstance(answer, PaperGrant) or answer.link is self:
+                if not isinstance(answer, _Lease):
                     return answer
                 over = threading.Event()
                 if self._waits((self.terms.name, key), answer, over.set):
@@ -113,7 +125,7 @@ class PaperLink:
             await asyncio.sleep(0)
             while True:
                 answer = self._look(key, tags, newer)
-                if not isinstance(answer, PaperGrant) or answer.link is self:
+                if not isinstance(answer, _Lease):
                     return answer
                 loop, over = asyncio.get_running_loop(), asyncio.Event()
                 wake = lambda loop=loop, over=over: loop.call_soon_threadsafe(over.set)  # noqa: E731
@@ -137,11 +149,10 @@ class PaperLink:
             if held is not None and held.link is not self and not newer:
                 return held
             self.counted["misses"] += 1
-            grant = PaperGrant(self, key, tags, found if found is not None and found.left_s <= 0 else None)
             tier.end_lease(place)
-            tier.leases[place] = grant
-            self.grants.append(grant)
-            return grant
+            lease = tier.leases[place] = _Lease(self, key, tags)
+            self.grants.append(lease.end)
+            return PaperGrant(lease, found if found is not None and found.left_s <= 0 else None)
 
     def _found(self, stored: _Stored) -> Found | None:
         age_s = self.tier.clock() - stored.at
@@ -150,7 +161,7 @@ class PaperLink:
             return None
         return Found(stored.value, age_s, left_s if self.local_s is None else min(left_s, self.local_s))
 
-    def _waits(self, place: tuple[str, Hashable], held: PaperGrant, wake: Callable[[], object]) -> bool:
+    def _waits(self, place: tuple[str, Hashable], held: _Lease, wake: Callable[[], object]) -> bool:
         with self.tier.lock:
             if self.tier.leases.get(place) is not held:
                 return False
@@ -168,24 +179,23 @@ class PaperLink:
             return self._store(grant, value, life_s)
 
     def _store(self, grant: PaperGrant, value: Any, life_s: float) -> bool:
-        tier, place = self.tier, (self.terms.name, grant.key)
+        tier, lease = self.tier, grant.lease
+        place = self.terms.name, lease.key
         with tier.lock:
-            if tier.leases.get(place) is not grant or self.generations(grant.tags) != grant.generations:
+            if tier.leases.get(place) is not lease or self.generations(lease.tags) != lease.generations:
                 self.counted["refused"] += 1
-                grant.ends.append("refused")
+                if tier.leases.get(place) is lease:
+                    tier.end_lease(place, "refused")
                 return False
-            tier.stored[place] = _Stored(value, tier.clock(), life_s, self.terms.stale_s, grant.generations)
-            grant.ends.append("stored")
-            tier.end_lease(place)
+            tier.stored[place] = _Stored(value, tier.clock(), life_s, self.terms.stale_s, lease.generations)
+            tier.end_lease(place, "stored")
             return True
 
     def release(self, grant: Any) -> None:
         with self.tier.lock:
-            if not grant.ends:
-                grant.ends.append("released")
-                place = self.terms.name, grant.key
-                if self.tier.leases.get(place) is grant:
-                    self.tier.end_lease(place)
+            place = self.terms.name, grant.lease.key
+            if self.tier.leases.get(place) is grant.lease:
+                self.tier.end_lease(place, "released")
 
     # -- changes
 
@@ -222,9 +232,8 @@ class PaperLink:
     def _next(self, generation: str) -> None:
         with self.tier.lock:
             self.tier.generations[generation] = self.tier.generations.get(generation, 0) + 1
-            for place, grant in list(self.tier.leases.items()):
+            for place in list(self.tier.leases):
                 if generation == f"f:{place[0]}":
-                    grant.ends.append("lost")
                     self.tier.end_lease(place)
 
     def know(self, key: Hashable, tags: Sequence[str]) -> None:
@@ -245,7 +254,3 @@ class PaperLink:
         self.before(name)
         yield
         self.after(name)
-
-    def ends(self) -> list[list[str]]:
-        """What each of its grants came to."""
-        return [grant.ends for grant in self.grants]

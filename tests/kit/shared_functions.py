@@ -23,12 +23,11 @@ class Process:
         inside: Called within each execution.
     """
 
-    def __init__(self, tier: PaperTier, kind: str = "plain", prefix: str = "", **options: Any) -> None:
+    def __init__(self, tier: PaperTier, kind: str = "plain", home: Registry | None = None, **options: Any) -> None:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
         self.inside: Callable[[], object] = int
-        self.registry = Registry()
-        self.prefix = prefix
+        self.registry = Registry() if home is None else home
         options = {"max": 10, "ttl": 60, "name": "load", "clock": tier.clock, **options}
         if kind == "caller":
             options["work"] = "caller"
@@ -50,7 +49,7 @@ class Process:
         self.inside()
         if self.error is not None:
             raise self.error
-        return f"{self.prefix}{x}{number}"
+        return f"{x}{number}"
 
     @property
     def cache(self) -> Any:
