@@ -252,10 +252,11 @@ class Loads:
     def _stale_upstream(self, flight: InFlight) -> RichEntry | None:
         """An entry of the stale value that the tier has for a load that fails."""
         came = _came(flight)
-        if self.upstream is None or came is None or came.stale is None or not self._options.if_error_s:
+        stale = None if came is None else came.stale
+        if self.upstream is None or stale is None or not self._options.if_error_s:
             return None
         try:
-            found = came.stale._replace(value=self.accept(came.stale.value))
+            found = stale._replace(value=self.accept(stale.value))
         except Exception:
             log.exception("%s: the stale value of the tier cannot be used", self.maker.name)
             return None

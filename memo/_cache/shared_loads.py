@@ -16,7 +16,7 @@ from typing import Any
 from memo._base import Clock
 from memo._cache.entry_maker import EntryMaker
 from memo._cache.sharing import Sharing
-from memo._cache.tier_link import Found, Grant, Link, LinkFigures
+from memo._cache.tier_link import Found, Link, LinkFigures
 from memo._flight import CALL, REFRESH, FlightTable, InFlight, Role
 from memo._store import Store
 
@@ -26,17 +26,17 @@ __all__ = ("Beside", "Came", "SharedLoads")
 class Came:
     """How the result of a flight came."""
 
-    __slots__ = ("entry", "found", "grant", "is_made", "refused", "spent_s", "stale", "stored")
+    __slots__ = ("asked", "entry", "found", "is_made", "left", "refused", "spent_s", "stored")
 
     def __init__(self) -> None:
-        self.grant: Grant | None = None
-        """The leave to load, as long as it is held."""
+        self.asked: Any = None
+        """What the tier answered: the leave to load as long as it is held, or a ``Found``."""
+        self.left: Found | None = None
+        """What was stale in the tier, where the leave to load has been given back."""
         self.found: bool = False
         """The tier had it: the function did not run."""
         self.stored: float = -math.inf
         """When that was loaded, by the clock here."""
-        self.stale: Found | None = None
-        """What the tier has for the case that the load fails."""
         self.is_made: bool = False
         """``entry`` is known."""
         self.entry: Any = None
@@ -45,6 +45,12 @@ class Came:
         """The tier refused it, so that nothing is stored here either."""
         self.spent_s: float = 0.0
         """Seconds that the function took."""
+
+    @property
+    def stale(self) -> Found | None:
+        """What the tier has for the case that the load fails."""
+        asked = self.asked
+        return self.left if asked is None or type(asked) is Found else asked.stale
 
 
 class Beside:
@@ -94,20 +100,19 @@ class SharedLoads:
             return run()
         came = flight.came = Came()
         try:
-            asked = self.link.ask(flight.key, tags, newer=flight.purpose is REFRESH)
-            if isinstance(asked, Found) and self._is_too_old(flight, asked):
-                asked = self.link.ask(flight.key, tags, newer=True)
-            if isinstance(asked, Found):
+            asked = came.asked = self.link.ask(flight.key, tags, newer=flight.purpose is REFRESH)
+            if type(asked) is Found and self._is_too_old(flight, asked):
+                asked = came.asked = self.link.ask(flight.key, tags, newer=True)
+            if type(asked) is Found:
                 return self._adopt(flight, came, asked, accept, role)
-            self._begin(came, asked)
             began = self._clock.read()
             value = run()
             life_s = self._made(flight, came, value, began)
-            if came.grant is None or life_s is None:
+            if came.asked is None or life_s is None:
                 self._say_alone(flight, came)
             else:
-                came.refused = not self.link.store(came.grant, self._handed(value), life_s)
-                came.grant = None
+                came.refused = not self.link.store(came.asked, self._handed(value), life_s)
+                came.asked = None
             return value
         finally:
             self._release(came)
@@ -120,20 +125,19 @@ class SharedLoads:
             return await run()
         came = flight.came = Came()
         try:
-            asked = await self.link.ask_awaited(flight.key, tags, newer=flight.purpose is REFRESH)
-            if isinstance(asked, Found) and self._is_too_old(flight, asked):
-                asked = await self.link.ask_awaited(flight.key, tags, newer=True)
-            if isinstance(asked, Found):
+            asked = came.asked = await self.link.ask_awaited(flight.key, tags, newer=flight.purpose is REFRESH)
+            if type(asked) is Found and self._is_too_old(flight, asked):
+                asked = came.asked = await self.link.ask_awaited(flight.key, tags, newer=True)
+            if type(asked) is Found:
                 return self._adopt(flight, came, asked, accept, role)
-            self._begin(came, asked)
             began = self._clock.read()
             value = await run()
             life_s = self._made(flight, came, value, began)
-            if came.grant is None or life_s is None:
+            if came.asked is None or life_s is None:
                 self._say_alone(flight, came)
             else:
-                came.refused = not await self.link.store_awaited(came.grant, self._handed(value), life_s)
-                came.grant = None
+                came.refused = not await self.link.store_awaited(came.asked, self._handed(value), life_s)
+                came.asked = None
             return value
         finally:
             self._release(came)
@@ -165,12 +169,6 @@ class SharedLoads:
         if role is not None:
             role.found = True
         return value
-
-    def _begin(self, came: Came, grant: Grant | None) -> None:
-        """Note the leave to load, if there is one."""
-        came.grant = grant
-        if grant is not None:
-            came.stale = grant.stale
 
     def _made(self, flight: InFlight, came: Came, value: Any, began: float) -> float | None:
         """Make an entry of what the function returned; for how many seconds it may be shared, None: not at all."""
@@ -210,9 +208,11 @@ class SharedLoads:
 
     def _release(self, came: Came) -> None:
         """Give back a leave to load that has come to nothing."""
-        grant, came.grant = came.grant, None
-        if grant is not None:
-            self.link.release(grant)
+        asked = came.asked
+        if asked is not None and type(asked) is not Found:
+            came.left = asked.stale
+            came.asked = None
+            self.link.release(asked)
 
     def _handed(self, value: Any) -> Any:
         """*value* for whoever makes text of it, and may alter it."""

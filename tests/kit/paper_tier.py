@@ -5,11 +5,12 @@ tested against servers.  Functions of one name that are decorated with ``shared=
 """
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from types import FunctionType
 from typing import Any, NamedTuple
 
+from kit.strikes import spared
 from kit.threads import LIMIT_S
 from memo._cache.tier_link import Found, LinkFigures, LinkTerms
 
@@ -111,26 +112,28 @@ class PaperLink:
     # -- loads
 
     def ask(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Any:
-        with self._step("ask newer" if newer else "ask"):
-            while True:
-                answer = self._look(key, tags, newer)
-                if not isinstance(answer, _Lease):
-                    return answer
-                over = threading.Event()
-                if self._waits((self.terms.name, key), answer, over.set):
-                    assert over.wait(LIMIT_S), "it waits for ever"
+        self._begin(step := "ask newer" if newer else "ask")
+        while True:
+            answer = self._look(key, tags, newer)
+            if not isinstance(answer, _Lease):
+                self.after(step)
+                return answer
+            over = threading.Event()
+            if self._waits((self.terms.name, key), answer, over.set):
+                assert over.wait(LIMIT_S), "it waits for ever"
 
     async def ask_awaited(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Any:
-        with self._step("ask newer" if newer else "ask"):
-            await asyncio.sleep(0)
-            while True:
-                answer = self._look(key, tags, newer)
-                if not isinstance(answer, _Lease):
-                    return answer
-                loop, over = asyncio.get_running_loop(), asyncio.Event()
-                wake = lambda loop=loop, over=over: loop.call_soon_threadsafe(over.set)  # noqa: E731
-                if self._waits((self.terms.name, key), answer, wake):
-                    await asyncio.wait_for(over.wait(), LIMIT_S)
+        self._begin(step := "ask newer" if newer else "ask")
+        await asyncio.sleep(0)
+        while True:
+            answer = self._look(key, tags, newer)
+            if not isinstance(answer, _Lease):
+                self.after(step)
+                return answer
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
+            wake = lambda loop=loop, over=over: loop.call_soon_threadsafe(over.set)  # noqa: E731
+            if self._waits((self.terms.name, key), answer, wake):
+                await asyncio.wait_for(over.wait(), LIMIT_S)
 
     def _look(self, key: Hashable, tags: Sequence[str], newer: bool) -> Any:
         tier, place = self.tier, (self.terms.name, key)
@@ -170,13 +173,17 @@ class PaperLink:
             return True
 
     def store(self, grant: Any, value: Any, life_s: float) -> bool:
-        with self._step("store"):
-            return self._store(grant, value, life_s)
+        self._begin(step := "store")
+        stored = self._store(grant, value, life_s)
+        self.after(step)
+        return stored
 
     async def store_awaited(self, grant: Any, value: Any, life_s: float) -> bool:
-        with self._step("store"):
-            await asyncio.sleep(0)
-            return self._store(grant, value, life_s)
+        self._begin(step := "store")
+        await asyncio.sleep(0)
+        stored = self._store(grant, value, life_s)
+        self.after(step)
+        return stored
 
     def _store(self, grant: PaperGrant, value: Any, life_s: float) -> bool:
         tier, lease = self.tier, grant.lease
@@ -200,34 +207,38 @@ class PaperLink:
     # -- changes
 
     def put(self, key: Hashable, value: Any, life_s: float, tags: Sequence[str]) -> None:
-        with self._step("put"):
-            tier, name = self.tier, self.terms.name
-            with tier.lock:
-                stored = _Stored(value, tier.clock(), life_s, self.terms.stale_s, self.generations(tags))
-                tier.stored[name, key] = stored
-                tier.end_lease((name, key))
-            self._drop_elsewhere((key,))
+        self._begin(step := "put")
+        tier, name = self.tier, self.terms.name
+        with tier.lock:
+            stored = _Stored(value, tier.clock(), life_s, self.terms.stale_s, self.generations(tags))
+            tier.stored[name, key] = stored
+            tier.end_lease((name, key))
+        self._drop_elsewhere((key,))
+        self.after(step)
 
     def invalidate(self, keys: Sequence[Hashable]) -> None:
-        with self._step("invalidate"):
-            with self.tier.lock:
-                for key in keys:
-                    self.tier.stored.pop((self.terms.name, key), None)
-                    self.tier.end_lease((self.terms.name, key))
-            self._drop_elsewhere(keys)
+        self._begin(step := "invalidate")
+        with self.tier.lock:
+            for key in keys:
+                self.tier.stored.pop((self.terms.name, key), None)
+                self.tier.end_lease((self.terms.name, key))
+        self._drop_elsewhere(keys)
+        self.after(step)
 
     def _drop_elsewhere(self, keys: Sequence[Hashable]) -> None:
         self.tier.tell(self, lambda link: link.terms.name == self.terms.name and link.local.drop(keys))
 
     def invalidate_all(self) -> None:
-        with self._step("invalidate all"):
-            self._next(f"f:{self.terms.name}")
-            self.tier.tell(self, lambda link: link.terms.name == self.terms.name and link.local.drop_all())
+        self._begin(step := "invalidate all")
+        self._next(f"f:{self.terms.name}")
+        self.tier.tell(self, lambda link: link.terms.name == self.terms.name and link.local.drop_all())
+        self.after(step)
 
     def invalidate_tag(self, tag: str) -> None:
-        with self._step(f"invalidate tag {tag}"):
-            self._next(f"t:{tag}")
-            self.tier.tell(self, lambda link: link.local.drop_tag(tag))
+        self._begin(step := f"invalidate tag {tag}")
+        self._next(f"t:{tag}")
+        self.tier.tell(self, lambda link: link.local.drop_tag(tag))
+        self.after(step)
 
     def _next(self, generation: str) -> None:
         with self.tier.lock:
@@ -248,9 +259,10 @@ class PaperLink:
 
     # -- for tests
 
-    @contextlib.contextmanager
-    def _step(self, name: str) -> Iterator[None]:
-        self.steps.append(name)
-        self.before(name)
-        yield
-        self.after(name)
+    def _begin(self, step: str) -> None:
+        self.steps.append(step)
+        self.before(step)
+
+
+for _kind in (PaperGrant, PaperTier, PaperLink, _Lease):
+    spared.update(one.__code__ for one in vars(_kind).values() if isinstance(one, FunctionType))
