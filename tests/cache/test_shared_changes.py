@@ -5,16 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kit.paper_tier import PaperTier
+from kit.paper_tier import PaperTier, quiet
 from kit.shared_functions import MakeProcess, Process
 from kit.threads import Gate, Running
 
 from memo import Registry, bounded, dedupe_inflight
 from memo.testing import FakeClock
-
-
-def quiet(step: str) -> None:
-    """What is done at a step where nothing is."""
 
 
 def clear(one: Process) -> None:

@@ -14,7 +14,11 @@ from kit.strikes import spared
 from kit.threads import LIMIT_S
 from memo._cache.tier_link import Found, LinkFigures, LinkTerms
 
-__all__ = ("PaperGrant", "PaperLink", "PaperTier")
+__all__ = ("PaperGrant", "PaperLink", "PaperTier", "quiet")
+
+
+def quiet(step: str) -> None:
+    """What is done at a step where nothing is."""
 
 
 class _Stored(NamedTuple):
@@ -102,8 +106,8 @@ class PaperLink:
         self.terms = terms
         self.local = terms.local
         self.local_s = tier.local_s
-        self.before: Callable[[str], object] = lambda step: None
-        self.after: Callable[[str], object] = lambda step: None
+        self.before: Callable[[str], object] = quiet
+        self.after: Callable[[str], object] = quiet
         self.steps: list[str] = []
         self.grants: list[list[str]] = []
         self.known: list[tuple[Hashable, Sequence[str]]] = []
@@ -264,5 +268,6 @@ class PaperLink:
         self.before(step)
 
 
+spared.add(quiet.__code__)
 for _kind in (PaperGrant, PaperTier, PaperLink, _Lease):
     spared.update(one.__code__ for one in vars(_kind).values() if isinstance(one, FunctionType))
