@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import rlock
-from memo.shared._libraries import Library, import_library, library_for, name_of_library
+from memo.shared._libraries import Library, import_library, library_for
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._url import Address, address, check_together
 
@@ -15,7 +15,7 @@ HELLO = (b"HELLO",)
 
 
 class Dial:
-    """Makes connections, with what a user said of the server.  Opens nothing, and imports no library, before that.
+    """Makes connections, with what a user said of the server.  Made, it opens nothing, but imports the library.
 
     Thread-safe.
 
@@ -28,17 +28,16 @@ class Dial:
         MissingExtra: No client library is installed.
     """
 
-    __slots__ = ("_address", "_library", "_lock", "_options", "_url", "is_prepared")
+    __slots__ = ("_address", "_library", "_lock", "_options", "_url")
 
     def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = options
         self._lock = rlock()
         self._address: Address | None = address(url) if isinstance(url, str) else None
-        self.is_prepared = False
-        """Whether the library is imported; of two that find it is not, both import it."""
         self._library: Library | None = None  # of _address; both guarded by _lock
-        name_of_library("redis" if self._address is None else self._address.library)
+        # at once, since it takes as long as several operations, and callers of the first ones would wait for it
+        import_library("redis" if self._address is None else self._address.library)
         if self._address is not None:
             check_together(self._address, options)
 
@@ -49,12 +48,6 @@ class Dial:
         """The URL without its secret, as it was when it was last asked for."""
         known = self._address
         return "the server" if known is None else known.shown
-
-    def prepare(self) -> None:
-        """Import the library, which may take as long as several operations."""
-        if not self.is_prepared:
-            import_library("redis" if self._address is None else self._address.library)
-            self.is_prepared = True
 
     @property
     def asks(self) -> bool:

@@ -149,7 +149,7 @@ def import_library(wanted: str) -> tuple[str, Any, Any]:
 
 
 def library_for(given: Address, options: Mapping[str, Any]) -> Library:
-    """The library for an address, imported now, and what its connections are made with.
+    """The library for an address, and what its connections are made with.
 
     Raises:
         MissingExtra: None is installed.

@@ -146,8 +146,6 @@ class LoopPool:
 
     async def run(self, command: Command[T], late: Callable[[], object] | None) -> T:
         """Have the server do what *command* says; see ``Wire.run_awaited()``."""
-        if not self._dial.is_prepared:
-            await self.loop.run_in_executor(None, self._dial.prepare)
         asked = _Asked(command, self.loop.create_future(), self._breaker.era)
         self._queue.append(asked)
         if len(self._tasks) < self._most:

@@ -130,8 +130,6 @@ class ThreadPool:
         Raises:
             Unreachable: It did not.
         """
-        if not self._dial.is_prepared:
-            self._dial.prepare()
         ends = real.monotonic() + self._timeout_s
         place = self._place(ends)
         try:

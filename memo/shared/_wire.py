@@ -17,7 +17,7 @@ __all__ = ("Wire",)
 
 
 class Wire:
-    """Sends commands to one server.  Safe from any thread and event loop; opens nothing before the first.
+    """Sends commands to one server.  Safe from any thread and event loop; opens nothing before the first command.
 
     Args:
         url: The URL, or a function that returns it.
@@ -107,7 +107,6 @@ class Wire:
         Raises:
             Unreachable: It cannot be made.  The breaker is not told.
         """
-        self._dial.prepare()
         place = Place(self._dial)
         try:
             place.connect(real.monotonic() + self._timeout_s)
