@@ -4,7 +4,7 @@ Knows no function, no key and no entry.  Imports nothing of the package but ``me
 """
 
 from memo._base.asides import Aside, Pair, set_at_once
-from memo._base.audience import Audience, Covers, Hearer, Item, Seat
+from memo._base.audience import EVERYTHING, Audience, Covers, Hearer, Item, Seat
 from memo._base.callers import (
     Caller,
     bounded_gate,
@@ -65,6 +65,7 @@ from memo._base.wrapping import attribute, run_by, wrapped_by
 
 __all__ = (
     "BIG",
+    "EVERYTHING",
     "HELD",
     "ITEMS",
     "LONGEST",

@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from memo._base.load_observers import LoadObserver
 from memo._base.seldom import Seldom
 
-__all__ = ("Audience", "Covers", "Hearer", "Item", "Seat")
+__all__ = ("EVERYTHING", "Audience", "Covers", "Hearer", "Item", "Seat")
 
 Item = tuple[Any, ...]
 """What happened: its kind, the function's name, the wall clock's time, the key as ``stored_key()`` made it, and further
@@ -21,6 +21,16 @@ class Covers(Protocol):
     def covers(self, record: Any, /) -> bool:
         """Whether *record* is one of them."""
         ...
+
+
+class _Everything:
+    """All functions of a registry, without a reference to that."""
+
+    def covers(self, record: Any, /) -> bool:
+        return True
+
+
+EVERYTHING: Covers = _Everything()
 
 
 class Hearer(Protocol):
@@ -42,10 +52,12 @@ T_co = TypeVar("T_co", covariant=True)
 class Seat(Generic[T_co]):
     """One in the audience, and the functions that it is told about."""
 
-    __slots__ = ("__weakref__", "complaints", "view", "who")
+    __slots__ = ("__weakref__", "complaints", "covers_all", "view", "who")
 
     def __init__(self, view: Covers, who: T_co) -> None:
         self.view: Covers = view
+        self.covers_all: bool = view is EVERYTHING
+        """Whether there is no need to ask *view*."""
         self.who: T_co = who
         self.complaints: Seldom = Seldom()
         """Whether it is time to say that it has failed."""

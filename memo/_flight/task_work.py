@@ -18,7 +18,7 @@ from memo._flight.keeper import Keeper
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
-from memo._flight.watch import Watch
+from memo._flight.watch import Watch, new_load
 from memo._native import speed
 
 __all__ = (
@@ -163,15 +163,29 @@ class TaskWork:
             try:
                 if self._tags_of is not None:
                     flight.tags = self._tags_of(*args, **kwargs)
+                watch = self._watch
                 if self._upstream is not None:
                     run = functools.partial(self._execute, flight, call, args, kwargs)
                     value = await self._upstream.lead_awaited(flight, run, self._keeper.accept, role)
-                elif self._watch is not None:
-                    value = await self._watch.lead_awaited(flight, call, self._accept, args, kwargs)
-                else:
+                elif watch is None:
                     value = await call(*args, **kwargs)
                     if type(value) not in PLAIN or self._copies:
                         value = self._keeper.accept(value)
+                else:  # as Watch.lead_awaited() does, which would be a coroutine more on the way of each step
+                    load = new_load(watch, (flight,), flight.key)
+                    try:
+                        load.begin()
+                        value = await call(*args, **kwargs)
+                        if type(value) not in PLAIN or self._copies:
+                            value = self._keeper.accept(value)
+                        load.end(None)
+                    except BaseException as error:
+                        try:
+                            load.end(error)
+                        except BaseException:
+                            load.end(error)  # it goes on where it was cut short
+                            raise
+                        raise
             except Exception as error:
                 flight.work.over = True
                 note_bound(flight, before)

@@ -23,7 +23,7 @@ from typing import Any
 from memo._base import Audience, Clock, Hearer, LoadObserver, Seat, failure_text, real, stored_key
 from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, RUNNING, TIMED_OUT, InFlight
 
-__all__ = ("GatheredLoads", "Watch", "outer_load")
+__all__ = ("GatheredLoads", "Watch", "new_load", "outer_load")
 
 Work = Callable[..., Any]
 Named = dict[str, Any]
@@ -68,7 +68,7 @@ class Watch:
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """Run the work of *flight*, and end it with *finish*, which is given the flight and what *call* returned."""
-        load = _new_load(self, (flight,), flight.key)
+        load = new_load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, call(*args, **kwargs))
@@ -86,7 +86,7 @@ class Watch:
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """The same where *call* is a coroutine function."""
-        load = _new_load(self, (flight,), flight.key)
+        load = new_load(self, (flight,), flight.key)
         try:
             load.begin()
             value = finish(flight, await call(*args, **kwargs))
@@ -113,7 +113,7 @@ class Watch:
             args: The arguments.
             kwargs: Likewise.
         """
-        load = _new_load(self, tuple(flights), keys)
+        load = new_load(self, tuple(flights), keys)
         try:
             load.begin()
             value = look(call(*args, **kwargs))
@@ -129,7 +129,7 @@ class Watch:
 
     async def ask_awaited(self, keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named) -> Any:
         """The same where *call* is a coroutine function, and its flights have marked the context."""
-        load = _new_load(self, (), keys)
+        load = new_load(self, (), keys)
         try:
             load.begin()
             value = look(await call(*args, **kwargs))
@@ -180,7 +180,7 @@ class Watch:
 class _Load:
     """One execution.
 
-    It is on the path of every load that is watched: ``_new_load()`` sets what each needs, and an ``__init__``, which is
+    It is on the path of every load that is watched: ``new_load()`` sets what each needs, and an ``__init__``, which is
     called by C, would take as long again.
     """
 
@@ -200,7 +200,7 @@ class _Load:
     _trigger: str | None
     _mark: Any
     _began: float
-    _begun: list[tuple[Seat[LoadObserver], Any]]
+    _begun: tuple[tuple[Seat[LoadObserver], Any], ...]
     _outcome: str
     _ends: Iterator[Any] | None
     """The calls that are to be made at its end: to draw one makes it, so that none is made twice.  A single one is made
@@ -240,8 +240,8 @@ class _Load:
         record = self.record
         for seat in watch.audience.observers:
             try:
-                if seat.view.covers(record) and (begun := seat.who.begin(self)) is not None:
-                    self._begun.append((seat, begun))
+                if (seat.covers_all or seat.view.covers(record)) and (begun := seat.who.begin(self)) is not None:
+                    self._begun += ((seat, begun),)
             except Exception as error:
                 _complain(seat, "begin", error)
 
@@ -271,6 +271,8 @@ class _Load:
                     tell(what, outcome, joined, told)
                 except Exception as failure:
                     _complain(seat, "end", failure)
+                self.flights = ()
+                return
         while self._ends is not None:
             try:
                 for _ in self._ends:
@@ -314,7 +316,7 @@ class _Load:
                 _complain(seat, "joined", error)
 
 
-def _new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
+def new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
     """An execution that is about to begin.
 
     Args:
@@ -328,8 +330,9 @@ def _new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
     load.flights = flights
     load.inner = load._trigger = load._mark = load._ends = None
     load._key = key
-    load._began = flights[0].started if flights else watch.clock.read()
-    load._begun = []
+    if watch.hearers:  # nobody else asks
+        load._began = flights[0].started if flights else watch.clock.read()
+    load._begun = ()
     load._outcome = ""
     for flight in flights:
         flight.load = load
@@ -350,7 +353,7 @@ class GatheredLoads:
 
     def __init__(self, loads: list[_Load]) -> None:
         flights = tuple([one for load in loads for one in load.flights])
-        self._joint = joint = _new_load(loads[0].watch, flights, None)
+        self._joint = joint = new_load(loads[0].watch, flights, None)
         joint._trigger = loads[0].trigger
         for load in loads:
             load.inner = joint

@@ -10,20 +10,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from memo._base import Audience, Covers, Seat, Weakly
+from memo._base import Audience, Seat, Weakly
 from memo._registry.parts import Part
 
-__all__ = ("EVERYTHING", "Audiences")
+__all__ = ("Audiences",)
 
-
-class _Everything:
-    """All functions of a registry, without a reference to that."""
-
-    def covers(self, record: Any) -> bool:
-        return True
-
-
-EVERYTHING: Covers = _Everything()
 _UNKNOWN: Any = object()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from memo._adopted import Adopted, AdoptedHandle, AdoptedRef, adoptable, check_lock, find_adopted, name_of
 from memo._base import (
+    EVERYTHING,
     Covers,
     Duration,
     LoadObserver,
@@ -23,7 +24,7 @@ from memo._base import (
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
 from memo._rate import LimitHandle
-from memo._registry.audiences import EVERYTHING, Audiences
+from memo._registry.audiences import Audiences
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
 from memo._registry.names import Named, Names

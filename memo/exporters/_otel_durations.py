@@ -34,8 +34,9 @@ class Durations:
             self.record(function, outcome, seconds)
             return
         self._room -= 1
-        waiting = self._waiting.get((function, outcome))
-        if waiting is None:
+        try:
+            waiting = self._waiting[function, outcome]
+        except KeyError:
             waiting = self._waiting.setdefault((function, outcome), array("d"))
         waiting.append(seconds)
 

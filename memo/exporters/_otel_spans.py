@@ -74,8 +74,8 @@ class Loads:
         """The function is about to run, in this thread or task."""
         name = load.record.name
         function = self._labels.get(name) or self._label(name)
-        if self._tracer is not None:
-            caller = trace.get_current_span()
+        if self._tracer is not None and ((present := context.get_current()) or self._every):  # else there is no span
+            caller = trace.get_current_span(present)
             if (
                 self._every
                 or caller.is_recording()

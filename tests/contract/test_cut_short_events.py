@@ -11,8 +11,7 @@ from kit.strikes import Struck, spared
 from kit.struck import Subject, strike_everywhere
 
 from memo import dedupe_inflight
-from memo._base import Seat
-from memo._registry.audiences import EVERYTHING
+from memo._base import EVERYTHING, Seat
 
 pytestmark = [
     pytest.mark.usefixtures("quiet"),
