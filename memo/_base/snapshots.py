@@ -234,6 +234,7 @@ _FORMS: Mapping[str, Callable[[Any], str]] = {
             "load_seconds",
             "load_mean",
             "delay_seconds",
+            "lag",
             "oldest",
             "l2_seconds",
             "oldest_lease",

@@ -4,5 +4,7 @@ Imports ``_cache``, ``_flight``, ``_call``, ``_base``, ``memo.errors``, and ``_f
 """
 
 from memo.shared._shared import Shared
+from memo.shared._tier import Tier
+from memo.shared._tier_stats import TierStats
 
-__all__ = ("Shared",)
+__all__ = ("Shared", "Tier", "TierStats")

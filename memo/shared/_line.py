@@ -190,6 +190,7 @@ class Line:
         self._lock = rlock()
         self._bell = Bell()
         self._doubted_at = None
+        self._counts.connected = 0
         self.log = self.log._replace(sender=new_id())
         self._held.forget_all()
         self._reader.renew()

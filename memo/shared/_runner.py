@@ -336,7 +336,7 @@ class Runner:
                 raise Unreachable(Reason.TIMEOUT)
             return self._wire.run(command)
 
-        if self._breaker.is_open or not (self._pending or self._held):
+        if self._breaker.is_open:
             return
         self._held.return_all()
         try:

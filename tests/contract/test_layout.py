@@ -67,7 +67,7 @@ ARROWS: dict[str, set[str]] = {
 PUBLIC: dict[str, tuple[str, ...]] = {
     "exporters": ("Place", "Source", "SourceError", "serving"),
     "policies": ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache"),
-    "shared": ("Shared",),
+    "shared": ("Shared", "Tier", "TierStats"),
 }
 # What a face has besides, to import what it names when that is asked for.
 LAZY_FACE = {"Any", "TYPE_CHECKING", "_MODULES", "__dir__", "__getattr__", "importlib"}
