@@ -195,3 +195,14 @@ def test_policies_are_compared_on_a_trace(tmp_path: Path, name: str) -> None:
     )
     assert ran.returncode == 1
     assert "traces" in ran.stderr
+
+
+def test_features_are_found_out_by_trying() -> None:
+    """Of this package all that is tried is as it should be, and README.md has a line for each trial."""
+    told = script("benchmarks/features.py", "memo")
+    assert (told.returncode, told.stderr) == (0, "")
+    head, *lines = told.stdout.splitlines()
+    assert head.split() == ["memo"]
+    assert [line for line in lines if not line.endswith("  yes")] == []
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [line for line in lines if f"| {line.removesuffix('yes').strip()} | yes |" not in readme] == []
