@@ -58,7 +58,7 @@ class HeldGrant:
     def begin(self, under: bytes) -> None:
         """It was granted, under these generations."""
         self.under = under
-        self._leases.hold(self.lease)
+        self._leases.hold(self.lease, self._process)
 
     def close(self) -> None:
         """The server has no lease of it, or not any more."""

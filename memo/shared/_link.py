@@ -1,16 +1,15 @@
 """One function's way to its tier: ``_cache.tier_link`` says what it promises.
 
-- A question or a storing is a generator of *steps*: commands for the server, and waits.  One driver takes them as
-  a thread, another as a coroutine, so that both do the same.
+- A question or a storing consists of steps (see ``_steps``), so that threads and coroutines do the same.
 - What may leave a lease on the server is a ``HeldGrant``, which gives it back however it is left.
 - What changes results is sent by its caller at once, unless he is in an event loop's thread, something that he said
   before is still to be sent, or the server is away: then the line's thread sends it, and what is asked meanwhile waits
   for that, or does without the tier.
 """
 
-import hashlib
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from hashlib import sha1
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -27,12 +26,11 @@ from memo.shared._others import AwaitedTurn, Turn
 from memo.shared._own_leases import OwnLeases
 from memo.shared._parts import LinkOptions, TierParts
 from memo.shared._scripts import Command, Granted, Value, ask, new_id, store
+from memo.shared._steps import Steps, taken, taken_awaited
 from memo.shared._unreachable import Skipped, Unreachable
 
 __all__ = ("FunctionLink",)
 
-_Steps = Generator[Any, Any, Any]
-"""Yields commands, and pairs of a function that waits and its arguments; gets what they return or raise."""
 _BEHIND_S = 1.0
 """How long what was found may be kept while nothing is heard of what others change."""
 
@@ -86,21 +84,31 @@ class FunctionLink:
     def ask(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
         """See ``Link``."""
         grant = self._question(key, tags, newer)
-        return None if grant is None else self._taken(self._asked(grant, self._in_thread))
+        if grant is None:
+            return None
+        answer: Found | Grant | None = taken(self._asked(grant, self._in_thread), self._wire.run)
+        return answer
 
     async def ask_awaited(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
         """See ``Link``."""
         grant = self._question(key, tags, newer)
-        return None if grant is None else await self._taken_awaited(self._asked(grant, self._in_loop), grant)
+        if grant is None:
+            return None
+        answer: Found | Grant | None = await taken_awaited(
+            self._asked(grant, self._in_loop), self._wire.run_awaited, grant.give_back_late
+        )
+        return answer
 
     def store(self, grant: Any, value: Any, life_s: float) -> bool:
         """See ``Link``."""
-        is_kept: bool = self._taken(self._stored(grant, value, life_s))
+        is_kept: bool = taken(self._stored(grant, value, life_s), self._wire.run)
         return is_kept
 
     async def store_awaited(self, grant: Any, value: Any, life_s: float) -> bool:
         """See ``Link``."""
-        is_kept: bool = await self._taken_awaited(self._stored(grant, value, life_s), grant)
+        is_kept: bool = await taken_awaited(
+            self._stored(grant, value, life_s), self._wire.run_awaited, grant.give_back_late
+        )
         return is_kept
 
     def release(self, grant: Any) -> None:
@@ -140,51 +148,25 @@ class FunctionLink:
         """See ``Link``."""
         return self._counts.figures()
 
-    # -- drivers
-
-    def _taken(self, steps: _Steps) -> Any:
-        """What comes of *steps*, taken by this thread."""
-        run = self._wire.run
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    reply = run(step) if type(step) is Command else step[0](*step[1:])
-                except Unreachable as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(reply)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
-    async def _taken_awaited(self, steps: _Steps, grant: HeldGrant) -> Any:
-        """What comes of *steps*, taken in the running loop."""
-        run = self._wire.run_awaited
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    if type(step) is Command:
-                        reply = await run(step, grant.give_back_late)
-                    else:
-                        reply = await step[0](*step[1:])
-                except Unreachable as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(reply)
-        except StopIteration as end:
-            return end.value
-        finally:
-            steps.close()
-
     # -- steps
 
-    def _asked(self, grant: HeldGrant, colour: _Colour) -> _Steps:
+    def _asked(self, grant: HeldGrant, colour: _Colour) -> Steps:
         """A question, and as many more as it takes."""
-        mark, counts = grant.mark, self._counts
-        turn, kept = None, False
+        answer = None
+        try:
+            answer = yield from self._answered(grant, colour)
+        except Skipped:
+            grant.is_open = False  # the server never saw it
+            self._counts.skipped += 1
+        except Unreachable:
+            self._counts.errors += 1
+        finally:
+            if answer is not grant:
+                grant.give_back()
+        return answer
+
+    def _answered(self, grant: HeldGrant, colour: _Colour) -> Steps:
+        mark, counts, turn = grant.mark, self._counts, None
         newer, unreadable = grant.is_newer, b""
         try:
             if not (yield colour.settled, self._label, mark.digest, mark.tags, self._parts.timeout_s):
@@ -197,44 +179,32 @@ class FunctionLink:
                 took = perf_counter() - began
                 counts.seconds += took
                 if type(reply) is Granted:
-                    kept = self._have(grant, reply)
-                    return grant if kept else None
+                    return self._had(grant, reply)
                 grant.is_open = False
                 if type(reply) is Value:
-                    found = self._read(mark, reply.data, reply.left_ms)
+                    found = self._found(mark, reply)
                     if found is not None:
                         counts.hits += 1
                         return found
-                    counts.errors += 1
                     if unreadable:  # somebody writes such values all the time
                         counts.misses += 1
                         return None
-                    unreadable = hashlib.sha1(reply.data, usedforsecurity=False).hexdigest().encode()
+                    unreadable = sha1(reply.data, usedforsecurity=False).hexdigest().encode()
                 elif self._leases.holds(mark.digest):  # a load that goes on here, for which nobody waits
                     newer = True
-                elif turn is None:
-                    counts.waits += 1
-                    turn = colour.turn(self._line, self._label, mark.digest, self._options.wait_s)
-                    turn.listen()  # and ask once more: it may have ended meanwhile
-                elif not (yield turn.wait, reply.left_ms / 1000):
-                    counts.misses += 1
-                    return None
                 else:
-                    turn.listen()
-        except Skipped:
-            grant.is_open = False  # the server never saw it
-            counts.skipped += 1
-            return None
-        except Unreachable:
-            counts.errors += 1
-            return None
+                    if turn is None:
+                        counts.waits += 1
+                        turn = colour.turn(self._line, self._label, mark.digest, self._options.wait_s)
+                    elif not (yield turn.wait, reply.left_ms / 1000):
+                        counts.misses += 1
+                        return None
+                    turn.listen()  # and ask once more: it may have ended meanwhile
         finally:
             if turn is not None:
                 turn.cancel()
-            if not kept:
-                grant.give_back()
 
-    def _stored(self, grant: HeldGrant, value: Any, life_s: float) -> _Steps:
+    def _stored(self, grant: HeldGrant, value: Any, life_s: float) -> Steps:
         """The storing of what a load returned."""
         counts = self._counts
         life_ms = round(life_s * 1000)
@@ -299,19 +269,19 @@ class FunctionLink:
             unreadable=unreadable,
         )
 
-    def _have(self, grant: HeldGrant, reply: Granted) -> bool:
-        """The server had no value; whether *grant* is one now."""
+    def _had(self, grant: HeldGrant, reply: Granted) -> HeldGrant | None:
+        """The server had no value; *grant*, if it is one now."""
         if reply.too_large:
             self._counts.errors += 1
             self._coding.say_unread("it is larger than max_value")
         if not grant.is_newer:
             self._counts.misses += 1
         if self._options.read_only:
-            return False
+            return None
         if reply.stale is not None and not grant.is_newer:
-            grant.have_stale(partial(self._read, grant.mark, reply.stale, reply.left_ms))
+            grant.have_stale(partial(self._found, grant.mark, Value(reply.stale, reply.left_ms)))
         grant.begin(reply.generations)
-        return True
+        return grant
 
     def _storing(self, grant: HeldGrant, value: Any, life_ms: int) -> Command[bool] | None:
         """What stores *value*; None if that cannot be written."""
@@ -333,10 +303,11 @@ class FunctionLink:
             tell_drop=grant.is_newer,
         )
 
-    def _read(self, mark: Mark, data: bytes, left_ms: int) -> Found | None:
-        """What was found, if it is a value of that key that can be read."""
-        found = self._coding.opened(mark, data, left_ms)
+    def _found(self, mark: Mark, reply: Value) -> Found | None:
+        """What was found; None, and counted, if it is no value of that key that can be read."""
+        found = self._coding.opened(mark, reply.data, reply.left_ms)
         if found is None:
+            self._counts.errors += 1
             return None
         most_s = self.local_s
         if self._line.state == "behind":

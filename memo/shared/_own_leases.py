@@ -1,5 +1,7 @@
 """The leases of one function that this process holds: renewed by the line, and known here by their keys."""
 
+import os
+
 from memo.shared._held import Lease
 from memo.shared._line import Line
 
@@ -17,16 +19,17 @@ class OwnLeases:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._tokens: dict[bytes, bytes] = {}
-        """By the digests of their keys."""
+        self._tokens: dict[bytes, tuple[bytes, int]] = {}
+        """By the digests of their keys, and for which process: to a forked child they are another's."""
 
     def holds(self, digest: bytes) -> bool:
         """Whether a load of the key goes on here, though perhaps nobody waits for it any more."""
-        return digest in self._tokens
+        _, process = self._tokens.get(digest, (b"", 0))
+        return process == os.getpid()
 
-    def hold(self, lease: Lease) -> None:
-        """Have *lease* renewed, which was granted."""
-        self._tokens[lease.digest] = lease.token
+    def hold(self, lease: Lease, process: int) -> None:
+        """Have *lease* renewed, which was granted to this process."""
+        self._tokens[lease.digest] = lease.token, process
         self._line.hold(lease)
 
     def let_go(self, lease: Lease) -> None:
@@ -40,5 +43,6 @@ class OwnLeases:
         self._line.release(lease)
 
     def _forget(self, lease: Lease) -> None:
-        if self._tokens.get(lease.digest) == lease.token:
+        token, _ = self._tokens.get(lease.digest, (b"", 0))
+        if token == lease.token:
             self._tokens.pop(lease.digest, None)

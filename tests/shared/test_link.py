@@ -583,6 +583,39 @@ def test_own_writes_are_read_after_an_outage(own_valkey: Server, caller: Caller)
         other.close()
 
 
+def test_a_loop_goes_on_while_the_server_is_stopped(own_valkey: Server) -> None:
+    """Changes in a coroutine return at once, and a question waits without holding up the loop; then it is skipped."""
+    one = Member(own_valkey.url, "p", timeout_s=0.5)
+    try:
+        link = one.link()
+        assert asyncio.run(link.ask_awaited("k", ())) is not None
+        own_valkey.pause()
+
+        async def change_and_ask() -> tuple[float, Any]:
+            began = time.monotonic()
+            link.put("k", 1, 60.0, ["t"])
+            link.invalidate(range(100))
+            link.invalidate_tag("t")
+            link.invalidate_all()
+            took_s = time.monotonic() - began
+            turns = 0
+            asking = asyncio.ensure_future(link.ask_awaited("k", ["t"]))
+            while not asking.done():
+                await asyncio.sleep(0.01)
+                turns += 1
+            assert turns > 5
+            return took_s, asking.result()
+
+        took_s, answer = asyncio.run(change_and_ask())
+        assert took_s < 0.5
+        assert answer is None
+        assert link.figures().skipped == 1
+        own_valkey.go_on()
+        until(lambda: isinstance(link.ask("k", ["t"]), HeldGrant))
+    finally:
+        one.close()
+
+
 # -- many at once
 
 
