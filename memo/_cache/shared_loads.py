@@ -145,7 +145,7 @@ class SharedLoads:
     def _tags_of(self, flight: InFlight) -> tuple[str, ...] | None:
         """All that the result of *flight* bears; None: the tier is not asked about it."""
         tags = flight.tags
-        if tags is None or flight.fenced or self.is_apart():
+        if tags is None or self._by_key.get(flight.key) is not flight or self.is_apart():
             return None
         return self.all_tags(tags)
 

@@ -184,6 +184,8 @@ class CallerFlights(TaskFlights):
             while True:
                 if lost is not None:
                     mine = self._new(key, loop, purpose)
+                    if purpose is not CALL:
+                        mine.after = ANY_TIME if role is None else role.after
                     current = self.table.succeed(lost, mine, joined)
                     inherited = joined and current is not mine
                 elif current is None:

@@ -115,6 +115,8 @@ class TaskFlights(Flights):
             while True:
                 if lost is not None:
                     mine = task_flight(key, loop, self.clock, purpose)
+                    if purpose is not CALL:
+                        mine.after = ANY_TIME if role is None else role.after
                     current = self.table.succeed(lost, mine, joined)
                     inherited = joined and current is not mine
                 elif current is None:

@@ -176,6 +176,79 @@ def test_a_recursion_asks_nothing(paper: PaperTier) -> None:
     assert one.calls == ["a"] * 3
 
 
+@pytest.mark.parametrize("work", ["shared", "caller"])
+def test_a_recursion_of_coroutines_asks_nothing(paper: PaperTier, work: Any) -> None:
+    """It runs in the work of its own key, outside the table, and takes nobody's leave away."""
+    calls: list[str] = []
+
+    @bounded(max=3, ttl=60, work=work, shared=paper, registry=Registry())
+    async def load(x: str) -> str:
+        calls.append(x)
+        if len(calls) < 3:
+            await load(x)
+        return x
+
+    assert asyncio.run(load("a")) == "a"
+    assert calls == ["a"] * 3
+    assert paper.links[-1].steps == ["ask", "store"]
+
+
+@pytest.mark.parametrize("work", ["shared", "caller"])
+def test_who_takes_over_with_an_age_in_mind_asks_anew(paper: PaperTier, work: Any) -> None:
+    """The loop of the leader dies: the one who waited elsewhere leads, and takes nothing that is too old."""
+    calls: list[str] = []
+
+    @bounded(max=3, ttl=60, work=work, shared=paper, registry=Registry(), name="load")
+    async def load(x: str) -> str:
+        calls.append(x)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return f"{x}{len(calls)}"
+
+    async def begin(loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon(loop.stop)
+        await load("a")
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(begin(loop))
+    loop.run_forever()
+    while not calls:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    async def joins() -> str:
+        return await load.cache.within(max_age=10).call("a")
+
+    second = Running(lambda: asyncio.run(joins()))
+    until(lambda: any(flight.waiters for flight in load.inflight.pending()))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+    assert second.result() == "a2"
+    gc.collect()
+    assert paper.links[-1].grants in ([["released"], ["stored"]], [["lost"], ["stored"]])
+
+
+def test_a_load_that_takes_too_long_is_answered_stale_by_the_tier(paper: PaperTier, paper_clock: FakeClock) -> None:
+    """Who waited for it gets what the tier has for the case that it fails."""
+    one, other = (Process(paper, stale_if_error=100, timeout=5) for _ in range(2))
+    one("a")
+    paper_clock.advance(70)
+    gate = Gate()
+    other.inside = gate.wait
+    first = Running(lambda: other("a"))
+    gate.reached()
+    second = Running(lambda: other("a"))
+    until(lambda: any(flight.waiters for flight in other.f.inflight.pending()))
+    paper_clock.advance(6)
+    assert second.result() == "a1"
+    gate.open()
+    assert first.result() == "a1"
+    assert other.stats.stale_hits == 1
+    assert other.link.grants == [["released"]]
+
+
 def test_a_plain_call_in_a_loops_thread_asks_nothing_where_it_may_not_wait(paper: PaperTier) -> None:
     """Another thread leads: the thread of a loop runs straight through, and takes nobody's leave away."""
     one = Process(paper)
