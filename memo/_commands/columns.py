@@ -101,6 +101,10 @@ COLUMNS: tuple[Column, ...] = (
         "p95", "9", "p95", 6, "what 95 of 100 calls in the window stay below", lambda r, t: r.p95,
         lambda r, t: span(r.p95), optional=True,
     ),
+    Column(
+        "shared", "s", "shared", 7, "loads that the shared tier answered, of those it was asked for since the start",
+        lambda r, t: r.tier_ratio, lambda r, t: percent(r.tier_ratio), optional=True,
+    ),
     Column("running", "a", "run", 4, "calls running now", lambda r, t: r.running, lambda r, t: amount(r.running)),
     Column(
         "waiting", "w", "wait", 5, "callers who wait for a running call", lambda r, t: r.waiting,

@@ -10,6 +10,7 @@ from memo._commands.readings import Flying, Readings
 from memo._commands.rows import Row
 from memo._commands.table import fitted, head_line, row_line
 from memo._commands.text import Line, Span, cells, line_cells, padded, plain, trimmed
+from memo._commands.tiers import Tier
 from memo._commands.view import KEYS, View
 
 __all__ = ("draw", "draw_choice", "totals_of")
@@ -17,6 +18,7 @@ __all__ = ("draw", "draw_choice", "totals_of")
 _LONG_S = 1.0
 """Calls that have been running for less come and go too fast to be read."""
 _MOST_FLIGHTS = 5
+_MOST_TIERS = 2
 _KEY = 7  # cells for a key, where keys are explained
 _SMALL, _LOW = 8, 14  # heights below which there is one line of header, and one of footer
 
@@ -97,7 +99,16 @@ def _header(readings: Readings, width: int) -> list[Line]:
         pieces.append([Span(counted(len(functions), "function"))])
         python = process.get("python")
         pieces.append([Span(f"Python {plain(str(python))}, calls run in {plain(str(process.get('path')))}", "dim")])
-    return [_joined(pieces, width), _joined(_sums(rows, readings.seconds), width)]
+    return [_joined(pieces, width), _joined(_sums(rows, readings.seconds), width), *_tiers(readings.tiers, width)]
+
+
+def _tiers(tiers: Sequence[Tier], width: int) -> list[Line]:
+    """A line for each tier, those that are not well first, as far as there is room for so many."""
+    shown = sorted(tiers, key=lambda tier: tier.is_well)[:_MOST_TIERS]
+    lines = [[Span(tier.line, "" if tier.is_well else "bad")] for tier in shown]
+    if lines and len(tiers) > len(shown):
+        lines[-1].append(Span(f"  and {counted(len(tiers) - len(shown), 'tier')} more", "dim"))
+    return [trimmed(line, width) for line in lines]
 
 
 def _sums(rows: Sequence[Row], seconds: float | None) -> list[Line]:

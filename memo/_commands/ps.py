@@ -9,6 +9,7 @@ from memo._base import print_text
 from memo._commands.amounts import uptime
 from memo._commands.polling import path_of
 from memo._commands.text import cells, padded, plain
+from memo._commands.tiers import tiers_of
 from memo.exporters import Place, Source, SourceError, serving
 
 __all__ = ("ps",)
@@ -36,19 +37,22 @@ def _told(place: Place) -> dict[str, Any]:
     """What one process tells of itself."""
     told: dict[str, Any] = {
         "pid": place.pid, "name": place.name, "uptime": None, "functions": None, "address": place.path, "error": None,
+        "tiers": [],
     }  # fmt: skip
     try:
         with Source(place.path, timeout=_PATIENCE_S) as source:
             answer = source.get(path_of(own="1", fields=""))
         told["uptime"] = answer["process"]["uptime"]
         told["functions"] = answer["functions"]
+        told["tiers"] = [{"name": one.name, "state": one.state} for one in tiers_of(answer.get("tiers"))]
     except (SourceError, KeyError, TypeError) as error:
         told["error"] = str(error)
     return told
 
 
 def _table(told: list[dict[str, Any]]) -> str:
-    rows = [["pid", "name", "uptime", "functions", "address"]]
+    shared = any(one["tiers"] for one in told)
+    rows = [["pid", "name", "uptime", "functions", *(["tiers"] if shared else []), "address"]]
     for one in told:
         known = one["error"] is None
         rows.append(
@@ -57,6 +61,7 @@ def _table(told: list[dict[str, Any]]) -> str:
                 plain(one["name"]),
                 uptime(one["uptime"]) if known else "-",
                 f"{one['functions']:,}" if known else "-",
+                *([_tiers(one["tiers"])] if shared else []),
                 plain(one["address"] if known else f"{one['address']}: {one['error']}"),
             ]
         )
@@ -68,3 +73,8 @@ def _table(told: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _tiers(tiers: list[dict[str, str]]) -> str:
+    """The tiers of one process, each with its state."""
+    return ", ".join(f"{plain(one['name'])} {plain(one['state'])}" for one in tiers) or "-"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from memo._commands.rows import Row, row_of
+from memo._commands.tiers import Tier, tiers_of
 
 __all__ = ("BadAnswer", "Flying", "Process", "Readings")
 
@@ -49,6 +50,7 @@ class Readings:
         self.flights: Sequence[Flying] = ()
         """Oldest first."""
         self.notes: Sequence[str] = ()
+        self.tiers: Sequence[Tier] = ()
         self.seconds: float | None = None
         """Length of the interval that rates are of; None before there is one."""
         self.taken: float | None = None
@@ -87,6 +89,7 @@ class Readings:
             # The age of a call that goes on does not make its row one that changed.
             row.oldest = oldest.get(name, row.oldest) if row.running else None
         self._compare(rows, answer["taken"], _telling(processes))
+        self.tiers = tiers_of(answer.get("tiers"))
         self.token = answer.get("token")
         self.process = answer.get("process") or {}
         self.processes, self.flights, self.notes = processes, flights, list(answer.get("notes") or ())

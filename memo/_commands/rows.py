@@ -35,6 +35,10 @@ class Row:
     """Seconds since the oldest running call began."""
     evicted: int | None = None
     reasons: dict[str, int] = field(default_factory=dict)
+    from_tier: int | None = None
+    """Loads that a shared tier answered; None where results are not shared."""
+    asked_tier: int | None = None
+    """Those that it was asked for, and knew of an answer or of none."""
     errors: int | None = None
     """Loads, or executions, that failed; of a function that has a window alone, the failures in it."""
     sparkline: str = ""
@@ -55,6 +59,11 @@ class Row:
     def recent_ratio(self) -> float | None:
         """The hit ratio of the calls between the last two answers; None where there were none."""
         return _ratio(self.recent_answered, self.recent_asked)
+
+    @property
+    def tier_ratio(self) -> float | None:
+        """The share of loads that the tier answered, of those that it was asked for; None before the first."""
+        return _ratio(self.from_tier, self.asked_tier)
 
     @property
     def label(self) -> str:
@@ -85,6 +94,7 @@ class Row:
             "evictions": dict(self.reasons),
             "errors": self.errors,
             "sparkline": self.sparkline,
+            **({} if self.from_tier is None else {"from_tier": self.from_tier, "tier_ratio": self.tier_ratio}),
         }
 
 
@@ -140,6 +150,8 @@ def _take_cache(row: Row, cache: Mapping[str, Any]) -> None:
     row.calls = row.asked + cache["error_hits"]
     row.load_mean = cache["load_seconds"] / cache["loads"] if cache["loads"] else None
     row.errors = cache["load_errors"]
+    if (from_tier := cache.get("l2_hits")) is not None:
+        row.from_tier, row.asked_tier = from_tier, from_tier + (cache.get("l2_misses") or 0)
     evictions = cache.get("evictions") or {}
     # The order of the reasons is that of their likelihood, whatever the server's.
     row.reasons = {

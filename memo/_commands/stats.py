@@ -15,6 +15,7 @@ from memo._commands.rows import row_of
 from memo._commands.table import fitted, head_line, row_line
 from memo._commands.targets import named, source
 from memo._commands.text import plain, text_of
+from memo._commands.tiers import tiers_of
 from memo.exporters import SourceError
 
 __all__ = ("stats",)
@@ -36,6 +37,7 @@ def stats(given: argparse.Namespace) -> int:
         with source(named(given.target), given) as asked:
             told = asked.get(path_of(**query))
             rows: dict[str, dict[str, Any]] = told["rows"]
+            tiers = "".join(f"{tier.line}\n" for tier in tiers_of(told.get("tiers")))
             if wanted is not None and not rows:
                 raise Failed(_unknown(wanted, asked.get(path_of(fields=""))["rows"]))
     except SourceError as error:
@@ -45,7 +47,7 @@ def stats(given: argparse.Namespace) -> int:
     only = rows[wanted] if wanted is not None and not is_pattern and wanted in rows else None
     if given.json:
         return print_text(json.dumps(only if only is not None else rows) + "\n", "stats")
-    return print_text(_figures(wanted or "", only) if only is not None else _table(rows), "stats")
+    return print_text(_figures(wanted or "", only) if only is not None else _table(rows) + tiers, "stats")
 
 
 def _unknown(wanted: str, rows: Mapping[str, object]) -> str:

@@ -15,8 +15,8 @@ _SHORTEST_NAME = 12
 _LONGEST_NAME = 200  # as all exporters cut names; where width is no matter, one name is not to blow all lines up
 # What comes first where there is little room: columns, bars of columns ("hit|"), and a wider name ("name|18").
 _RANKS = (
-    "calls", "hit", "entries", "name|18", "running", "load", "evicted", "oldest", "hit|", "bytes", "errors", "p95",
-    "bytes|", "waiting", "name|36", "spark", "reasons",
+    "calls", "hit", "entries", "name|18", "running", "load", "evicted", "oldest", "shared", "hit|", "bytes", "errors",
+    "p95", "bytes|", "waiting", "name|36", "spark", "reasons",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ It keeps no value and no instance alive.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from memo._base import (
     Frozen,
@@ -19,6 +19,7 @@ from memo._base import (
     freeze_fields,
     html_rows,
 )
+from memo._registry.tiers import line_of
 
 __all__ = ("SAMPLE", "Finding", "LeakReport", "Severity", "StoreReport", "order", "tally", "urgency")
 
@@ -137,6 +138,8 @@ class LeakReport(Frozen):
     __module__ = "memo"
 
     stores: tuple[StoreReport, ...] = ()
+    tiers: tuple[Any, ...] = ()
+    """The tiers that they share results through, each as its ``stats()``."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -176,12 +179,14 @@ class LeakReport(Frozen):
             lines.append(aligned(fitted(self._rows(), _SHORT)))
         if note := self._note():
             lines.append(note)
+        lines += map(line_of, self.tiers)
         return "\n".join([*lines, *(f"{i}. {one}" for i, one in enumerate(self.findings, 1))])
 
     def _repr_html_(self) -> str:
         parts = [f"<p>{escaped(self._title())}</p>", html_rows(self._rows())]
         if note := self._note():
             parts.append(f"<p>{escaped(note)}</p>")
+        parts += [f"<p>{escaped(line_of(tier))}</p>" for tier in self.tiers]
         if self.findings:
             parts += ["<ol>", *(f"<li>{escaped(str(one))}</li>" for one in self.findings), "</ol>"]
         return "".join(parts)

@@ -18,6 +18,7 @@ from memo._registry.kept_arguments import Arguments
 from memo._registry.leak_findings import findings_of_adopted, findings_of_bounded
 from memo._registry.leak_report import SAMPLE, LeakReport, StoreReport, order, urgency
 from memo._registry.parts import HasParts, Part
+from memo._registry.tiers import stats_of, tiers_of
 
 __all__ = ("report_on",)
 
@@ -29,7 +30,7 @@ _BOUND = (MethodType, BuiltinMethodType, MethodWrapperType)
 """What is bound to an instance, and keeps it alive."""
 
 
-def report_on(records: Iterable[HasParts]) -> LeakReport:
+def report_on(records: Sequence[HasParts]) -> LeakReport:
     """Look at the stores of these functions and adopted caches.
 
     Measuring a value runs ``__sizeof__`` of what it holds, outside locks.  Other threads get their turn in between.
@@ -49,7 +50,7 @@ def report_on(records: Iterable[HasParts]) -> LeakReport:
                 log.exception("%s: its store could not be looked at", name)
                 continue
             found.append(replace(store, findings=tuple(sorted(store.findings, key=urgency))))
-    return LeakReport(tuple(sorted(found, key=order)))
+    return LeakReport(tuple(sorted(found, key=order)), stats_of(tiers_of(records)))
 
 
 def _of_bounded(name: str, part: Part) -> StoreReport:

@@ -26,7 +26,7 @@ __all__ = ("html_table", "text_table")
 _NONE = "-"
 _COLUMNS = (
     "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
-    "timeouts", "allowed", "delayed", "refused", "calls", "errors", "p95", "window",
+    "timeouts", "from tier", "unshared", "allowed", "delayed", "refused", "calls", "errors", "p95", "window",
 )  # fmt: skip
 _OF_WINDOWS = ("calls", "errors", "p95", "window")  # the last of them
 _SHORT = {
@@ -37,6 +37,8 @@ _SHORT = {
     "evicted": "out",
     "running": "run",
     "timeouts": "late",
+    "from tier": "tier",
+    "unshared": "alone",
     "allowed": "ok",
     "delayed": "delay",
     "refused": "full",
@@ -70,6 +72,8 @@ def _cells(row: Row) -> dict[str, str]:
             "evicted": sum(cache.evictions.values()),
             "load": _seconds(cache.load_mean) if cache.loads else None,
         }
+        if cache.l2_hits is not None:
+            cells |= _shared_cells(cache)
     if stats.adopted is not None:
         cells |= _adopted_cells(stats.adopted)
     if stats.limit is not None:
@@ -94,6 +98,13 @@ def _entries(cache: CacheStats) -> str:
 def _share(held: int | None, most: int | None) -> str | None:
     """Bytes that are held of those that may be."""
     return None if held is None or most is None else f"{format_bytes(held)}/{format_bytes(most)}"
+
+
+def _shared_cells(cache: CacheStats) -> dict[str, Any]:
+    """What came of the tier that a function shares its results through."""
+    hits, misses = cache.l2_hits or 0, cache.l2_misses or 0
+    unshared = (cache.l2_errors or 0) + (cache.l2_skipped or 0) + (cache.l2_rejected or 0)
+    return {"from tier": f"{hits}/{hits + misses}" if hits + misses else None, "unshared": unshared or None}
 
 
 def _adopted_cells(stats: AdoptedStats) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport, FunctionStats
 from memo._registry.subscriptions import Subscription
 from memo._registry.tables import html_table, text_table
-from memo._registry.tiers import links_of, tiers_of
+from memo._registry.tiers import lines_below, links_of, tiers_of
 
 __all__ = ("Selection", "View")
 
@@ -241,11 +241,14 @@ class View(OfTheProgram):
 
     def __str__(self) -> str:
         rows = overview(self._records(), sparks=_SPARKS)
-        return text_table(rows, self._note(rows))
+        return text_table(rows, self._below(rows))
 
     def _repr_html_(self) -> str:
         rows = overview(self._records(), sparks=_SPARKS)
-        return html_table(rows, self._note(rows))
+        return html_table(rows, self._below(rows))
+
+    def _below(self, rows: list[Row]) -> str:
+        return "\n".join(filter(None, (self._note(rows), *lines_below(rows))))
 
     def _note(self, rows: list[Row]) -> str:
         """Lines below the table of these rows, or nothing."""

@@ -5,14 +5,14 @@ Rules
 - A name is a promise: dashboards and alerts are made of it.  It ends in the unit, that of a counter in ``_total``.
 - The results of ``memo_cache_requests`` partition all calls, so that their sum is right.
 - What is not counted has no sample, never one of 0: figures that are None, parts that a function does not have.
-- Labels are those here, ``function``, and ``process`` where several are shown.  None has keys, tags or hosts for
-  values: of these there is no end.
+- Labels are those here, ``function`` (of tiers ``tier``, the prefix), and ``process`` where several are shown.  None
+  has keys, tags or hosts for values, of which there is no end, nor anything that is secret.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ("FAMILIES", "Family", "Point")
+__all__ = ("FAMILIES", "STATES", "Family", "Point", "figure_of_tier")
 
 
 class Point(NamedTuple):
@@ -34,14 +34,15 @@ class Family(NamedTuple):
     """``counter``, ``gauge`` or ``summary``."""
     help: str
     part: str
-    """The field of ``FunctionStats`` that has them; empty: the exporter's own."""
+    """The field of ``FunctionStats`` that has them; "l2": ``cache``, of functions that share their results; "tier": the
+    tiers; empty: the exporter's own."""
     points: tuple[Point, ...] = ()
     by: str = ""
     """The label that the keys of a figure are values of, which is a mapping."""
 
 
 def _counter(name: str, text: str, attribute: str) -> Family:
-    part = name.split("_")[1]
+    part = "l2" if "_l2_" in name else name.split("_")[1]
     return Family(name, "counter", text, part, (Point(attribute, "_total"),))
 
 
@@ -53,6 +54,9 @@ def _counters(name: str, text: str, label: str, **attributes: str) -> Family:
 def _gauge(name: str, text: str, attribute: str) -> Family:
     return Family(name, "gauge", text, name.split("_")[1], (Point(attribute),))
 
+
+STATES = ("up", "behind", "down")
+"""Of a tier."""
 
 FAMILIES = (
     _counters(
@@ -94,6 +98,15 @@ FAMILIES = (
     _gauge("memo_cache_max_value_bytes", "Most bytes that the store takes.", "max_bytes"),
     _counter("memo_cache_rejected", "Values that were returned but not stored.", "rejected"),
     _counter("memo_cache_refreshes", "Loads begun by refresh() or in the background.", "refreshes"),
+    _counter("memo_cache_l2_hits", "Loads that the tier answered, so that the function did not run.", "l2_hits"),
+    _counter("memo_cache_l2_misses", "Loads for which the tier had nothing, so that the function ran.", "l2_misses"),
+    _counter("memo_cache_l2_waits", "Loads that waited for another process.", "l2_waits"),
+    _counter("memo_cache_l2_errors", "Questions that the tier could not answer as it should.", "l2_errors"),
+    _counter("memo_cache_l2_skipped", "Loads for which the tier was not asked, since it was down.", "l2_skipped"),
+    _counter("memo_cache_l2_refused", "Results that the tier refused, since their keys were changed.", "l2_refused"),
+    _counter("memo_cache_l2_rejected", "Results that cannot be shared.", "l2_rejected"),
+    _counter("memo_cache_l2_served", "Calls that led a load which the tier answered.", "l2_served"),
+    _counter("memo_cache_l2_seconds", "How long the questions to the tier took, together.", "l2_seconds"),
     _gauge("memo_inflight_active", "Executions that run now.", "active"),
     _gauge("memo_inflight_waiting", "Callers that wait now for the execution of another.", "waiting"),
     _gauge("memo_inflight_oldest_seconds", "How long the oldest running execution has run.", "oldest"),
@@ -130,6 +143,35 @@ FAMILIES = (
     _gauge("memo_adopted_max_entries", "Most entries that the cache takes.", "max"),
     _gauge("memo_adopted_weight", "Weight of the entries together, in the cache's own unit.", "weight"),
     _gauge("memo_adopted_max_weight", "Most weight that the cache takes.", "max_weight"),
+    Family(
+        "memo_tier_state",
+        "gauge",
+        "1 for the state that the tier is in for this process, 0 for the others.",
+        "tier",
+        tuple(Point("state", "", {"state": state}) for state in STATES),
+    ),
+    _gauge("memo_tier_connections", "Connections to the server.", "connections"),
+    _counter("memo_tier_waited", "Operations that waited for a connection to be free.", "waiting"),
+    _counter("memo_tier_sent", "Messages that others are to hear of.", "sent"),
+    _counter("memo_tier_received", "Messages of other processes.", "received"),
+    _gauge("memo_tier_lag_seconds", "Time since the moment up to which everything is heard.", "lag"),
+    _counter("memo_tier_gaps", "How often messages may have been lost, so that stores were emptied.", "gaps"),
+    _counter("memo_tier_reconnects", "Connections for the log after the first one.", "reconnects"),
+    _counter("memo_tier_outages", "How often the server was given up as down.", "opened"),
+    _gauge("memo_tier_pending", "Changes that are still to be sent.", "pending"),
+    _counter("memo_tier_replayed", "Changes that were sent after an outage.", "replayed"),
+    _counter("memo_tier_overflowed", "Changes for which there was no room among those pending.", "overflowed"),
+    _gauge("memo_tier_leases", "Loads under way that others would wait for.", "leases"),
+    _counter("memo_tier_lost_leases", "Leases that were gone before their load ended.", "lost_leases"),
+    _counter("memo_tier_operation_seconds", "How long all operations took, together.", "seconds"),
     Family("memo_functions", "gauge", "Functions in the registry, those without a call included.", ""),
     Family("memo_scrape_seconds", "gauge", "How long collecting these figures took.", ""),
 )
+
+
+def figure_of_tier(tier: Mapping[str, Any], point: Point) -> Any:
+    """What a sample tells of a tier, given as JSON has it; None: nothing, as of another version that does not know."""
+    figure = tier.get(point.attribute)
+    if point.attribute == "state" and figure is not None:
+        return int(figure == point.labels["state"])
+    return figure

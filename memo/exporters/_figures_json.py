@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from memo import FunctionStats
+from memo import CacheStats, FunctionStats
 
 __all__ = ("PARTS", "Row", "as_json", "fingerprint", "merged", "row_of")
 
@@ -23,8 +23,12 @@ PARTS = ("cache", "inflight", "window", "limit", "adopted")
 _AGES = frozenset({"oldest", "oldest_lease"})
 """Figures that change with time alone: they make no row a changed one."""
 
-_readers: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
-"""For each kind of snapshot its fields and derived figures, and what reads them.  Entries are never exchanged."""
+_OF_SHARED = frozenset({"served_ratio", *(one.name for one in dataclasses.fields(CacheStats) if one.name[:3] == "l2_")})
+"""Figures of functions that share their results; the rows of others have none of them."""
+
+_readers: dict[tuple[type, bool], tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+"""For each kind of snapshot, and whether it is without a tier, its fields and derived figures, and what reads them.
+Entries are never exchanged."""
 _ageless_readers: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 """What reads the fields of each kind that are no ages."""
 
@@ -43,10 +47,11 @@ def _figures(snapshot: Any) -> dict[str, Any] | None:
     if snapshot is None:
         return None
     kind = type(snapshot)
-    if kind not in _readers:
-        names = tuple(snapshot.as_dict())
-        _readers[kind] = names, attrgetter(*names)
-    names, read = _readers[kind]
+    alone = kind is CacheStats and snapshot.l2_hits is None
+    if (kind, alone) not in _readers:
+        names = tuple(name for name in snapshot.as_dict() if not (alone and name in _OF_SHARED))
+        _readers[kind, alone] = names, attrgetter(*names)
+    names, read = _readers[kind, alone]
     return dict(zip(names, read(snapshot), strict=True))
 
 
@@ -97,6 +102,7 @@ _FIRST = frozenset({"name", "library", "bounded", "small_share", "calls"})
 _RATIOS: Mapping[str, Callable[[dict[str, Any]], float | None]] = {
     "hit_ratio": lambda of: _ratio(of["hits"] + of.get("stale_hits", 0), of["requests"] - of.get("error_hits", 0)),
     "load_mean": lambda of: _ratio(of["load_seconds"], of["loads"]),
+    "served_ratio": lambda of: _ratio(of["requests"] - of["misses"] + (of.get("l2_served") or 0), of["requests"]),
     "error_ratio": lambda of: _ratio(of["errors"], of["count"]),
 }
 """Figures that follow from sums."""

@@ -14,7 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observa
 from memo import Registry, dedupe_inflight
 from memo.exporters._otel_durations import Durations
 from memo.exporters._otel_figures import INSTRUMENTS, Points, points
-from memo.exporters._snapshot import Row, Snapshots
+from memo.exporters._snapshot import Row, Snapshots, Tier
 
 __all__ = ("Instruments", "instruments_of")
 
@@ -77,14 +77,25 @@ class Instruments:
     def _figures(self) -> Points:
         try:
             rows: list[Row] = []
+            tiers: dict[tuple[str, str], list[Tier]] = {}
             for ref in list(self._registries.values()):
                 registry = ref()
                 if registry is not None:
-                    rows += Snapshots.of(registry).latest().rows
-            return points(rows) if self._registries else {}
+                    snapshot = Snapshots.of(registry).latest()
+                    rows += snapshot.rows
+                    tiers = {**_by_place(snapshot.tiers), **tiers}  # two registries may share by one
+            return points(rows, [tier for some in tiers.values() for tier in some]) if self._registries else {}
         except Exception:  # the snapshot took half a minute
             log.exception("the figures of this collection are left out")
             return {}
+
+
+def _by_place(tiers: Iterable[Tier]) -> dict[tuple[str, str], list[Tier]]:
+    """Tiers by their name and server; a registry may have several of one."""
+    found: dict[tuple[str, str], list[Tier]] = {}
+    for tier in tiers:
+        found.setdefault((tier["name"], tier["server"]), []).append(tier)
+    return found
 
 
 class _Collection:

@@ -5,7 +5,12 @@ from collections.abc import Iterable, Iterator
 from memo import FunctionStats
 from memo._base import LONGEST, cut
 
-__all__ = ("labels_of", "was_used")
+__all__ = ("is_shared", "labels_of", "was_used")
+
+
+def is_shared(stats: FunctionStats) -> bool:
+    """Whether it shares its results through a tier."""
+    return stats.cache is not None and stats.cache.l2_hits is not None
 
 
 def was_used(stats: FunctionStats) -> bool:

@@ -8,14 +8,15 @@ registry apart, where nobody sees them.
 import logging
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from memo import FunctionStats, Record, Registry, bounded
 from memo._base import real, unhurried
+from memo.exporters._series import is_shared
 
-__all__ = ("Functions", "Row", "Snapshot", "Snapshots")
+__all__ = ("Functions", "Row", "Snapshot", "Snapshots", "Tier")
 
 _SPARKS = 12  # characters of a sparkline
 _AT_ONCE = 20  # functions between which no other thread gets its turn: half a millisecond
@@ -25,8 +26,17 @@ log = logging.getLogger("memo")
 _apart = Registry()
 
 
+Tier = Mapping[str, Any]
+"""What one tier tells of itself: its figures by their names, as JSON has them."""
+
+
 class Functions(Protocol):
     """A registry, or the part of one that its ``select()`` chose."""
+
+    @property
+    def tiers(self) -> tuple[Any, ...]:
+        """The tiers that its functions share results through."""
+        ...
 
     def __iter__(self) -> Iterator[Record]: ...
 
@@ -54,6 +64,8 @@ class Snapshot:
     """How long it took."""
     rows: list[Row]
     """In the order of names.  They keep no function alive."""
+    tiers: tuple[Tier, ...] = ()
+    """The tiers that they share results through, by name and server."""
 
 
 class Snapshots:
@@ -103,7 +115,7 @@ class Snapshots:
     def _taken(self, process: int, sparks: bool) -> Snapshot:
         taken, begun = real.monotonic(), real.fine()
         rows = list(self._rows(_SPARKS if sparks else 0))
-        return Snapshot(taken, real.fine() - begun, rows)
+        return Snapshot(taken, real.fine() - begun, rows, self._tiers(rows))
 
     def _rows(self, sparks: int) -> Iterator[Row]:
         records = list(self._view() or ())
@@ -115,6 +127,18 @@ class Snapshots:
                     self._tell(record.name, error)
                 else:
                     yield Row(stats.name, stats, sparkline)
+
+    def _tiers(self, rows: list[Row]) -> tuple[Tier, ...]:
+        view = self._view()
+        if view is None or not any(is_shared(row.stats) for row in rows):
+            return ()
+        told: list[Tier] = []
+        for tier in view.tiers:
+            try:
+                told.append(tier.stats().as_dict())
+            except Exception as error:
+                self._tell(repr(tier), error)
+        return tuple(sorted(told, key=lambda one: (one["name"], one["server"])))
 
     @bounded(max=1_000, ttl="1m", ignore=("error",), registry=_apart)
     def _tell(self, name: str, error: Exception) -> None:

@@ -19,8 +19,9 @@ from memo.exporters._changes import Changes
 from memo.exporters._figures_json import PARTS
 from memo.exporters._own import MOST_FLIGHTS, Own, flights_of
 from memo.exporters._process import default_name, group_of, process_json
-from memo.exporters._snapshot import Snapshots
+from memo.exporters._snapshot import Snapshots, Tier
 from memo.exporters._sockets import Place
+from memo.exporters._tiers import together
 from memo.exporters._workers import Workers
 
 __all__ = ("Asked", "View", "view_of")
@@ -111,6 +112,7 @@ class View:
         notes = registry.notes()
         with self._lock:
             siblings = [] if asked.own else self._workers.siblings
+            tiers: list[Tier] = [{**tier, "process": self.pid} for tier in snapshot.tiers]
             mode, changes = self._table(asked, bool(siblings))
             context = zlib.crc32(repr((mode, asked.select, sorted(asked.parts))).encode())
             rows, gone, full = changes.since(self._number_in(asked.since, context))
@@ -118,6 +120,7 @@ class View:
                 flights = flights + sibling.flights
                 flying += sibling.flying
                 notes = notes + sibling.notes
+                tiers = tiers + sibling.tiers
             answer = {
                 "format": _FORMAT,
                 "token": f"{self._boot}.{changes.number}.{context:08x}",
@@ -140,6 +143,7 @@ class View:
             "actions": actions,
             "show_keys": show_keys,
             "notes": list(dict.fromkeys(notes)),
+            **({"tiers": tiers if asked.own or asked.by_process else together(tiers)} if tiers else {}),
         }
 
     def _table(self, asked: Asked, has_siblings: bool) -> tuple[str, Changes]:

@@ -16,6 +16,7 @@ from memo.exporters._changes import Changes
 from memo.exporters._client import Source, SourceError
 from memo.exporters._figures_json import Row, merged
 from memo.exporters._own import Own
+from memo.exporters._snapshot import Tier
 from memo.exporters._sockets import Place, of_name
 
 __all__ = ("Answer", "Sibling", "Workers")
@@ -40,6 +41,7 @@ class Sibling:
         self.flights: list[dict[str, Any]] = []
         self.flying: int = 0
         self.notes: list[str] = []
+        self.tiers: list[Tier] = []
         self.error: str | None = None
         self._token = ""
         self._not_before_s = 0.0
@@ -88,6 +90,7 @@ class Sibling:
         self.flights = told["flights"]
         self.flying = told["flying"]
         self.notes = told["notes"]
+        self.tiers = told.get("tiers", [])  # versions before there were any do not tell
 
 
 class Workers:

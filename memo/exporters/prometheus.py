@@ -5,7 +5,7 @@ happens at a call of a function, and nothing between scrapes.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from memo import FunctionStats, Registry
 from memo._base import real
 from memo.errors import MissingExtra
-from memo.exporters._families import FAMILIES, Point
-from memo.exporters._series import labels_of, was_used
-from memo.exporters._snapshot import Functions, Snapshots
+from memo.exporters._families import FAMILIES, Point, figure_of_tier
+from memo.exporters._series import is_shared, labels_of, was_used
+from memo.exporters._snapshot import Functions, Snapshots, Tier
 
 if TYPE_CHECKING:
     from memo.exporters._others import Others
@@ -45,6 +45,10 @@ for _family in FAMILIES:
         else:
             _PLAIN.setdefault(_family.part, []).append((_family.name, _point))
 
+_OF_TIERS = _PLAIN.pop("tier")
+_SHARED = _PLAIN.pop("l2")
+"""Of functions that share their results: others are not even asked for these."""
+_READ_SHARED = attrgetter(*(point.attribute for _, point in _SHARED))
 _READERS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     part: attrgetter(*(point.attribute for _, point in points)) for part, points in _PLAIN.items()
 }
@@ -101,10 +105,14 @@ class MemoCollector(Collector):
         rows = [(row.name, row.stats) for row in snapshot.rows if self._wants(row.name)]
         if self._others is None:
             _fill(families, rows, {}, self._idle)
+            _fill_tiers(families, snapshot.tiers, {})
         else:
-            _fill(families, rows, {"process": str(os.getpid())}, self._idle)
-            for process, theirs in self._others.rows(self._wants).items():
-                _fill(families, theirs, {"process": str(process)}, self._idle)
+            own = {"process": str(os.getpid())}
+            _fill(families, rows, own, self._idle)
+            _fill_tiers(families, snapshot.tiers, own)
+            for process, theirs in self._others.told(self._wants).items():
+                _fill(families, theirs.rows, {"process": str(process)}, self._idle)
+                _fill_tiers(families, theirs.tiers, {"process": str(process)})
         families["memo_scrape_seconds"].samples.append(Sample("memo_scrape_seconds", {}, real.fine() - begun))
         return [family for family in families.values() if family.samples]
 
@@ -134,6 +142,7 @@ def _fill(families: Mapping[str, Metric], rows: _Rows, shared: Mapping[str, str]
         part: [(families[name].samples.append, name + point.suffix, point.attribute, by) for name, point, by in points]
         for part, points in _MAPPED.items()
     }
+    of_shared = [(families[name].samples.append, name + point.suffix) for name, point in _SHARED]
     families["memo_functions"].samples.append(Sample("memo_functions", dict(shared), len(rows)))
     for label, stats in zip(labels_of([name for name, _ in rows]), [stats for _, stats in rows], strict=True):
         if not idle and not was_used(stats):
@@ -155,3 +164,17 @@ def _fill(families: Mapping[str, Metric], rows: _Rows, shared: Mapping[str, str]
                 for key, count in getattr(figures, attribute).items():
                     if count or idle:
                         add(Sample(name, {**labels, by: str(key)}, count))
+        if is_shared(stats):
+            for (add, name), value in zip(of_shared, _READ_SHARED(stats.cache), strict=True):
+                if value is not None:
+                    add(Sample(name, labels, float(value)))
+
+
+def _fill_tiers(families: Mapping[str, Metric], tiers: Sequence[Tier], shared: Mapping[str, str]) -> None:
+    """Put the samples of one process's tiers into *families*."""
+    for label, tier in zip(labels_of([str(tier["name"]) for tier in tiers]), tiers, strict=True):
+        for name, point in _OF_TIERS:
+            figure = figure_of_tier(tier, point)
+            if figure is not None:
+                labels = {"tier": label, **shared, **point.labels}
+                families[name].samples.append(Sample(name + point.suffix, labels, float(figure)))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kit.browsers import NARROW, WIDE, Begin, asks
+from kit.paper_tier import PaperTier
 from kit.threads import Gate, Running
 
 from memo import Registry, bounded, dedupe_inflight, limit, sliding_window
@@ -268,3 +269,26 @@ def test_nothing_scrolls_sideways(own: Registry, clock: FakeClock, visit: Begin,
         page.click("#turn")
         assert order(page)[0] == "shop.part_6.load_0006"
     assert len(functions) == 10, "they are held, weakly as the registry has them"
+
+
+def test_tiers_are_a_section_of_their_own(own: Registry, clock: FakeClock, visit: Begin) -> None:
+    """It is there only where results are shared, says each tier's state in words, and goes with the last function."""
+    alone = bounded(max=3, name="shop.alone", registry=own)(str)
+    alone(1)
+    tier = PaperTier(clock)
+    page = visit(own).go()
+    assert page.locator("#tiers").is_hidden()
+    shared = bounded(max=3, ttl="1h", shared=tier, name="shop.shared", registry=own)(str)
+    shared(1)
+    clock.advance(1)
+    asks_now(page)
+    assert page.locator("#tiers").is_visible()
+    read = page.inner_text("#tiers-rows").replace(NARROW_GAP, " ").split()
+    assert read == ["paper", "at", "paper://desk", "up", "250", "ms", "0", "0", "0", "0", "0"]
+    tier.is_down = True
+    clock.advance(1)
+    asks_now(page)
+    assert page.inner_text("#tiers-more") == "1 of 1 not up"
+    assert "down" in page.inner_text("#tiers-rows")
+    page.locator('button.name[aria-label="shop.shared"], button.name', has_text="shared").first.click()
+    assert "tier misses" in page.locator("#rows tr.details").inner_text()

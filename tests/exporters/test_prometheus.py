@@ -10,6 +10,7 @@ from typing import Any
 import cachetools
 import pytest
 from kit.exported import ReadBy, unreadable
+from kit.paper_tier import PaperTier
 from kit.places import ROOT
 from kit.threads import Gate, Running, until
 
@@ -26,8 +27,8 @@ from memo.exporters.prometheus import MemoCollector
 
 __all__ = ()
 
-# What docs/prometheus.md promises: type and labels, beside the function, of each name.
-PROMISED = {
+# What docs/prometheus.md promises: type and labels, beside the function, of each name.  Those of tiers have none.
+PROMISED: dict[str, tuple[str, set[str] | None]] = {
     "memo_cache_requests": ("counter", {"result"}),
     "memo_cache_loads": ("counter", {"outcome"}),
     "memo_cache_load_seconds": ("summary", set()),
@@ -59,6 +60,37 @@ PROMISED = {
     "memo_adopted_max_entries": ("gauge", set()),
     "memo_adopted_weight": ("gauge", set()),
     "memo_adopted_max_weight": ("gauge", set()),
+    **{
+        f"memo_cache_l2_{name}": ("counter", set())
+        for name in (
+            "hits",
+            "misses",
+            "waits",
+            "errors",
+            "skipped",
+            "refused",
+            "rejected",
+            "served",
+            "seconds",
+        )
+    },
+    "memo_tier_state": ("gauge", {"tier", "state"}),
+    **{f"memo_tier_{name}": ("gauge", {"tier"}) for name in ("connections", "lag_seconds", "pending", "leases")},
+    **{
+        f"memo_tier_{name}": ("counter", {"tier"})
+        for name in (
+            "waited",
+            "sent",
+            "received",
+            "gaps",
+            "reconnects",
+            "outages",
+            "replayed",
+            "overflowed",
+            "lost_leases",
+            "operation_seconds",
+        )
+    },
     "memo_functions": ("gauge", None),
     "memo_scrape_seconds": ("gauge", None),
 }
@@ -75,15 +107,17 @@ def everything(own: Registry, clock: FakeClock) -> list[Any]:
     weighed = cachetools.LRUCache(9, getsizeof=len)
     own.adopt(counted, "counted")
     own.adopt(weighed, "weighed")
+    tier = PaperTier(clock)
+    shared = bounded(max=2, ttl="1h", shared=tier, registry=own, name="shared")(lambda x: x)
     for x in (1, 2, 3, 3):
-        fetch(x), watched(x), counted(x)
+        fetch(x), watched(x), counted(x), shared(x)
     limited()
     with pytest.raises(RateLimited):
         limited()
     weighed["a"] = "abc"
     running = Running(lambda: fetch("slow"))
     gate.reached()
-    return [running, gate, fetch, watched, limited, counted, weighed]
+    return [running, gate, fetch, watched, limited, counted, weighed, shared]
 
 
 @pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS])
@@ -98,7 +132,8 @@ def test_names_types_and_labels_are_those_promised(own: Registry, everything: li
     assert seen == {name: (kind, labels or set()) for name, (kind, labels) in PROMISED.items()}
     for family in told.families:
         for one in family.samples:
-            assert ("function" in one.labels) is (PROMISED[family.name][1] is not None), one
+            labels = PROMISED[family.name][1]
+            assert ("function" in one.labels) is (labels is not None and "tier" not in labels), one
     everything[1].open()
     everything[0].join()
 
@@ -108,11 +143,11 @@ def test_the_page_tells_what_there_is() -> None:
     page = (ROOT / "docs" / "prometheus.md").read_text(encoding="utf-8")
     table = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `memo_")]
     told = {
-        re.sub("_(total|sum|count)$", "", name): re.match(r" (\w+)(?:, `(\w+)`)?", kinds)
+        re.sub("_(total|sum|count)$", "", name): re.match(r" (\w+)((?:, `\w+`)*)", kinds)
         for names, kinds in table
         for name in re.findall(r"`(\w+)`", names)
     }
-    assert {name: (found[1], {*filter(None, [found[2]])}) for name, found in told.items() if found} == {
+    assert {name: (found[1], {*re.findall(r"\w+", found[2])}) for name, found in told.items() if found} == {
         name: (kind, labels or set()) for name, (kind, labels) in PROMISED.items()
     }
 
@@ -122,7 +157,7 @@ def test_names_keep_the_rules_of_promtool(own: Registry, everything: list[Any]) 
     with scraper(MemoCollector(own)) as url:
         told = scraped(url)
     for family in told.families:
-        assert re.fullmatch(r"memo(_[a-z]+)+", family.name)
+        assert re.fullmatch(r"memo(_[a-z]+|_l2)+", family.name)
         assert family.documentation.endswith("."), family.name
         words = family.name.split("_")
         assert not {"counter", "gauge", "histogram", "summary", "info", "total", "count", "sum", "bucket"} & {*words}

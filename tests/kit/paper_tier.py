@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from kit.strikes import spared
 from kit.threads import LIMIT_S
 from memo._cache.tier_link import Found, LinkFigures, LinkTerms
+from memo.shared import TierStats
 
 __all__ = ("PaperGrant", "PaperLink", "PaperTier", "quiet")
 
@@ -73,6 +74,14 @@ class PaperTier:
 
     def __repr__(self) -> str:
         return "<paper tier>"
+
+    @property
+    def state(self) -> str:
+        return "down" if self.is_down else "up"
+
+    def stats(self) -> TierStats:
+        with self.lock:  # a server whose address holds what must not be a label
+            return TierStats("paper", "paper://desk", self.state, lag=0.25, leases=len(self.leases))
 
     def link(self, terms: LinkTerms) -> "PaperLink":
         link = PaperLink(self, terms)

@@ -3,7 +3,7 @@
 const PARTS = { cache: "Cache", inflight: "Running calls", window: "Window", limit: "Limit", adopted: "Adopted cache" };
 const DURATIONS = /(^|_)(seconds|mean|oldest|span|p\d\d|lease|age|delay)$/;
 const SHARES = /(^|_)(ratio|share)$/;
-const WORDS = { bytes: "memory", max_bytes: "most memory", max: "most entries", size: "entries", p50: "median" };
+const WORDS = { bytes: "memory", max_bytes: "most memory", max: "most entries", size: "entries", p50: "median", served_ratio: "calls that ran no function" };
 const HIDDEN = new Set(["name", "oldest", "oldest_lease"]); // ages come anew only with a change of something else
 
 function figureText(key, value) {
@@ -19,7 +19,7 @@ function figureText(key, value) {
 function* linesOf(part) {
   for (const [key, value] of Object.entries(part)) {
     if (value === null || HIDDEN.has(key)) continue;
-    if (typeof value !== "object") yield [WORDS[key] ?? key.replaceAll("_", " "), figureText(key, value), value === 0];
+    if (typeof value !== "object") yield [WORDS[key] ?? key.replace(/^l2_/, "tier_").replaceAll("_", " "), figureText(key, value), value === 0];
     else if (key !== "evictions" && !Array.isArray(value)) for (const [what, n] of Object.entries(value)) yield [what, figureText(key, n), n === 0];
   }
 }

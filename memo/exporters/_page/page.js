@@ -80,6 +80,7 @@ function draw() {
   totals.show(functions, rows, flights, taken);
   showFlights(flights, { all: latest.flying ?? flights.length, keys: latest.show_keys, pids: processes.length > 1 });
   showProcesses(processes, process.pid);
+  showTiers(latest.tiers ?? []); // a server of an earlier version has none
   showNotes(latest.notes);
   findings.age(taken, processes.length > 1);
   showMatches();

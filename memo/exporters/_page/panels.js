@@ -187,6 +187,36 @@ function showFlights(flights, { all, keys, pids }) {
   });
 }
 
+// -- tiers that functions share their results through
+
+/** The state of a tier in words; where processes differ, how many find it in which. */
+function stateText({ state, states }) {
+  const told = Object.entries(states ?? {});
+  if (told.length < 2) return visible(middled(String(state ?? NONE), 40));
+  return told.map(([one, number]) => `${visible(middled(one, 40))} in ${count(number)}`).join(", ");
+}
+
+function showTiers(tiers) {
+  $("tiers").hidden = !tiers.length;
+  const ill = tiers.filter(({ state }) => state !== "up").length;
+  write("tiers-more", ill ? `${count(ill)} of ${count(tiers.length)} not up` : tiers.length > 1 ? "all are up" : "");
+  const shape = ({ lag, seconds: spent, sent, received, ...rest }) => [seconds(lag), rest];
+  renew($("tiers-rows"), tiers, shape, (tier) => {
+    const row = make("tr"), head = make("th", "c-name"), { name, server, process, lag, pending, leases, gaps, opened, connections } = tier;
+    row.setAttribute("role", "row");
+    head.setAttribute("role", "rowheader");
+    head.scope = "row";
+    const where = `${server ? ` at ${visible(middled(String(server), 80))}` : ""}${process == null ? "" : ` in ${process}`}`;
+    head.title = `${visible(middled(String(name), 60))}${where}`; // there may not be room for all of it
+    head.append(make("bdi", "", visible(middled(String(name), 60))), make("span", "soft", where));
+    row.append(head, cell(tier.state === "up" ? "soft" : "error", "State", stateText(tier)), cell("n", "Lag", seconds(lag)));
+    for (const [label, figure] of Object.entries({ Pending: pending, Leases: leases, Gaps: gaps, Outages: opened, Connections: connections })) {
+      row.append(cell("n", label, count(figure)));
+    }
+    return row;
+  });
+}
+
 // -- processes and notes
 
 function showProcesses(processes, own) {
