@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     count, problems = check(Path(arguments[0]))
-    for problem in problems:
+    for problem in problems[:30]:
         print(problem, file=sys.stderr)
     if not count:
         print(f"{arguments[0]} has no page; build it first: python -m sphinx docs {arguments[0]}", file=sys.stderr)

@@ -4,12 +4,15 @@ Everything that a page needs lies within the built folder: no font, script, styl
 elsewhere (``docs/check_site.py`` holds that), so that it can be read from a disk, and tells nobody who reads it.
 """
 
+import builtins
 import pkgutil
 import re
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
@@ -31,6 +34,7 @@ nitpicky = False  # annotations name private types, which have no page
 html_theme = "furo"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # it fetches the pages found, which browsers refuse for pages on a disk
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 pygments_style = "tango"  # furo has no contrast of its own for code: these two can be read in either scheme
@@ -87,8 +91,16 @@ def _docstring(app: Sphinx, what: str, name: str, obj: object, options: object, 
         lines[:] = GoogleDocstring(lines, _GOOGLE, app, what, name, obj, options).lines()
 
 
+def _builtins(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave built-in types as they are: ``bytes`` in a signature is no field of that name."""
+    for reference in list(doctree.findall(pending_xref)):
+        if reference.get("refdomain") == "py" and reference["reftarget"] in vars(builtins):
+            reference.replace_self(nodes.Text(reference["reftarget"]))
+
+
 def setup(app: Sphinx) -> None:
     """What Sphinx calls first."""
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _docstring)
+    app.connect("doctree-read", _builtins)
     _with_private_modules()
