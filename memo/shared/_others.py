@@ -23,6 +23,7 @@ class Expects(Protocol):
 
     def expect(self, function: bytes, digest: bytes, callback: Callable[[], object], /) -> Callable[[], object]:
         """Have *callback* called once, by another thread, as something was said about a key; returns what ends that."""
+        ...
 
 
 def _nothing() -> object:
