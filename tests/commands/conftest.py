@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from kit.processes import HANG_S
 
 from memo import Registry, bounded, dedupe_inflight
 
@@ -43,6 +44,13 @@ class Service:
         """Begin to serve, or begin anew."""
         self.server = self.registry.serve(name=self.name, **options)
         return self.server
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process wait for processes as long as they take, since that depends on the machine."""
+    for patience in ("ps._PATIENCE_S", "targets._PATIENCE_S", "targets._SHORT_S"):
+        monkeypatch.setattr(f"memo._commands.{patience}", HANG_S)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from kit.interpreters import Interpreter
-from kit.processes import stopped
+from kit.processes import HANG_S, stopped
 from kit.served import impatient_with_siblings
 from kit.threads import until
 
@@ -162,7 +162,7 @@ def service() -> Iterator[tuple[Service, Counter[tuple[str, int]]]]:
     """The example after a load of 600 calls, and how often each of them was answered with each status."""
     Load = runpy.run_path(str(FOLDER / "load.py"))["Load"]  # noqa: N806
     with started() as service:
-        load = Load(service.url, calls=600, seconds=30)
+        load = Load(service.url, calls=600, seconds=HANG_S)
         load.run()
         yield service, load.answers
 
@@ -172,7 +172,7 @@ def test_the_load_goes_on_where_nobody_answers() -> None:
     Load = runpy.run_path(str(FOLDER / "load.py"))["Load"]  # noqa: N806
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    load = Load(f"http://127.0.0.1:{port}", calls=40, seconds=30)
+    load = Load(f"http://127.0.0.1:{port}", calls=40, seconds=HANG_S)
     load.run()
     assert sum(load.answers.values()) == 40
     assert {status for _, status in load.answers} == {0}
@@ -186,13 +186,15 @@ def test_the_example_counts_each_call_in_some_worker(service: tuple[Service, Cou
     assert {status for _, status in answers} == {200, 504}
     asked = Counter({kind: answers[kind, 200] + answers[kind, 504] for kind in ("profile", "avatar", "answer")})
 
+    told = Scraped(())
+
     def adds_up() -> bool:
+        nonlocal told
         told = scraped(f"{running.url}/metrics")
         counted = calls(told) + calls(told, "memo_window_calls")
         return len(processes(told)) == WORKERS and counted == {f"service.{kind}": n for kind, n in asked.items()}
 
-    until(adds_up)  # of each worker figures of a second ago will do, which may lack its latest calls
-    told = scraped(f"{running.url}/metrics")
+    until(adds_up, HANG_S)  # figures of a second ago will do, which may lack a worker's latest calls, or a slow worker
     assert calls(told, "memo_window_errors") == {"service.answer": answers["answer", 504]}
     assert {labels["process"] for labels, _ in told.values("memo_cache_entries")} == processes(told)
     assert told.value("memo_scrape_seconds") is not None
@@ -208,10 +210,15 @@ def test_the_example_has_the_page(service: tuple[Service, Counter[tuple[str, int
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(stats, timeout=20).close()
     with Source(f"{running.url}/memo", TOKEN) as source:
-        told = source.get("/stats.json")
-    assert len(told["processes"]) == WORKERS
-    assert told["rows"]["service.profile"]["cache"]["requests"] == answers["profile", 200]
-    assert told["rows"]["service.answer"]["window"]["errors"] == answers["answer", 504]
+
+        def adds_up() -> bool:
+            told = source.get("/stats.json")
+            requests = told["rows"]["service.profile"]["cache"]["requests"]
+            errors = told["rows"]["service.answer"]["window"]["errors"]
+            counted = len(told["processes"]), requests, errors
+            return counted == (WORKERS, answers["profile", 200], answers["answer", 504])
+
+        until(adds_up, HANG_S)  # a worker that has no turn for a second is asked again after ten
 
 
 @pytest.mark.outside
@@ -241,7 +248,7 @@ def test_the_example_survives_the_death_of_a_worker() -> None:
     """A worker that is killed takes its series along; the one that gunicorn starts in its place is told of."""
     with started() as running:
         url = f"{running.url}/metrics"
-        until(lambda: len(processes(scraped(url))) == WORKERS)
+        until(lambda: len(processes(scraped(url))) == WORKERS, HANG_S)
         before = processes(scraped(url))
         victim = before.pop()
         os.kill(int(victim), signal.SIGKILL)
@@ -253,4 +260,4 @@ def test_the_example_survives_the_death_of_a_worker() -> None:
                 return False
             return victim not in now and len(now) == WORKERS and before <= now
 
-        until(is_replaced)
+        until(is_replaced, HANG_S)

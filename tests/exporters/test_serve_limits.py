@@ -1,12 +1,13 @@
 """Clients that are slow, huge, malformed or many: each gets an answer or the end, and calls go on."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from kit.served import Answer, ask, connect, read_answer, request, served
-from kit.threads import Running, until
+from kit.threads import LIMIT_S, Running, until
 
 from memo import Registry, bounded
 from memo.exporters._connection import Connection, Limits
@@ -17,7 +18,20 @@ __all__ = ()
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
-SHORT = Limits(headers_s=0.15)
+
+class Late:
+    """Limits of a server that reads nothing before the test has sent all, and then waits so long for more.
+
+    Its clock stands still: no pause of its own threads counts, only what it waits for a client.
+    """
+
+    def __init__(self) -> None:
+        self.begin = threading.Event()
+        self.limits = Limits(headers_s=0.15, clock=self._clock)
+
+    def _clock(self) -> float:
+        assert self.begin.wait(LIMIT_S), "the test never began"
+        return 0.0
 
 
 @pytest.fixture
@@ -27,10 +41,12 @@ def server(own: Registry) -> Iterator[Server]:
         yield server
 
 
-def sent(server: Server, text: bytes) -> Answer | None:
-    """What is answered to these bytes, after which the connection is closed."""
-    with connect(server) as connection:
+def sent(own: Registry, text: bytes) -> Answer | None:
+    """What is answered, in a short time, to a part of a request; after that the connection is closed."""
+    late = Late()
+    with served(own, late.limits, http=0) as server, connect(server) as connection:
         connection.sendall(text)
+        late.begin.set()
         answer = read_answer(connection)
         if answer is not None:
             assert answer.headers["connection"] == "close"
@@ -44,27 +60,25 @@ def sent(server: Server, text: bytes) -> Answer | None:
 @pytest.mark.parametrize("text", [b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
 def test_headers_are_there_in_time(own: Registry, text: bytes) -> None:
     """Who sends a part of a request and no more is told so when the time is up, and let go."""
-    with served(own, SHORT, http=0) as server:
-        answer = sent(server, text)
+    answer = sent(own, text)
     assert answer is not None
     assert (answer.status, answer.error) == (408, "the request took too long to come")
 
 
 def test_who_says_nothing_is_let_go(own: Registry) -> None:
     """A connection on which nothing comes is closed, at first and between questions."""
-    with served(own, SHORT, http=0) as server:
-        with connect(server) as silent:
-            assert silent.recv(1) == b""
-        with connect(server) as asking:
-            asking.sendall(request("/healthz"))
-            assert read_answer(asking) is not None
-            assert asking.recv(1) == b""
+    late = Late()
+    with served(own, late.limits, http=0) as server, connect(server) as silent, connect(server) as asking:
+        asking.sendall(request("/healthz"))
+        late.begin.set()
+        assert silent.recv(1) == b""
+        assert read_answer(asking) is not None
+        assert asking.recv(1) == b""
 
 
 def test_a_body_comes_in_time(own: Registry) -> None:
     """So does a body, of which a part came."""
-    with served(own, SHORT, http=0) as server:
-        answer = sent(server, b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nx")
+    answer = sent(own, b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nx")
     assert answer is not None
     assert answer.status == 408
 
