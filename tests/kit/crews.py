@@ -85,10 +85,10 @@ class Worker:
         self._orders.send((method, arguments, options))
         self._asked += 1
 
-    def answer(self) -> Any:
+    def answer(self, limit_s: float = LIMIT_S) -> Any:
         """What the last call begun has returned."""
         while True:
-            assert self._orders.poll(LIMIT_S), "the process hangs"
+            assert self._orders.poll(limit_s), "the process hangs"
             well, found = self._orders.recv()
             self._asked -= 1
             assert well, found

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kit.crews import Door, Worker, crew
-from kit.threads import in_threads
+from kit.crews import Door, crew
+from kit.threads import LIMIT_S, in_threads
 from kit.truths import Truth
 from kit.ways import Make
 
@@ -30,12 +30,13 @@ class Suffered:
     changes: int = 0
     loads: int = 0
     stale: int = 0
-    """Reads that began more than ``GRACE_S`` and the longest lag after an older version was said to be gone."""
+    """Reads of an older version that began more than ``GRACE_S`` and the lag after it was said to be gone."""
     own_lost: int = 0
     """Reads of an older version by the thread that changed it, right after."""
     latest_s: float = 0.0
     """How long after it was said to be gone an older version was given last."""
     lag_s: float = 0.0
+    """The longest that a message of a bare stream took to reach a thread there, in the same turmoil."""
     left: int = 0
     """Keys of which processes give an older version when all is quiet, and all messages are heard."""
     errors: list[str] = field(default_factory=list)
@@ -48,6 +49,38 @@ class Suffered:
         self.errors += other.errors
 
 
+class Canary:
+    """A thread that reads a stream, in a process that is busy: what no way to tell of changes can do better."""
+
+    def __init__(self, url: str, name: str, truth: Truth) -> None:
+        import redis
+
+        self._client = redis.Redis.from_url(url, protocol=2)
+        self._name = name
+        self._truth = truth
+        self._is_over = False
+        self._longest_s = 0.0
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def sing(self) -> None:
+        self._client.xadd(self._name, {"at": self._truth.now_s()}, maxlen=1000)
+
+    def _listen(self) -> None:
+        position: Any = "$"
+        while not self._is_over:
+            for _, messages in self._client.xread({self._name: position}, block=100):
+                for position, fields in messages:
+                    self._longest_s = max(self._longest_s, self._truth.now_s() - float(fields[b"at"]))
+
+    def end(self) -> float:
+        """The longest that a message was on its way."""
+        self._is_over = True
+        self._thread.join(LIMIT_S)
+        self._client.close()
+        return self._longest_s
+
+
 class Sufferer:
     """One of the processes."""
 
@@ -56,6 +89,7 @@ class Sufferer:
         self.found = Suffered()
         self._counting = threading.Lock()
         self._late: list[float] = []
+        self._canary = Canary(url, f"{prefix}-canary", self._truth)
         self._way: Any = make(url, prefix, self._load)
 
     def _load(self, key: int) -> int:
@@ -91,6 +125,7 @@ class Sufferer:
         version = self._truth.change(key)
         self._way.invalidate(key)
         self._truth.announce(key, version)
+        self._canary.sing()
         found.changes += 1
         found.own_lost += self._way.read(key) < version
 
@@ -106,7 +141,7 @@ class Sufferer:
         """What it found, and what it still has that is not true any more."""
         self._way.settle()
         found = self.found
-        found.lag_s = self._way.lag_s()
+        found.lag_s = self._canary.end()
         found.stale = sum(late_s > GRACE_S + found.lag_s for late_s in self._late)
         found.latest_s = max(self._late, default=0.0)
         found.left = sum(self._way.read(key) < self._truth.read(key) for key in range(KEYS))
@@ -121,13 +156,9 @@ def tortured(make: Make, url: str, prefix: str, folder: Path, processes: int, se
         for worker in workers:
             worker.begin("suffer", seconds, threads)
         for worker in workers:
-            worker.answer()
-        _each(workers, found)
+            worker.answer(seconds + LIMIT_S)
+        for worker in workers:
+            worker.begin("end")
+        for worker in workers:
+            found.add(worker.answer())
     return found
-
-
-def _each(workers: list[Worker], found: Suffered) -> None:
-    for worker in workers:
-        worker.begin("end")
-    for worker in workers:
-        found.add(worker.answer())

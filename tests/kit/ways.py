@@ -22,10 +22,6 @@ class Way(Protocol):
         """Wait until this process has heard whatever others have said."""
         ...
 
-    def lag_s(self) -> float:
-        """The longest that a message was on its way to this process, as far as the way can tell."""
-        ...
-
     def close(self) -> None: ...
 
 
@@ -67,9 +63,6 @@ class Memo:
 
     def settle(self) -> None:
         self.tier.catch_up(timeout=LIMIT_S)
-
-    def lag_s(self) -> float:
-        return 0.0
 
     def close(self) -> None:
         self.tier.close()
@@ -114,9 +107,6 @@ class Naive:
 
     def settle(self) -> None:
         threading.Event().wait(0.5)  # it cannot tell; what is on its way has long come by then
-
-    def lag_s(self) -> float:
-        return 0.0
 
     def close(self) -> None:
         self._listener.stop()
