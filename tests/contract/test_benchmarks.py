@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.places import ROOT
+from kit.servers import program
 
 import memo.policies
 
@@ -76,6 +77,18 @@ def test_events_have_a_line_for_each_case() -> None:
     assert sum(" times, " in line and line.endswith(" us") for line in told.stdout.splitlines()) == 5
     assert "beside 10 functions in use: " in told.stdout
     assert told.stdout.splitlines()[-1].startswith("an event reaches its callback after ")
+
+
+@pytest.mark.outside
+def test_a_shared_tier_is_measured() -> None:
+    """What calls cost has its ratios, and a stampede, torture and two outages have lines for each way."""
+    pytest.importorskip("redis")
+    if program() is None:
+        pytest.skip("no server here")
+    told = script("benchmarks/shared_tier.py", "--rounds", "1", "--seconds", "0.4", "--only", "memo")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert sum(line.startswith("  memo ") for line in told.stdout.splitlines()) == 4
+    assert sum(" GET " in line for line in told.stdout.splitlines()) == 4
 
 
 def test_speed_is_held_to_the_bounds_of_the_path_that_runs() -> None:
