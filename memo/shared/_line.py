@@ -3,8 +3,8 @@
 Invariants
 
 - There is one ``Runner`` at most whose work counts, ``_runner``; one that finds another there ends.  A runner that
-  ended against its will, or has not been answered for long while callers are, is replaced; what was read counts as lost
-  then.  One that does not end, since it hangs in what others gave us, is replaced only once.
+  ended against its will, or does not turn to its work for long, is replaced by whoever calls next; what was read counts
+  as lost then.  While one hangs that was replaced (in a callback of a store, say), the next one is not.
 - Callers wait at ``_bell``, each at a gate of its own, and hold no lock meanwhile.
 - A forked child speaks under an id of its own, has no leases, and reads the log on from where its parent stood: its
   copies of the stores are as old.  Hits ask nobody, so its thread is started at once if its parent had one.
@@ -39,7 +39,7 @@ __all__ = ("Line",)
 log = logging.getLogger("memo")
 
 _BEHIND_S = 5.0
-"""Without an answer for so long, a line that should have had five is behind."""
+"""A line that had no answer for so long is behind; its thread, which turns every second, may hang."""
 _PARTING = 3
 """How many answers of the server its end may take: one that is under way, what is pending, and what is held."""
 _DOUBT_S = 1.0
@@ -103,7 +103,7 @@ class Line:
 
     def begin(self) -> None:
         """Have the thread at work; cheap if it is."""
-        if self._runner is None or self._clock() - self._counts.answered_at > _BEHIND_S:
+        if self._runner is None or self._clock() - self._counts.turned_at > _BEHIND_S:
             self._begin()
 
     def _begin(self) -> None:
@@ -137,23 +137,23 @@ class Line:
         thread = threading.Thread(target=self._run, args=(runner,), name="memo-shared", daemon=True)
         before = self._runner, self._thread
         try:
-            self._runner, self._thread = runner, thread
-            self._counts.answered_at = self._clock()
+            self._counts.turned_at = self._counts.answered_at = self._clock()
             self._doubted_at = None
+            self._runner, self._thread = runner, thread
             start(thread, begun)
-            self._has_begun = True
         finally:
-            if not begun:
+            if begun:
+                self._has_begun = True
+            else:
                 self._runner, self._thread = before
-                runner.leave()
 
     def _is_hanging(self) -> bool:
-        """Whether callers have found for a while that it is not answered, though they are.  Lock held."""
-        now = self._clock()
-        if self._breaker.is_open or now - self._counts.answered_at <= _BEHIND_S:
+        """Whether callers have found for a while that it does not turn to its work.  Lock held."""
+        now, turned_at = self._clock(), self._counts.turned_at
+        if now - turned_at <= _BEHIND_S + 2 * self._timeout_s:  # within which it waits for answers
             self._doubted_at = None
             return False
-        if self._doubted_at is None or self._counts.answered_at > self._doubted_at:
+        if self._doubted_at is None or turned_at > self._doubted_at:
             self._doubted_at = now
         hangs_already = self._given_up is not None and self._given_up.is_alive()
         return now - self._doubted_at >= _DOUBT_S and not hangs_already
@@ -161,7 +161,12 @@ class Line:
     def _run(self, runner: Runner) -> None:
         try:
             runner.run()
+            if self._runner is runner:
+                runner.part()
+        except BaseException:
+            log.exception("tier %r: the thread that reads the log has ended; the next call begins another", self.name)
         finally:
+            runner.leave()
             if self._runner is runner:
                 self._runner = None
             self._bell.ring()
@@ -173,7 +178,7 @@ class Line:
         """Wake the thread; takes no lock."""
         runner = self._runner
         if runner is not None:
-            runner.wake_up.ring()
+            runner.ring()
 
     def close(self) -> None:
         """End the thread, which gives leases back, and wait for that, not long.  Once more does no harm."""

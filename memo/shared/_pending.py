@@ -180,8 +180,9 @@ class Pending:
         keys = Counter([function for function, digest, _ in self._entries if digest is not None])
         if keys:
             (widest, _), *_ = keys.most_common(1)
-            self._take([subject for subject in self._entries if subject[0] == widest])
-            self._add_function(widest)
+            narrow = [subject for subject in self._entries if subject[0] == widest and subject[1] is not None]
+            self._add_function(widest)  # before they go: whoever is struck in between has lost nothing
+            self._take(narrow)
             return
         tags = [subject for subject in self._entries if subject[2] is not None]
         for function in known if tags else ():

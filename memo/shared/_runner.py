@@ -45,6 +45,8 @@ class LineCounts:
     def __init__(self) -> None:
         self.connected = 0
         self.replayed = 0
+        self.turned_at = 0.0
+        """When the thread last showed that it is at work."""
         self.answered_at = 0.0
         """When the server last answered the line, by its clock."""
         self.proved_at = 0.0
@@ -104,7 +106,7 @@ class Runner:
         self._failures = 0
         """Attempts to reach the server that failed in a row."""
         self._tidied_at = clock()
-        self.wake_up = WakeUp()
+        self._wake_up: WakeUp | None = None
         self.is_asked = False
         """Somebody waits for the line to look whether it has read everything."""
 
@@ -118,25 +120,29 @@ class Runner:
         """Whether it does not reach the server."""
         return self._failures > 0
 
+    def ring(self) -> None:
+        """Wake the thread: there is something to do.  Takes no lock."""
+        wake_up = self._wake_up
+        if wake_up is not None:  # else it has not begun, and will look
+            wake_up.ring()
+
     def run(self) -> None:
         """Work until this is not wanted any more."""
-        try:
-            while self._is_wanted(self):
-                self.turn()
-            self._part()
-        finally:
-            self.leave()
-            self._changed()
+        self._wake_up = WakeUp()
+        while self._is_wanted(self):
+            self.turn()
 
     def leave(self) -> None:
         """Close what it has opened; in a forked child, this process's end of it."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
-        self.wake_up.close()
+        if self._wake_up is not None:
+            self._wake_up.close()
 
     def turn(self) -> None:
         """One round of the work."""
+        self._counts.turned_at = self._clock()
         era, is_down = self._breaker.era, self._breaker.is_open
         try:
             if self._client is None or is_down:
@@ -303,9 +309,10 @@ class Runner:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-        client = self._client = LineClient(
-            self._wire.line_connection(), self._wire.reason_of, self.wake_up, self._timeout_s
-        )
+        wake_up = self._wake_up
+        assert wake_up is not None
+        connection = self._wire.line_connection()
+        client = self._client = LineClient(connection, self._wire.reason_of, wake_up, self._timeout_s)
         self._counts.connected += 1
         client.run(ping())
         self._catch_up(client)
@@ -324,11 +331,16 @@ class Runner:
         first_s, most_s = self._breaker.probe_s
         wait_s = min(most_s, first_s * 2 ** min(self._failures, 10)) * random.uniform(0.75, 1.25)
         ends = real.monotonic() + wait_s
+        wake_up = self._wake_up
+        assert wake_up is not None
         while self._is_wanted(self) and (left_s := ends - real.monotonic()) > 0:
-            self.wake_up.wait(left_s)
+            self._counts.turned_at = self._clock()
+            wake_up.wait(min(left_s, _REST_S))
 
-    def _part(self) -> None:
-        """Before it ends: what is pending and held, as far as that takes no longer than one answer may."""
+    # -- at its end
+
+    def part(self) -> None:
+        """Send what is pending, and give all leases back, as far as that takes no longer than one answer may."""
         ends = real.monotonic() + self._timeout_s
 
         def run(command: Command[T]) -> T:

@@ -117,6 +117,7 @@ def test_two_processes_share_results(valkey: Room) -> None:
         assert f(1) == [1, "put"]
         assert calls == [1, 1]
         assert one.state == other.state == "up"
+        other.catch_up()
         assert (other.stats().received, other.stats().sent) == (1, 1)
         assert other.stats().connections == 2
         assert other.stats().seconds > 0
