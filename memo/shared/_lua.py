@@ -14,6 +14,9 @@ Invariants, kept by these texts together
 - What is found under our names is not trusted: a key of another type, a value or lease without an end, or with a header
   that cannot be read, counts as missing, and is replaced or deleted.
 
+- What is invalidated is so on a server that is full, too: a script may write all that it has to, once it has deleted
+  something, even nothing.
+
 Keys are declared, and commands are those of Redis 6.0.  An error in the middle leaves nothing that the next call would
 not mend: a script first changes what may be done twice, and speaks last.
 """
@@ -194,6 +197,7 @@ BUMP = _script(
     """
 local left = redis.call('PTTL', KEYS[3])
 if left < DAY_MS then left = DAY_MS end
+redis.call('DEL', KEYS[3])
 redis.call('SET', KEYS[3], ARGV[3], 'PX', left)
 return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[4], ARGV[5])
 """,

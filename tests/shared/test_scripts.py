@@ -1,6 +1,7 @@
 """What the server does for each command: who gets the lease, what may be stored, what is said."""
 
 from collections.abc import Iterator
+from hashlib import sha1
 
 import pytest
 from kit.servers import Room
@@ -50,3 +51,72 @@ def test_what_changed_during_a_load_refuses_it(key: Key, change: str) -> None:
     assert not key.store(token, grant.generations, b"old")
     found = key.ask(new_id())
     assert found.data.endswith(b"newer") if change == "put" else isinstance(found, Granted)
+
+
+@pytest.mark.parametrize("change", ["clear", "clear_tag"])
+def test_a_load_that_is_void_keeps_nobody_waiting(key: Key, change: str) -> None:
+    """After the function or a tag was cleared, who asks is granted the lease, whoever loads something older."""
+    old, grant = granted(key)
+    getattr(key, change)()
+    token, newer = granted(key)
+    assert not key.store(old, grant.generations, b"old")
+    assert key.renew(old, token) == (False, True)
+    assert key.store(token, newer.generations, b"new")
+
+
+@pytest.mark.parametrize("over", ["newer", "clear"])
+def test_who_waits_is_told_by_whoever_ends_the_load(key: Key, over: str) -> None:
+    """Once somebody waits, the one who takes the lease over says that it is done; else nobody does."""
+    token, _ = granted(key)
+    key.ask(new_id(), tell_done=False)
+    key.release(token)
+    assert said(key) == []
+    granted(key)
+    assert isinstance(key.ask(new_id()), Busy)
+    if over == "clear":
+        key.clear()
+    token, grant = granted(key, newer=over == "newer")
+    assert key.store(token, grant.generations, b"text")
+    assert said(key)[-1] == (b"done", key.function, (key.digest,))
+    assert len(said(key)) == (2 if over == "clear" else 1)
+
+
+def test_a_value_that_was_read_in_vain_is_deleted_once(key: Key) -> None:
+    """Named by its hash, it counts as missing; another one that was stored meanwhile is handed out."""
+    key.put(b"odd")
+    value = key.ask(b"")
+    odd = sha1(value.data, usedforsecurity=False).hexdigest().encode()
+    token, grant = granted(key, unreadable=odd)
+    assert grant.stale is None
+    assert key.store(token, grant.generations, b"even")
+    assert key.ask(new_id(), unreadable=odd).data.endswith(b"even")
+
+
+def test_a_value_that_is_too_large_is_not_read(key: Key) -> None:
+    """It stays, for those who may read it, and whoever may not is granted the lease."""
+    key.put(b"x" * 20_000)
+    _, grant = granted(key, max_value=10_000)
+    assert (grant.too_large, grant.stale) == (True, None)
+    assert isinstance(key.ask(new_id(), max_value=30_000), Value)
+
+
+def test_a_generation_outlives_the_values_of_it(key: Key, valkey: Room) -> None:
+    """It is kept for longer than the value, or would void that; and not for ever, as its function may be gone."""
+    day_ms = 86_400_000
+    for days in (0, 30):
+        key.put(b"text") if days == 0 else key.store(b"", b"", b"text", life_ms=days * day_ms)
+        for name in key.generations:
+            left = valkey.command("PTTL", name)
+            assert days * day_ms + day_ms - 60_000 <= left <= days * day_ms + 2 * day_ms + 60_000
+    key.clear()
+    assert valkey.command("PTTL", key.generation) > 30 * day_ms
+
+
+def test_ids_that_were_there_do_not_come_back(key: Key, valkey: Room) -> None:
+    """A generation that was lost voids its values, even where the same token asks again."""
+    token, grant = granted(key)
+    assert key.store(token, grant.generations, b"text")
+    for name in key.generations:
+        valkey.command("DEL", name)
+        assert isinstance(key.ask(token), Granted)
+        key.put(b"text")

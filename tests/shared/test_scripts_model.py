@@ -215,7 +215,7 @@ def test_the_scripts_are_what_their_model_is(run: Callable[[Command[Any]], Any])
     run_state_machine_as_test(
         lambda: Scripts(run, f"p{next(prefixes)}"),
         settings=settings(
-            max_examples=25,
+            max_examples=40,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -87,7 +87,7 @@ def test_connections_that_were_cut_are_made_anew(own_valkey: Server) -> None:
 @ways
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_replicas_and_full_servers(way: str, kind: str) -> None:
-    """What cannot be written to fails with its reason, from within a script, too."""
+    """What cannot be written to fails with its reason, from within a script, too; a full one is told what is void."""
     path = program(kind)
     if path is None:
         pytest.skip(f"no {kind} here")
@@ -96,8 +96,12 @@ def test_replicas_and_full_servers(way: str, kind: str) -> None:
         ask = scripts.ask(key.value, key.lease, key.generations, token=new_id(), lease_ms=1000, max_value=1000)
         server.fill_up()
         assert reason(wire, way, ask) is Reason.FULL
-        server.make_room()
+        key.drop()
         key.clear()
+        key.clear_tag()
+        assert reason(wire, way, scripts.where(key.log, prove=True)) is Reason.FULL
+        server.make_room()
+        assert [one.kind for one in key.messages()] == [b"drop", b"all", b"tag"]
         server.command("REPLICAOF", "127.0.0.1", "1")
         assert reason(wire, way, ask) is Reason.READ_ONLY
 
