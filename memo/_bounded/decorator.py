@@ -1,7 +1,7 @@
 """``@bounded``: results remembered within bounds of number, size and age."""
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Literal, SupportsFloat, SupportsIndex, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, Unpack, overload
 
 from memo._base import Duration, OneShot, TagsOption, knows_its_options, refuse_bare
 from memo._bounded.layer import BoundedLayer
@@ -13,6 +13,9 @@ from memo._decorated import Decorator, Layer, Placement
 from memo._flight import WorkIn
 from memo._registry import Registry
 from memo._store import CacheClass, EvictionReason
+
+if TYPE_CHECKING:
+    from memo.shared import Shared, Tier
 
 __all__ = ("bounded",)
 
@@ -28,7 +31,7 @@ class _Options(SharedOptions, total=False):
     error_ttl: Duration | None
     fallback: object
     fallback_on: type[Exception] | Iterable[type[Exception]]
-    shared: Any
+    shared: "Tier | Shared | None"
 
 
 @overload
@@ -71,7 +74,7 @@ def bounded(
     fork: Literal["keep", "drop"] = "keep",
     tags: TagsOption = (),
     one_shot: OneShot = "refuse",
-    shared: Any = None,
+    shared: "Tier | Shared | None" = None,
     name: str | None = None,
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memo._adopted import find_adopted
 from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, did_you_mean, positive_int, unhurried
@@ -20,6 +20,9 @@ from memo._registry.stats import CleanupReport, FunctionStats
 from memo._registry.subscriptions import Subscription
 from memo._registry.tables import html_table, text_table
 from memo._registry.tiers import lines_below, links_of, tiers_of
+
+if TYPE_CHECKING:
+    from memo.shared import Tier
 
 __all__ = ("Selection", "View")
 
@@ -165,7 +168,7 @@ class View(OfTheProgram):
         return count
 
     @property
-    def tiers(self) -> tuple[Any, ...]:
+    def tiers(self) -> "tuple[Tier, ...]":
         """The tiers that these functions share their results through, each once."""
         return tiers_of(self._records())
 

@@ -5,8 +5,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from kit.paper_tier import PaperLink, PaperTier
+from kit.paper_tier import PaperLink
 from memo import Registry, bounded
+from memo._decorated.stack import layers_of
 
 __all__ = ("KINDS", "MakeProcess", "Process")
 
@@ -23,12 +24,12 @@ class Process:
         inside: Called within each execution.
     """
 
-    def __init__(self, tier: PaperTier, kind: str = "plain", home: Registry | None = None, **options: Any) -> None:
+    def __init__(self, tier: Any, kind: str = "plain", home: Registry | None = None, **options: Any) -> None:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
         self.inside: Callable[[], object] = int
         self.registry = Registry() if home is None else home
-        options = {"max": 10, "ttl": 60, "name": "load", "clock": tier.clock, **options}
+        options = {"max": 10, "ttl": 60, "name": "load", "clock": getattr(tier, "clock", None), **options}
         if kind == "caller":
             options["work"] = "caller"
 
@@ -41,7 +42,7 @@ class Process:
 
         made: Any = bounded(**options, shared=tier, registry=self.registry)
         self.f: Any = made(load if kind == "plain" else load_awaited)
-        self.link: PaperLink = tier.links[-1]
+        self.link: PaperLink = next(layers_of(self.f)).link  # type: ignore[assignment]
 
     def _execute(self, x: Any) -> Any:
         self.calls.append(x)
