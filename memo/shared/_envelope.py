@@ -23,13 +23,19 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-__all__ = ("Opened", "Seal")
+__all__ = ("Opened", "Seal", "milliseconds")
 
 _MAGIC = b"m1"
 _MARK = 16  # bytes of the mark
 _LENGTH = 4  # bytes of the length of the key
-_LONGEST_LIFE_MS = 1 << 53
+_DIGITS = 13  # of a number: three hundred years in milliseconds
+_LONGEST_S = 10.0**9  # thirty years
 _PERSON = b"memo tier value"
+
+
+def milliseconds(s: float) -> int:
+    """So many seconds as the server counts them: whole, and no more than two of them make a number that is read."""
+    return round(min(s, _LONGEST_S) * 1000)
 
 
 class Opened(NamedTuple):
@@ -110,11 +116,8 @@ def _mark(secret: bytes, place: bytes, generations: bytes, line: bytes, rest: by
 
 
 def _number(text: bytes) -> int | None:
-    """What a field of at most 16 digits says."""
-    if not text.isdigit() or len(text) > 16:
-        return None
-    number = int(text)
-    return number if number <= _LONGEST_LIFE_MS else None
+    """What a field says that is a number and no longer than one of ours."""
+    return int(text) if text.isdigit() and len(text) <= _DIGITS else None
 
 
 def _checked_keys(secret: bytes | Sequence[bytes] | None) -> tuple[bytes, ...]:

@@ -17,6 +17,7 @@ from memo._cache import Found, Grant, LinkFigures, LinkTerms
 from memo.shared._changes import Changes
 from memo.shared._coding import Coding
 from memo.shared._counts import Counts
+from memo.shared._envelope import milliseconds
 from memo.shared._follower import Follower
 from memo.shared._grants import HeldGrant
 from memo.shared._held import Lease
@@ -27,10 +28,12 @@ from memo.shared._own_leases import OwnLeases
 from memo.shared._parts import LinkOptions, TierParts
 from memo.shared._scripts import Command, Granted, Value, ask, new_id, store
 from memo.shared._steps import Steps, taken, taken_awaited
-from memo.shared._unreachable import Skipped, Unreachable
+from memo.shared._unreachable import Reason, Skipped, Unreachable
 
 __all__ = ("FunctionLink",)
 
+_UNSURE = (Reason.TIMEOUT, Reason.RESET, Reason.OTHERS)
+"""Why a question may have failed though the server has granted a lease; in all other cases it has not."""
 _BEHIND_S = 1.0
 """How long what was found may be kept while nothing is heard of what others change."""
 
@@ -61,12 +64,12 @@ class FunctionLink:
         self._wire = parts.wire
         self._options = options
         self._label = label
-        self._lease_ms = max(1, round((options.lease_s or parts.lease_s) * 1000))
+        self._lease_ms = max(1, milliseconds(options.lease_s or parts.lease_s))
         self._counts = Counts()
         self._marks = Marks(
             parts.names, label, terms.name, terms.signature, options.version, readable_keys=parts.readable_keys
         )
-        stale_ms = round(terms.stale_s * 1000)
+        stale_ms = milliseconds(terms.stale_s)
         self._stale_ms = stale_ms
         self._coding = coding = Coding(
             terms.name, options.encode, options.decode, parts.seal, stale_ms=stale_ms, max_value=parts.max_value
@@ -121,7 +124,7 @@ class FunctionLink:
         """See ``Link``."""
         mark = None if self._options.read_only else self._marked(key, tags)
         if mark is not None:
-            self._changes.put(mark, value, round(life_s * 1000))
+            self._changes.put(mark, value, milliseconds(life_s))
 
     def invalidate(self, keys: Sequence[Hashable]) -> None:
         """See ``Link``."""
@@ -158,8 +161,10 @@ class FunctionLink:
         except Skipped:
             grant.is_open = False  # the server never saw it
             self._counts.skipped += 1
-        except Unreachable:
+        except Unreachable as failure:
             self._counts.errors += 1
+            if failure.reason not in _UNSURE:
+                grant.is_open = False
         finally:
             if answer is not grant:
                 grant.give_back()
@@ -207,7 +212,7 @@ class FunctionLink:
     def _stored(self, grant: HeldGrant, value: Any, life_s: float) -> Steps:
         """The storing of what a load returned."""
         counts = self._counts
-        life_ms = round(life_s * 1000)
+        life_ms = milliseconds(life_s)
         try:
             if not grant.is_open:
                 return False

@@ -121,13 +121,10 @@ def test_a_key_asked_for_while_it_is_looked_at_stays() -> None:
 
 
 def test_a_store_that_fails_to_say_costs_nothing() -> None:
-    """An exception of a key's comparison reaches who asks, and all stays as it was."""
+    """An exception of another key's comparison is nothing to whoever asks now, and all stays as it was."""
     known = KnownKeys(lambda key: 1 / 0 > 1)
     known.add(digest("a"), "a", ())
-    try:
-        known.add(digest("b"), "b", ())
-    except ZeroDivisionError:
-        pass
+    known.add(digest("b"), "b", ())
     assert known.keys([digest("a"), digest("b")]) == ["a", "b"]
 
 

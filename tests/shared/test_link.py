@@ -115,6 +115,15 @@ def test_local_ttl_shortens_what_is_left(member: MakeMember, caller: Caller) -> 
     assert caller.ask(one).left_s > 5
 
 
+def test_a_life_of_ages_is_shared_for_long(member: MakeMember, caller: Caller) -> None:
+    """A ``ttl`` beyond what a server can count is cut to what it can."""
+    one, other = member().link(stale_s=1e300), member().link(stale_s=1e300)
+    caller.load(one, "v", life_s=1e300)
+    assert caller.ask(other).left_s > 1e8
+    one.put("k", "w", 1e200, ())
+    assert caller.ask(other).value == "w"
+
+
 # -- others
 
 
@@ -558,6 +567,22 @@ def test_nothing_is_raised_while_the_server_is_away(own_valkey: Server, caller: 
         until(lambda: one.line.state == "up")
         answer = caller.ask(link)
         assert isinstance(answer, HeldGrant)  # what was invalidated meanwhile is not found
+    finally:
+        one.close()
+
+
+def test_a_full_server_is_not_told_of_leases_that_it_refused(own_valkey: Server, caller: Caller) -> None:
+    """A question that was answered with an error was granted nothing, so nothing is given back."""
+    one = Member(own_valkey.url, "p")
+    try:
+        link = one.link()
+        caller.load(link, "v")
+        own_valkey.fill_up()
+        released: list[Any] = []
+        one.line.release = released.append  # type: ignore[assignment]
+        assert caller.ask(link, "missing") is None
+        assert link.figures().errors == 1
+        assert released == []
     finally:
         one.close()
 
