@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kit.processes import stop
 from kit.threads import LIMIT_S
 
 __all__ = ("Door", "Worker", "crew")
@@ -121,14 +122,12 @@ class Worker:
     # -- what befalls it
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        assert self.process.pid is not None
+        stop(self.process.pid)
 
     def go_on(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
         assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         self.process.kill()

@@ -1,11 +1,14 @@
-"""Forks whose children cannot hang, and children that are stopped for a while."""
+"""Forks whose children cannot hang, and processes that are stopped for a while."""
 
 import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-__all__ = ("HANG_S", "fork", "in_a_child", "status_of", "stopped")
+from kit.threads import until
+
+__all__ = ("HANG_S", "fork", "in_a_child", "status_of", "stop", "stopped")
 
 HANG_S = 60
 """Seconds after which whatever waits for another process takes it that it hangs; an alarm kills a forked child then."""
@@ -34,15 +37,32 @@ def in_a_child(act: Callable[[], object]) -> int:
     return status_of(fork(act))
 
 
-@contextlib.contextmanager
-def stopped(child: int) -> Iterator[None]:
-    """Within the block a child of this process is stopped, with all its threads.
+def stop(process: int) -> None:
+    """Stop another process, with all its threads; ``SIGCONT`` has it go on.
 
-    The signal alone does not tell that: until one thread of the child has got its turn and seen it, the others go on.
+    The signal alone does not: until one thread of the process has got its turn and seen it, the others go on.
     """
-    os.kill(child, signal.SIGSTOP)
+    os.kill(process, signal.SIGSTOP)
     try:
-        assert os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED
+        assert os.waitid(os.P_PID, process, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED
+    except ChildProcessError:  # of another parent, such as a fork server
+        until(lambda: _states(process) == {"T"}, HANG_S)
+
+
+def _states(process: int) -> set[str]:
+    """The states of all threads of a process, as Linux calls them."""
+    states = set()
+    for path in Path(f"/proc/{process}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            states.add(path.read_text().rpartition(")")[2].split()[0])
+    return states
+
+
+@contextlib.contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """Within the block another process is stopped."""
+    try:
+        stop(process)
         yield
     finally:
-        os.kill(child, signal.SIGCONT)
+        os.kill(process, signal.SIGCONT)

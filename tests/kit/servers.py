@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from kit.processes import stop
 from kit.threads import LIMIT_S, until
 
 __all__ = ("PROGRAMS", "Certificate", "Room", "Server", "certificate", "program", "tls_server", "with_tls")
@@ -175,7 +176,7 @@ class Server:
 
     def pause(self) -> None:
         """Stop it: it takes connections and packets, and answers none."""
-        os.kill(self.pid, signal.SIGSTOP)
+        stop(self.pid)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
