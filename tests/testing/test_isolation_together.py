@@ -6,11 +6,14 @@ from typing import Any
 
 import cachetools
 import pytest
+from kit.paper_tier import PaperTier
+from kit.shared_functions import Process
 from kit.testing_kit import check, counted, layer
 
 import memo._base.clock
 import memo._window.intake
 from memo import EvictionReason, Registry, bounded, dedupe_inflight, limit, registry, sliding_window
+from memo._cache.shared_loads import Beside
 from memo._decorated.stack import layers_of
 from memo._registry.record import Record
 from memo.testing import FakeClock, isolated
@@ -281,12 +284,14 @@ FIXED = {
         "clock", "flights", "jobs", "loads", "maker", "name", "options", "told", "upwards",
         "inherited",  # is about one process
         "notes",  # a recording is of the calls, whatever the store holds meanwhile, and goes on
+        "shared",  # of a function whose results are shared: see below
         "counts", "store", "table",  # which are exchanged, or emptied at both ends, by methods
     },
     "loads": {
         "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
-        "_asks_call", "_counts", "_life_s", "_lock", "_options", "_tells",
+        "_asks_call", "_counts", "_life_s", "_lock", "_options", "_tells", "upstream",
     },
+    "shared": {"fixed_tags", "is_apart", "link", "_by_key", "_clock", "_copy", "_maker", "_store"},
     "told": {
         "counts", "revealer", "store",
         "leases", "listener",  # leases are of values, wherever these are kept meanwhile, and go on
@@ -296,7 +301,7 @@ FIXED = {
     "jobs": {"by_loop", "_store"},
     "flights": {
         "call", "clock", "keeper", "name", "table", "timeout_s", "_by_key", "_counters", "_explain", "_hand_out",
-        "_kept", "_lock", "_tags_of",
+        "_kept", "_lock", "_tags_of", "_upstream",
         "watch",  # who observes loads goes on doing so
     },
     "limiter": {
@@ -333,6 +338,8 @@ def test_nothing_new_is_forgotten() -> None:
     assert set(vars(results)) == FIXED["results"]
     for part in ("loads", "told", "table", "jobs", "flights"):
         assert set(vars(getattr(results, part))) == FIXED[part]
+    shared = Process(PaperTier(FakeClock())).cache._cache.shared
+    assert set(vars(shared)) - FIXED["shared"] == set(Beside.NAMES)
     assert slots - FIXED["intake"] == set(memo._window.intake._HELD)
     limiter = limited.limiter  # type: ignore[attr-defined]
     assert set(vars(limiter)) - FIXED["limiter"] == {"counts"}
