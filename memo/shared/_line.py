@@ -1,30 +1,22 @@
 """The line of one tier: what this process hears from others, and what it tells them, through one thread.
 
-Invariants
-
-- There is one ``Runner`` at most whose work counts, ``_runner``; one that finds another there ends.  A runner that
-  ended against its will, or does not turn to its work for long, is replaced by whoever calls next; what was read counts
-  as lost then.  While one hangs that was replaced (in a callback of a store, say), the next one is not.
-- Callers wait at ``_bell``, each at a gate of its own, and hold no lock meanwhile.
-- A forked child speaks under an id of its own, has no leases, and reads the log on from where its parent stood: its
-  copies of the stores are as old.  Hits ask nobody, so its thread is started at once if its parent had one.
+A forked child speaks under an id of its own, has no leases, and reads the log on from where its parent stood: its
+copies of the stores are as old.
 """
 
-import asyncio
 import atexit
 import contextlib
-import logging
-import math
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from memo._base import Bell, ReadClock, call_elsewhere, call_in, finish, real, rlock, start
+from memo._base import Bell, ReadClock, counted, real
 from memo.errors import SharedTimeout
 from memo.shared._breaker import Breaker
 from memo.shared._gaps import Place, has_more
 from memo.shared._held import Held, Lease
+from memo.shared._line_thread import BEHIND_S, LineThread
+from memo.shared._line_waits import wait, wait_awaited
 from memo.shared._messages import Log
 from memo.shared._names import Names
 from memo.shared._pending import Change, Pending
@@ -35,15 +27,6 @@ from memo.shared._unreachable import Unreachable
 from memo.shared._wire import Wire
 
 __all__ = ("Line",)
-
-log = logging.getLogger("memo")
-
-_BEHIND_S = 5.0
-"""A line that had no answer for so long is behind; its thread, which turns every second, may hang."""
-_PARTING = 3
-"""How many answers of the server its end may take: one that is under way, what is pending, and what is held."""
-_DOUBT_S = 1.0
-"""For how long callers find it so before another thread takes over: a process that was paused reads on by itself."""
 
 
 class Line:
@@ -81,44 +64,44 @@ class Line:
         self._timeout_s = timeout_s
         self._clock = clock
         self._bell = Bell()
-        self._reader = Reader(name, lambda: self.log.sender)
-        self._pending = Pending(self._reader.functions)
-        self._held = Held(clock, self._ring)
-        self._counts = LineCounts()
-        self._is_closed = False
+        """Rung at each change that callers may wait for."""
         self.log = Log(names.log, names.sequence, log_size, new_id())
         """Where messages go, and under which id."""
-        self._lock = rlock()  # guards what follows
-        self._runner: Runner | None = None
-        self._thread: threading.Thread | None = None
-        self._given_up: threading.Thread | None = None
-        """A thread that was replaced while it hung."""
-        self._doubted_at: float | None = None
-        """When callers first found it behind."""
-        self._has_begun = False
-        breaker.on_open(self._ring)
+        self._counts = LineCounts()
+        self._thread = LineThread(name, self._runner, self._owner, self._changed, self._counts, timeout_s, clock)
+        self._reader = Reader(name, lambda: self.log.sender)
+        self._pending = Pending(self._reader.functions)
+        self._held = Held(clock, self._thread.ring)
+        breaker.on_open(self._thread.ring)
         _all.add(self)
 
     # -- the thread
 
     def begin(self) -> None:
-        """Have the thread at work; cheap if it is."""
-        if self._runner is None or self._clock() - self._counts.turned_at > _BEHIND_S:
-            self._begin()
+        """Have the thread at work; cheap if it is.
 
-    def _begin(self) -> None:
-        if self._is_closed:
-            return
-        with self._lock:
-            if self._runner is None:
-                self._start("its thread had ended" if self._has_begun else None)
-            elif self._is_hanging():
-                self._given_up = self._thread
-                self._start("its thread hung")
+        Raises:
+            RuntimeError: None can be started.
+        """
+        self._thread.begin()
 
-    def _start(self, begins_with_gap: str | None) -> None:
-        """Start a thread, or leave things as they are.  Lock held."""
-        runner = Runner(
+    def close(self) -> None:
+        """End the thread, which gives leases back, and wait for that, not long.  Once more does no harm."""
+        self._thread.close()
+        self._bell.ring()
+
+    def renew(self) -> None:
+        """Go on in a forked child."""
+        self._bell = Bell()
+        self._counts.connected = 0
+        self.log = self.log._replace(sender=new_id())
+        self._held.forget_all()
+        self._reader.renew()
+        self._pending.put_no_more()
+        self._thread.renew()
+
+    def _runner(self, is_wanted: Callable[[Runner], bool], begins_with_gap: str | None) -> Runner:
+        return Runner(
             wire=self._wire,
             breaker=self._breaker,
             names=self._names,
@@ -129,87 +112,13 @@ class Line:
             timeout_s=self._timeout_s,
             counts=self._counts,
             clock=self._clock,
-            changed=self._bell.ring,
-            is_wanted=self._is_wanted,
+            changed=self._changed,
+            is_wanted=is_wanted,
             begins_with_gap=begins_with_gap,
         )
-        begun: list[int] = []
-        thread = threading.Thread(target=self._run, args=(runner,), name="memo-shared", daemon=True)
-        before = self._runner, self._thread
-        try:
-            self._counts.turned_at = self._counts.answered_at = self._clock()
-            self._doubted_at = None
-            self._runner, self._thread = runner, thread
-            start(thread, begun)
-        finally:
-            if begun:
-                self._has_begun = True
-            else:
-                self._runner, self._thread = before
 
-    def _is_hanging(self) -> bool:
-        """Whether callers have found for a while that it does not turn to its work.  Lock held."""
-        now, turned_at = self._clock(), self._counts.turned_at
-        if now - turned_at <= _BEHIND_S + 2 * self._timeout_s:  # within which it waits for answers
-            self._doubted_at = None
-            return False
-        if self._doubted_at is None or turned_at > self._doubted_at:
-            self._doubted_at = now
-        hangs_already = self._given_up is not None and self._given_up.is_alive()
-        return now - self._doubted_at >= _DOUBT_S and not hangs_already
-
-    def _run(self, runner: Runner) -> None:
-        try:
-            runner.run()
-            if self._runner is runner:
-                runner.part()
-        except BaseException:
-            log.exception("tier %r: the thread that reads the log has ended; the next call begins another", self.name)
-        finally:
-            runner.leave()
-            if self._runner is runner:
-                self._runner = None
-            self._bell.ring()
-
-    def _is_wanted(self, runner: Runner) -> bool:
-        return self._runner is runner and not self._is_closed and self._owner() is not None
-
-    def _ring(self) -> None:
-        """Wake the thread; takes no lock."""
-        runner = self._runner
-        if runner is not None:
-            runner.ring()
-
-    def close(self) -> None:
-        """End the thread, which gives leases back, and wait for that, not long.  Once more does no harm."""
-        self._is_closed = True
-        thread = self._thread
-        self._ring()
+    def _changed(self) -> None:
         self._bell.ring()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_PARTING * self._timeout_s)
-
-    def renew(self) -> None:
-        """Go on in a forked child."""
-        runner, self._runner, self._thread, self._given_up = self._runner, None, None, None
-        self._lock = rlock()
-        self._bell = Bell()
-        self._doubted_at = None
-        self._counts.connected = 0
-        self.log = self.log._replace(sender=new_id())
-        self._held.forget_all()
-        self._reader.renew()
-        self._pending.put_no_more()
-        if runner is None:
-            return
-        runner.leave()
-        self._has_begun = False  # nothing was lost: it reads on where its copy stood
-        try:
-            self.begin()
-        except RuntimeError:
-            log.exception(
-                "tier %r: no thread can be started in the forked process; the next call tries again", self.name
-            )
 
     # -- what it hears
 
@@ -229,13 +138,13 @@ class Line:
 
     def say(self, change: Change) -> None:
         """Have *change* sent by the thread, as soon as that can be; never waits for the server."""
-        if self._is_closed:
+        if self._thread.is_closed:
             return
         if change.put is not None and self._breaker.is_open:
             change = change._replace(put=None)
         self._pending.add(change)
         self.begin()
-        self._ring()
+        self._thread.ring()
 
     def hold(self, lease: Lease) -> None:
         """Renew *lease*, which was granted, until it is let go or released."""
@@ -263,7 +172,7 @@ class Line:
         self.begin()
         if self._is_settled(function, digest, tags):
             return True
-        return self._wait(lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s)
+        return wait(self._bell, lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s)
 
     async def settled_awaited(
         self, function: bytes, digest: bytes | None, tags: Sequence[bytes], timeout_s: float
@@ -272,20 +181,26 @@ class Line:
         self.begin()
         if self._is_settled(function, digest, tags):
             return True
-        return await self._wait_awaited(lambda: self._is_settled(function, digest, tags), timeout_s)
+        return await wait_awaited(
+            self._bell, lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s
+        )
 
     def _is_settled(self, function: bytes, digest: bytes | None, tags: Sequence[bytes]) -> bool:
         return (
             self._reader.place is not None
-            and not self._is_closed
+            and not self._thread.is_closed
             and self._pending.is_settled(function, digest, tags)
         )  # fmt: skip
 
     def _is_hopeless(self) -> bool:
         """Whether a caller need not wait, since the tier is down."""
-        runner = self._runner
+        runner = self._thread.runner
         is_failing = runner is None or (self._reader.place is None and runner.is_failing)
-        return self._is_closed or self._breaker.is_open or is_failing
+        return self._is_over() or self._breaker.is_open or is_failing
+
+    def _is_over(self) -> bool:
+        """Whether nobody need wait at all: nothing comes any more, or only once the caller has come to an end."""
+        return self._thread.is_closed or self._thread.is_here()
 
     def catch_up(self, timeout_s: float) -> None:
         """Wait until everything has been read that was said until now.
@@ -307,11 +222,11 @@ class Line:
             def has_read(there: Where = there, epochs: int = epochs) -> bool:
                 return self._has_read(there) or self._reader.epochs != epochs
 
-            runner = self._runner
+            runner = self._thread.runner
             if runner is not None and not has_read():
                 runner.is_asked = True
-                self._ring()
-            if not self._wait(has_read, lambda: self._is_closed, ends - real.monotonic()):
+                self._thread.ring()
+            if not wait(self._bell, has_read, self._is_over, ends - real.monotonic()):
                 raise SharedTimeout(
                     f"catch_up: the log was not read to its end within timeout={timeout_s:g} seconds; "
                     f"the tier is {self.state!r}.",
@@ -334,43 +249,13 @@ class Line:
         if not self._pending:
             return
         self.begin()
-        self._ring()
-        if not self._wait(lambda: self._pending.is_settled_up_to(number), lambda: self._is_closed, timeout_s):
+        self._thread.ring()
+        if not wait(self._bell, lambda: self._pending.is_settled_up_to(number), self._is_over, timeout_s):
             raise SharedTimeout(
-                f"flush: {len(self._pending)} changes were not delivered within timeout={timeout_s:g} seconds; the "
-                f"tier is {self.state!r}. They are sent as soon as it is up.",
+                f"flush: {counted(len(self._pending), 'change')} of this process could not be delivered within "
+                f"timeout={timeout_s:g} seconds; the tier is {self.state!r}. Delivery goes on.",
                 timeout_s,
             )
-
-    def _wait(self, over: Callable[[], bool], hopeless: Callable[[], bool], seconds: float) -> bool:
-        """Wait until *over*, so many seconds of real time at most; whether it is."""
-        ends = real.monotonic() + seconds
-        gate = self._bell.listen()
-        while not over():
-            left_s = ends - real.monotonic()
-            if left_s <= 0 or hopeless():
-                return False
-            gate.wait(None if left_s == math.inf else left_s)
-        return True
-
-    async def _wait_awaited(self, over: Callable[[], bool], seconds: float) -> bool:
-        loop = asyncio.get_running_loop()
-        ends = real.monotonic() + seconds
-        while not over():
-            future: asyncio.Future[None] = loop.create_future()
-            gate = _LoopGate(loop, future)
-            self._bell.tell(gate)
-            left_s = ends - real.monotonic()
-            if over():
-                return True
-            if left_s <= 0 or self._is_hopeless():
-                return False
-            timer = call_in(loop, left_s, finish, future)
-            try:
-                await future
-            finally:
-                timer.cancel()
-        return True
 
     # -- what is shown of it
 
@@ -382,16 +267,16 @@ class Line:
     @property
     def state(self) -> Literal["up", "behind", "down"]:
         """See ``Tier.state``."""
-        if self._is_closed or self._breaker.is_open:
+        if self._thread.is_closed or self._breaker.is_open:
             return "down"
-        if not self._has_begun:
+        if not self._thread.has_begun:
             return "up"
-        is_late = self._clock() - self._counts.answered_at > _BEHIND_S
-        return "behind" if self._runner is None or self._reader.place is None or is_late else "up"
+        is_late = self._clock() - self._counts.answered_at > BEHIND_S
+        return "behind" if self._thread.runner is None or self._reader.place is None or is_late else "up"
 
     def figures(self) -> dict[str, Any]:
         """What ``TierStats`` shows of it, by the names there."""
-        counts, reader, runner = self._counts, self._reader, self._runner
+        counts, reader, runner = self._counts, self._reader, self._thread.runner
         return {
             "line_connections": int(runner is not None and runner.is_connected),
             "state": self.state,
@@ -409,26 +294,13 @@ class Line:
         }
 
 
-class _LoopGate:
-    """Where a coroutine waits until the line rings."""
-
-    __slots__ = ("__weakref__", "_future", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
-        self._loop = loop
-        self._future = future
-
-    def open(self) -> None:
-        call_elsewhere(self._loop, finish, self._future)
-
-
 def _ringer(line: "weakref.ref[Line]") -> Callable[[object], None]:
     """The tier was collected, in whatever thread, which may hold any lock: wakes ours, which takes none."""
 
     def ring(_: object) -> None:
         here = line()
         if here is not None:
-            here._ring()
+            here._thread.ring()
 
     return ring
 

@@ -265,6 +265,7 @@ class Runner:
                 self._reader.gap(str(error), place_of(client.run(where(self._log_of()))))
                 return
             self._reader.take(message)
+            self._counts.turned_at = self._clock()
             if not self._is_wanted(self):
                 return
 

@@ -207,8 +207,8 @@ class Tier:
     def close(self) -> None:
         """Give leases back, end the thread and all connections.
 
-        What is pending is delivered if the server is up and that takes no longer than ``timeout``.  Functions go on as
-        if the server were down.  Closing twice is no error.
+        What is pending is delivered if the server is up and that takes no longer than ``timeout``; waits three times
+        that at most.  Functions go on as if the server were down.  Closing twice is no error.
         """
         self._line.close()
         self._wire.close()

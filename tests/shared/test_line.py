@@ -166,7 +166,7 @@ def test_flush_and_catch_up_say_that_they_were_late(own_valkey: Any) -> None:
         own_valkey.pause()
         try:
             one.say(A)
-            with pytest.raises(SharedTimeout, match=r"1 changes? .*timeout=0.1 seconds") as caught:
+            with pytest.raises(SharedTimeout, match=r"1 change of this process .*timeout=0.1 seconds") as caught:
                 one.line.flush(0.1)
             assert caught.value.timeout == 0.1
             assert isinstance(caught.value, TimeoutError)
@@ -180,7 +180,7 @@ def test_flush_and_catch_up_say_that_they_were_late(own_valkey: Any) -> None:
 def test_thread_ends_with_its_tier(valkey: Room) -> None:
     """A tier that nobody has any more leaves no thread behind."""
     one = Party(valkey.url, valkey.prefix).begin()
-    thread = one.line._thread
+    thread = one.line._thread.thread
     assert thread is not None
     one.owner = Owner()
     gc.collect()
@@ -201,8 +201,8 @@ def test_close_gives_leases_back_and_delivers(valkey: Room) -> None:
         assert valkey.command("EXISTS", lease.key) == 0
         other.line.catch_up(5.0)
         assert other.heard.told == [B]
-        assert one.line._thread is not None
-        assert not one.line._thread.is_alive()
+        assert one.line._thread.thread is not None
+        assert not one.line._thread.thread.is_alive()
         one.say(C)
         assert not one.is_settled()
         assert one.line.figures()["pending"] == 0

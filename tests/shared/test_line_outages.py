@@ -11,6 +11,7 @@ from kit.servers import Server
 from kit.threads import Running, until
 from kit.tiers import Key
 
+from memo.errors import SharedTimeout
 from memo.shared import _breaker
 from memo.shared._pending import Change, Put
 from memo.shared._unreachable import Unreachable
@@ -149,7 +150,7 @@ def test_follower_that_raises_is_a_gap(own_valkey: Server, error: BaseException,
             raise error
 
     with party(own_valkey.url, "p", then=fail) as (one, other):
-        thread = other.line._thread
+        thread = other.line._thread.thread
         one.say(A)
         one.line.flush(5.0)
         one.say(B)
@@ -157,7 +158,7 @@ def test_follower_that_raises_is_a_gap(own_valkey: Server, error: BaseException,
         other.line.catch_up(5.0)
         assert other.heard.told == [A, "all", B]
         assert other.line.figures()["gaps"] == 1
-        assert other.line._thread is thread
+        assert other.line._thread.thread is thread
     assert "could not be applied" in caplog.text
 
 
@@ -235,3 +236,43 @@ def test_server_that_is_not_there_at_first(own_valkey: Server) -> None:
         assert one.line.figures()["gaps"] == 0
     finally:
         one.close()
+
+
+def test_user_who_may_not_read_the_log(own_valkey: Server, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """Without the permission the tier is down at once, with an error that names no secret; given it, it comes back."""
+    monkeypatch.setattr(_breaker, "_FINAL_PROBES_S", (0.02, 0.02))
+    own_valkey.users("ann on >sesame ~p:1:* +@all")
+    one = Party(own_valkey.url_of("redis", "ann:sesame"), "p", **SOON).begin()
+    try:
+        own_valkey.users("ann -xread")
+        own_valkey.cut("line")
+        until(lambda: one.line.state == "down")
+        own_valkey.users("ann +xread")
+        one.is_up()
+        assert one.line.figures()["opened"] == 1
+        assert one.line.figures()["gaps"] == 0
+    finally:
+        one.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "denies access" in caplog.text
+    assert "sesame" not in caplog.text
+
+
+def test_callback_that_asks_does_not_wait_for_its_own_thread(own_valkey: Server) -> None:
+    """What only the thread can do is not waited for in it: what a store's callback asks goes on without the tier."""
+    answers: list[object] = []
+
+    with party(own_valkey.url, "p") as (one, other):
+
+        def ask(told: Any) -> None:
+            if told == A:
+                other.say(B)
+                answers.append(other.is_settled(B, 60.0))
+                with pytest.raises(SharedTimeout):
+                    other.line.flush(60.0)
+
+        other.heard._then = ask
+        one.say(A)
+        until(is_heard(one, B))
+        assert answers == [False]
+        assert other.line.figures()["gaps"] == 0

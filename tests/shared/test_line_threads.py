@@ -19,8 +19,8 @@ A, B = b"a" * 16, b"b" * 16
 
 
 def threads_of(one: Party) -> tuple[threading.Thread, threading.Thread | None]:
-    assert one.line._thread is not None
-    return one.line._thread, one.line._given_up
+    assert one.line._thread.thread is not None
+    return one.line._thread.thread, one.line._thread.given_up
 
 
 class Hanging:
@@ -52,7 +52,7 @@ def test_thread_that_hangs_is_replaced_once(valkey: Room) -> None:
         one.say(A)
         hanging.gate.reached()
         other.line.begin()
-        assert other.line._thread is old
+        assert other.line._thread.thread is old
         doubt(other, clock)
         new, given_up = threads_of(other)
         assert (new is not old, given_up is old) == (True, True)
@@ -61,7 +61,7 @@ def test_thread_that_hangs_is_replaced_once(valkey: Room) -> None:
         until(lambda: B in other.heard.told)
         place = other.line.place
         doubt(other, clock)  # the new one turns every second
-        assert other.line._thread is new
+        assert other.line._thread.thread is new
         hanging.gate.open()
         old.join(20)
         assert not old.is_alive()
@@ -98,14 +98,14 @@ def test_paused_process_reads_on_by_itself(valkey: Room) -> None:
         until(lambda: other.heard.told == [A])
         clock.advance(2)
         other.line.begin()
-        assert other.line._thread is thread
+        assert other.line._thread.thread is thread
         assert other.line.figures()["gaps"] == 0
 
 
 def test_thread_that_died_is_replaced(valkey: Room) -> None:
     """The next call begins another one, which counts what was read before as lost."""
     with party(valkey.url, valkey.prefix) as (one, other):
-        thread, runner = other.line._thread, other.line._runner
+        thread, runner = other.line._thread.thread, other.line._thread.runner
         assert thread is not None
         assert runner is not None
 
@@ -138,7 +138,7 @@ def test_thread_that_is_struck_lives_on(valkey: Room, caplog: pytest.LogCaptureF
         until(lambda: "all" in other.heard.told)
         one.say(B)
         until(lambda: B in other.heard.told)
-        assert other.line._thread is thread
+        assert other.line._thread.thread is thread
     assert "was struck" in caplog.text
 
 
@@ -153,7 +153,7 @@ def test_thread_that_cannot_be_started(valkey: Room, monkeypatch: pytest.MonkeyP
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start"):
             one.line.begin()
-    assert one.line._runner is None
+    assert one.line._thread.runner is None
     assert one.is_settled()
     one.close()
 
@@ -195,7 +195,7 @@ def test_callers_that_are_struck_leave_nothing(valkey: Room, operation: str) -> 
             one.line.flush(5.0)
         else:
             one.line.close()
-            assert not one.line._thread.is_alive()  # type: ignore[union-attr]
+            assert not one.line._thread.thread.is_alive()  # type: ignore[union-attr]
         if struck_at is None:
             break
         struck += 1

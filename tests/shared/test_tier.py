@@ -163,9 +163,9 @@ def test_tier_that_nobody_has_goes(valkey: Room) -> None:
     """With the last function of it, and its thread with it."""
     calls: list[Any] = []
     (one, f), (other, g) = shared_functions(valkey, calls)
-    thread = one._line._thread
+    thread = one._line._thread.thread
     assert f(1) == [1, 1]
-    thread = one._line._thread
+    thread = one._line._thread.thread
     gone = weakref.ref(one)
     del one, f, other, g
     gc.collect()

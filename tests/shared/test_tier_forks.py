@@ -99,7 +99,7 @@ def test_parent_is_told_by_its_child(processes: tuple[Process, Process]) -> None
     """They are two processes: what the child changes its parent drops, and its own reads are right."""
     one, _ = processes
     one.f(1)
-    thread = one.tier._line._thread
+    thread = one.tier._line._thread.thread
 
     def child() -> bool:
         one.f.cache.invalidate(1)
@@ -111,7 +111,7 @@ def test_parent_is_told_by_its_child(processes: tuple[Process, Process]) -> None
     assert one.f(1) != [1, os.getpid()]
     stats = one.tier.stats()
     assert (stats.reconnects, stats.gaps, stats.opened, stats.connections) == (0, 0, 0, 2)
-    assert one.tier._line._thread is thread
+    assert one.tier._line._thread.thread is thread
 
 
 def test_leases_are_the_parents(processes: tuple[Process, Process], valkey: Room) -> None:
