@@ -261,7 +261,7 @@ class _Load:
             outcome = self._outcome = self._outcome or ("ok" if error is None else self._outcome_of(error))
             joined = flights[0].joined if len(flights) == 1 else sum([flight.joined for flight in flights])
             told = None if outcome == "ok" else error
-            if watch.hearers or len(begun) > 1:
+            if watch.hearers or len(begun) != 1:
                 self._ends = self._all_ends(outcome, joined, told)
             else:  # as in most cases
                 seat, what = begun[0]
