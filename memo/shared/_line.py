@@ -78,11 +78,7 @@ class Line:
     # -- the thread
 
     def begin(self) -> None:
-        """Have the thread at work; cheap if it is.
-
-        Raises:
-            RuntimeError: None can be started.
-        """
+        """Have the thread at work, if one can be started; cheap if it is."""
         self._thread.begin()
 
     def close(self) -> None:

@@ -13,11 +13,11 @@ from memo._base import real
 from memo.shared._scripts import Command
 from memo.shared._unreachable import Unreachable
 
-__all__ = ("LineClient", "WakeUp")
+__all__ = ("AT_ONCE", "LineClient", "WakeUp")
 
 T = TypeVar("T")
 
-_AT_ONCE = 500
+AT_ONCE = 500
 """Messages that are read together."""
 
 
@@ -122,7 +122,7 @@ class LineClient:
             connection, which goes on with the same question.
         """
         if self._answers_by is None:
-            words: tuple[bytes | int, ...] = (b"XREAD", b"COUNT", _AT_ONCE)
+            words: tuple[bytes | int, ...] = (b"XREAD", b"COUNT", AT_ONCE)
             if block_s > 0:
                 words += (b"BLOCK", max(1, round(block_s * 1000)))
             self._guarded(self._send, (*words, b"STREAMS", log, after))

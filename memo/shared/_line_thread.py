@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from memo._base import ReadClock, rlock, start
+from memo._base import ReadClock, Seldom, rlock, start
 from memo.shared._runner import LineCounts, Runner
 
 __all__ = ("BEHIND_S", "LineThread")
@@ -60,6 +60,7 @@ class LineThread:
         self._counts = counts
         self._timeout_s = timeout_s
         self._clock = clock
+        self._warned = Seldom()
         self.is_closed = False
         self.has_begun = False
         """Whether there ever was one, in this process."""
@@ -74,11 +75,7 @@ class LineThread:
         """When callers first found that it may hang."""
 
     def begin(self) -> None:
-        """Have a thread at work; cheap if it is.
-
-        Raises:
-            RuntimeError: None can be started.
-        """
+        """Have a thread at work, if one can be started; cheap if it is."""
         if self.runner is None or self._clock() - self._counts.turned_at > BEHIND_S:
             self._begin()
 
@@ -119,12 +116,20 @@ class LineThread:
     def _begin(self) -> None:
         if self.is_closed:
             return
-        with self._lock:
-            if self.runner is None:
-                self._start("its thread had ended" if self.has_begun else None)
-            elif self._is_hanging():
-                self.given_up = self.thread
-                self._start("its thread hung")
+        try:
+            with self._lock:
+                self._begin_anew()
+        except RuntimeError as error:  # there are too many threads, or the interpreter is about to end
+            if self._warned.is_due():
+                log.warning("tier %r: its thread cannot be started, so it is not used: %s", self._name, error)
+
+    def _begin_anew(self) -> None:
+        """Lock held."""
+        if self.runner is None:
+            self._start("its thread had ended" if self.has_begun else None)
+        elif self._is_hanging():
+            self.given_up = self.thread
+            self._start("its thread hung")
 
     def _start(self, begins_with_gap: str | None) -> None:
         """Start a thread, or leave things as they are.  Lock held."""

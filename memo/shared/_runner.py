@@ -19,7 +19,7 @@ from memo._base import ReadClock, real
 from memo.shared._breaker import Breaker
 from memo.shared._gaps import Place, has_more, lost, place_of
 from memo.shared._held import Held
-from memo.shared._line_client import LineClient, WakeUp
+from memo.shared._line_client import AT_ONCE, LineClient, WakeUp
 from memo.shared._messages import Log, said
 from memo.shared._names import Names
 from memo.shared._pending import Entry, Pending, Run
@@ -178,12 +178,15 @@ class Runner:
             self._catch_up(client)
             return
         wait_s = max(_SHORTEST_REST_S, self._held.rest_s(_REST_S))
+        began = self._clock()
         messages = client.read(self._log_of().key, place.at, block_s=_REST_S, wait_s=wait_s)
         if messages is None:  # somebody has something for us, or leases are to be renewed
             return
         self._counts.answered_at = self._clock()
         if messages:
             self._take(client, messages)
+            if len(messages) < AT_ONCE:  # else there may be more
+                self._counts.proved_at = began
             self._changed()
         else:
             self._catch_up(client)
@@ -197,7 +200,10 @@ class Runner:
             self._send_by(self._wire.run)
             if self.is_asked:
                 self.is_asked = False
-                self._look(self._wire.run(where(self._log_of())))
+                began = self._clock()
+                there = self._wire.run(where(self._log_of()))
+                self._look(there)
+                self._prove(began, there)
         except Unreachable:  # which was counted; later, then
             self._pending.put_no_more()
 
@@ -294,8 +300,14 @@ class Runner:
                 break
             self._take(client, messages)
         self._counts.answered_at = self._clock()
-        self._counts.proved_at = began
+        self._prove(began, there)
         self._changed()
+
+    def _prove(self, began: float, there: Where) -> None:
+        """The log ended there after *began*: if it was read so far, all that was said until then is known."""
+        place = self._reader.place
+        if place is not None and not has_more(place, there):
+            self._counts.proved_at = began
 
     # -- while it is down
 

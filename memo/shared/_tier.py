@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 from memo._base import Duration, Stage, byte_size, positive_int, renew, seconds
 from memo._cache import Link, LinkTerms
@@ -223,6 +223,18 @@ class Tier:
 
     def __repr__(self) -> str:
         return f"<Tier {self._prefix!r} at {self._wire.shown()}, {self.state}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"Tier: {self!r} cannot be pickled, since it has connections, a thread, and perhaps a password; put the "
+            f"functions that share by it into a module that the other process imports."
+        )
 
     def renew(self) -> None:
         """Go on in a forked child; called by the fork."""

@@ -12,9 +12,11 @@ from kit.servers import Room
 from kit.threads import LIMIT_S, Gate, Running, until
 
 from memo.errors import SharedTimeout
+from memo.shared import _runner
 from memo.shared._held import Lease
 from memo.shared._pending import Change, Put
 from memo.shared._scripts import Granted, ask, new_id, where
+from memo.testing import FakeClock
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
@@ -50,6 +52,24 @@ def test_others_hear_what_one_says(valkey: Room) -> None:
         assert one.heard.told == []
         assert other.line.figures()["gaps"] == 0
         assert other.line.figures()["received"] == one.line.figures()["sent"] > 0
+
+
+def test_lag_is_about_what_was_heard(valkey: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins anew with each proof that nothing is missing, also where messages come so often that none is idle."""
+    monkeypatch.setattr(_runner, "_REST_S", 0.05)
+    clock = FakeClock()
+    with party(valkey.url, valkey.prefix, clock=clock) as (one, other):
+        clock.advance(7)
+        until(lambda: other.line.figures()["lag"] == 0.0)
+        monkeypatch.setattr(_runner, "_REST_S", 20.0)
+        one.say(A)
+        until(lambda: A in other.heard.told)
+        clock.advance(7)
+        assert other.line.figures()["lag"] >= 7.0
+        one.say(B)
+        until(lambda: B in other.heard.told)
+        one.say(C)
+        until(lambda: other.line.figures()["lag"] == 0.0)
 
 
 def test_followers_are_held_weakly(valkey: Room) -> None:

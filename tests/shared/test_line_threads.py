@@ -10,6 +10,7 @@ from kit.servers import Room
 from kit.strikes import Struck, strike
 from kit.threads import Gate, Running, until
 
+from memo.shared import _runner
 from memo.shared._held import Lease
 from memo.shared._pending import Change
 from memo.shared._scripts import new_id, where
@@ -124,8 +125,11 @@ def test_thread_that_died_is_replaced(valkey: Room) -> None:
         assert other.line.figures()["gaps"] == 1
 
 
-def test_thread_that_is_struck_lives_on(valkey: Room, caplog: pytest.LogCaptureFixture) -> None:
+def test_thread_that_is_struck_lives_on(
+    valkey: Room, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a follower raises where nothing should: the stores are emptied, and the same thread goes on."""
+    monkeypatch.setattr(_runner, "_REST_S", 0.05)
     with party(valkey.url, valkey.prefix) as (one, other):
         thread, _ = threads_of(other)
         left = [KeyError("tidy")]
@@ -142,8 +146,10 @@ def test_thread_that_is_struck_lives_on(valkey: Room, caplog: pytest.LogCaptureF
     assert "was struck" in caplog.text
 
 
-def test_thread_that_cannot_be_started(valkey: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller is told so, nothing is left half begun, and the next call tries again."""
+def test_thread_that_cannot_be_started(
+    valkey: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody who calls is told, but for the log: the tier is not used, nothing is half begun, the next call tries."""
     one = Party(valkey.url, valkey.prefix)
 
     def refuse(self: threading.Thread) -> None:
@@ -151,9 +157,12 @@ def test_thread_that_cannot_be_started(valkey: Room, monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
-            one.line.begin()
+        for _ in range(2):
+            assert not one.is_settled()
+        one.say(A)
     assert one.line._thread.runner is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "can't start new thread" in caplog.text
     assert one.is_settled()
     one.close()
 

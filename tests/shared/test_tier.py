@@ -86,6 +86,16 @@ def test_stats_of_a_tier_that_was_never_used() -> None:
     assert threading.active_count() == threads
 
 
+def test_tier_is_not_copied_nor_pickled() -> None:
+    """A copy is the tier itself; a pickle would hold connections and a password, and is refused with a remedy."""
+    tier = Tier(URL)
+    assert copy.copy(tier) is copy.deepcopy(tier) is tier
+    for one in (tier, tier.using()):
+        with pytest.raises(TypeError, match="module that the other process imports") as caught:
+            pickle.dumps(one)
+        assert "sesame" not in str(caught.value)
+
+
 def shared_functions(room: Room, calls: list[Any]) -> Any:
     """Two tiers, as two processes have them, and a function of each."""
     tiers = [Tier(room.url, prefix=room.prefix, timeout="2s") for _ in range(2)]
