@@ -39,6 +39,7 @@ class Breaker:
         "_opened_at",
         "_read",
         "_shown",
+        "_takes_nothing",
         "_told_final",
         "era",
         "opened",
@@ -57,6 +58,7 @@ class Breaker:
         self._read: ReadClock = real.monotonic if read is None else read
         self._lock = rlock()
         self._failed = 0  # in a row; guarded by _lock
+        self._takes_nothing = False  # that was one of them; guarded by _lock
         self._opened_at = 0.0  # guarded by _lock
         self._told_final = False  # that somebody has to do something, since it opened; guarded by _lock
         self.era = 0  # raised when it opens and when it closes; guarded by _lock
@@ -83,12 +85,17 @@ class Breaker:
         """Have *call* called once it has opened, in place of what was given before."""
         self._on_open = call
 
-    def ok(self, era: int) -> None:
-        """An operation that began in *era* came to its end."""
+    def ok(self, era: int, *, has_room: bool = False) -> None:
+        """An operation that began in *era* came to its end.
+
+        Of a server that is full, or takes no changes, it tells nothing, unless it was one that such a server refuses
+        (*has_room*): between three loads that cannot be stored there may be any number of leases given back.
+        """
         if self._failed and era == self.era:
             with self._lock:
-                if era == self.era:
+                if era == self.era and (has_room or not self._takes_nothing):
                     self._failed = 0
+                    self._takes_nothing = False
 
     def failed(self, error: Unreachable, era: int) -> None:
         """An operation that began in *era* came to nothing."""
@@ -99,12 +106,14 @@ class Breaker:
             if era != self.era or self.reason is not None:
                 return
             self._failed += 1
+            self._takes_nothing |= reason in (Reason.FULL, Reason.READ_ONLY)
             if self._failed < _MOST and not reason.is_final:
                 return
             self.reason = reason
             self.era += 1
             self.opened += 1
             self._failed = 0
+            self._takes_nothing = False
             self._opened_at = self._read()
             self._told_final = reason.is_final
         self._tell(reason)

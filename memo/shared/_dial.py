@@ -8,7 +8,7 @@ from memo.shared._libraries import Library, import_library, library_for
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._url import Address, address, check_together
 
-__all__ = ("HELLO", "Dial", "check_hello")
+__all__ = ("HELLO", "Dial", "check_hello", "outlived")
 
 HELLO = (b"HELLO",)
 """Asks the server who it is.  Redis has known this since 6.0, which is the oldest that the scripts run on."""
@@ -28,13 +28,15 @@ class Dial:
         MissingExtra: No client library is installed.
     """
 
-    __slots__ = ("_address", "_library", "_lock", "_options", "_url")
+    __slots__ = ("_address", "_library", "_lock", "_options", "_url", "turns")
 
     def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = options
         self._lock = rlock()
         self._address: Address | None = address(url) if isinstance(url, str) else None
+        self.turns = 0
+        """Raised when a server has said that it is no primary any more: what was connected before may be of another."""
         self._library: Library | None = None  # of _address; both guarded by _lock
         # at once, since it takes as long as several operations, and callers of the first ones would wait for it
         import_library("redis" if self._address is None else self._address.library)
@@ -83,6 +85,16 @@ class Dial:
     def renew(self) -> None:
         """Begin anew in a forked child."""
         self._lock = rlock()
+
+
+def outlived(dial: Dial, error: Unreachable) -> bool:
+    """Whether a connection is not to be kept since the server has said this on it.
+
+    A failover leaves the server there, as a replica, or without its data; the URL, or its name, leads elsewhere then.
+    """
+    if error.reason is Reason.READ_ONLY:
+        dial.turns += 1  # two at once may be counted as one, which is as good
+    return error.reason.counts
 
 
 def check_hello(reply: Any) -> None:

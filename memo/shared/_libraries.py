@@ -24,6 +24,9 @@ __all__ = (
 )  # fmt: skip
 
 _NEVER_S = 1e9
+# A thread that did not get its turn in time may have its reply: it looks once more, and does not wait.
+_GRACE_S = 0.05
+_LEAST_S = 0.001
 
 
 class TimedConnection:
@@ -74,8 +77,9 @@ class _TimedSocket:
         # each change is a call of the system: what is about right will do
         if given_s * 0.9 <= left_s <= given_s:
             return
-        if left_s <= 0.0:
+        if left_s <= -_GRACE_S:
             raise TimeoutError("no time left")
+        left_s = max(left_s, _LEAST_S)
         self._sock.settimeout(left_s)
         self._given_s = left_s
 

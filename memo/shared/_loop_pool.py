@@ -21,18 +21,21 @@ from typing import Any
 
 from memo._base import call_elsewhere, call_in, real
 from memo.shared._breaker import Breaker
-from memo.shared._dial import HELLO, Dial, check_hello
+from memo.shared._dial import HELLO, Dial, check_hello, outlived
 from memo.shared._libraries import abort, loop_connection_is_stale
-from memo.shared._scripts import Command, T
+from memo.shared._scripts import Command, T, packed
 from memo.shared._unreachable import Reason, Unreachable, is_an_answer, reason_of
 
 __all__ = ("LoopPool",)
+
+_TURNS = 4
+"""How often the loop turns before time is up: a loop that did not turn for long has the reply, and has not read it."""
 
 
 class _Asked:
     """A command, and who waits for its reply."""
 
-    __slots__ = ("begun", "command", "era", "future", "is_killed", "late", "task")
+    __slots__ = ("begun", "command", "era", "future", "is_killed", "is_told", "late", "task")
 
     def __init__(self, command: Command[Any], future: "asyncio.Future[Any]", era: int) -> None:
         self.command = command
@@ -42,21 +45,25 @@ class _Asked:
         self.task: asyncio.Task[None] | None = None  # who sends it, until it has ended
         self.late: Callable[[], object] | None = None  # called once it has ended, since its caller has left
         self.is_killed = False  # it took too long; its task was cancelled for that
+        self.is_told = False  # that it took too long
 
 
 class _Place:
     """One connection, once it is needed."""
 
-    __slots__ = ("__weakref__", "_dial", "connection", "ready")
+    __slots__ = ("__weakref__", "_dial", "connection", "made_in", "ready")
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
         self.connection: Any = None
+        self.made_in = (0, 0)  # turns of the dial, and era of the breaker
         self.ready = False
 
-    async def exchange(self, command: Command[T]) -> T:
-        if not self.ready or loop_connection_is_stale(self.connection):
+    async def exchange(self, command: Command[T], era: int) -> T:
+        now = (self._dial.turns, era)
+        if not self.ready or self.made_in != now or loop_connection_is_stale(self.connection):
             await self._connect()
+            self.made_in = now
         reply = await self._ask(command.words)
         if reply is _NO_SCRIPT:
             reply = await self._ask(command.in_full())
@@ -90,7 +97,7 @@ class _Place:
     async def _ask(self, words: tuple[bytes | int, ...]) -> Any:
         connection = self.connection
         self.ready = False
-        await connection.send_command(*words)
+        await connection.send_packed_command([packed(words)])
         try:
             reply = await connection.read_response()
         except Exception as error:
@@ -162,6 +169,10 @@ class LoopPool:
             timer.cancel()
         if isinstance(reply, Unreachable):
             if asked.task is not None:
+                # at once: the loop may end before the command does.  Nothing, if it stood in the queue for most of that
+                if real.monotonic() - asked.begun > self._timeout_s / 2:
+                    asked.is_told = True
+                    self._breaker.failed(reply, asked.era)
                 self._leave(asked, late)
             # a new one: it is raised here, and what was told to the breaker stays as it was
             raise Unreachable(reply.reason)
@@ -212,7 +223,7 @@ class LoopPool:
 
     async def _exchange(self, place: _Place, asked: _Asked) -> None:
         try:
-            outcome: Any = await place.exchange(asked.command)
+            outcome: Any = await place.exchange(asked.command, asked.era)
         except asyncio.CancelledError:
             if not asked.is_killed:
                 _tell(asked, Unreachable(Reason.CLOSED))
@@ -227,9 +238,12 @@ class LoopPool:
                     asked.future.set_exception(error)
                 return
         if isinstance(outcome, Unreachable):
-            self._breaker.failed(outcome, asked.era)
+            if outlived(self._dial, outcome):
+                place.ready = False
+            if not asked.is_told:
+                self._breaker.failed(outcome, asked.era)
         else:
-            self._breaker.ok(asked.era)
+            self._breaker.ok(asked.era, has_room=asked.command.needs_room)
         _tell(asked, outcome)
 
     def _place(self) -> _Place:
@@ -264,12 +278,16 @@ def _tell(asked: _Asked, outcome: Any) -> None:
         asked.future.set_result(outcome)
 
 
-def _expire(asked: _Asked) -> None:
+def _expire(asked: _Asked, turns: int = _TURNS) -> None:
     """Its caller has waited long enough."""
-    if asked.begun:
-        _tell(asked, Unreachable(Reason.TIMEOUT))
-    else:
+    if asked.future.done():
+        return
+    if not asked.begun:
         _tell(asked, Unreachable(Reason.WAITING))
+    elif turns:
+        asked.future.get_loop().call_soon(_expire, asked, turns - 1, context=Context())
+    else:
+        _tell(asked, Unreachable(Reason.TIMEOUT))
 
 
 def _kill(asked: _Asked) -> None:

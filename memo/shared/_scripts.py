@@ -12,7 +12,7 @@ from memo.shared._messages import ALL, TAG, Log, joined
 
 __all__ = (
     "MOST_DROPPED", "Busy", "Command", "Granted", "Value", "Where", "ask", "bump_function", "bump_tag", "drop",
-    "new_id", "ping", "release", "renew", "store", "where",
+    "new_id", "packed", "ping", "release", "renew", "store", "where",
 )  # fmt: skip
 
 T = TypeVar("T", covariant=True)
@@ -31,10 +31,21 @@ class Command(NamedTuple, Generic[T]):
     """Makes of a reply what it means; may raise anything of a reply that makes no sense."""
     script: Script | None = None
     """What the server is to be told in case that it does not know ``EVALSHA`` of it."""
+    needs_room: bool = False
+    """Whether a server that is full, or takes no changes, refuses it: the success of another one tells nothing."""
 
     def in_full(self) -> tuple[bytes | int, ...]:
         """The words that tell the server its script, too."""
         return self.words if self.script is None else (b"EVAL", self.script.text, *self.words[2:])
+
+
+def packed(words: Sequence[bytes | int]) -> bytes:
+    """Words as bytes of the protocol, made in one go: the libraries look at each word for what it is."""
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        text = word if isinstance(word, bytes) else b"%d" % word
+        parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(parts)
 
 
 class Value(NamedTuple):
@@ -80,9 +91,14 @@ def new_id() -> bytes:
 
 
 def _evaluate(
-    script: Script, keys: Sequence[bytes], args: Sequence[bytes | int], parse: Callable[[Any], T]
+    script: Script,
+    keys: Sequence[bytes],
+    args: Sequence[bytes | int],
+    parse: Callable[[Any], T],
+    *,
+    needs_room: bool = False,
 ) -> Command[T]:
-    return Command((b"EVALSHA", script.name, len(keys), *keys, *args), parse, script)
+    return Command((b"EVALSHA", script.name, len(keys), *keys, *args), parse, script, needs_room)
 
 
 def ask(
@@ -115,7 +131,7 @@ def ask(
     # stored under it
     fresh = new_id() if token else b""
     args = (token, lease_ms, max_value, b"1" if newer else b"", b"1" if tell_done else b"", unreadable, fresh)
-    return _evaluate(ASK, (value, lease, *generations), args, _asked)
+    return _evaluate(ASK, (value, lease, *generations), args, _asked, needs_room=True)
 
 
 def _asked(reply: Any) -> Value | Granted | Busy:
@@ -167,7 +183,7 @@ def store(
         token, under, data, min(max(life_ms, 1), _LONGEST_MS), log.size, log.sender, new_id(), function,
         joined((digest,)), said,
     )  # fmt: skip
-    return _evaluate(STORE, (value, lease, log.key, log.sequence, *generations), args, bool)
+    return _evaluate(STORE, (value, lease, log.key, log.sequence, *generations), args, bool, needs_room=True)
 
 
 def release(lease: bytes, log: Log, *, token: bytes, function: bytes, digest: bytes) -> Command[bool]:

@@ -4,6 +4,8 @@ Rules
 
 - Between operations a connection is ``ready`` or not.  It becomes unready before a command is sent, and ready again
   once the whole reply was read: whatever strikes in between, nobody reads another's reply.
+- A connection is not kept once the server has said that it cannot be used, nor when the breaker has opened or closed
+  since it was made: where the URL leads may be another server by then.
 - A place is counted for as long as it lives.  One that is lost on the way, because an exception struck between two
   instructions, is collected, and makes room for another.
 - The wait for a place, to connect, to send and to read end together, when the operation's time is up.
@@ -14,9 +16,9 @@ from collections import deque
 from typing import Any
 
 from memo._base import Gate, real, rlock
-from memo.shared._dial import HELLO, Dial, check_hello
+from memo.shared._dial import HELLO, Dial, check_hello, outlived
 from memo.shared._libraries import is_stale
-from memo.shared._scripts import Command, T
+from memo.shared._scripts import Command, T, packed
 from memo.shared._unreachable import Reason, Unreachable, is_an_answer, reason_of
 
 __all__ = ("Place", "ThreadPool")
@@ -28,24 +30,27 @@ _LEAST = 0.25
 class Place:
     """One connection, once it is needed."""
 
-    __slots__ = ("__weakref__", "_dial", "connection", "ready")
+    __slots__ = ("__weakref__", "_dial", "connection", "made_in", "ready")
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
         self.connection: Any = None
+        self.made_in = (0, 0)  # turns of the dial, and era of the breaker
         self.ready = False
 
-    def exchange(self, command: Command[T], ends: float) -> T:
-        """Have the server do what *command* says.
+    def exchange(self, command: Command[T], ends: float, era: int) -> T:
+        """Have the server do what *command* says, on a connection that was made in *era* of the breaker.
 
         Raises:
             Unreachable: It did not.
         """
         try:
-            if self.ready and not is_stale(self.connection):
+            now = (self._dial.turns, era)
+            if self.ready and self.made_in == now and not is_stale(self.connection):
                 self.connection.ends = ends
             else:
                 self.connect(ends)
+                self.made_in = now
             reply = self._ask(command.words)
             if reply is _NO_SCRIPT:
                 reply = self._ask(command.in_full())
@@ -54,6 +59,8 @@ class Place:
             known = reason_of(error)
             if known is None:
                 raise
+        if outlived(self._dial, known):
+            self.ready = False
         raise known
 
     def connect(self, ends: float) -> None:
@@ -78,7 +85,7 @@ class Place:
     def _ask(self, words: tuple[bytes | int, ...]) -> Any:
         connection = self.connection
         self.ready = False
-        connection.send_command(*words)
+        connection.send_packed_command([packed(words)])
         try:
             reply = connection.read_response()
         except Exception as error:
@@ -124,8 +131,8 @@ class ThreadPool:
         """How many are connected."""
         return sum(place.ready for place in list(self._living))
 
-    def run(self, command: Command[T]) -> T:
-        """Have the server do what *command* says.
+    def run(self, command: Command[T], era: int) -> T:
+        """Have the server do what *command* says, in this *era* of the breaker.
 
         Raises:
             Unreachable: It did not.
@@ -133,7 +140,7 @@ class ThreadPool:
         ends = real.monotonic() + self._timeout_s
         place = self._place(ends)
         try:
-            return place.exchange(command, ends)
+            return place.exchange(command, ends, era)
         finally:
             self._free.append(place)
             if self._waiting:

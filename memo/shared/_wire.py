@@ -71,13 +71,13 @@ class Wire:
         era = breaker.era
         begun = real.monotonic()
         try:
-            reply = self._threads.run(command)
+            reply = self._threads.run(command, era)
         except Unreachable as error:
             breaker.failed(error, era)
             raise
         finally:
             self.seconds += real.monotonic() - begun
-        breaker.ok(era)
+        breaker.ok(era, has_room=command.needs_room)
         return reply
 
     async def run_awaited(self, command: Command[T], late: Callable[[], object] | None = None) -> T:

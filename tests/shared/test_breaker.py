@@ -39,7 +39,7 @@ def test_three_failures_in_a_row_open_it(reason: Reason, caplog: pytest.LogCaptu
     one = breaker(clock, opened)
     with caplog.at_level(logging.DEBUG):
         fail(one, reason, reason)
-        one.ok(one.era)
+        one.ok(one.era, has_room=True)
         fail(one, reason, reason)
         assert not one.is_open
         fail(one, reason, reason, reason)
@@ -76,6 +76,22 @@ def test_what_is_not_the_servers_fault_does_not_count(reason: Reason) -> None:
     fail(one, *[reason] * 10)
     assert not one.is_open
     fail(one, Reason.RESET, reason, Reason.RESET, reason, Reason.RESET)
+    assert one.is_open
+
+
+@pytest.mark.parametrize("reason", [Reason.FULL, Reason.READ_ONLY])
+def test_a_server_that_takes_nothing_is_opened_for(reason: Reason) -> None:
+    """What such a server does all the same does not begin the count anew; what it would refuse does."""
+    one = breaker()
+    for _ in range(2):
+        fail(one, reason)
+        one.ok(one.era)
+    one.ok(one.era, has_room=True)
+    for _ in range(2):
+        fail(one, reason)
+        one.ok(one.era)
+    assert not one.is_open
+    fail(one, reason)
     assert one.is_open
 
 

@@ -89,6 +89,22 @@ def test_a_loop_that_is_gone_is_not_held(wire: Wire, own_valkey: Server, kind: s
     assert (wire.connections, own_valkey.clients()) == (0, [])
 
 
+def test_a_loop_that_stood_still_has_its_replies(own_valkey: Server) -> None:
+    """What came while the loop did something else for longer than the timeout is no failure of the server's."""
+
+    async def main() -> None:
+        wire = Wire(own_valkey.url, timeout_s=0.3, connections=3)
+        await wire.run_awaited(scripts.ping())
+        for n in range(2):
+            call = asyncio.ensure_future(wire.run_awaited(echo(b"%d" % n)))
+            for _ in range(3):
+                await asyncio.sleep(0)  # it is sent
+            threading.Event().wait(0.4)
+            assert await call == b"%d" % n
+
+    asyncio.run(main())
+
+
 def test_a_wire_that_is_gone_leaves_the_loop_no_connection(own_valkey: Server) -> None:
     """A tier that nobody holds any more closes what it has in loops that go on."""
 
