@@ -191,6 +191,8 @@ class Loads:
             self.store.change(self._land, flight, value, entry, now, came, gone=gone)
             if flight.waiters is not None:  # nobody adds to them any more
                 wake(flight.waiters)
+            if came is not None:
+                came.entry = None  # something may hold the flight when it has ended
             self.told.report(gone)
         except BaseException:
             self.told.report(gone)
@@ -205,7 +207,8 @@ class Loads:
         """End a load, and store its result if its flight is still the current one, and the tier has not refused it."""
         key = flight.key
         if self._by_key.get(key) is flight:
-            if came is not None and came.refused:
+            if came is not None and came.refused:  # what is here is older than what was overtaken
+                self.store.drop(gone, key, EvictionReason.INVALIDATED, now)
                 if self.told.leases is not None:
                     self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
             elif entry is not None and not self.told.keep(gone, key, entry, now) and self.told.leases is not None:

@@ -173,7 +173,7 @@ class SharedLoads:
     def _made(self, flight: InFlight, came: Came, value: Any, began: float) -> float | None:
         """Make an entry of what the function returned; for how many seconds it may be shared, None: not at all."""
         now = self._clock.read()
-        came.spent_s = now - began
+        came.spent_s = max(0.0, now - began)  # the clock may have been put back
         entry = self._maker.make(flight.key, value, now, flight.tags, self._store.entry)
         life_s = None if entry is None else self.shared_life(entry, now)
         came.entry = entry
@@ -207,12 +207,13 @@ class SharedLoads:
             self.link.invalidate((flight.key,))
 
     def _release(self, came: Came) -> None:
-        """Give back a leave to load that has come to nothing."""
+        """Give back a leave to load that has come to nothing; nothing more is held of what the tier answered."""
         asked = came.asked
         if asked is not None and type(asked) is not Found:
             came.left = asked.stale
             came.asked = None
             self.link.release(asked)
+        came.asked = None
 
     def _handed(self, value: Any) -> Any:
         """*value* for whoever makes text of it, and may alter it."""

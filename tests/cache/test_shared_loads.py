@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from kit.paper_tier import PaperTier
 from kit.shared_functions import MakeProcess, Process
 from kit.threads import Gate, Running, until
 
-from memo import Registry, bounded, sliding_window
+from memo import EvictionReason, Registry, bounded, sliding_window
 from memo.testing import FakeClock, isolated
 
 
@@ -134,6 +135,18 @@ def test_a_refused_result_is_stored_nowhere(process: MakeProcess) -> None:
     assert (one.has("a"), one.stats.l2_refused, one.stats.rejected) == (None, 1, 0)
     assert other() == "a1"
     assert other.calls == ["a"]
+
+
+def test_where_a_result_is_refused_nothing_older_stays(process: MakeProcess) -> None:
+    """Of what was loaded before a refresh that is refused nobody here is told any more, nor of a stale value."""
+    one, other = process(), process()
+    one("a")
+    one.link.local = other.link.local = _Deaf()
+    one.inside = lambda: other.cache.invalidate("a")
+    assert one.refresh("a") == "a2"
+    assert (one.has("a"), dict(one.stats.evictions)[EvictionReason.INVALIDATED]) == (None, 1)
+    one.inside = int
+    assert one("a") == "a3"
 
 
 class _Deaf:
@@ -593,3 +606,31 @@ def test_a_lease_holds_a_value_of_the_tier(paper: PaperTier) -> None:
     with one.cache.lease("b") as value:
         assert left[1:] == []
     assert left[1:] == [("b1", "invalidated")]
+
+
+def test_nothing_is_held_of_a_load_that_has_ended(process: MakeProcess, paper: PaperTier) -> None:
+    """Neither by a flight that somebody holds still, nor by what the tier answered."""
+
+    class Value:
+        pass
+
+    one, other = process(), process()
+    held: list[Any] = []
+    for each in (one, other):
+        each.link.before = lambda step, each=each: held.extend(each.cache._cache.table.by_key.values())
+    value = Value()
+    ref = weakref.ref(value)
+    one.result = value
+    one("a")
+    assert other("a") is value
+    one.result = None
+    one.cache.clear()
+    other.cache.clear()
+    paper.stored.clear()
+    del value
+    for flight in held:
+        flight.value = None  # what whoever joined it gets
+        if hasattr(flight, "task"):
+            flight.task = None  # that of its leader, which has the result
+    assert ref() is None
+    assert held

@@ -21,12 +21,14 @@ class Process:
     Attributes:
         calls: What it was executed with.
         error: What it raises, if anything.
+        result: What it returns; None: a text of its argument and the number of the execution.
         inside: Called within each execution.
     """
 
     def __init__(self, tier: Any, kind: str = "plain", home: Registry | None = None, **options: Any) -> None:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
+        self.result: Any = None
         self.inside: Callable[[], object] = int
         self.registry = Registry() if home is None else home
         options = {"max": 10, "ttl": 60, "name": "load", "clock": getattr(tier, "clock", None), **options}
@@ -50,7 +52,7 @@ class Process:
         self.inside()
         if self.error is not None:
             raise self.error
-        return f"{x}{number}"
+        return f"{x}{number}" if self.result is None else self.result
 
     @property
     def cache(self) -> Any:
