@@ -163,12 +163,15 @@ class Line:
             function: The label of the function.
             digest: Of the key; None: of no key of the function anything may be pending.
             tags: Their digests.
-            timeout_s: How long to wait for that.
+            timeout_s: How long to wait for that; 0, not at all, is for changes, which are said then.
         """
         self.begin()
         if self._is_settled(function, digest, tags):
             return True
-        return wait(self._bell, lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s)
+        if wait(self._bell, lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s):
+            return True
+        self._went_on_without(timeout_s)
+        return False
 
     async def settled_awaited(
         self, function: bytes, digest: bytes | None, tags: Sequence[bytes], timeout_s: float
@@ -177,9 +180,17 @@ class Line:
         self.begin()
         if self._is_settled(function, digest, tags):
             return True
-        return await wait_awaited(
+        is_settled = await wait_awaited(
             self._bell, lambda: self._is_settled(function, digest, tags), self._is_hopeless, timeout_s
         )
+        if not is_settled:
+            self._went_on_without(timeout_s)
+        return is_settled
+
+    def _went_on_without(self, timeout_s: float) -> None:
+        """Note that somebody, who would have waited so long, will load and keep what is not heard of yet."""
+        if timeout_s > 0.0 and self._reader.place is None:
+            self._reader.was_missed = True
 
     def _is_settled(self, function: bytes, digest: bytes | None, tags: Sequence[bytes]) -> bool:
         return (

@@ -55,6 +55,8 @@ class Reader:
     def __init__(self, name: str, sender: Callable[[], bytes]) -> None:
         self.place: Place | None = None
         """How far the log was read; None before the first look at it."""
+        self.was_missed = False
+        """Whether somebody went on without the tier before that: what he loaded may be kept, and is not heard of."""
         self.epochs = 0
         """How often another epoch was taken for the present one."""
         self.sent = 0
@@ -127,7 +129,11 @@ class Reader:
     # -- what was read
 
     def begin(self, there: Where) -> None:
-        """Read the log from its present end on."""
+        """Read the log from its present end on; what was kept unheard of what others said is dropped."""
+        if self.was_missed:
+            self.was_missed = False
+            self.gap("it could not be read before", place_of(there))
+            return
         with self._lock:
             if self.place is None:
                 self.place = place_of(there)

@@ -223,7 +223,7 @@ def test_full_server_is_down_until_it_has_room(own_valkey: Server) -> None:
 
 
 def test_server_that_is_not_there_at_first(own_valkey: Server) -> None:
-    """The first callers are told soon that there is none, and it is used as soon as it comes."""
+    """The first callers are told soon; once it is there, what they kept meanwhile, unheard of others, is dropped."""
     own_valkey.kill()
     one = Party(own_valkey.url, "p", **SOON)
     try:
@@ -233,7 +233,8 @@ def test_server_that_is_not_there_at_first(own_valkey: Server) -> None:
         own_valkey.restart(empty=True)
         one.is_up()
         assert one.is_settled()
-        assert one.line.figures()["gaps"] == 0
+        assert one.heard.told == ["all"]
+        assert one.line.figures()["gaps"] == 1
     finally:
         one.close()
 

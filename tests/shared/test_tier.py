@@ -218,3 +218,18 @@ def test_interpreter_ends_quietly(valkey: Room) -> None:
     assert (ran.stdout, ran.stderr) == ("a\nexit\n", "")
     names = valkey.keys()
     assert not [name for name in names if name.endswith(":l")]
+
+
+def test_a_change_first_of_all(valkey: Room) -> None:
+    """A program may begin with a change, which is said before the line is at work; nothing counts as lost for it."""
+    calls: list[Any] = []
+    (one, f), (other, g) = shared_functions(valkey, calls)
+    with one, other:
+        assert g(1) == [1, 1]
+        f.cache.invalidate(1)
+        assert f(1) == [1, 2]
+        assert f.cache.entry(1) is not None
+        one.flush()
+        other.catch_up()
+        assert g.cache.entry(1) is None
+        assert one.stats().gaps == 0
