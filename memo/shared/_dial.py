@@ -1,14 +1,17 @@
 """How connections of one tier are made: with the URL that there is now, and a look at who answers."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memo._base import rlock
+from memo._base import Seldom, rlock
 from memo.shared._libraries import Library, import_library, library_for
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._url import Address, address, check_together
 
 __all__ = ("HELLO", "Dial", "check_hello", "outlived")
+
+log = logging.getLogger("memo")
 
 HELLO = (b"HELLO",)
 """Asks the server who it is.  Redis has known this since 6.0, which is the oldest that the scripts run on."""
@@ -28,12 +31,13 @@ class Dial:
         MissingExtra: No client library is installed.
     """
 
-    __slots__ = ("_address", "_library", "_lock", "_options", "_url", "turns")
+    __slots__ = ("_address", "_library", "_lock", "_options", "_told", "_url", "turns")
 
     def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
         self._url = url
         self._options = options
         self._lock = rlock()
+        self._told = Seldom()
         self._address: Address | None = address(url) if isinstance(url, str) else None
         self.turns = 0
         """Raised when a server has said that it is no primary any more: what was connected before may be of another."""
@@ -42,6 +46,7 @@ class Dial:
         import_library("redis" if self._address is None else self._address.library)
         if self._address is not None:
             check_together(self._address, options)
+            self._check_options(self._address)
 
     def __repr__(self) -> str:
         return f"<Dial {self.shown()}>"
@@ -71,7 +76,10 @@ class Dial:
                 found = address(url())
                 if found != self._address:
                     check_together(found, self._options)
-            except Exception:
+            except Exception as error:
+                if self._told.is_due():
+                    ours = f": {error}" if isinstance(error, ValueError | TypeError) and "Tier: " in str(error) else ""
+                    log.error("tier: the function that returns the URL failed by %s%s", type(error).__name__, ours)
                 raise Unreachable(Reason.ADDRESS) from None
         assert found is not None
         with self._lock:
@@ -81,6 +89,16 @@ class Dial:
         with self._lock:
             self._address, self._library = found, made
         return made
+
+    def _check_options(self, given: Address) -> None:
+        try:
+            self.library()
+        except Unreachable:
+            names = ", ".join(sorted({*given.options, *self._options}))
+            raise ValueError(
+                f"Tier: the client library {given.library} does not take the options that it is given, one of {names}, "
+                f"or not these values; see its documentation of connections."
+            ) from None
 
     def renew(self) -> None:
         """Begin anew in a forked child."""

@@ -1,13 +1,13 @@
 """The client libraries, redis-py and valkey-py: what makes connections, and bounds every wait on them.
 
 Connections are the library's own (TLS, login, protocol, parser); what is taken from it is what both have had for
-years: the classes of connections and their ``connect()``, ``send_command()``, ``read_response()``, ``disconnect()``.
+years: the classes of connections and their ``connect()``, ``send_packed_command()``,
+``read_response()``, ``disconnect()``.
 Neither its pools nor its clients are used: they wait without bound by default, and count a wait for one of their own
 connections as an error of the server.
 """
 
 import importlib
-import importlib.util
 import inspect
 import select
 from collections.abc import Mapping
@@ -20,7 +20,6 @@ from memo.shared._url import Address
 
 __all__ = (
     "Library", "TimedConnection", "abort", "import_library", "is_stale", "library_for", "loop_connection_is_stale",
-    "name_of_library",
 )  # fmt: skip
 
 _NEVER_S = 1e9
@@ -127,29 +126,22 @@ class Library(NamedTuple):
         return self.loops(**self.options)
 
 
-def name_of_library(wanted: str) -> str:
-    """The library to use: the one that is wanted, or the other one where that is missing.
+def import_library(wanted: str) -> tuple[str, Any, Any]:
+    """The one that is wanted, or the other where that is missing: its name, and its modules for threads and for loops.
 
     Raises:
         MissingExtra: Neither is installed.
     """
     for name in (wanted, "redis", "valkey"):
-        if importlib.util.find_spec(name) is not None:
-            return name
+        try:
+            threads = importlib.import_module(f"{name}.connection")
+            return name, threads, importlib.import_module(f"{name}.asyncio.connection")
+        except ModuleNotFoundError:
+            pass
     raise MissingExtra(
         "Tier needs a client library, and neither redis nor valkey is installed; "
         "install it with: pip install 'memo-toolkit[shared]'."
     )
-
-
-def import_library(wanted: str) -> tuple[str, Any, Any]:
-    """The library to use: its name, and its modules of connections for threads and for event loops.
-
-    Raises:
-        MissingExtra: None is installed.
-    """
-    name = name_of_library(wanted)
-    return name, importlib.import_module(f"{name}.connection"), importlib.import_module(f"{name}.asyncio.connection")
 
 
 def library_for(given: Address, options: Mapping[str, Any]) -> Library:

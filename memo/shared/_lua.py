@@ -155,7 +155,11 @@ STORE = _script(
     _SAY,
     """
 local token, waited = lease(KEYS[2])
-if ARGV[1] ~= '' and token ~= ARGV[1] then return 0 end
+if ARGV[1] ~= '' and token ~= ARGV[1] then
+  -- what lies there is from before both loads: whoever was refused has seen something newer
+  if token then redis.call('DEL', KEYS[1]) end
+  return 0
+end
 local now = generations(5, #KEYS, ARGV[7])
 local stored = 1
 if ARGV[1] ~= '' and now ~= ARGV[2] then

@@ -145,6 +145,8 @@ class ThreadPool:
             self._free.append(place)
             if self._waiting:
                 self._wake()
+            if not self._most:  # it was closed meanwhile
+                self.close()
 
     def close(self) -> None:
         """Cut the connections that nobody uses just now; the others are cut as they are given back."""

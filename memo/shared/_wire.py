@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from memo._base import call_elsewhere, real
 from memo.shared._breaker import Breaker
@@ -166,15 +166,24 @@ class Wire:
             raise Skipped(Reason.CLOSED)
 
 
+_Pools: TypeAlias = "weakref.WeakKeyDictionary[Wire, LoopPool]"
+
 _ATTRIBUTE = "_memo_shared_pools"
+_elsewhere: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pools]" = weakref.WeakKeyDictionary()
+"""The pools of loops that take no attribute: they hold their loops, for ever."""
 _left_behind: list[LoopPool] = []
 """What a fork left in the child."""
 
 
-def _pools_of(loop: asyncio.AbstractEventLoop) -> "weakref.WeakKeyDictionary[Wire, LoopPool]":
+def _pools_of(loop: asyncio.AbstractEventLoop) -> _Pools:
     """The pools that belong to *loop*.  They hold it, so it has to be the loop that holds them."""
-    pools = getattr(loop, _ATTRIBUTE, None)
+    pools: _Pools | None = getattr(loop, _ATTRIBUTE, None)
+    if pools is None:
+        pools = _elsewhere.get(loop)
     if pools is None:
         pools = weakref.WeakKeyDictionary()
-        setattr(loop, _ATTRIBUTE, pools)
+        try:
+            setattr(loop, _ATTRIBUTE, pools)
+        except AttributeError:
+            _elsewhere[loop] = pools
     return pools

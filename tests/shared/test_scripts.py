@@ -120,3 +120,13 @@ def test_ids_that_were_there_do_not_come_back(key: Key, valkey: Room) -> None:
         valkey.command("DEL", name)
         assert isinstance(key.ask(token), Granted)
         key.put(b"text")
+
+
+def test_who_was_refused_does_not_read_what_is_older(key: Key) -> None:
+    """Of two that load anew, the first one's value is refused; what was there before both is gone, until the second."""
+    key.put(b"old")
+    first, grant = granted(key, newer=True)
+    second, later = granted(key, newer=True)
+    assert not key.store(first, grant.generations, b"newer")
+    assert isinstance(key.ask(new_id()), Busy)
+    assert key.store(second, later.generations, b"newest")

@@ -87,6 +87,8 @@ class Scripts(RuleBasedStateMachine):
         lease = self.lease
         if lease is None or lease.token != token:
             assert not stored
+            if lease is not None:
+                self.value = None
             return
         assert stored == (under == self.now)
         self.lease = None

@@ -1,10 +1,14 @@
 """URLs taken apart, refused, and shown without what they must not show."""
 
 import logging
+import sys
 from typing import Any
 
 import pytest
 
+from memo.errors import MissingExtra
+from memo.shared._scripts import ping
+from memo.shared._unreachable import Unreachable
 from memo.shared._url import address, check_options
 from memo.shared._wire import Wire
 
@@ -113,3 +117,31 @@ def test_what_surprises_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         ),
         "Tier: the certificate of rediss://:***@h/0 is not verified, so anybody may stand in for it.",
     ]
+
+
+def test_options_that_no_library_takes_are_refused() -> None:
+    """As the wire is made, by name, and never by value."""
+    with pytest.raises(ValueError, match="does not take the options that it is given, one of ssl_magic") as told:
+        Wire("rediss://h", timeout_s=1, connections=1, client_options={"ssl_magic": "s3cret"})
+    assert "s3cret" not in str(told.value)
+    assert told.value.__suppress_context__
+
+
+def test_without_a_client_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is taken, and where there is none, the extra is named."""
+    monkeypatch.setitem(sys.modules, "redis.connection", None)
+    Wire("redis://h", timeout_s=1, connections=1)
+    monkeypatch.setitem(sys.modules, "valkey.connection", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'memo-toolkit\[shared\]'"):
+        Wire("redis://h", timeout_s=1, connections=1)
+
+
+def test_a_function_that_returns_no_url(caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong with it is told, once a minute, without what it returned."""
+    wire = Wire(lambda: "http://:s3cret@h", timeout_s=1, connections=1)
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="the function that returns its URL failed"):
+            wire.run(ping())
+    (record,) = caplog.records
+    assert "failed by ValueError: Tier: a URL of the scheme 'http' is not known" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
