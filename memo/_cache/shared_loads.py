@@ -10,7 +10,7 @@
 """
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from memo._base import Clock
@@ -79,9 +79,9 @@ class SharedLoads:
     """
 
     def __init__(self, sharing: Sharing, store: Store, table: FlightTable, maker: EntryMaker) -> None:
-        self.link = sharing.link
-        self.is_apart = sharing.is_apart
-        self.fixed_tags = sharing.fixed_tags
+        self.link: Link = sharing.link
+        self.is_apart: Callable[[], bool] = sharing.is_apart
+        self.fixed_tags: Callable[[], Sequence[str]] = sharing.fixed_tags
         self.missed: list[Callable[[], object]] | None = None
         """What was changed elsewhere while the results are set aside, to be done to them too; None: they are not."""
         self.before: LinkFigures = LinkFigures()
@@ -202,8 +202,8 @@ class SharedLoads:
         self.link.know(key, self.all_tags(entry.tags if self._maker.options.rich else ()))
 
     def _say_alone(self, flight: InFlight, came: Came) -> None:
-        """Have what the others hold dropped, where a refresh keeps its result here alone."""
-        if flight.purpose is REFRESH and came.entry is not None and self._by_key.get(flight.key) is flight:
+        """Have what the tier and others hold dropped, where a refresh does not replace it, fenced or not."""
+        if flight.purpose is REFRESH and came.entry is not None:
             self.link.invalidate((flight.key,))
 
     def _release(self, came: Came) -> None:

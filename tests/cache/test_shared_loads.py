@@ -484,6 +484,10 @@ def test_a_refresh_without_the_tier_has_others_drop_theirs(process: MakeProcess,
     paper.is_down = True
     assert one.refresh("a") == "a2"
     assert (one.has("a"), other.has("a")) == ("a2", None)
+    other("a")
+    one.inside = one.link.local.drop_all  # the tier is back, and a gap fences what runs
+    assert one.refresh("a") == "a3"
+    assert (one.has("a"), other.has("a")) == (None, None)
 
 
 def test_nothing_is_asked_or_said_while_results_are_set_aside(process: MakeProcess) -> None:
