@@ -2,11 +2,14 @@
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kit.crews import Door, crew
+import redis
+
+from kit.crews import Door, Worker, crew
 from kit.threads import LIMIT_S, in_threads
 from kit.truths import Truth
 from kit.ways import Make
@@ -53,9 +56,7 @@ class Canary:
     """A thread that reads a stream, in a process that is busy: what no way to tell of changes can do better."""
 
     def __init__(self, url: str, name: str, truth: Truth) -> None:
-        import redis
-
-        self._client = redis.Redis.from_url(url, protocol=2)
+        self._client = redis.Redis.from_url(url, protocol=2, retry=None, socket_timeout=1)
         self._name = name
         self._truth = truth
         self._is_over = False
@@ -64,12 +65,20 @@ class Canary:
         self._thread.start()
 
     def sing(self) -> None:
-        self._client.xadd(self._name, {"at": self._truth.now_s()}, maxlen=1000)
+        try:
+            self._client.xadd(self._name, {"at": self._truth.now_s()}, maxlen=1000)
+        except redis.RedisError:
+            pass
 
     def _listen(self) -> None:
         position: Any = "$"
         while not self._is_over:
-            for _, messages in self._client.xread({self._name: position}, block=100):
+            try:
+                heard = self._client.xread({self._name: position}, block=100)
+            except redis.RedisError:  # the server is tortured, too
+                position = "$"
+                continue
+            for _, messages in heard:
                 for position, fields in messages:
                     self._longest_s = max(self._longest_s, self._truth.now_s() - float(fields[b"at"]))
 
@@ -137,9 +146,11 @@ class Sufferer:
         if value < version:
             late.append(began - at_s)
 
+    def settle(self) -> None:
+        self._way.settle()
+
     def end(self) -> Suffered:
         """What it found, and what it still has that is not true any more."""
-        self._way.settle()
         found = self.found
         found.lag_s = self._canary.end()
         found.stale = sum(late_s > GRACE_S + found.lag_s for late_s in self._late)
@@ -149,16 +160,35 @@ class Sufferer:
         return found
 
 
-def tortured(make: Make, url: str, prefix: str, folder: Path, processes: int, seconds: float, threads: int) -> Suffered:
-    """Have so many *processes* suffer for so many *seconds*; what all found together."""
+def tortured(
+    make: Make,
+    url: str,
+    prefix: str,
+    folder: Path,
+    processes: int,
+    seconds: float,
+    threads: int,
+    meanwhile: Callable[[], object] = int,
+) -> Suffered:
+    """Have so many *processes* suffer for so many *seconds*; what all found together.
+
+    What is done to the server *meanwhile* ends before they do.
+    """
     found = Suffered()
     with crew(processes, Sufferer, make, url, prefix, folder / f"{prefix}.truth") as workers:
         for worker in workers:
             worker.begin("suffer", seconds, threads)
+        meanwhile()
         for worker in workers:
             worker.answer(seconds + LIMIT_S)
-        for worker in workers:
-            worker.begin("end")
-        for worker in workers:
-            found.add(worker.answer())
+        for _ in range(2):  # what others say until the first time is heard at the second
+            _all(workers, "settle")
+        for one in _all(workers, "end"):
+            found.add(one)
     return found
+
+
+def _all(workers: list[Worker], method: str) -> list[Any]:
+    for worker in workers:
+        worker.begin(method)
+    return [worker.answer() for worker in workers]

@@ -1,12 +1,15 @@
 """Ways to share results between processes, alike from outside, so that they can be compared."""
 
+import asyncio
+import inspect
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from kit.threads import LIMIT_S
+from kit.threads import LIMIT_S, until
 
-__all__ = ("Make", "Memo", "Naive", "Way")
+__all__ = ("AwaitedMemo", "Make", "Memo", "Naive", "Way")
 
 Load = Callable[[int], int]
 
@@ -16,10 +19,10 @@ class Way(Protocol):
 
     def read(self, key: int) -> int: ...
 
-    def invalidate(self, key: int) -> None: ...
+    def invalidate(self, key: int) -> Any: ...
 
     def settle(self) -> None:
-        """Wait until this process has heard whatever others have said."""
+        """Wait until others can hear what this process has said, and until it has heard whatever others have said."""
         ...
 
     def close(self) -> None: ...
@@ -36,36 +39,71 @@ class Memo:
         from memo import Registry, bounded
         from memo.shared import Tier
 
-        def price(key: int) -> int:
-            return load(key)
-
         self.tier = Tier(url, prefix=prefix)
         self.registry = Registry()
-        self.price: Any = bounded(
+        decorate = bounded(
             max=10_000, ttl="1h", name="price", tags=("prices",), registry=self.registry, shared=self.tier
-        )(price)
-        self._changes = 0
+        )
+        self.price: Any = decorate(self._function(load))
+        self._changes = itertools.count(1)
+
+    def _function(self, load: Load) -> Any:
+        return lambda key: load(key)
 
     def read(self, key: int) -> int:
         return self.price(key)
 
-    def invalidate(self, key: int) -> None:
-        self._changes += 1
-        match self._changes % 20:
+    def invalidate(self, key: int) -> Any:
+        match next(self._changes) % 20:
             case 5 | 15:
-                self.price.cache.refresh(key)
+                return self.price.cache.refresh(key)
             case 10:
                 self.price.cache.clear()
             case 0:
                 self.registry.invalidate(tag="prices")
             case _:
                 self.price.cache.invalidate(key)
+        return None
 
     def settle(self) -> None:
+        until(lambda: self.tier.state == "up")
+        self.tier.flush(timeout=LIMIT_S)
         self.tier.catch_up(timeout=LIMIT_S)
 
     def close(self) -> None:
         self.tier.close()
+
+
+class AwaitedMemo(Memo):
+    """The same of a coroutine function; it is called in two event loops."""
+
+    def __init__(self, url: str, prefix: str, load: Load) -> None:
+        super().__init__(url, prefix, load)
+        self._turns = itertools.count()
+        self._loops = [asyncio.new_event_loop() for _ in range(2)]
+        for loop in self._loops:
+            threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    def _function(self, load: Load) -> Any:
+        async def price(key: int) -> int:
+            return await asyncio.to_thread(load, key)
+
+        return price
+
+    def _run(self, call: Callable[[int], Any], key: int) -> Any:
+        async def called() -> Any:
+            found = call(key)
+            return await found if inspect.isawaitable(found) else found
+
+        loop = self._loops[next(self._turns) % 2]
+        return asyncio.run_coroutine_threadsafe(called(), loop).result(LIMIT_S)
+
+    def read(self, key: int) -> int:
+        found: int = self._run(self.price, key)
+        return found
+
+    def invalidate(self, key: int) -> Any:
+        self._run(super().invalidate, key)
 
 
 class Naive:

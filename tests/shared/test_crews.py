@@ -7,8 +7,11 @@ import pytest
 from kit.crews import Door, crew
 from kit.servers import Server
 from kit.threads import until
-from kit.torture import tortured
 from kit.truths import Truth
+
+pytest.importorskip("redis")
+
+from kit.torture import tortured
 from kit.ways import Naive
 
 
@@ -67,7 +70,6 @@ def test_processes_know_the_same_truth(tmp_path: Path) -> None:
 
 def test_the_naive_way_fails_under_torture(own_valkey: Server, tmp_path: Path) -> None:
     """A dictionary, GET, SET and a channel give what was changed long before, and keep it when all is quiet."""
-    pytest.importorskip("redis")
     found = tortured(Naive, own_valkey.url_of("redis"), "naive", tmp_path, processes=3, seconds=1.0, threads=2)
     assert (found.changes > 0, found.errors) == (True, [])
     assert found.stale + found.left > 0
