@@ -148,6 +148,7 @@ def test_a_server_that_takes_nothing_is_done_without(own_valkey: Server, refusal
         assert one.call("size") == 100
         assert one.call("each", range(100)).errors == []
         assert one.call("loads") == 100
+        all_are("down", [one])
         take(own_valkey)
         all_are("up", [one, other])
         one.call("read", 200)
