@@ -62,7 +62,7 @@ class Reader:
         self.sent = 0
         self.received = 0
         self.gaps = 0
-        self._name = name
+        self.name = name
         self._sender = sender
         self._warned = Seldom()
         self._lock = rlock()  # guards what follows, and the moves of ``place``
@@ -154,7 +154,7 @@ class Reader:
         try:
             self._apply(message)
         except BaseException:  # SystemExit of a callback too: it would end the thread, and nothing else
-            log.exception("tier %r: a message could not be applied", self._name)
+            log.exception("tier %r: a message could not be applied", self.name)
             self.gap(f"message {message.n} could not be applied", place_of(message))
         else:
             self._move(known, place_of(message))
@@ -164,12 +164,12 @@ class Reader:
         known = self.place
         self.gaps += 1
         if self._warned.is_due():
-            log.warning("tier %r: what was said in between is lost, all stores are emptied: %s", self._name, why)
+            log.warning("tier %r: what was said in between is lost, all stores are emptied: %s", self.name, why)
         for follower in self.followers():
             try:
                 follower.drop_all()
             except BaseException:
-                log.exception("tier %r: a store could not be emptied", self._name)
+                log.exception("tier %r: a store could not be emptied", self.name)
         self._move(known, place)
         self.call_all()
 
@@ -220,7 +220,7 @@ class Reader:
             try:
                 call()
             except Exception:
-                log.exception("tier %r: a caller that waits could not be told", self._name)
+                log.exception("tier %r: a caller that waits could not be told", self.name)
 
 
 def _lives(ref: "weakref.ref[Follower]") -> bool:

@@ -12,7 +12,7 @@ Rules
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from memo._base import ReadClock, real
@@ -156,7 +156,7 @@ class Runner:
                 self._breaker.failed(failure, era)
             self._give_up()
         except BaseException:
-            log.exception("tier: the thread that reads the log was struck; it goes on, and all stores will be emptied")
+            log.exception("tier %r: the thread that reads the log was struck; it goes on", self._reader.name)
             self._gap_first = "its thread was struck by an exception"
             self._give_up()
 
@@ -227,15 +227,14 @@ class Runner:
             self._changed()
         return count
 
-    def _command(self, batch: Any) -> Command[Any]:
-        first: Entry = batch[0]
-        change, log, names = first.change, self._log_of(), self._names
+    def _command(self, batch: Sequence[Entry]) -> Command[Any]:
+        change, log, names = batch[0].change, self._log_of(), self._names
         if change.tag is not None:
             return bump_tag(names.tag(change.tag), log, tag=change.tag)
         if change.digest is None:
             return bump_function(names.generation(change.function), log, function=change.function)
         values = [one.value for _, one in batch]
-        digests = [one.digest for _, one in batch]
+        digests = [one.digest for _, one in batch if one.digest is not None]
         return drop(values, list(map(names.lease, values)), log, function=change.function, digests=digests)
 
     def _return(self, run: Run) -> None:
@@ -329,6 +328,8 @@ class Runner:
         self._counts.connected += 1
         client.run(ping())
         self._catch_up(client)
+        if not self._is_wanted(self):  # another one takes it up from here
+            return
         count = self._deliver(client.run)
         if is_down:
             self._counts.replayed += count

@@ -129,7 +129,7 @@ def test_two_processes_share_results(valkey: Room) -> None:
         assert one.state == other.state == "up"
         other.catch_up()
         assert (other.stats().received, other.stats().sent) == (1, 1)
-        assert other.stats().connections == 2
+        assert other.stats().connections in (2, 3)  # one more, where the thread and a caller ask at the same time
         assert other.stats().seconds > 0
 
 
