@@ -6,7 +6,7 @@ from typing import Any
 
 from memo._base import Seldom, rlock
 from memo.shared._libraries import Library, import_library, library_for
-from memo.shared._unreachable import Reason, Unreachable
+from memo.shared._unreachable import Reason, Unreachable, reason_of
 from memo.shared._url import Address, address, check_together
 
 __all__ = ("HELLO", "Dial", "check_hello", "outlived")
@@ -89,6 +89,13 @@ class Dial:
         with self._lock:
             self._address, self._library = found, made
         return made
+
+    def failure(self, error: Exception) -> Unreachable | None:
+        """What an exception means that came while a connection was made; None: it tells nothing about the server."""
+        known = reason_of(error)
+        if known is None and self._options.get("credential_provider") is not None:
+            return Unreachable(Reason.ADDRESS)  # it may raise what it likes
+        return known
 
     def _check_options(self, given: Address) -> None:
         try:

@@ -81,7 +81,13 @@ class _Place:
         else:
             library = self._dial.library()
         self.connection = library.loop_connection()
-        await self.connection.connect()
+        try:
+            await self.connection.connect()
+        except Exception as error:
+            failed = self._dial.failure(error)
+            if failed is None:
+                raise
+            raise failed from None
         try:
             reply = await self._ask(HELLO)
         except Exception as error:

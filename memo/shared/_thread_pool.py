@@ -70,7 +70,13 @@ class Place:
             self.connection.disconnect()
         self.connection = connection = self._dial.library().connection()
         connection.ends = ends
-        connection.connect()
+        try:
+            connection.connect()
+        except Exception as error:
+            failed = self._dial.failure(error)
+            if failed is None:
+                raise
+            raise failed from None
         self.ready = True
         try:
             reply = self._ask(HELLO)

@@ -20,7 +20,7 @@ class Reason(enum.Enum):
     FULL = "has no memory left (maxmemory)"
     OTHERS = "answers with an error"
     GARBLED = "answers what makes no sense, and may be no Valkey or Redis"
-    ADDRESS = "cannot be looked for, since the function that returns its URL failed"
+    ADDRESS = "cannot be reached, since the function that returns its URL, or its credential_provider, failed"
     DENIED = "denies access"
     TLS = "cannot be trusted, or does not speak TLS"
     CLUSTER = "is part of a cluster, which the tier does not support"
@@ -115,8 +115,11 @@ def reason_of(error: BaseException) -> Unreachable | None:
             return Unreachable(Reason.TLS)
     if _is_theirs(error):
         return Unreachable(_of_text(error) or _of_class(error))
-    # what a library makes of an answer that is none is anything; what befell this process is not the server's fault
-    return None if isinstance(error, MemoryError | RecursionError) else Unreachable(Reason.GARBLED)
+    # what a library makes of an answer that is none is anything; what befell this process is not the server's fault,
+    # nor is what somebody else's class says: a signal's exception, which may strike here
+    if isinstance(error, MemoryError | RecursionError) or type(error).__module__.partition(".")[0] not in _PARSERS:
+        return None
+    return Unreachable(Reason.GARBLED)
 
 
 def is_an_answer(error: BaseException) -> bool:
@@ -160,4 +163,5 @@ def _of_class(error: Exception) -> Reason:
     return Reason.OTHERS
 
 
+_PARSERS = {"builtins", "asyncio", "hiredis", "libvalkey", "struct"}
 _REFUSED = {"ConnectionRefusedError", "gaierror", "FileNotFoundError"}

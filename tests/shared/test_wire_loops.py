@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from kit.processes import in_a_child
 from kit.servers import Room, Server
-from kit.strikes import points, strike
+from kit.strikes import Struck, StruckError, points, strike
 from kit.threads import LIMIT_S, Running
 
 from memo.shared import _scripts as scripts
@@ -169,15 +169,17 @@ def test_a_url_that_changes(own_valkey: Server) -> None:
     wire.close()
 
 
+@pytest.mark.parametrize("error", [Struck, StruckError])
 @pytest.mark.parametrize("library", ["redis", "valkey"])
-def test_a_thread_that_is_struck_anywhere(valkey: Room, library: str) -> None:
-    """Nobody gets the reply that it did not read, and no connection is missing afterwards."""
+def test_a_thread_that_is_struck_anywhere(valkey: Room, library: str, error: type[BaseException]) -> None:
+    """It raises what struck; nobody gets the reply that it did not read, and no connection is missing afterwards."""
     wire = Wire(valkey.url_of(library), timeout_s=LIMIT_S, connections=2)
     wire.run(scripts.ping())
     last = points(lambda: wire.run(echo(b"unstruck")))
     assert last > 10
     for at in range(last):
-        where, _ = strike(lambda: wire.run(echo(b"struck")), at, below=True)
+        where, raised = strike(lambda: wire.run(echo(b"struck")), at, error, below=True)
+        assert where is None or raised is None or isinstance(raised, error), f"after a strike at {where}"
         assert wire.run(echo(b"%d" % at)) == b"%d" % at, f"after a strike at {where}"
     held = Running(lambda: wire.run(Command((b"BLPOP", valkey.prefix.encode(), b"9"), list)))
     for n in range(50):
