@@ -1,12 +1,17 @@
 """What exporters tell of functions that share their results, and of tiers; of other functions nothing more."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.interpreters import Interpreter
 from kit.paper_tier import PaperTier
+from kit.places import ROOT
 
 from memo import Registry, bounded
+from memo.exporters import Source
 from memo.exporters._figures_json import merged
 from memo.exporters._tiers import together
 from memo.exporters._view import Asked, View
@@ -150,3 +155,49 @@ def test_a_meter_is_told_of_tiers(own: Registry, shared: list[Any], tier: PaperT
     assert {name: told[name].unit for name in ("memo.tier.leases", "memo.tier.lag", "memo.cache.l2_hits")} == {
         "memo.tier.leases": "{lease}", "memo.tier.lag": "s", "memo.cache.l2_hits": "{load}",
     }  # fmt: skip
+
+
+SIBLING = f"""
+import sys
+import time
+
+sys.path.insert(0, {str(ROOT / "tests")!r})
+
+import memo
+from kit.paper_tier import PaperTier
+
+def shared(x):
+    return x
+
+shared = memo.bounded(max=9, ttl="1h", shared=PaperTier(time.monotonic), name="shared")(shared)
+shared(1), shared(2)
+server = memo.registry.serve(name="test-tiers")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes find each other by Unix sockets")
+def test_workers_are_taken_together(
+    own: Registry, shared: list[Any], runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever worker is asked tells of the tier in all of them, or of each; a scrape has a series for each."""
+    pytest.importorskip("prometheus_client")
+    from kit.scrapes import scraped, scraper
+
+    from memo.exporters.prometheus import MemoCollector
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    sibling = Interpreter(SIBLING)
+    try:
+        with own.serve(name="test-tiers") as server, Source(str(server.path)) as source:
+            told = source.get("/stats.json")
+            (tier,) = told["tiers"]
+            assert (tier["processes"], tier["states"], tier["process"]) == (2, {"up": 2}, None)
+            cache = told["rows"]["shared"]["cache"]
+            assert (cache["requests"], cache["l2_hits"], cache["l2_misses"]) == (5, 1, 3)
+            pids = {one["process"] for one in source.get("/stats.json?by=process")["tiers"]}
+            assert len(pids) == 2
+            with scraper(MemoCollector(own, per_process=True)) as url:
+                states = scraped(url).values("memo_tier_state")
+            assert {(found["process"], found["tier"]) for found, _ in states} == {(str(pid), "paper") for pid in pids}
+    finally:
+        sibling.end()
