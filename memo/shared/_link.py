@@ -13,6 +13,7 @@ from hashlib import sha1
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from memo._base import runs_a_loop
 from memo._cache import Found, Grant, LinkFigures, LinkTerms
 from memo.shared._changes import Changes
 from memo.shared._coding import Coding
@@ -43,6 +44,7 @@ class _Colour(NamedTuple):
 
     turn: Callable[..., Any]
     settled: Callable[..., Any]
+    is_thread: bool
 
 
 class FunctionLink:
@@ -77,8 +79,8 @@ class FunctionLink:
         self._known = KnownKeys(terms.local.holds)
         self._leases = OwnLeases(line)
         self._changes = Changes(parts, label, self._counts, coding, stale_ms)
-        self._in_thread = _Colour(Turn, line.settled)
-        self._in_loop = _Colour(AwaitedTurn, line.settled_awaited)
+        self._in_thread = _Colour(Turn, line.settled, is_thread=True)
+        self._in_loop = _Colour(AwaitedTurn, line.settled_awaited, is_thread=False)
         self.follower = Follower(self._known, terms.local)
         """For the line."""
 
@@ -199,6 +201,9 @@ class FunctionLink:
                     newer = True
                 else:
                     if turn is None:
+                        if colour.is_thread and runs_a_loop():  # the other load may need that very loop
+                            counts.misses += 1
+                            return None
                         counts.waits += 1
                         turn = colour.turn(self._line, self._label, mark.digest, self._options.wait_s)
                     elif not (yield turn.wait, reply.left_ms / 1000):

@@ -30,7 +30,7 @@ class Shared:
             what they were.
         local_ttl: For how long one process keeps a value at most; None: as long as it is fresh.
         wait: How long to wait for another process's load of the same key; then it is loaded here, too, and the result
-            is kept here alone.  0: do not wait.
+            is kept here alone.  0: do not wait.  A plain function that is called in an event loop's thread never waits.
         lease: For how long others wait for a load whose process has died; None: what the tier says.
         read_only: Take values from the tier and change nothing there: what is missing is loaded and kept here alone,
             and ``put()``, ``invalidate()`` and the like are about this process.

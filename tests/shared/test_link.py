@@ -190,6 +190,19 @@ def test_one_waits_so_long_and_then_loads_alone(member: MakeMember, caller: Call
     assert caller.store(loader, grant, "v")
 
 
+def test_no_event_loop_is_held_up_by_another_load(member: MakeMember) -> None:
+    """A plain function's question in a loop's thread does not wait: the other process may need that loop."""
+    loader, link = member().link(), member().link()
+    grant = loader.ask("k", ())
+
+    async def ask() -> Any:
+        return link.ask("k", ())
+
+    assert asyncio.run(ask()) is None
+    assert link.figures()._replace(seconds=0) == (0, 1, 0, 0, 0, 0, 0, 0)
+    assert loader.store(grant, "v", 60.0)
+
+
 def test_a_load_that_nobody_waits_for_here_is_taken_over(member: MakeMember, caller: Caller) -> None:
     """Who asks while his own process holds the lease (its flight was detached) does not wait: the lease goes over."""
     link = member().link()
