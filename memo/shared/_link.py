@@ -33,8 +33,8 @@ from memo.shared._unreachable import Reason, Skipped, Unreachable
 
 __all__ = ("FunctionLink",)
 
-_UNSURE = (Reason.TIMEOUT, Reason.RESET, Reason.OTHERS)
-"""Why a question may have failed though the server has granted a lease; in all other cases it has not."""
+_NOT_GRANTED = (Reason.REFUSED, Reason.LOADING, Reason.READ_ONLY, Reason.FULL, Reason.DENIED)
+"""Why a question fails that the server has surely granted no lease for; in all other cases it may have."""
 _BEHIND_S = 1.0
 """How long what was found may be kept while nothing is heard of what others change."""
 
@@ -165,7 +165,7 @@ class FunctionLink:
             self._counts.skipped += 1
         except Unreachable as failure:
             self._counts.errors += 1
-            if failure.reason not in _UNSURE:
+            if failure.reason in _NOT_GRANTED:
                 grant.is_open = False
         finally:
             if answer is not grant:
