@@ -106,18 +106,29 @@ class Reader:
         It is called in the tier's thread, must not block, and raises nothing.  Returns what takes this back.
         """
         subject, mark = (function, digest), object()
-        with self._lock:
-            self._expecting.setdefault(subject, {})[mark] = call
 
         def cancel() -> None:
-            with self._lock:
-                waiting = self._expecting.get(subject)
-                if waiting is not None:
-                    waiting.pop(mark, None)
-                    if not waiting:
-                        del self._expecting[subject]
+            try:
+                self._expect_no_more(subject, mark)
+            except BaseException:  # struck: it would be kept until something is said of the key
+                self._expect_no_more(subject, mark)
+                raise
 
+        try:
+            with self._lock:
+                self._expecting.setdefault(subject, {})[mark] = call
+        except BaseException:  # struck: nobody will have what takes it back
+            self._expect_no_more(subject, mark)
+            raise
         return cancel
+
+    def _expect_no_more(self, subject: tuple[bytes, bytes], mark: object) -> None:
+        with self._lock:
+            waiting = self._expecting.get(subject)
+            if waiting is not None:
+                waiting.pop(mark, None)
+                if not waiting:
+                    del self._expecting[subject]
 
     def call_all(self) -> None:
         """Call all who wait: nothing will come for them, or it may have come unheard."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kit.lines import FUNCTION, Party, party
 from kit.servers import Room
-from kit.strikes import Struck, strike
+from kit.strikes import Struck, strike, unstruck
 from kit.threads import Gate, Running, until
 
 from memo.shared import _runner
@@ -174,6 +174,7 @@ OPERATIONS: dict[str, Any] = {
     "say all": lambda one: one.line.say(Change(FUNCTION)),
     "flush": lambda one: (one.say(A), one.line.flush(5.0)),
     "catch_up": lambda one: one.line.catch_up(5.0),
+    "expect": lambda one: unstruck(one.line.expect(FUNCTION, A, len)),
     "hold": lambda one: one.line.hold(Lease(b"L", b"t", FUNCTION, A, 10**9)),
     "release": lambda one: one.line.release(Lease(b"L", b"t", FUNCTION, A, 10**9)),
     "state": lambda one: (one.line.state, one.line.figures()),
@@ -205,10 +206,11 @@ def test_callers_that_are_struck_leave_nothing(valkey: Room, operation: str) -> 
         else:
             one.line.close()
             assert not one.line._thread.thread.is_alive()  # type: ignore[union-attr]
+        assert one.line._reader._expecting == {}
         if struck_at is None:
             break
         struck += 1
-        at += 5
+        at += 1 if operation == "expect" else 5
     other.line.catch_up(5.0)
     assert operation == "close" or B in other.heard.told
     assert struck
