@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import weakref
 from collections.abc import Callable, Sequence
+from multiprocessing import parent_process, util
 from typing import Any, Literal
 
 from memo._base import Bell, ReadClock, counted, real
@@ -322,4 +323,12 @@ def _at_exit() -> None:
             line.close()
 
 
+def _in_a_worker(_: object = None) -> None:
+    """The same for a process of multiprocessing that was forked: it ends past ``atexit``, after its finalizers."""
+    util.Finalize(None, _at_exit, exitpriority=0)
+
+
 atexit.register(_at_exit)
+util.register_after_fork(_at_exit, _in_a_worker)  # called after the child has forgotten the finalizers of its parent
+if parent_process() is not None:
+    _in_a_worker()

@@ -1,5 +1,6 @@
 """``Tier``: a server behind the stores of several processes, as users name it."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -22,6 +23,7 @@ __all__ = ("Tier",)
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 _LARGEST = 512_000_000  # the server holds no larger one
+_LONGEST_LOG = 1_000_000_000
 
 
 class Tier:
@@ -51,7 +53,7 @@ class Tier:
     Raises:
         TypeError: An option is of the wrong type.
         ValueError: An option's value makes no sense.
-        MissingExtra: Neither client library is installed (at the first call).
+        MissingExtra: Neither client library is installed.
     """
 
     __module__ = "memo.shared"
@@ -82,8 +84,7 @@ class Tier:
             raise ValueError(f"Tier: max_value={max_value!r} is more than the server holds; give at most '512MB'.")
         if not isinstance(readable_keys, bool):
             raise TypeError(f"Tier: readable_keys={readable_keys!r} is not a bool; write True or False.")
-        if not callable(url):
-            address(url)
+        _check_url(url)
         self._prefix = _checked_prefix(prefix)
         self._names = Names(prefix)
         self._wire = Wire(
@@ -98,7 +99,7 @@ class Tier:
             self._wire,
             self._wire.breaker,
             self._names,
-            log_size=positive_int(log_size, where="Tier", option="log_size"),
+            log_size=_checked_log_size(log_size),
             timeout_s=timeout_s,
         )
         self._parts = TierParts(
@@ -250,3 +251,23 @@ def _checked_prefix(prefix: Any) -> str:
             f"Tier: prefix={prefix!r} cannot begin names on the server; give 1 to 100 letters, digits and _ . : / -."
         )
     return prefix
+
+
+def _check_url(url: Any) -> None:
+    if inspect.iscoroutinefunction(url):
+        raise TypeError(
+            "Tier: the URL is to come from a coroutine function, which threads cannot await; give a function that "
+            "returns it, and that may block."
+        )
+    if not callable(url):
+        address(url)
+
+
+def _checked_log_size(log_size: Any) -> int:
+    size = positive_int(log_size, where="Tier", option="log_size")
+    if size > _LONGEST_LOG:
+        raise ValueError(
+            f"Tier: log_size={log_size!r} is more than a server holds; give about as many as there are changes while a "
+            f"process is away, such as 10_000."
+        )
+    return size

@@ -35,6 +35,7 @@ URL = "valkey://ann:sesame@127.0.0.1:1/0"
         ({"lease": "-1s"}, ValueError, "lease='-1s'"),
         ({"lease": "250ms"}, ValueError, "lease='250ms' is not longer than timeout='250ms'"),
         ({"log_size": 0}, ValueError, "log_size=0"),
+        ({"log_size": 10**30}, ValueError, "is more than a server holds"),
         ({"max_value": "1XB"}, ValueError, "max_value='1XB'"),
         ({"max_value": "1GB"}, ValueError, "max_value='1GB' is more than the server holds"),
         ({"secret": "text"}, TypeError, "secret"),
@@ -56,6 +57,16 @@ def test_bad_urls(url: Any) -> None:
     """An address that cannot be one is refused as the tier is made."""
     with pytest.raises((TypeError, ValueError), match=r"^Tier: "):
         Tier(url)
+
+
+def test_url_of_a_coroutine_function() -> None:
+    """It is refused as the tier is made: the tier's thread could not await it."""
+
+    async def url() -> str:
+        return URL
+
+    with pytest.raises(TypeError, match=r"^Tier: the URL is to come from a coroutine function"):
+        Tier(url)  # type: ignore[arg-type]
 
 
 def test_options_are_durations_and_sizes() -> None:

@@ -1,5 +1,6 @@
 """A forked child goes on with a tier where its copy of the stores stood, and its parent is not disturbed."""
 
+import asyncio
 import multiprocessing
 import os
 import threading
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from kit.lines import Heard
-from kit.processes import fork, in_a_child, status_of
+from kit.processes import HANG_S, fork, in_a_child, status_of
 from kit.servers import Room
 from kit.threads import Gate, Running, until
 
@@ -184,3 +185,33 @@ def test_grandchild_hears(processes: tuple[Process, Process]) -> None:
         return in_a_child(lambda: waited(lambda: not one.has(1))) == 0 and waited(lambda: not one.has(1))
 
     assert in_a_child(child) == 0
+
+
+class Leaving:
+    """Changes results in an event loop, as a process of multiprocessing does that ends right behind it."""
+
+    def __init__(self, room: Room) -> None:
+        self.url, self.prefix = room.url, room.prefix
+
+    def __call__(self) -> None:
+        asyncio.run(self._change())
+
+    async def _change(self) -> None:
+        tier = Tier(self.url, prefix=self.prefix, timeout="2s")
+        f = bounded(max=1_000, ttl="1h", shared=tier, name="f")(str)
+        f.cache.invalidate(0)
+        for key in range(1, 300):
+            f.cache.put(str(key), key)
+
+
+@pytest.mark.parametrize("how", ["fork", "forkserver", "spawn"])
+def test_worker_of_multiprocessing_has_said_all_as_it_ends(valkey: Room, how: Any) -> None:
+    """It ends past the functions of atexit, and what its event loop left to the tier's thread is delivered before."""
+    with Tier(valkey.url, prefix=valkey.prefix, timeout="2s") as tier:
+        tier.catch_up("10s")
+        worker = multiprocessing.get_context(how).Process(target=Leaving(valkey))
+        worker.start()
+        worker.join(HANG_S)
+        assert worker.exitcode == 0
+        tier.catch_up("10s")
+        assert tier.stats().received == 300
