@@ -150,6 +150,8 @@ def _of_text(error: Exception) -> Reason | None:
         return _BY_CODE[code[1]]
     if "max number of clients" in text:
         return Reason.LOADING
+    if "DB index" in text:  # of the URL's database, as a connection is made: no other one will do better
+        return Reason.MISUSED
     return Reason.TOO_OLD if "unknown command" in text.lower() else None
 
 

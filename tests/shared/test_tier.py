@@ -162,6 +162,15 @@ def test_own_writes_in_a_coroutine(valkey: Room) -> None:
         assert g(1) == [1, 20]
 
 
+def test_number_of_a_database_that_is_not_there(valkey: Room, caplog: pytest.LogCaptureFixture) -> None:
+    """The tier is down at once, and says why; calls run the function."""
+    with Tier(valkey.url.removesuffix("/0") + "/9999", prefix=valkey.prefix, timeout="2s") as tier:
+        f = bounded(max=10, ttl="1h", shared=tier, name="f")(str)
+        assert f(1) == "1"
+        assert tier.state == "down"
+        assert any("/9999 cannot be asked with these options" in said.getMessage() for said in caplog.records)
+
+
 def test_closed_tier_is_down(valkey: Room) -> None:
     """Functions go on with what they have and load; no thread is left, and closing again does nothing."""
     calls: list[Any] = []
