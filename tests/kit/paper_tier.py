@@ -15,7 +15,7 @@ from kit.threads import LIMIT_S
 from memo._cache.tier_link import Found, LinkFigures, LinkTerms
 from memo.shared import TierStats
 
-__all__ = ("PaperGrant", "PaperLink", "PaperTier", "quiet")
+__all__ = ("Deaf", "PaperGrant", "PaperLink", "PaperTier", "quiet")
 
 
 def quiet(step: str) -> None:
@@ -51,6 +51,13 @@ class PaperGrant:
 
     def __del__(self) -> None:
         self.lease.link.release(self)
+
+
+class Deaf:
+    """Results of a process that hears nothing: no message comes."""
+
+    def drop(self, keys: Sequence[Hashable]) -> None:
+        """Whatever was changed."""
 
 
 class PaperTier:
@@ -113,7 +120,7 @@ class PaperLink:
     def __init__(self, tier: PaperTier, terms: LinkTerms) -> None:
         self.tier: Any = tier
         self.terms = terms
-        self.local = terms.local
+        self.local: Any = terms.local
         self.local_s = tier.local_s
         self.before: Callable[[str], object] = quiet
         self.after: Callable[[str], object] = quiet
