@@ -62,9 +62,12 @@ class LocalResults:
             change()
 
     def holds(self, key: Hashable) -> bool:
-        """Whether *key* has an entry, or a load of it runs."""
+        """Whether *key* has an entry, or a load of it runs; or may have one that is set aside, and comes back."""
         cache = self._cache()
-        return cache is not None and (key in cache.store.index or key in cache.table.by_key)
+        if cache is None:
+            return False
+        # looked at before and after: the results may be set aside, or come back, in between
+        return _are_aside(cache) or key in cache.store.index or key in cache.table.by_key or _are_aside(cache)
 
     def tags(self) -> Sequence[str]:
         """Every tag that an entry or a running load bears, those of the function included."""
@@ -73,3 +76,7 @@ class LocalResults:
         if cache is None or cache.options.tags.function is None:
             return tuple(fixed)
         return tuple({*fixed, *cache.store.tags(), *cache.table.tags()})
+
+
+def _are_aside(cache: Cache) -> bool:
+    return cache.shared is not None and cache.shared.missed is not None

@@ -132,6 +132,20 @@ def test_isolation_keeps_the_tier_out(pair: Any) -> None:
     assert (one.has("a"), other.has("a"), one.has("b")) == ("a1", "a1", None)
 
 
+def test_isolation_forgets_no_key(pair: Any) -> None:
+    """What was set aside hears of changes by key and by tag once it is back, however long that took."""
+    one, other = pair(tags=lambda x: (f"of {x}",))
+    for key in ("a", "b", "c"):
+        one(key)
+    with isolated(one.f):
+        for follower in one.registry.tiers[0]._line._reader.followers():
+            follower.tidy(100)  # as it is done each second
+    other.cache.invalidate("a")
+    other.registry.invalidate(tag="of b")
+    heard(other, one)
+    assert [one.has(key) for key in ("a", "b", "c")] == [None, None, "c3"]
+
+
 def test_cancelled_callers_leave_no_lease(valkey: Room) -> None:
     """Whoever is cancelled while a load waits, asks or stores gives it back at once."""
 
