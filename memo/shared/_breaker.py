@@ -15,7 +15,8 @@ log = logging.getLogger("memo")
 
 _MOST = 3
 """So many operations fail in a row before it opens."""
-_PROBES_S = (0.25, 5.0)
+_PROBES_S = (0.25, 0.6)
+"""Seconds between probes, first and at most: whatever the outage took, a second after it the tier is used again."""
 _FINAL_PROBES_S = (30.0, 30.0)
 
 

@@ -10,10 +10,9 @@
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from hashlib import sha1
-from time import perf_counter
 from typing import Any, NamedTuple
 
-from memo._base import runs_a_loop
+from memo._base import real, runs_a_loop
 from memo._cache import Found, Grant, LinkFigures, LinkTerms
 from memo.shared._changes import Changes
 from memo.shared._coding import Coding
@@ -181,9 +180,9 @@ class FunctionLink:
                 return None
             while True:
                 command = self._asking(grant, newer=newer, tell_done=turn is not None, unreadable=unreadable)
-                began = perf_counter()
+                began = real.monotonic()
                 reply = yield command
-                took = perf_counter() - began
+                took = real.monotonic() - began
                 counts.seconds += took
                 if type(reply) is Granted:
                     return self._had(grant, reply)
@@ -227,9 +226,9 @@ class FunctionLink:
             if command is None:
                 counts.rejected += 1
                 return True
-            began = perf_counter()
+            began = real.monotonic()
             is_stored = yield command
-            took = perf_counter() - began
+            took = real.monotonic() - began
             counts.seconds += took
             grant.close()
             if not is_stored:

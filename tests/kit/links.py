@@ -1,7 +1,8 @@
 """Links of functions to a tier, without the functions: each member stands for a process, with a thread of its own."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from memo._cache import Found, LinkTerms
@@ -13,7 +14,7 @@ from memo.shared._parts import TierParts
 from memo.shared._shared import Shared
 from memo.shared._wire import Wire
 
-__all__ = ("Caller", "Member", "Results", "Somewhere")
+__all__ = ("Caller", "MakeMember", "Member", "Results", "Somewhere", "note_in")
 
 
 class Somewhere:
@@ -101,6 +102,9 @@ class Member:
         self.wire.close()
 
 
+MakeMember = Callable[..., Member]
+
+
 class Caller:
     """Calls links as a thread does, or as coroutines do, each in a loop of its own."""
 
@@ -120,3 +124,15 @@ class Caller:
         grant = self.ask(link, key, tags)
         assert not isinstance(grant, Found | None)
         assert self.store(link, grant, value, life_s)
+
+
+def note_in(sent: list[Any], run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What runs commands as *run* does, and notes those of this thread in *sent*."""
+    here = threading.current_thread()
+
+    def noted(command: Any) -> Any:
+        if threading.current_thread() is here:
+            sent.append(command)
+        return run(command)
+
+    return noted

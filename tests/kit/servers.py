@@ -324,6 +324,10 @@ class Room:
         """Every key of the prefix, sorted."""
         return sorted(key.decode() for key in self.server.command("KEYS", f"{self.prefix}:*"))
 
+    def leases(self) -> list[str]:
+        """The keys of loads that go on."""
+        return [key for key in self.keys() if key.endswith(":l")]
+
     def command(self, *parts: str | bytes | float) -> Any:
         return self.server.command(*parts)
 

@@ -1,8 +1,10 @@
-"""Servers to share through."""
+"""Servers to share through, and the shares that processes have in a tier there."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from kit.links import Caller, MakeMember, Member
 from kit.servers import Room, Server, tls_server
 
 
@@ -31,3 +33,23 @@ def tls_valkey() -> Iterator[Server]:
     """The same with TLS; ``tls_valkey.certificate.path`` is the authority to trust."""
     with tls_server() as server:
         yield server
+
+
+@pytest.fixture(params=["sync", "async"])
+def caller(request: pytest.FixtureRequest) -> Caller:
+    """Calls what has two colours, in one of them."""
+    return Caller(request.param)
+
+
+@pytest.fixture
+def member(valkey: Room) -> Iterator[MakeMember]:
+    """Makes members of one tier, each as a process would be."""
+    made: list[Member] = []
+
+    def make(url: str = valkey.url, **options: Any) -> Member:
+        made.append(Member(url, valkey.prefix, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -44,7 +44,7 @@ def test_three_failures_in_a_row_open_it(reason: Reason, caplog: pytest.LogCaptu
         assert not one.is_open
         fail(one, reason, reason, reason)
         assert one.is_open
-        assert (one.opened, opened, one.probe_s) == (1, [1], (0.25, 5.0))
+        assert (one.opened, opened, one.probe_s) == (1, [1], (0.25, 0.6))
         clock.advance(90)
         one.close()
         one.close()
