@@ -12,7 +12,7 @@ from secrets import token_bytes
 from typing import Any, Literal
 
 from opentelemetry import context, trace
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, Status, StatusCode, TraceFlags, Tracer
 
 from memo._base import Load, Seldom, cut, qualified_name, real
 from memo.exporters._otel_durations import Durations
@@ -31,6 +31,7 @@ KEY_HASH = "memo.key.hash"
 _MOST_LABELS = 10_000
 
 _ERROR = Status(StatusCode.ERROR)
+_SAMPLED = TraceFlags.SAMPLED
 _secret = token_bytes(32)
 """Of this process, and of those that it forks: without it nobody can try which keys have a hash."""
 
@@ -79,7 +80,11 @@ class Loads:
             if (
                 self._every
                 or caller.is_recording()
-                or (caller is not INVALID_SPAN and _is_sampled(caller) and load.trigger == "background")
+                or (
+                    caller is not INVALID_SPAN
+                    and caller.get_span_context().trace_flags & _SAMPLED  # it may have ended
+                    and load.trigger == "background"
+                )
             ):
                 try:
                     return _Spanned(function, self._span(self._tracer, function, load, caller))
@@ -137,11 +142,6 @@ def _tell_end(span: Span, outcome: str, joined: int, error: BaseException | None
         if error is not None:
             span.set_attribute("error.type", qualified_name(type(error)))
         span.set_status(_ERROR)
-
-
-def _is_sampled(span: Span) -> bool:
-    """Whether *span*, which may have ended, records or did."""
-    return span.get_span_context().trace_flags.sampled
 
 
 def _hash(key: Any) -> str | None:

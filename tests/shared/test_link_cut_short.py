@@ -17,7 +17,7 @@ from memo.shared._grants import HeldGrant
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning")
 
-EACH = 23
+EACH = 17
 """Every so many points are struck."""
 MOST = 1_500
 """No operation has more points."""
@@ -102,7 +102,7 @@ def test_what_is_struck_leaves_nothing(
             break
         struck += 1
         at += EACH
-    assert struck >= 3
+    assert struck > 3
     assert at < MOST
     use(link, link.ask("known", ("t",)), "known")
     assert isinstance(link.ask("known", ("t",)), Found)
