@@ -9,9 +9,11 @@ import asyncio
 import gc
 import inspect
 import itertools
+import logging
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,16 @@ def run_chain(chain: list[Block]) -> dict[str, Any]:
     return namespace
 
 
+@pytest.fixture
+def own_log_level() -> Iterator[None]:
+    """What a page says of the package's logger is of that page."""
+    log = logging.getLogger("memo")
+    before = log.level
+    yield
+    log.setLevel(before)
+
+
+@pytest.mark.usefixtures("own_log_level")
 @pytest.mark.usefixtures("runtime")  # what serves there is not found by who looks here, at the same time
 @pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
 def test_block_runs(chain: list[Block]) -> None:

@@ -48,6 +48,12 @@ class C:
 CALLS = "f(1), f(1, 2), instance.m(1), C().m(1), C.s(1), C.c(1), instance.p, asyncio.run(a(1))"
 
 
+@pytest.fixture(autouse=True)
+def own_main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell puts a module of its own in the place of the main one, which new processes would look for."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.mark.parametrize(
     "decorate",
     [

@@ -37,7 +37,7 @@ def test_three_failures_in_a_row_open_it(reason: Reason, caplog: pytest.LogCaptu
     """With one warning; a success between them begins the count anew; once it closes, one line says for how long."""
     clock, opened = FakeClock(), []
     one = breaker(clock, opened)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "memo"):
         fail(one, reason, reason)
         one.ok(one.era, has_room=True)
         fail(one, reason, reason)
