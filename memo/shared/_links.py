@@ -34,12 +34,14 @@ class Links:
         return self._enter(label, link, place, is_named)
 
     def _enter(self, label: bytes, link: Any, place: Place, is_named: bool) -> bool:
-        living = [item for item in self._entered.get(label, ()) if item[0]() is not None]
+        living = self._living(label)
         if not all(place.replaces(earlier, explicit=is_named) for _, earlier in living):
             return False
         with self._lock:
-            present = [item for item in self._entered.get(label, ()) if item[0]() is not None]
-            if present == living:
+            if self._living(label) == living:
                 self._entered[label] = [*living, (weakref.ref(link), place)]
                 return True
         return self._enter(label, link, place, is_named)  # another thread was at it
+
+    def _living(self, label: bytes) -> list[tuple[weakref.ref[Any], Place]]:
+        return [item for item in self._entered.get(label, ()) if item[0]() is not None]

@@ -44,6 +44,9 @@ class Follower(Protocol):
         ...
 
 
+_Followers = dict[bytes, tuple["weakref.ref[Follower]", ...]]
+
+
 class Reader:
     """Applies messages, and finds out what is missing.
 
@@ -66,7 +69,7 @@ class Reader:
         self._sender = sender
         self._warned = Seldom()
         self._lock = rlock()  # guards what follows, and the moves of ``place``
-        self._followers: dict[bytes, tuple[weakref.ref[Follower], ...]] = {}
+        self._followers: _Followers = {}
         """By their labels: several of one, if a function was decorated anew and the former one lives on."""
         self._expecting: dict[tuple[bytes, bytes], dict[object, Callable[[], object]]] = {}
 
@@ -93,8 +96,7 @@ class Reader:
     def forget_gone(self) -> None:
         """Forget followers that live no more."""
         with self._lock:
-            living = {function: tuple(filter(_lives, refs)) for function, refs in self._followers.items()}
-            self._followers = {function: refs for function, refs in living.items() if refs}
+            self._followers = _living(self._followers)
 
     def _followers_of(self, function: bytes) -> list[Follower]:
         found = [ref() for ref in self._followers.get(function, ())]
@@ -232,6 +234,11 @@ class Reader:
                 call()
             except Exception:
                 log.exception("tier %r: a caller that waits could not be told", self.name)
+
+
+def _living(followers: _Followers) -> _Followers:
+    living = {function: tuple(filter(_lives, refs)) for function, refs in followers.items()}
+    return {function: refs for function, refs in living.items() if refs}
 
 
 def _lives(ref: "weakref.ref[Follower]") -> bool:
