@@ -281,18 +281,9 @@ class CallerFlights(TaskFlights):
         self, upstream: Upstream, mine: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role | None
     ) -> Any:
         """Look upstream, run the function if need be, and end work and flight; returns what its leader is to get."""
-        run = functools.partial(self._execute, mine, args, kwargs)
+        run = functools.partial(self._work.execute, mine, self.call, args, kwargs)
         value = await upstream.lead_awaited(mine, run, self.keeper.accept, role)
         return self.land(mine, value, self._finish_accepted)
-
-    async def _execute(self, mine: TaskFlight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the function, and tell who watches; what is accepted of its result."""
-        if self.watch is not None:
-            return await self.watch.lead_awaited(mine, self.call, self._accept, args, kwargs)
-        return self.keeper.accept(await self.call(*args, **kwargs))
-
-    def _accept(self, mine: TaskFlight, value: Any) -> Any:
-        return self.keeper.accept(value)
 
     def _finish_accepted(self, mine: TaskFlight, value: Any) -> Any:
         """End a flight as ``finish()`` does, whose result has been accepted."""

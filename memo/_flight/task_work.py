@@ -165,7 +165,7 @@ class TaskWork:
                     flight.tags = self._tags_of(*args, **kwargs)
                 watch = self._watch
                 if self._upstream is not None:
-                    run = functools.partial(self._execute, flight, call, args, kwargs)
+                    run = functools.partial(self.execute, flight, call, args, kwargs)
                     value = await self._upstream.lead_awaited(flight, run, self._keeper.accept, role)
                 elif watch is None:
                     value = await call(*args, **kwargs)
@@ -225,7 +225,7 @@ class TaskWork:
                 self._table.settle(flight, ABANDONED, count=not flight.over)
             raise
 
-    async def _execute(
+    async def execute(
         self, flight: TaskFlight, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run the function, and tell who watches; what is accepted of its result."""

@@ -21,10 +21,11 @@ from typing import Any
 
 from memo._base import call_elsewhere, call_in, real
 from memo.shared._breaker import Breaker
+from memo.shared._connected import NO_SCRIPT, Connected, is_refused_hello
 from memo.shared._dial import HELLO, Dial, check_hello, outlived
 from memo.shared._libraries import abort, loop_connection_is_stale
 from memo.shared._scripts import Command, T, packed
-from memo.shared._unreachable import Reason, Unreachable, is_an_answer, reason_of
+from memo.shared._unreachable import Reason, Unreachable, reason_of
 
 __all__ = ("LoopPool",)
 
@@ -48,16 +49,10 @@ class _Asked:
         self.is_told = False  # that it took too long
 
 
-class _Place:
-    """One connection, once it is needed."""
+class _Place(Connected):
+    """A connection that the loop waits for."""
 
-    __slots__ = ("__weakref__", "_dial", "connection", "made_in", "ready")
-
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
-        self.connection: Any = None
-        self.made_in = (0, 0)  # turns of the dial, and era of the breaker
-        self.ready = False
+    __slots__ = ()
 
     async def exchange(self, command: Command[T], era: int) -> T:
         now = (self._dial.turns, era)
@@ -65,7 +60,7 @@ class _Place:
             await self._connect()
             self.made_in = now
         reply = await self._ask(command.words)
-        if reply is _NO_SCRIPT:
+        if reply is NO_SCRIPT:
             reply = await self._ask(command.in_full())
         return command.parse(reply)
 
@@ -91,8 +86,7 @@ class _Place:
         try:
             reply = await self._ask(HELLO)
         except Exception as error:
-            # one who may not ask may be allowed all that matters
-            if type(error).__name__ != "NoPermissionError":
+            if not is_refused_hello(error):
                 self.ready = False
                 raise
         else:
@@ -107,15 +101,9 @@ class _Place:
         try:
             reply = await connection.read_response()
         except Exception as error:
-            self.ready = is_an_answer(error)
-            if type(error).__name__ == "NoScriptError":
-                return _NO_SCRIPT
-            raise
+            return self._instead(error)
         self.ready = True
         return reply
-
-
-_NO_SCRIPT = object()
 
 
 class LoopPool:

@@ -30,8 +30,8 @@ def _nothing() -> object:
     return None
 
 
-class Turn:
-    """A thread's, or greenlet's, wait for one key.
+class _AnyTurn:
+    """A wait for one key.
 
     Args:
         line: Tells of loads that end.
@@ -40,10 +40,9 @@ class Turn:
         most_s: How long to wait, all in all.
     """
 
-    __slots__ = ("_ends_at", "_expect", "_gate", "cancel")
+    __slots__ = ("_ends_at", "_expect", "cancel")
 
     def __init__(self, line: Expects, function: bytes, digest: bytes, most_s: float) -> None:
-        self._gate = bounded_gate()
         self._ends_at = real.monotonic() + most_s
         self._expect = partial(line.expect, function, digest)
         self.cancel = _nothing
@@ -52,7 +51,24 @@ class Turn:
     def listen(self) -> None:
         """Be told of what ends from now on."""
         self.cancel()
-        self.cancel = self._expect(self._gate.open)
+        self.cancel = self._expect(self._ring)
+
+    def _ring(self) -> None:
+        """Something has ended; called in the line's thread."""
+        raise NotImplementedError
+
+
+class Turn(_AnyTurn):
+    """That of a thread, or greenlet."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self, line: Expects, function: bytes, digest: bytes, most_s: float) -> None:
+        super().__init__(line, function, digest, most_s)
+        self._gate = bounded_gate()
+
+    def _ring(self) -> None:
+        self._gate.open()
 
     def wait(self, lease_s: float) -> bool:
         """Wait until it is time to ask again, for a lease of so long; False: no more, the time is over."""
@@ -63,31 +79,16 @@ class Turn:
         return True
 
 
-class AwaitedTurn:
-    """A coroutine's wait for one key; for one event loop.
+class AwaitedTurn(_AnyTurn):
+    """That of a coroutine; for one event loop."""
 
-    Args:
-        line: Tells of loads that end.
-        function: The function's label.
-        digest: The key's.
-        most_s: How long to wait, all in all.
-    """
-
-    __slots__ = ("_ends_at", "_expect", "_is_rung", "_loop", "_waiter", "cancel")
+    __slots__ = ("_is_rung", "_loop", "_waiter")
 
     def __init__(self, line: Expects, function: bytes, digest: bytes, most_s: float) -> None:
+        super().__init__(line, function, digest, most_s)
         self._loop = asyncio.get_running_loop()
         self._is_rung = False
         self._waiter: asyncio.Future[None] | None = None
-        self._ends_at = real.monotonic() + most_s
-        self._expect = partial(line.expect, function, digest)
-        self.cancel = _nothing
-        """Ends it."""
-
-    def listen(self) -> None:
-        """Be told of what ends from now on."""
-        self.cancel()
-        self.cancel = self._expect(self._ring)
 
     async def wait(self, lease_s: float) -> bool:
         """Wait until it is time to ask again, for a lease of so long; False: no more, the time is over."""
@@ -106,7 +107,6 @@ class AwaitedTurn:
         return True
 
     def _ring(self) -> None:
-        """In the line's thread."""
         call_elsewhere(self._loop, self._rung)
 
     def _rung(self) -> None:

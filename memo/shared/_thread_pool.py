@@ -16,10 +16,11 @@ from collections import deque
 from typing import Any
 
 from memo._base import Gate, real, rlock
+from memo.shared._connected import NO_SCRIPT, Connected, is_refused_hello
 from memo.shared._dial import HELLO, Dial, check_hello, outlived
 from memo.shared._libraries import is_stale
 from memo.shared._scripts import Command, T, packed
-from memo.shared._unreachable import Reason, Unreachable, is_an_answer, reason_of
+from memo.shared._unreachable import Reason, Unreachable, reason_of
 
 __all__ = ("Place", "ThreadPool")
 
@@ -27,16 +28,10 @@ _LEAST = 0.25
 """What is left of its time, when an operation gets its connection, for it to begin: less would only cut that short."""
 
 
-class Place:
-    """One connection, once it is needed."""
+class Place(Connected):
+    """A connection that a thread waits for."""
 
-    __slots__ = ("__weakref__", "_dial", "connection", "made_in", "ready")
-
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
-        self.connection: Any = None
-        self.made_in = (0, 0)  # turns of the dial, and era of the breaker
-        self.ready = False
+    __slots__ = ()
 
     def exchange(self, command: Command[T], ends: float, era: int) -> T:
         """Have the server do what *command* says, on a connection that was made in *era* of the breaker.
@@ -52,7 +47,7 @@ class Place:
                 self.connect(ends)
                 self.made_in = now
             reply = self._ask(command.words)
-            if reply is _NO_SCRIPT:
+            if reply is NO_SCRIPT:
                 reply = self._ask(command.in_full())
             return command.parse(reply)
         except Exception as error:
@@ -81,8 +76,7 @@ class Place:
         try:
             reply = self._ask(HELLO)
         except Exception as error:
-            # one who may not ask may be allowed all that matters
-            if not is_an_answer(error) or type(error).__name__ != "NoPermissionError":
+            if not is_refused_hello(error):
                 self.ready = False
                 raise
         else:
@@ -95,15 +89,9 @@ class Place:
         try:
             reply = connection.read_response()
         except Exception as error:
-            self.ready = is_an_answer(error)
-            if type(error).__name__ == "NoScriptError":
-                return _NO_SCRIPT
-            raise
+            return self._instead(error)
         self.ready = True
         return reply
-
-
-_NO_SCRIPT = object()
 
 
 class ThreadPool:
