@@ -17,6 +17,7 @@ _OF = (
     (3, 12),
     (3, 13),
 )  # it reads what lies in the interpreter's objects, which differ from version to version
+_COPIED_S = 10.0  # where a checkout is copied, both are new, and either may have come first
 _NO = ("", "0", "false", "no", "off")
 _YES = ("1", "true", "yes", "on")
 
@@ -45,6 +46,19 @@ def _here() -> str:
     return f" (imported from the checkout, {folder}, where 'pip install -e .' alone puts it)"
 
 
+def _is_stale(built: str) -> bool:
+    """Whether the source beside this file is newer than what was built, as after a pull into an editable checkout.
+
+    The two sides of one commit know each other's names: an older extension would lack some, or mean another thing by
+    them.  An installed package has no source, and nothing to look at.
+    """
+    try:
+        written = os.stat(os.path.join(os.path.dirname(__file__), "_speed.c")).st_mtime
+        return written > os.stat(built).st_mtime + _COPIED_S
+    except OSError:
+        return False
+
+
 def _choose() -> tuple[Any, str]:
     """The extension module, or None; why that."""
     obstacle = _obstacle()
@@ -62,6 +76,8 @@ def _choose() -> tuple[Any, str]:
         )
     except Exception as error:  # made for another interpreter, or another wrapt: Python does without
         return None, f"the extension cannot be loaded ({error}); install the package again"
+    if _is_stale(module.__file__):
+        return None, f"the extension is older than its source; build it again{_here()}"
     return module, f"the extension was built ({module.__file__})"
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,13 @@ from memo.__main__ import main
 built = pytest.mark.skipif(_native.speed is None, reason=_native.why)
 
 
-def chosen() -> dict[str, Any]:
-    """What the face of the folder would choose now."""
-    face = ROOT / "memo" / "_native" / "__init__.py"
+FACE = ROOT / "memo" / "_native" / "__init__.py"
+
+
+def chosen(face: Path = FACE) -> dict[str, Any]:
+    """What the face of the folder would choose now, if it lay there."""
     names: dict[str, Any] = {"__name__": "memo._native", "__file__": str(face)}
-    exec(face.read_text(encoding="utf-8"), names)
+    exec(FACE.read_text(encoding="utf-8"), names)
     return names
 
 
@@ -113,6 +116,22 @@ def test_what_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, error: E
     assert found["speed"] is None
     assert found["why"].startswith(reason)
     assert ("imported from the checkout" in found["why"]) == ("was not built" in reason)
+
+
+@built
+@pytest.mark.parametrize(("newer_s", "stale"), [(-86_400, False), (0, False), (5, False), (60, True), (86_400, True)])
+def test_what_is_older_than_its_source_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, newer_s: float, stale: bool
+) -> None:
+    """An extension that was built before its source changed is left alone, unless both came at once, as by a copy."""
+    monkeypatch.delenv("MEMO_PURE", raising=False)
+    source = tmp_path / "_speed.c"
+    source.touch()
+    written = os.stat(_native.speed.__file__).st_mtime + newer_s
+    os.utime(source, (written, written))
+    found = chosen(tmp_path / "__init__.py")
+    assert (found["speed"] is None) == stale
+    assert found["why"].startswith("the extension is older than its source; build it again (imported") == stale
 
 
 @built
