@@ -5,7 +5,6 @@ import datetime as dt
 import functools
 import gc
 import importlib
-import itertools
 import subprocess
 import sys
 import threading
@@ -18,14 +17,25 @@ from typing import Any
 if __name__ == "__main__":  # as a command, which fills one store
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _ratios import Timed, on_eight_threads, timed, together
+from _batches import (
+    SIZE,
+    Batch,
+    Decorate,
+    awaits,
+    calls_of_a_method,
+    calls_on_eight_threads,
+    keyword_calls,
+    misses,
+    of,
+    plain_calls,
+)
+from _ratios import Timed, together
 
 from memo import bounded, dedupe_inflight, sliding_window
 
-__all__ = ("PEERS", "Peer", "peer_table")
+__all__ = ("PEERS", "Peer", "peer_table", "undecorated")
 
 TTL_S = 3600
-SIZE = 500
 BATCH = 20_000
 FEW = 2_000
 ENTRIES = 100_000
@@ -45,6 +55,15 @@ class Peer:
     flight_awaited: Make | None = None
     window: Make | None = None
 
+    def decorates(self, word: str) -> Decorate | None:
+        """What decorates a function to the end that *word* names, with a bound of SIZE."""
+        make: Make | None = getattr(self, word)
+        return None if make is None else lambda function: make(function, SIZE)
+
+
+def undecorated(function: Any) -> Any:
+    return function
+
 
 def _memo(policy: str) -> Make:
     return lambda function, size: bounded(max=size, ttl=TTL_S, policy=policy)(function)
@@ -59,12 +78,9 @@ def _cachetools(cache: str, *args: Any, **options: Callable[[], Any]) -> Make:
     return make
 
 
-def _cachebox(seconds: float) -> Make:
-    def make(function: Any, size: int) -> Any:
-        library = importlib.import_module("cachebox")
-        return library.cached(library.TTLCache(size, seconds))(function)
-
-    return make
+def _cachebox(function: Any, size: int) -> Any:
+    library = importlib.import_module("cachebox")
+    return library.cached(library.TTLCache(size, TTL_S))(function)
 
 
 def _moka(function: Any, size: int) -> Any:
@@ -79,11 +95,8 @@ def _warp(function: Any, size: int) -> Any:
     return importlib.import_module("warp_cache").cache(max_size=size, ttl=TTL_S)(function)
 
 
-def _async_lru(size_of: Callable[[int], int], **options: Any) -> Make:
-    def make(function: Any, size: int) -> Any:
-        return importlib.import_module("async_lru").alru_cache(maxsize=size_of(size), **options)(function)
-
-    return make
+def _async_lru(function: Any, size: int) -> Any:
+    return importlib.import_module("async_lru").alru_cache(maxsize=size, ttl=TTL_S)(function)
 
 
 def _coalescer(function: Any, size: int) -> Any:
@@ -116,112 +129,18 @@ PEERS = (
     Peer("cachetools LRU", "lock, no ttl", _cachetools("LRUCache", lock=threading.Lock)),
     Peer("cachetools TTL", "lock", _cachetools("TTLCache", TTL_S, lock=threading.Lock)),
     Peer(
-        "cachetools, condition", "TTLCache, condition=; flights: LRUCache(0)",
-        _cachetools("TTLCache", TTL_S, condition=threading.Condition),
-        flight=lambda function, size: _cachetools("LRUCache", condition=threading.Condition)(function, 0),
+        "cachetools, condition", "TTLCache, condition=", _cachetools("TTLCache", TTL_S, condition=threading.Condition)
     ),
-    Peer(
-        "cachebox", "TTLCache; flights: stale at once", _cachebox(TTL_S), _cachebox(TTL_S), _cachebox(1e-9),
-        _cachebox(1e-9),
-    ),
-    Peer("moka-py", "ttl", _moka, _moka),
+    Peer("cachebox", "TTLCache", _cachebox, _cachebox),
+    Peer("moka-py", "ttl; loads not shared", _moka, _moka),
     Peer("theine", "ttl", _theine, _theine),
     Peer("warp-cache", "ttl; loads not shared", _warp, _warp),
-    Peer(
-        "async-lru", "ttl; flights: maxsize=0", awaited=_async_lru(lambda size: size, ttl=TTL_S),
-        flight_awaited=_async_lru(lambda size: 0),
-    ),
+    Peer("async-lru", "ttl", awaited=_async_lru),
     Peer("coalescer", "coalesce()", flight_awaited=_coalescer),
-    Peer("aiocache", "memory, ttl, no bound", awaited=_aiocache),
+    Peer("aiocache", "memory, ttl, no bound; loads not shared", awaited=_aiocache),
     Peer("cashews", "memory, ttl", awaited=_cashews),
     Peer("cachier", "memory, stale_after, no bound", _cachier),
 )  # fmt: skip
-
-
-# -- what is measured: a batch of calls of a decorated function
-
-
-def _identity(x: Any) -> Any:
-    return x
-
-
-async def _bare(x: Any) -> Any:
-    return x
-
-
-def _positional(function: Any) -> Timed:
-    def run(count: int) -> None:
-        for _ in itertools.repeat(None, count):
-            function(7)
-
-    assert function(7) == 7
-    return timed(run, BATCH)
-
-
-def _keyword(function: Any) -> Timed:
-    def run(count: int) -> None:
-        for _ in itertools.repeat(None, count):
-            function(x=7)
-
-    assert function(x=7) == 7
-    return timed(run, BATCH)
-
-
-def _method(decorate: Callable[[Any], Any]) -> Timed:
-    class Service:
-        @decorate
-        def fetch(self, x: int) -> int:
-            return x
-
-    service: Any = Service()
-
-    def run(count: int) -> None:
-        for _ in itertools.repeat(None, count):
-            service.fetch(7)
-
-    assert service.fetch(7) == 7
-    return timed(run, BATCH)
-
-
-def _awaits(function: Any, count: int = BATCH) -> Timed:
-    def run(count: int) -> None:
-        async def loop() -> None:
-            for _ in itertools.repeat(None, count):
-                assert await function(7) == 7
-
-        asyncio.run(loop())
-
-    run(1)
-    return timed(run, count)
-
-
-def _misses(function: Any) -> Timed:
-    fresh = itertools.count()
-    for _ in range(2 * SIZE):
-        key = next(fresh)
-        assert function(key) == key
-
-    def run(count: int) -> None:
-        for key in itertools.islice(fresh, count):
-            function(key)
-
-    return timed(run, FEW)
-
-
-def _eight_threads(function: Any) -> Timed:
-    return on_eight_threads(function, BATCH)
-
-
-def _tasks() -> Timed:
-    def run(count: int) -> None:
-        async def loop() -> None:
-            create_task = asyncio.get_running_loop().create_task
-            for _ in itertools.repeat(None, count):
-                await create_task(_bare(7))
-
-        asyncio.run(loop())
-
-    return timed(run, FEW)
 
 
 # -- the table
@@ -231,68 +150,61 @@ def _tasks() -> Timed:
 class _Column:
     head: str
     told: str
-    baseline: Callable[[], Timed]
-    measure: Callable[[Peer], Timed | None]
-    added: Callable[[], Timed] | None = None
-    """What the bare call takes, where the ratio is of what comes on top."""
+    word: str
+    """Which of a peer's ways of decorating."""
+    baseline: Decorate
+    batch: Callable[[Decorate], Batch]
+    count: int = BATCH
+    added: bool = False
+    """Whether what counts is what comes on top of the bare call."""
 
-
-def _of(word: str, bare: Any, batch: Callable[[Any], Timed]) -> Callable[[Peer], Timed | None]:
-    def measure(peer: Peer) -> Timed | None:
-        make: Make | None = getattr(peer, word)
-        return None if make is None else batch(make(bare, SIZE))
-
-    return measure
-
-
-def _of_method(peer: Peer) -> Timed | None:
-    make = peer.plain
-    return None if make is None else _method(lambda function: make(function, SIZE))
+    def timed(self, decorate: Decorate) -> Timed:
+        return of(self.batch(decorate), self.count)
 
 
 def _lru(function: Any) -> Any:
     return functools.lru_cache(SIZE)(function)
 
 
-COLUMNS = (
-    _Column("hit", "to lru_cache", lambda: _positional(_lru(_identity)), _of("plain", _identity, _positional)),
-    _Column("keyword", "to lru_cache", lambda: _keyword(_lru(_identity)), _of("plain", _identity, _keyword)),
-    _Column("method", "to lru_cache", lambda: _method(_lru), _of_method),
-    _Column("awaited", "to a bare coroutine", lambda: _awaits(_bare), _of("awaited", _bare, _awaits)),
-    _Column("miss", "to lru_cache", lambda: _misses(_lru(_identity)), _of("plain", _identity, _misses)),
-    _Column(
-        "threads", "to lru_cache", lambda: _eight_threads(_lru(_identity)), _of("plain", _identity, _eight_threads)
-    ),
-    _Column(
-        "dedupe", "added, in hits of lru_cache", lambda: _positional(_lru(_identity)),
-        _of("flight", _identity, _positional), lambda: _positional(_identity),
-    ),
-    _Column(
-        "dedupe, awaited", "to a task", _tasks, _of("flight_awaited", _bare, lambda function: _awaits(function, FEW))
-    ),
-    _Column(
-        "window", "added, in hits of lru_cache", lambda: _positional(_lru(_identity)),
-        _of("window", _identity, _positional), lambda: _positional(_identity),
-    ),
-)  # fmt: skip
+def _in_a_task(function: Any) -> Any:
+    return lambda x: asyncio.get_running_loop().create_task(function(x))
+
+
+def _columns(runner: asyncio.Runner) -> tuple[_Column, ...]:
+    def awaited(decorate: Decorate) -> Batch:
+        return awaits(decorate, runner)
+
+    return (
+        _Column("hit", "to lru_cache", "plain", _lru, plain_calls),
+        _Column("keyword", "to lru_cache", "plain", _lru, keyword_calls),
+        _Column("method", "to lru_cache", "plain", _lru, calls_of_a_method),
+        _Column("awaited", "to a bare coroutine", "awaited", undecorated, awaited),
+        _Column("miss", "to lru_cache", "plain", _lru, misses, FEW),
+        _Column("threads", "to lru_cache", "plain", _lru, calls_on_eight_threads),
+        _Column("dedupe", "added, in hits of lru_cache", "flight", _lru, plain_calls, added=True),
+        _Column("dedupe, awaited", "to a task", "flight_awaited", _in_a_task, awaited, FEW),
+        _Column("window", "added, in hits of lru_cache", "window", _lru, plain_calls, added=True),
+    )
 
 
 def _measured(column: _Column, rounds: int, left_out: set[str]) -> dict[str, str]:
     """The figures of a column by the peers' names."""
     candidates: dict[str, Timed] = {}
-    bare = None if column.added is None else column.added()
+    bare = column.timed(undecorated) if column.added else None
     for peer in PEERS:
+        decorate = peer.decorates(column.word)
+        if decorate is None:
+            continue
         try:
-            run = column.measure(peer)
+            run = column.timed(decorate)
         except ImportError as error:
             left_out.add(f"{peer.name} is left out: {error}; pip install '.[bench]'")
-            continue
         except Exception as error:  # it refuses such a function, or answers something else
             left_out.add(f"{peer.name} has no figure for {column.head!r}: {type(error).__name__}: {error}"[:100])
-            continue
-        if run is not None:
+        else:
             candidates[peer.name] = run if bare is None else functools.partial(_difference, run, bare)
-    return {name: f"{ratio:.2f}" for name, ratio in together(column.baseline(), candidates, rounds).items()}
+    baseline = column.timed(column.baseline)
+    return {name: f"{ratio:.2f}" for name, ratio in together(baseline, candidates, rounds).items()}
 
 
 def _difference(run: Timed, bare: Timed) -> float:
@@ -334,7 +246,8 @@ def peer_table(rounds: int) -> str:
     """One line for each installed peer, one column for each thing that is compared."""
     left_out: set[str] = set()
     warnings.simplefilter("ignore")  # some have their say about loops that come and go
-    columns = {(one.head, one.told): _measured(one, rounds, left_out) for one in COLUMNS}
+    with asyncio.Runner() as runner:
+        columns = {(one.head, one.told): _measured(one, rounds, left_out) for one in _columns(runner)}
     columns["bytes", f"an entry, of {ENTRIES:,}"] = _bytes()
     names = [peer.name for peer in PEERS if any(peer.name in figures for figures in columns.values())]
     settings = {peer.name: peer.settings for peer in PEERS}

@@ -1,6 +1,7 @@
 """The benchmarks run where what they need is installed, and their figures can be read."""
 
 import gzip
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -16,17 +17,57 @@ from kit.servers import program
 import memo.policies
 
 
-def test_they_run_and_fit_100_columns() -> None:
-    """``pytest benchmarks`` passes, and no line of what it prints is longer than 100 characters."""
-    pytest.importorskip("pytest_benchmark")
+def pytest_benchmarks(*options: str) -> "subprocess.CompletedProcess[str]":
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # xdist's, above all
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", "--benchmark-max-time=0.001"],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=100, check=False,
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *options],
+        cwd=ROOT, env={**env, "COLUMNS": "80"}, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
+
+
+def test_one_table_fits_80_columns(tmp_path: Path) -> None:
+    """``pytest benchmarks`` prints a row for each thing that is done, beside others' figures, and no other table."""
+    pytest.importorskip("pytest_benchmark")
+    ran = pytest_benchmarks("--benchmark-max-time=0.001", f"--benchmark-json={tmp_path / 'told.json'}")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "hit[bounded]" in ran.stdout
+    head, _, table = ran.stdout.partition(" memo beside others ---")
+    assert "Name (time" not in ran.stdout
+    assert [line for line in head.splitlines() if len(line) > 100] == []
+    assert [line for line in table.splitlines() if len(line) > 80] == []
+    for row in ("hit ", "keyword hit ", "miss, evicting ", "8 threads' hits ", "awaited hit ", "dedupe_inflight "):
+        (line,) = (line for line in table.splitlines() if line.startswith(row))
+        assert float(line.removeprefix(row).split()[0]) > 0
+    assert "memo's calls run in " in table
+    assert f" {importlib.metadata.version('cachetools')} (TTLCache, condition=)" in table
+    told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
+    assert {"memo", "cachetools, condition"} <= {*told["benchmarks"][0]["extra_info"]["ratios"]}
+
+
+def test_some_rows_and_the_tables_of_pytest_benchmark() -> None:
+    """``-k`` chooses rows, in a table without empty columns; an option of pytest-benchmark's own shows them, too."""
+    pytest.importorskip("pytest_benchmark")
+    ran = pytest_benchmarks("-k", "keyword", "--benchmark-max-time=0.001", "--benchmark-sort=name")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Name (time" in ran.stdout
+    table = ran.stdout.partition(" memo beside others ---")[2]
+    assert "keyword hit " in table
+    assert [name for name in ("method hit", "aiocache ", "awaited") if name in table] == []
     assert [line for line in ran.stdout.splitlines() if len(line) > 100] == []
+
+
+def test_nothing_is_told_that_was_not_measured() -> None:
+    """Under ``--benchmark-disable`` each batch runs once, and there is a sentence in place of figures."""
+    pytest.importorskip("pytest_benchmark")
+    ran = pytest_benchmarks("-k", "8_threads_hits or awaited_hit", "--benchmark-disable")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "\nNothing was measured: under --benchmark-disable" in ran.stdout
+
+
+def test_without_pytest_benchmark_the_extra_is_named() -> None:
+    """Where the plugin is not there, an error says what to install."""
+    ran = pytest_benchmarks("-p", "no:benchmark")
+    assert ran.returncode != 0
+    assert "pip install '.[bench]'" in ran.stdout
 
 
 def script(*command: str) -> "subprocess.CompletedProcess[str]":
