@@ -3,243 +3,37 @@
     python tests/kit/random_operations.py FIRST_SEED LAST_SEED STEPS
 
 The first line of what it prints names the path; each further one is an observation: a result, a message, a run of a
-function, an eviction, figures.  It depends on nothing else: time is a number that the program moves, and each source of
+function, an eviction, figures.  It depends on nothing else: time is a number that the program moves (in one of four
+programs it is the machine's, and nothing is observed of it), threads take turns as the program says, and each source of
 chance has its seed.  (PYTHONHASHSEED must be fixed: a policy's memory of keys goes by their hashes.)
 """
 
 import asyncio
+import contextlib
+import copy
 import gc
 import logging
+import pickle
 import random
 import re
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import memo
+from kit.random_subjects import MADE, Held, Subject
+from kit.threads import Running, until
 from memo import Registry, _native
+from memo._base import real
+from memo.testing import FakeClock, isolated
 
 __all__ = ("Play", "main")
 
-
-class Odd:
-    """A key whose hashes collide, but for that whose comparison raises: else it would matter what lies in its way."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __hash__(self) -> int:
-        return self.number % 3 if self.number != 13 else 1013
-
-    def __eq__(self, other: object) -> bool:
-        if self.number == 13:
-            raise ZeroDivisionError("compared with thirteen")
-        return isinstance(other, Odd) and self.number == other.number
-
-    def __repr__(self) -> str:
-        return f"Odd({self.number})"
-
-
-class Unhashable:
-    """An argument that is no key."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return "Unhashable()"
-
-
-class Text(str):
-    """A subclass of text, which is not the same key as the text that it equals."""
-
-    __slots__ = ()
-
-
 ADDRESS = re.compile("0x[0-9a-f]+")
-SHAPES = {
-    "plain": "def fetch(x, lang='en', k=1): return body(x, lang, k)",
-    "one": "def fetch(x): return body(x)",
-    "keywords": "def fetch(x, /, *, lang='en', k=1): return body(x, lang, k)",
-    "rest": "def fetch(x, *rest, lang='en'): return body(x, lang, *rest)",
-    "any": "def fetch(x, **more): return body(x, *sorted(more))",
-    "none": "def fetch(): return body(0)",
-    "coroutine": "async def fetch(x, lang='en'): return body(x, lang)",
-    "coroutine of one": "async def fetch(x): return body(x)",
-    "slow coroutine": "async def fetch(x, lang='en'):\n    await sleep(0)\n    return body(x, lang)",
-    "method": "def fetch(self, x, lang='en'): return body(x, lang)",
-    "coroutine method": "async def fetch(self, x, lang='en'): return body(x, lang)",
-}
-SIZES = 1, 2, 3, 10, 50
-SMALL = 1, 2
-"""For keys that may have a type or an instance in them, whose hash is its address: what a policy remembers of keys that
-left, it remembers by their hashes, in one place for so few."""
-POLICIES = ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random", "lirs")
-_MISTAKES = (ValueError, ZeroDivisionError)
-
-
-class Subject:
-    """One decorated function, and how it is called."""
-
-    def __init__(self, play: "Play", number: int) -> None:
-        self.play = play
-        self.name = f"f{number}"
-        self.shape = play.dice.choice(list(SHAPES))
-        self.is_async = "coroutine" in self.shape
-        self.depth = 0
-        small = "method" in self.shape or self.shape in ("one", "coroutine of one") or play.dice.random() < 0.2
-        self.sizes = SMALL if small else SIZES
-        names: dict[str, Any] = {"body": self.body, "sleep": asyncio.sleep}
-        exec(SHAPES[self.shape], names)
-        function = names["fetch"]
-        self.kind = play.dice.choices(("bounded", "dedupe", "window", "stack", "lru_cache"), (12, 2, 2, 2, 1))[0]
-        self.options: dict[str, Any] = {}
-        if self.kind in ("bounded", "stack"):
-            self.options = self._of_bounded()
-        decorated = self._decorated(function)
-        self.instances: list[Any] = []
-        self.owner: Any = None
-        if "method" in self.shape:
-            self.owner = type("Owner", (), {"fetch": decorated})
-            self.instances = [self.owner() for _ in range(3)]
-            decorated = self.owner.__dict__["fetch"]
-        self.function = decorated
-        play.note("made", self.name, self.kind, self.shape, sorted(self.options))
-
-    def _of_bounded(self) -> dict[str, Any]:
-        dice = self.play.dice
-        options: dict[str, Any] = {"max": dice.choice(self.sizes)}
-
-        def sometimes(chance: float, **more: Any) -> None:
-            if dice.random() < chance:
-                options.update(more)
-
-        sometimes(0.6, ttl=dice.choice([5, 50, 500]))
-        sometimes(0.4, on_evict=self.evicted)
-        sometimes(0.5, policy=dice.choice(POLICIES))
-        sometimes(0.15, idle=20)
-        sometimes(0.1, copy=dice.choice(["shallow", "deep", list]))
-        sometimes(0.15, typed=self.sizes is not SIZES)
-        sometimes(0.1, cache_if=lambda value: value != (3, "en", 1))
-        sometimes(0.1, dedupe=False)
-        sometimes(0.1, tags=("all", "some"))
-        sometimes(0.1, cache_errors=ValueError, error_ttl=7)
-        sometimes(0.1, max_bytes=3000)
-        sometimes(0.08, timeout=60)
-        if "ttl" in options:
-            sometimes(0.15, stale_if_error=10)
-            sometimes(0.1, jitter=0.5)
-        if self.shape not in ("one", "none", "any", "coroutine of one"):
-            sometimes(0.12, ignore=("lang",))
-            if not options.get("typed") and "ignore" not in options:
-                sometimes(0.12, key=lambda *args, **kwargs: args[-1] if args else 0)
-        if self.is_async:
-            sometimes(0.3, work="caller")
-        if "timeout" in options and not options.get("dedupe", True):
-            del options["timeout"]
-        return options
-
-    def _decorated(self, function: Any) -> Any:
-        common: dict[str, Any] = {"registry": self.play.registry, "clock": self.play.clock, "name": self.name}
-        if self.kind == "lru_cache":
-            return memo.lru_cache(maxsize=self.play.dice.choice([1, 3, 20]))(function)
-        if self.kind in ("dedupe", "stack"):
-            function = memo.dedupe_inflight(timeout=60, **common)(function)
-        if self.kind in ("window", "stack"):
-            function = memo.sliding_window(30, max=5, **common)(function)
-        if self.kind in ("bounded", "stack"):
-            function = memo.bounded(**self.options, **common)(function)
-        return function
-
-    def evicted(self, key: Any, value: Any, reason: Any) -> None:
-        self.play.note("left", self.name, key, value, str(reason))
-
-    def body(self, x: Any, *rest: Any) -> Any:
-        """What all functions do: they tell, and sometimes fail, call themselves or return what cannot be kept."""
-        self.play.note("ran", self.name, x, rest)
-        if type(x) is int:
-            if x == 7 and rest[:1] != ("en",):
-                raise ValueError(x)
-            if x == 17:
-                return iter([1])
-            if x % 11 == 10 and self.depth < 3 and self.shape in ("plain", "one", "keywords"):
-                self.depth += 1
-                try:
-                    self.function(x - 1)
-                except _MISTAKES as error:
-                    self.play.note("within", repr(error))
-                finally:
-                    self.depth -= 1
-            if x == 19:  # changes the store that the call is about to change
-                self.play.dice.choice([self.clear, self.shrink, lambda: None])()
-        return (x, *rest)
-
-    def clear(self) -> None:
-        if self.kind in ("bounded", "stack"):
-            self.function.cache.clear()
-
-    def shrink(self) -> None:
-        if self.kind in ("bounded", "stack"):
-            self.function.cache.resize(max=self.play.dice.choice(self.sizes))
-
-    # -- how it is called
-
-    def argument(self) -> Any:
-        dice = self.play.dice
-        remembers = self.kind in ("bounded", "stack") and self.options.get("policy", "adaptive") in (
-            "adaptive",
-            "s3fifo",
-        )
-        chance = dice.random() * (0.79 if remembers and self.sizes is SIZES else 1)
-        if chance < 0.6:
-            return dice.randrange(25)
-        if chance < 0.75:
-            return dice.choice("abcdefgh")
-        if chance < 0.79:
-            return dice.choice([(1, "t"), (2, "t"), (1, (2.0, "u")), b"bytes", 1 << 70, -1, frozenset({1})])
-        if chance < 0.85:
-            return dice.choice([1.0, True, Text("a"), 2.5, float("inf"), -0.0, 0.0])
-        if chance < 0.95:
-            return Odd(dice.randrange(15))
-        return dice.choice([Unhashable(), [1], {}])
-
-    def spelled(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        dice = self.play.dice
-        x, lang = self.argument(), dice.choice(["en", "de", 1])
-        if self.shape in ("one", "coroutine of one"):
-            return dice.choices(
-                [((x,), {}), ((), {"x": x}), ((), {}), ((x, 1), {}), ((x,), {"y": 1})], (8, 3, 1, 1, 1)
-            )[0]
-        if self.shape == "keywords":
-            return dice.choice([
-                ((x,), {}), ((x,), {"k": 2, "lang": lang}), ((x,), {"lang": lang}), ((), {"x": x}), ((x, 1), {}),
-            ])  # fmt: skip
-        if self.shape == "rest":
-            return dice.choice([((x,), {}), ((x, 1, 2), {}), ((x, x), {}), ((x,), {"lang": lang}), ((), {})])
-        if self.shape == "any":
-            return dice.choice(
-                [((x,), {}), ((x,), {"b": 1, "a": 2}), ((x,), {"a": 2, "b": 1}), ((), {"x": x}), ((), {})]
-            )
-        if self.shape == "none":
-            return dice.choices([((), {}), ((1,), {}), ((), {"x": 1})], (8, 1, 1))[0]
-        return dice.choice([
-            ((x,), {}), ((), {"x": x}), ((x, lang), {}), ((x,), {"lang": lang}), ((), {"lang": lang, "x": x}),
-            ((x, lang, 1, 2, 3), {}), ((x,), {"nope": 1}), ((), {}), ((x,), {"x": 1}),
-        ])  # fmt: skip
-
-    def seen(self) -> tuple[Callable[..., Any], Any]:
-        """The function as somebody calls it, and the handle that he sees."""
-        if not self.instances:
-            return self.function, self.function
-        place = self.play.dice.randrange(3)
-        instance = self.instances[place]
-        if self.play.dice.random() < 0.8:
-            return lambda *args, **kwargs: instance.fetch(*args, **kwargs), instance.fetch
-        return lambda *args, **kwargs: self.owner.fetch(instance, *args, **kwargs), instance.fetch
-
-    def finished(self, value: Any) -> Any:
-        if not self.is_async:
-            return value
-        return self.play.loop.run_until_complete(value)
+OF_TIME = ("load_seconds", "load_mean", "oldest", "oldest_lease")
+"""Figures of the machine's time."""
 
 
 class Play:
@@ -249,18 +43,56 @@ class Play:
         random.seed(seed)
         self.dice = random.Random(seed)
         self.now = 0.0
+        self.fake: FakeClock | None = None
+        self.clock: Any = self.read
+        kind = self.dice.choice(["a function", "a fake clock", "installed", "the machine's"])
+        self.runs_by_itself = kind == "the machine's"
+        if kind == "a fake clock":
+            self.clock = self.fake = FakeClock(now=0.0)
+        elif kind == "installed":
+            self.clock, self.fake = None, FakeClock(now=2.0**32).install()
+        elif kind == "the machine's":
+            self.clock = None
+        self.installed = kind == "installed"
+        self.elsewhere: dict[str, list[str]] = {}
+        """What was observed in other threads, which is told when they have ended."""
+        self.told: list[str] = []
+        self.leases: list[tuple[Subject, Any]] = []
         self.registry = Registry()
         self.loop = asyncio.new_event_loop()
-        self.told: list[str] = []
+        self.folder = Path(tempfile.mkdtemp(prefix="memo-"))
         self.subjects: list[Subject] = []
         self.subjects += [Subject(self, number) for number in range(8)]
+        self.events: list[Any] = []
+        self.subscription = self.registry.subscribe(self.events.append) if self.dice.random() < 0.2 else None
 
-    def clock(self) -> float:
+    def read(self) -> float:
         return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        if self.fake is not None:
+            self.fake.advance(seconds)
 
     def note(self, *what: Any) -> None:
         text = repr(what)
-        self.told.append("0x".join(ADDRESS.split(text)) if "0x" in text else text)
+        text = "0x".join(ADDRESS.split(text)) if "0x" in text else text
+        if threading.current_thread() is threading.main_thread():
+            self.told.append(text)
+        else:
+            self.elsewhere.setdefault(threading.current_thread().name, []).append(text)
+
+    def come_together(self) -> None:
+        """Tell what was observed in other threads."""
+        for name, told in sorted(self.elsewhere.items()):
+            self.told += [f"{name}: {text}" for text in told]
+        self.elsewhere.clear()
+
+    def wait_for_the_pool(self) -> None:
+        """Let what loads in the background end."""
+        pool = self.registry.pool
+        until(lambda: not pool.busy and not pool.queued)
+        self.come_together()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Observe what is logged, as a handler of the package's logger does."""
@@ -278,71 +110,103 @@ class Play:
         finally:
             log.propagate = propagates
             log.removeHandler(handler)
-            self.loop.close()
+            self.close()
         return self.told
+
+    def close(self) -> None:
+        if self.subscription is not None:
+            self.subscription.close()
+        for _ in range(20):  # what runs in tasks of its own ends
+            self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+        if self.fake is not None and self.installed:
+            self.fake.uninstall()
+        for file in self.folder.iterdir():
+            file.unlink()
+        self.folder.rmdir()
+        MADE.__dict__.clear()
+        MADE.__name__ = "made_at_random"
 
     def steps(self, count: int) -> None:
         """So many operations."""
         for step in range(count):
             subject = self.dice.choice(self.subjects)
-            try:
+            with self.mistakes():
                 self.step(step, subject)
-            except Exception as error:
-                self.note("raised", type(error).__name__, str(error)[:300])
             if step % 3 == 0:
                 self.hidden(subject)
+            if step % 10 == 0:
+                self.hear()
             if step % 200 == 199:
                 self.check()
         self.check()
+
+    @contextlib.contextmanager
+    def mistakes(self) -> Iterator[None]:
+        """Observe what is raised."""
+        try:
+            yield
+        except AssertionError:  # it is this program that is wrong
+            raise
+        except Exception as error:
+            self.note("raised", type(error).__name__, str(error)[:300], getattr(error, "__notes__", None))
+            error.__traceback__ = None  # it refers to what is to go
 
     def step(self, step: int, subject: Subject) -> None:
         """One operation."""
         chance = self.dice.random()
         call, handles = subject.seen()
         args, kwargs = subject.spelled()
-        if chance < 0.78:
+        if chance < 0.75:
             value = subject.finished(call(*args, **kwargs))
             self.note("got", step, subject.name, value)
-        elif chance < 0.81:
-            self.now += self.dice.choice([0.5, 1, 3, 7, 60])
-        elif chance < 0.82:
+            if type(value) is list and subject.options.get("copy"):
+                value.append("altered")
+        elif chance < 0.78:
+            self.advance(self.dice.choice([0.5, 1, 3, 7, 60]))
+        elif chance < 0.79:
             self.figures(subject)
-        elif chance < 0.83:
+        elif chance < 0.793:
             with self.registry.disabled(
                 self.dice.choice([None, None if subject.kind == "lru_cache" else subject.name])
             ):
                 value = subject.finished(call(*args, **kwargs))
                 self.note("off", subject.name, "one-shot" if hasattr(value, "__next__") else value)
-        elif chance < 0.84 and subject.is_async:
+        elif chance < 0.803 and subject.is_async:
             self.together(subject, call)
-        elif chance < 0.842:
-            swept = self.registry.cleanup()
-            self.note("cleaned", swept.expired, swept.flights)
-        elif chance < 0.85:
-            self.note("tagged", self.registry.invalidate(tag="some"))
-        elif subject.kind in ("bounded", "stack"):
-            self.on_cache(step, subject, handles.cache, args, kwargs)
+        elif chance < 0.813 and subject.can_wait:
+            self.in_turns(step, subject, call, handles)
+        elif chance < 0.823:
+            self.on_all(subject, handles)
+        elif chance < 0.84:
+            self.on_function(subject, call, handles)
+        elif subject.has_store:
+            if self.dice.random() < 0.75:
+                self.on_cache(step, subject, handles.cache, args, kwargs)
+            else:
+                self.on_calls(step, subject, handles, args, kwargs)
         elif subject.kind == "window":
-            window = handles.window
-            self.note("window", window.count(), len(window), [(e.outcome, e.key, e.message) for e in window.events()])
+            self.on_window(handles.window)
         elif subject.kind == "lru_cache":
-            self.note("info", subject.function.cache_info())
+            self.note("info", subject.function.cache_info(), subject.function.cache_parameters())
         else:
-            self.note("inflight", handles.inflight.stats())
+            self.on_inflight(handles.inflight, args, kwargs)
+
+    # -- operations
 
     def on_cache(self, step: int, subject: Subject, cache: Any, args: Any, kwargs: Any) -> None:
         """One of the operations of a cache's handle."""
         what = self.dice.choice([
             "invalidate", "put", "put", "entry", "entry", "cleanup", "clear", "resize", "where", "items", "refresh",
-            "contains", "copied",
+            "contains", "copied", "many", "stats", "by hand",
         ])  # fmt: skip
+        found: Any = None
         if what == "invalidate":
-            found: Any = cache.invalidate(*args, **kwargs)
+            found = cache.invalidate(*args, **kwargs)
         elif what == "put":
             found = cache.put(("put", step), *args, **kwargs)
         elif what == "entry":
-            entry = cache.entry(*args, **kwargs)
-            found = entry and (entry.value, entry.age, entry.expires_in, entry.hits, entry.stale)
+            found = self.seen(cache.entry(*args, **kwargs))
         elif what == "cleanup":
             found = cache.cleanup()
         elif what == "clear":
@@ -357,14 +221,143 @@ class Play:
             found = subject.finished(cache.refresh(*args, **kwargs))
         elif what == "contains":
             found = [str(key) for key in cache]
+        elif what == "many":
+            found = cache.put_many([(number, ("many", step)) for number in (3, 30, 31)])
+        elif what == "stats":
+            found = self.timeless(cache.stats().as_dict())
+        elif what == "by hand":
+            found = self.by_hand(cache.store)
         else:
             found = len(cache.store), list(map(str, cache.store))
         self.note(what, subject.name, found)
 
+    def by_hand(self, store: Any) -> Any:
+        """What the store itself tells, which is a mapping."""
+        keys = list(store)
+        if not keys:
+            return "empty"
+        key = self.dice.choice(keys)
+        return key in store, store.get("nowhere"), store.currsize, str(store[key].value), store[key].hits
+
+    def on_calls(self, step: int, subject: Subject, handles: Any, args: Any, kwargs: Any) -> None:
+        """One of the other ways to call, of what belongs to calls, or of what lasts."""
+        cache = handles.cache
+        what = self.dice.choice(
+            ["call", "fresh", "within", "default", "lease", "end of lease", "dump", "load", "recorded", "info"]
+        )
+        found: Any = None
+        if what == "call":
+            found = subject.finished(cache.call(*args, **kwargs))
+        elif what == "fresh":
+            found = subject.finished(cache.fresh(*args, **kwargs))
+        elif what == "within":
+            found = subject.finished(cache.within(max_age=self.dice.choice([0, 2, 10_000])).call(*args, **kwargs))
+        elif what == "default":
+            found = subject.finished(cache.within(default="default").call(*args, **kwargs))
+        elif what == "lease":
+            lease = cache.lease(*args, **kwargs)
+            found = subject.finished(lease.__aenter__() if subject.is_async else lease.__enter__())
+            self.leases.append((subject, lease))
+        elif what == "end of lease":
+            self.end_a_lease()
+        elif what == "dump":
+            found = cache.dump(self.folder / subject.name)
+        elif what == "load":
+            if (self.folder / subject.name).exists():
+                found = cache.load(self.folder / subject.name)
+        elif what == "recorded":
+            if self.dice.random() < 0.7:  # it waits for the disk
+                return
+            with cache.record(self.folder / "keys") as recording:
+                for _ in range(6):
+                    spelled, named = subject.spelled()
+                    with self.mistakes():
+                        self.note("recorded", subject.finished(subject.function(*spelled, **named)))
+            found = recording.requests
+        else:
+            found = handles.cache_info(), handles.cache_parameters(), repr(cache)
+            if self.dice.random() < 0.1:
+                subject.function.cache_clear()
+        self.note(what, subject.name, found)
+
+    def end_a_lease(self) -> None:
+        if self.leases:
+            subject, lease = self.leases.pop(self.dice.randrange(len(self.leases)))
+            if self.dice.random() < 0.8:  # else it is forgotten
+                subject.finished(lease.__aexit__(None, None, None) if subject.is_async else lease.__exit__())
+
+    def on_inflight(self, inflight: Any, args: Any, kwargs: Any) -> None:
+        """One of the operations of the handle of what runs."""
+        what = self.dice.choice(["stats", "pending", "forget", "cleanup"])
+        if what == "stats":
+            self.note("inflight", self.timeless(inflight.stats().as_dict()))
+        elif what == "pending":
+            self.note("inflight", len(inflight), list(map(str, inflight.pending())))
+        elif what == "forget":
+            self.note("inflight", inflight.forget(*args, **kwargs))
+        else:
+            self.note("inflight", inflight.cleanup())
+
+    def on_window(self, window: Any) -> None:
+        """All that a window tells."""
+        self.note("window", window.count(), len(window), [(e.outcome, e.key, e.message) for e in window.events()])
+        if not self.runs_by_itself:
+            self.note("window", window.rate(), window.error_ratio(), window.percentile(50), window.series(4)[-1].count)
+        self.note("window", window.by_key(3), [(e.error, e.key) for e in window.errors(5)])
+        if self.dice.random() < 0.1:
+            window.clear()
+
+    def on_all(self, subject: Subject, handles: Any) -> None:
+        """One of the operations on all functions together."""
+        chance = self.dice.random()
+        if chance < 0.2:
+            swept = self.registry.cleanup()
+            self.note("cleaned", swept.expired, swept.flights)
+        elif chance < 0.6:
+            self.note("tagged", self.registry.invalidate(tag=self.dice.choice(["some", "all"])))
+        elif chance < 0.65:
+            self.registry.clear()
+        elif chance < 0.75:
+            self.note("table", str(self.registry) if not self.runs_by_itself else len(self.registry))
+        elif subject.kind != "lru_cache":
+            with isolated(*self.dice.choice([[self.registry], [subject.function]])):
+                for _ in range(5):
+                    call, _ = subject.seen()
+                    args, kwargs = subject.spelled()
+                    with self.mistakes():
+                        self.note("apart", subject.finished(call(*args, **kwargs)))
+                self.hidden(subject)
+
+    def on_function(self, subject: Subject, call: Callable[..., Any], handles: Any) -> None:
+        """Pickle, copy or alter a function or its instances, or let one go."""
+        chance = self.dice.random()
+        function: Any = subject.function
+        if chance < 0.3:
+            seen = function if "method" not in subject.shape else subject.owner.fetch
+            again = pickle.loads(pickle.dumps(seen))
+            self.note("pickled", again is function, again == seen, copy.copy(seen) is seen, copy.deepcopy(seen) is seen)
+        elif chance < 0.5 and subject.instances:
+            place = self.dice.randrange(3)
+            subject.instances[place] = copy.copy(subject.instances[place])
+            self.note("copied", subject.name)
+        elif chance < 0.8 and subject.instances:
+            subject.begin_anew(self.dice.randrange(3))
+            self.note("begun anew", subject.name)
+        elif function.__defaults__:
+            function.__defaults__ = (*function.__defaults__[:-1], self.dice.choice([1, 2, "en"]))
+            self.note("default", function.__defaults__[-1])
+        elif function.__kwdefaults__:
+            function.__kwdefaults__ = {**function.__kwdefaults__, "lang": self.dice.choice(["en", "it"])}
+            self.note("default", function.__kwdefaults__)
+
+    # -- several at the same time
+
     def together(self, subject: Subject, call: Callable[..., Any]) -> None:
         """Calls of coroutines at the same time, one of which may be cancelled."""
         spelled = [subject.spelled() for _ in range(4)]
+        spelled[3] = spelled[self.dice.randrange(4)]
         cancelled = self.dice.random() < 0.4
+        meanwhile = self.dice.random()
 
         async def crowd() -> list[Any]:
             tasks = []
@@ -376,42 +369,111 @@ class Play:
             if cancelled and tasks:
                 await asyncio.sleep(0)
                 tasks[0].cancel()
+            if subject.has_store and meanwhile < 0.5:
+                await asyncio.sleep(0)
+                self.change(subject, meanwhile * 2, spelled[0])
             return await asyncio.gather(*tasks, return_exceptions=True)
 
         self.note("together", subject.name, list(map(repr, self.loop.run_until_complete(crowd()))))
+
+    def change(self, subject: Subject, chance: float, spelled: Any) -> None:
+        """Change what a running load is about to change."""
+        args, kwargs = spelled
+        with self.mistakes():
+            cache = subject.seen()[1].cache
+            if chance < 0.2:
+                self.note("meanwhile", cache.clear())
+            elif chance < 0.5:
+                self.note("meanwhile", cache.invalidate(*args, **kwargs))
+            elif chance < 0.7:
+                self.note("meanwhile", cache.put("meanwhile", *args, **kwargs))
+            elif chance < 0.8:
+                self.note("meanwhile", cache.resize(max=self.dice.choice(subject.sizes)))
+            elif chance < 0.9:
+                self.note("meanwhile", cache.inflight.forget(*args, **kwargs))
+            else:
+                self.note("meanwhile", cache.invalidate_where(lambda key, value: False))
+
+    def in_turns(self, step: int, subject: Subject, call: Callable[..., Any], handles: Any) -> None:
+        """Two threads that ask for the same, the second while the first runs: which ends before the second goes on."""
+        held = Held(step)
+        held.opened = {"first": threading.Event(), "second": threading.Event()}
+        first = Running(lambda: call(held), "first")
+        until(lambda: held.entered or not first.thread.is_alive())
+        if subject.has_store and self.dice.random() < 0.5:
+            self.change(subject, self.dice.random(), ((held,), {}))
+        tables = [getattr(handles, "inflight", None), getattr(getattr(handles, "cache", None), "inflight", None)]
+        second = Running(lambda: call(held), "second")
+        until(
+            lambda: (
+                "second" in held.entered
+                or not second.thread.is_alive()
+                or any(table is not None and table.stats().waiting for table in tables)
+            )
+        )
+        if tables[0] is not None:
+            self.note("pending", [(flight.waiters, flight.leader) for flight in tables[0].pending()])
+        for name, running in (("first", first), ("second", second)):
+            held.opened[name].set()
+            with self.mistakes():
+                self.note(name, running.result())
+        self.come_together()
+
+    # -- what is looked at
+
+    def timeless(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Figures, without those of the machine's time."""
+        return {name: figure for name, figure in figures.items() if not self.runs_by_itself or name not in OF_TIME}
+
+    def seen(self, entry: Any) -> Any:
+        """What is known of an entry."""
+        ages = () if entry is None or self.runs_by_itself else (entry.age, entry.expires_in)
+        return entry and (entry.value, entry.hits, entry.bytes, entry.stale, *ages)
 
     def figures(self, subject: Subject) -> None:
         """All that is counted."""
         if subject.kind == "lru_cache":
             return
         stats = self.registry[subject.name].stats()
-        self.note("figures", [str(part) for part in (stats.cache, stats.inflight)])
-        if stats.window is not None:
+        for part in (stats.cache, stats.inflight):
+            self.note("figures", part and self.timeless(part.as_dict()))
+        if stats.window is not None and not self.runs_by_itself:
             self.note("window", [line for line in str(stats.window).splitlines() if "dropped" not in line])
-        self.note("table", len(str(self.registry).splitlines()))
+
+    def hear(self) -> None:
+        """What a subscription was told since the last time."""
+        if self.subscription is not None:
+            self.subscription.drain()
+            for event in self.events:
+                seconds = None if self.runs_by_itself else event.seconds
+                key = "0x".join(ADDRESS.split(event.key))
+                self.note(event.kind, event.function, key, seconds, event.trigger, event.reason, event.error)
+            self.events.clear()
 
     def hidden(self, subject: Subject) -> None:
         """What is kept, in the order of the index, if that is little."""
-        if subject.kind in ("bounded", "stack"):
+        if subject.has_store:
             entries = list(subject.function.cache.store)
             self.note("kept", subject.name, list(map(str, entries if len(entries) <= 10 else entries[::7])))
 
     def check(self) -> None:
-        """The invariants of all stores."""
+        """The invariants of all stores, and what is counted of them."""
         for subject in self.subjects:
-            if subject.kind in ("bounded", "stack"):
+            if subject.has_store:
                 try:
                     subject.function.cache._check()
                 except ZeroDivisionError:
                     self.note("a comparison raised")
+                self.note("counted", self.timeless(subject.function.cache.stats().as_dict()))
 
 
 def main(first: int, last: int, steps: int) -> None:
     """Print which path runs, and for each seed what was observed."""
-    lines = ["in Python" if _native.speed is None else "in C"]
+    real.time = staticmethod(lambda: 1.7e9)  # type: ignore[method-assign]  # dumps say when they were made
+    sys.stdout.write("in Python\n" if _native.speed is None else "in C\n")
     for seed in range(first, last + 1):
-        lines += [f"seed {seed}", *Play(seed).run(steps)]
-    sys.stdout.write("\n".join(lines))
+        told = Play(seed).run(steps)
+        sys.stdout.write("".join(f"{line}\n" for line in (f"seed {seed}", *told)))
 
 
 if __name__ == "__main__":
