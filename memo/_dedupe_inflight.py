@@ -107,7 +107,7 @@ class InflightLayer(FlightLayer):
         return shared_await(call)
 
     def native_template(self) -> Native | None:
-        if self.shape.is_async or self.tags.function is not None or self.is_watched:
+        if self.shape.is_async or self.tags.function is not None:
             return None
         return Native(dict, looks=False, leads=True)
 

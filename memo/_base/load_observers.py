@@ -61,7 +61,7 @@ class LoadObserver(Protocol):
 def observe_loads(view: Any, observer: LoadObserver) -> Callable[[], None]:
     """Have *observer* watch the executions of all functions of *view*, a registry or a selection, now and later.
 
-    Hits cost what they did; what misses is led in Python as long as anybody watches.
+    Hits cost what they did; whoever watches is told of loads in Python, also where C leads them.
 
     Returns:
         Ends that; called again, it does nothing.

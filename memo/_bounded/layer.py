@@ -267,7 +267,9 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),
-            leads=not self.is_watched and self.kinds is None and can_lead(options, is_async=self.shape.is_async),
+            leads=self.kinds is None
+            and not (self.is_watched and self.shape.is_async)
+            and can_lead(options, is_async=self.shape.is_async),
         )
 
     def collected(self, owner: InstanceRef) -> None:

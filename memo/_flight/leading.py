@@ -13,6 +13,7 @@ from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, InFlight, Ta
 from memo._flight.task_work import work_mark
 from memo._flight.threads import ThreadFlights
 from memo._flight.waiters import wake_all
+from memo._flight.watch import end_load
 from memo._native import speed
 
 __all__ = ("leading", "leading_await")
@@ -46,6 +47,7 @@ if speed is not None:
         TaskFlight=TaskFlight,
         Work=Work,
         current_task=asyncio.current_task,
+        end_load=end_load,
         current_tasks=getattr(asyncio.tasks, "_current_tasks", None) if sys.version_info < (3, 12) else None,
         modules=sys.modules,
         running_loop=asyncio._get_running_loop,
@@ -69,7 +71,7 @@ def leading(
     """
     if speed is None:
         return None
-    table = flights.table
+    table, watch = flights.table, flights.watch
     return speed.Leading(
         clock=flights.clock,
         table=table.by_key,
@@ -81,6 +83,7 @@ def leading(
         refuse=refuse,
         name=flights.name,
         wake_all=wake_all,
+        begin=watch.begin if watch is not None and watch.audience.minds_loads else None,
         about=not store and flights.timeout_s is not None and flights.timeout_s >= _LONG_S,
         **store,
     )

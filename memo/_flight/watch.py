@@ -23,7 +23,7 @@ from typing import Any
 from memo._base import Audience, Clock, Hearer, LoadObserver, Seat, failure_text, real, stored_key
 from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, RUNNING, TIMED_OUT, InFlight
 
-__all__ = ("GatheredLoads", "Watch", "new_load", "outer_load")
+__all__ = ("GatheredLoads", "Watch", "end_load", "new_load", "outer_load")
 
 Work = Callable[..., Any]
 Named = dict[str, Any]
@@ -63,6 +63,15 @@ class Watch:
         self.is_innermost = is_innermost
         self.reveal = reveal
         self.clock = clock
+
+    def begin(self, flight: InFlight) -> _Load:
+        """Say that the work of *flight* is about to begin, here.
+
+        Cut short, ``flight.load`` is what has begun.
+        """
+        load = new_load(self, (flight,), flight.key)
+        load.begin()
+        return load
 
     def lead(
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
@@ -342,6 +351,9 @@ def new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
 def outer_load() -> _Load | None:
     """The load of a layer further out whose work the present context is."""
     return _outer.get()
+
+
+end_load = _Load.end
 
 
 class GatheredLoads:

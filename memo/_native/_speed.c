@@ -58,7 +58,7 @@ typedef int pid_t;
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
     V(RUNNING) V(RETURNED) V(ABANDONED) V(InstanceRef) V(greenlet) V(no_tags) V(zero) V(one) V(expired) \
-    V(monotonic)
+    V(monotonic) V(end_load)
 
 #define CALL_TYPES(V) V(Recipe) V(Refs) V(Call)
 #define CALL_OBJECTS(V)
@@ -84,7 +84,7 @@ typedef int pid_t;
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
     V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
     V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
-    V(InFlight, was_current) V(InFlight, heir) V(InFlight, error) V(InFlight, traceback) V(InFlight, after) \
+    V(InFlight, was_current) V(InFlight, heir) V(InFlight, error) V(InFlight, traceback) V(InFlight, after) V(InFlight, load) \
     V(Counters, led) V(Counters, completed) V(Counters, cancelled) V(Clock, read) V(Known, _tables)
 #define COROUTINE_SLOTS(V) V(TaskFlight, struck) V(TaskFlight, cancelling) V(TaskFlight, task) V(TaskFlight, timer) \
     V(TaskFlight, alarm) V(TaskFlight, when_done) V(TaskFlight, bound) V(TaskFlight, inside) V(TaskFlight, left_at) \
@@ -2774,10 +2774,10 @@ add_store(PyObject *module)
 #define MOST_RUNNING 64
 
 #define LEADING_OBJECTS(V) V(clock) V(table) V(known) V(counters) V(lock) V(finish) V(failed) V(refuse) V(name) \
-    V(wake_all) V(shelf) V(changes) V(owners) V(figures) V(counts)
+    V(wake_all) V(begin) V(shelf) V(changes) V(owners) V(figures) V(counts)
 
-/* What leads the misses of one function, and what that takes: `shelf` is NULL where no results are kept, what follows it
- * where Python ends each load. */
+/* What leads the misses of one function, and what that takes: `begin` is NULL where nobody watches, `shelf` where no results
+ * are kept, what follows it where Python ends each load. */
 typedef struct {
     PyObject_HEAD
 #define V(name) PyObject *name;
@@ -2998,6 +2998,9 @@ flight_done(State *state, Leading *l, PyObject *flight)
         fill_slot(flight, state->at_InFlight_current, Py_NewRef(Py_True));
         fill_slot(flight, state->at_InFlight_state, Py_NewRef(state->RUNNING));
         l->spare = flight;
+        if (l->begin != NULL) {
+            Py_CLEAR(SLOT(flight, state->at_InFlight_load));
+        }
         Py_XDECREF(value);
         Py_XDECREF(key);
         return;
@@ -3088,39 +3091,61 @@ abandon_flight(State *state, Leading *l, PyObject *flight)
     }
 }
 
-/* End a flight with the exception that is set, which stays set unless another takes its place; returns NULL. */
+/* What *callee* returns of two arguments, called as within an `except` clause that handles *error*: what it raises has that
+ * for its context.  The innermost place alone is changed: PyErr_GetHandledException() would answer what some frame further
+ * out handles. */
 static PyObject *
+call_handling(PyObject *error, PyObject *callee, PyObject *first, PyObject *second)
+{
+    _PyErr_StackItem *place = PyThreadState_Get()->exc_info;
+    PyObject *handled = place->exc_value;
+    place->exc_value = Py_NewRef(error);
+    PyObject *result = PyObject_CallFunctionObjArgs(callee, first, second, NULL);
+    Py_XSETREF(place->exc_value, handled);
+    return result;
+}
+
+/* End a flight with the exception that is set, which stays set unless another takes its place. */
+static void
 flight_failed(State *state, Leading *l, PyObject *flight)
 {
     PyObject *error = taken_error();
     fill_slot(flight, state->at_InFlight_over, Py_NewRef(Py_True));
-    /* What failed() raises has it for its context.  The innermost place alone is changed: PyErr_GetHandledException()
-     * would answer what some frame further out handles. */
-    _PyErr_StackItem *place = PyThreadState_Get()->exc_info;
-    PyObject *handled = place->exc_value;
-    place->exc_value = Py_NewRef(error);
-    PyObject *done = PyObject_CallFunctionObjArgs(l->failed, flight, error, NULL);
-    Py_XSETREF(place->exc_value, handled);
-    if (done != NULL) {
-        Py_DECREF(done);
-        raise_again(error);
-        return NULL;
+    PyObject *done = call_handling(error, l->failed, flight, error);
+    if (done == NULL) {
+        Py_SETREF(error, taken_error());
+        abandon_flight(state, l, flight);
     }
-    Py_DECREF(error);
-    error = taken_error();
-    abandon_flight(state, l, flight);
+    Py_XDECREF(done);
     raise_again(error);
-    return NULL;
+}
+
+/* Tell those who watch that a load ends with the exception that is set, which stays set unless another takes its place, as
+ * Watch.lead() does. */
+static void
+load_failed(State *state, PyObject *load)
+{
+    PyObject *error = taken_error();
+    PyObject *done = call_handling(error, state->end_load, load, error);
+    if (done == NULL) { /* it goes on where it was cut short */
+        PyObject *other = taken_error();
+        done = call_handling(other, state->end_load, load, error);
+        Py_SETREF(error, done != NULL ? other : taken_error());
+        if (done == NULL) {
+            Py_DECREF(other);
+        }
+    }
+    Py_XDECREF(done);
+    raise_again(error);
 }
 
 /* -- a good end */
 
 /* Have Python end a flight whose work returned *value*. */
-static PyObject *
-finished_in_python(State *state, Leading *l, PyObject *flight, PyObject *value)
+static inline PyObject *
+finished_in_python(Leading *l, PyObject *flight, PyObject *value)
 {
-    PyObject *result = PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
-    return result == NULL ? flight_failed(state, l, flight) : result;
+    return PyObject_CallFunctionObjArgs(l->finish, flight, value, NULL);
 }
 
 /* Look at a result; -1 with an exception: it is refused. */
@@ -3136,15 +3161,15 @@ is_looked_at(State *state, Leading *l, PyObject *value)
     return plain;
 }
 
-/* End a flight of which nothing is kept; *value* is the caller's. */
+/* End a flight of which nothing is kept; *value* is the caller's.  NULL with an exception: it has failed by that. */
 static PyObject *
 flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObject *value)
 {
     if (is_looked_at(state, l, value) < 0) {
-        return flight_failed(state, l, flight);
+        return NULL;
     }
     if (SLOT(flight, state->at_InFlight_current) == NULL || !compares_plainly(state, l->table, 1)) {
-        return finished_in_python(state, l, flight, value); /* another took it out, or is about to compare keys */
+        return finished_in_python(l, flight, value); /* another took it out, or is about to compare keys */
     }
     fill_slot(flight, state->at_InFlight_current, NULL);
     take_out(l->table, key);
@@ -3154,7 +3179,7 @@ flight_shared(State *state, Leading *l, PyObject *flight, PyObject *key, PyObjec
     if (SLOT(flight, state->at_InFlight_waiters) != Py_None) {
         PyObject *done = PyObject_CallFunctionObjArgs(l->wake_all, flight, l->lock, NULL);
         if (done == NULL) {
-            return flight_failed(state, l, flight);
+            return NULL;
         }
         Py_DECREF(done);
     }
@@ -3215,7 +3240,8 @@ count_victim(State *state, Leading *l, PyObject *victim, double now)
     Py_XDECREF(sum);
 }
 
-/* End a flight whose result is kept, as Loads.finish_lean() does; *value* is the caller's. */
+/* End a flight whose result is kept, as Loads.finish_lean() does; *value* is the caller's.  NULL with an exception: it has
+ * failed by that. */
 static PyObject *
 flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
 {
@@ -3223,12 +3249,12 @@ flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t
     PyObject *clock = SLOT(l->clock, state->at_Clock_read);
     int plain = is_plain_value(state, value);
     if ((plain != 1 || clock != state->monotonic) && !may_put(state, l, flight, key, hash, NAN)) {
-        return finished_in_python(state, l, flight, value); /* before anything is asked that Python asks again */
+        return finished_in_python(l, flight, value); /* before anything is asked that Python asks again */
     }
     plain = plain != 1 ? is_looked_at(state, l, value) : plain;
     int read = plain < 0 ? -1 : exact_time(state, clock, &now);
     if (read < 0) {
-        return flight_failed(state, l, flight);
+        return NULL;
     }
     PyObject *victim = NULL, *entry = read ? entry_new(state, 0, value, now, now + l->life_s) : NULL;
     PyErr_Clear(); /* there is no memory: Python will say so */
@@ -3237,7 +3263,7 @@ flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t
         || entry_put_lean(state, SLOT(l->shelf, state->at_Shelf_cache), key, hash, entry, &victim) < 0) {
         PyErr_Clear();
         Py_XDECREF(entry);
-        return finished_in_python(state, l, flight, value);
+        return finished_in_python(l, flight, value);
     }
     take_out(l->table, key);
     add_seconds(l->counts, state->at_CallCounts_load_seconds, now - started_at(state, flight));
@@ -3253,7 +3279,46 @@ flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t
     return Py_NewRef(value);
 }
 
+/* End a flight whose work returned *value*, which is the caller's: what its leader gets, a new reference.  NULL with an
+ * exception: it has failed by that. */
+static inline PyObject *
+flight_ended(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    return l->shelf == NULL ? flight_shared(state, l, flight, key, value) : flight_kept(state, l, flight, key, hash, value);
+}
+
 /* -- a miss */
+
+/* Call a function whose executions are told to somebody, as Watch.lead() does, and end the flight if it returns: what its
+ * leader gets.  NULL with an exception: the flight has failed by that. */
+static PyObject *
+lead_watched(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *function,
+             PyObject *const *values, size_t positional, PyObject *kwnames)
+{
+    PyObject *load = PyObject_CallOneArg(l->begin, flight), *result = NULL;
+    if (load != NULL) {
+        PyObject *value = PyObject_Vectorcall(function, values, positional, kwnames);
+        if (value != NULL) {
+            result = flight_ended(state, l, flight, key, hash, value);
+            Py_DECREF(value);
+        }
+    }
+    else {
+        load = Py_XNewRef(SLOT(flight, state->at_InFlight_load)); /* what has begun of it */
+    }
+    if (result != NULL) {
+        PyObject *done = PyObject_CallFunctionObjArgs(state->end_load, load, Py_None, NULL);
+        if (done == NULL) {
+            Py_CLEAR(result);
+        }
+        Py_XDECREF(done);
+    }
+    if (result == NULL && load != NULL) {
+        load_failed(state, load);
+    }
+    Py_XDECREF(load);
+    return result;
+}
 
 /* Lead a call that found nothing, if that is a case for C.
  *
@@ -3296,14 +3361,19 @@ lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash
     }
     fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
     count(l->counters, state->at_Counters_led, 1);
-    PyObject *value = PyObject_Vectorcall(function, values, positional, kwnames);
-    if (value == NULL) {
-        flight_failed(state, l, flight);
-        goto done;
+    if (l->begin != NULL) {
+        result = lead_watched(state, l, flight, key, hash, function, values, positional, kwnames);
     }
-    result = l->shelf == NULL ? flight_shared(state, l, flight, key, value)
-        : flight_kept(state, l, flight, key, hash, value);
-    Py_DECREF(value);
+    else {
+        PyObject *value = PyObject_Vectorcall(function, values, positional, kwnames);
+        if (value != NULL) {
+            result = flight_ended(state, l, flight, key, hash, value);
+            Py_DECREF(value);
+        }
+    }
+    if (result == NULL) {
+        flight_failed(state, l, flight);
+    }
 done:
     if (flight != NULL) {
         flight_done(state, l, flight);
@@ -3352,23 +3422,25 @@ static PyObject *
 leading_new(PyTypeObject *kind, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "clock", "table", "known", "counters", "lock", "finish", "failed", "refuse", "name", "wake_all", "about", "shelf", "lean", NULL,
+        "clock", "table", "known", "counters", "lock", "finish", "failed", "refuse", "name", "wake_all", "begin", "about", "shelf", "lean",
+        NULL,
     };
     State *state = state_of(kind);
     Leading *l = state == NULL ? NULL : (Leading *)kind->tp_alloc(kind, 0);
     PyObject *clock = NULL, *table = NULL, *known = NULL, *counters = NULL, *lock = NULL, *finish = NULL;
-    PyObject *failed = NULL, *refuse = NULL, *name = NULL, *wake_all = NULL;
+    PyObject *failed = NULL, *refuse = NULL, *name = NULL, *wake_all = NULL, *begin = NULL;
     PyObject *changes = NULL, *shelf = NULL, *owners = NULL, *figures = NULL, *counts = NULL;
-    if (l == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO!OOOOOOOOpO(OOOOd):Leading", names, &clock,
-            &PyDict_Type, &table, &known, &counters, &lock, &finish, &failed, &refuse, &name, &wake_all, &l->about, &shelf, &changes,
-            &owners, &figures, &counts, &l->life_s)) {
+    if (l == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO!OOOOOOOOOpO(OOOOd):Leading", names, &clock,
+            &PyDict_Type, &table, &known, &counters, &lock, &finish, &failed, &refuse, &name, &wake_all, &begin, &l->about, &shelf,
+            &changes, &owners, &figures, &counts, &l->life_s)) {
         Py_XDECREF(l);
         return NULL;
     }
+    begin = begin == Py_None ? NULL : begin;
 #define V(part) l->part = Py_XNewRef(part);
     LEADING_OBJECTS(V)
 #undef V
-    int fits = wake_all != NULL && state->InFlight != NULL && is_known(clock, state->Clock) && is_known(known, state->Known)
+    int fits = wake_all != NULL && (begin == NULL || state->end_load != NULL) && state->InFlight != NULL && is_known(clock, state->Clock) && is_known(known, state->Known)
         && is_known(counters, state->Counters);
     if (fits && shelf != NULL) {
         fits = is_known(shelf, state->Shelf);
