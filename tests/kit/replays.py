@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -45,9 +46,9 @@ def zipf(requests: int, keys: int, seed: int = 1, exponent: float = 0.9) -> list
     return Random(seed).choices(range(keys), weights=[1 / rank**exponent for rank in range(1, keys + 1)], k=requests)
 
 
-def numbers(order: list[int]) -> list[int]:
+def numbers(order: Sequence[Hashable]) -> list[int]:
     """The keys as numbers by first appearance."""
-    known: dict[int, int] = {}
+    known: dict[Hashable, int] = {}
     return [known.setdefault(key, len(known)) for key in order]
 
 

@@ -17,8 +17,8 @@ from memo._replay.contestants import ADVISED, CONTESTANTS
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stream of a few thousand keys."""
-    return write(tmp_path_factory.mktemp("keys") / "keys", zipf(20_000, 3_000, seed=4))
+    """A stream of a thousand keys."""
+    return write(tmp_path_factory.mktemp("keys") / "keys", zipf(5_000, 1_500, seed=4))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_table_is_aligned_and_fits(printed: str, told: dict[str, Any]) -> None:
         assert int(size.replace(",", "")) == told["sizes"][place]
         assert ratios == [f"{told['hit_ratio'][name][place]:.2%}" for name in names]
     assert (
-        f"20,000 requests for {told['distinct']:,} keys; without a bound {told['reachable']:.2%} would be"
+        f"5,000 requests for {told['distinct']:,} keys; without a bound {told['reachable']:.2%} would be"
         in " ".join(lines)
     )
 
@@ -73,7 +73,7 @@ def test_advice_is_one_sentence(printed: str, told: dict[str, Any]) -> None:
 def test_speed_is_told(printed: str, told: dict[str, Any]) -> None:
     """The output tells how many lines a second were read, and how many requests a second replayed."""
     text = " ".join(printed.split())
-    assert re.search(r"Read 20,000 lines in [\d.]+ s \([\d,]+ lines a second\), replayed [\d,]+ requests in", text)
+    assert re.search(r"Read 5,000 lines in [\d.]+ s \([\d,]+ lines a second\), replayed [\d,]+ requests in", text)
     assert told["lines_per_second"] > 0
     assert set(told["seconds"]) == {"reading", "replaying"}
 
