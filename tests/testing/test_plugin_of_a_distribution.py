@@ -1,5 +1,6 @@
 """The plugin as pytest finds it where the package is installed: no warning, and switched off by any likely name."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,23 +9,30 @@ import pytest
 from kit.places import ROOT
 
 # Plug-ins that are nothing to these tests take longer to import than all the rest.
-OTHERS = "-p no:hypothesispytest -p no:anyio -p no:typeguard"
+OTHERS = "-p no:hypothesispytest -p no:anyio -p no:typeguard -p no:randomly -p no:xdist -p no:xdist.looponfail -p no:valkey"
 INI = f"[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider {OTHERS} --strict-config\n"
 PLUGIN = ["-p", "memo.pytest_plugin"]
 USES_IT = "def test_it(memo_clock, memo_isolated): assert memo_clock() >= 0\n"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A directory with a test, where the package is installed as far as pytest can tell."""
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory where the package is installed as far as pytest can tell, and is compiled once for all tests."""
+    site = tmp_path_factory.mktemp("site")
     info = site / "memo_toolkit-1.dist-info"
-    info.mkdir(parents=True)
-    (site / "memo").symlink_to(ROOT / "memo", target_is_directory=True)
+    info.mkdir()
+    shutil.copytree(ROOT / "memo", site / "memo", ignore=shutil.ignore_patterns("__pycache__"))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memo-toolkit\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[pytest11]\nmemo.pytest_plugin = memo.pytest_plugin\n")
     files = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "memo").rglob("*.py"))]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in files))
+    return site
+
+
+@pytest.fixture
+def project(tmp_path: Path, site: Path) -> Path:
+    """A directory with a test."""
+    (tmp_path / "site").symlink_to(site, target_is_directory=True)
     here = tmp_path / "project"
     here.mkdir()
     (here / "pytest.ini").write_text(INI)
@@ -35,7 +43,7 @@ def project(tmp_path: Path) -> Path:
 def python(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *args], cwd=project, capture_output=True, text=True, timeout=100, check=False,
-        env={"PYTHONPATH": str(project.parent / "site"), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str((project.parent / "site").resolve()), "PATH": ""},
     )  # fmt: skip
 
 
