@@ -1,4 +1,4 @@
-"""The pytest plugin of ``memo``: the fixtures ``memo_clock`` and ``memo_isolated``, and the option ``memo_isolate``.
+"""The pytest plugin of ``memo``: ``memo_clock``, ``memo_isolated``, ``memo_benchmark``, the option ``memo_isolate``.
 
 pytest loads it by itself where ``memo`` is installed; ``-p memo.pytest_plugin`` loads it where plugins are not loaded
 by themselves, and ``-p no:memo`` switches it off.  Every run of every project that has ``memo`` installed imports this
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from memo.testing import FakeClock
+    from memo.testing import FakeClock, MemoBenchmark
 
     class _Parser(Protocol):
         """What is asked of a ``pytest.Parser``, whose own types are not all known."""
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
         @property
         def pluginmanager(self) -> Any: ...
+        @property
+        def option(self) -> Any: ...
         def getini(self, name: str) -> Any: ...
 
 
@@ -52,8 +54,12 @@ def pytest_configure(config: _Config) -> None:
     manager = config.pluginmanager
     if any(manager.is_blocked(name) for name in _NAMES):
         return
-    if manager.register(_Fixtures(), "pytest_memo") is not None and config.getini("memo_isolate"):
+    if manager.register(_Fixtures(), "pytest_memo") is None:
+        return
+    if config.getini("memo_isolate"):
         manager.register(_EveryTest(), "memo_isolate")
+    measures = hasattr(config.option, "benchmark_min_rounds")  # pytest-benchmark is there, under whatever name
+    manager.register(_Benchmarks() if measures else _NoBenchmarks(), "memo_benchmark")
 
 
 class _Fixtures:
@@ -87,3 +93,61 @@ class _EveryTest:
     @pytest.fixture(autouse=True)
     def _memo_isolate(self, memo_isolated: None) -> None:
         pass
+
+
+class _Benchmarks:
+    """What a test may ask for where pytest-benchmark is."""
+
+    @pytest.fixture(params=["bare", "miss", "hit"])
+    def memo_benchmark(self, request: Any, benchmark: Any, memo_isolated: None) -> Iterator[MemoBenchmark]:
+        """Measures a cached function, memo_benchmark(f, 1), as three tests: bare, a miss, a hit (pytest-benchmark)."""
+        from memo.testing import MemoBenchmark
+
+        node = request.node
+        name, _, parts = node.nodeid.partition("[")
+        others = parts.removesuffix("]").split("-")
+        others.remove(request.param)
+        test = f"{name}[{'-'.join(others)}]" if others else name
+        if benchmark.group is None:
+            benchmark.group = test
+        options = {"max_time": _number(node, "max_time"), "min_rounds": _number(node, "min_rounds")}
+
+        def told(part: str, median_s: float) -> None:
+            node.user_properties.append(("memo_benchmark", [test, part, median_s]))
+
+        with MemoBenchmark(request.param, benchmark, options, told) as measure:
+            yield measure
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say of each function that was measured from which share of hits on its cache saves time."""
+        tests: dict[str, dict[str, float]] = {}
+        for report in terminalreporter.getreports("passed"):
+            for name, value in report.user_properties:
+                if name == "memo_benchmark":
+                    tests.setdefault(value[0], {})[value[1]] = value[2]
+        whole = {test: medians for test, medians in tests.items() if len(medians) == 3}
+        if whole:
+            from memo._benchmark import worth
+
+            terminalreporter.section("memo_benchmark", sep="-")
+            for test, medians in whole.items():
+                terminalreporter.write_line(f"{test.rpartition('::')[2]}: {worth(**medians)}")
+
+
+def _number(node: Any, option: str) -> float:
+    """An option of pytest-benchmark, of the test's mark or of the command line."""
+    mark = node.get_closest_marker("benchmark")
+    return float((mark.kwargs if mark else {}).get(option, node.config.getoption(f"benchmark_{option}")))
+
+
+class _NoBenchmarks:
+    """What a test may ask for where pytest-benchmark is not."""
+
+    @pytest.fixture
+    def memo_benchmark(self) -> None:
+        """Measures a cached function, where pytest-benchmark is installed."""
+        pytest.fail(
+            "memo_benchmark needs pytest-benchmark, which is not loaded; python -m pip install pytest-benchmark"
+            " (memo-toolkit[bench] has it, and the libraries that memo is compared with).",
+            pytrace=False,
+        )

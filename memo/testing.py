@@ -15,10 +15,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from memo._base import Aside, counted, default_clock, exchange_default, rlock, seconds
+from memo._benchmark import MemoBenchmark
 from memo._decorated import Layer
 from memo._registry import Record, View, begin_apart, end_apart, record_of, registry
 
-__all__ = ("FakeClock", "isolated")
+__all__ = ("FakeClock", "MemoBenchmark", "isolated")
 
 _STEPS = 1024  # to a second: a clock that starts at the present starts at one of them, see FakeClock.install()
 

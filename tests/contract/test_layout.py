@@ -54,8 +54,9 @@ ARROWS: dict[str, set[str]] = {
     "_limit": {"_decorated", "_registry", "_rate", "_call", "_base"},
     "_lru_cache": {"_bounded", "_decorated", "_cache", "_call", "_base"},
     "_cached_property": {"_dedupe_inflight", "_decorated", "_registry", "_flight", "_call", "_base"},
-    "testing": {"_decorated", "_registry", "_base"},
-    "pytest_plugin": {"testing"},
+    "_benchmark": {"_base"},
+    "testing": {"_benchmark", "_decorated", "_registry", "_base"},
+    "pytest_plugin": {"_benchmark", "testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
     "exporters": {"__init__", "_base", "_info", "errors"},
     "_demo": {"__init__", "_base", "errors", "shared"},
