@@ -45,7 +45,17 @@ from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refus
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields, in_lines
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tag_names, check_tags
-from memo._base.text_table import MOST, SHORTEST, aligned, escaped, fitted, html_rows, width
+from memo._base.text_table import (
+    MOST,
+    SHORTEST,
+    aligned,
+    aligned_columns,
+    escaped,
+    fitted,
+    fitted_columns,
+    html_rows,
+    width,
+)
 from memo._base.thread_locks import rlock
 from memo._base.tracked import Tracked
 from memo._base.units import (
@@ -111,6 +121,7 @@ __all__ = (
     "Weakly",
     "WholeFile",
     "aligned",
+    "aligned_columns",
     "attribute",
     "bounded_gate",
     "byte_size",
@@ -135,6 +146,7 @@ __all__ = (
     "failure_text",
     "finish",
     "fitted",
+    "fitted_columns",
     "format_bytes",
     "format_seconds",
     "frameless_copy",

@@ -1,26 +1,38 @@
-"""Tables as aligned text, fitted to a terminal's width, and as HTML."""
+"""Tables as aligned text, fitted to a terminal's width, and as HTML.
 
-from collections.abc import Mapping
+A table of many rows is worked on column by column, each a list with its head first: a step is a call of C for a whole
+column, and others get their turn between two columns.
+"""
 
-from memo._base.pacing import SEVERAL, unhurried
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TypeVar
 
-__all__ = ("MOST", "SHORTEST", "aligned", "escaped", "fitted", "html_rows", "width")
+from memo._base.pacing import SEVERAL, Pace, unhurried
+
+__all__ = (
+    "MOST", "SHORTEST", "aligned", "aligned_columns", "escaped", "fitted", "fitted_columns", "html_rows", "width",
+)  # fmt: skip
+
+T = TypeVar("T")
 
 _GAP = "  "
 MOST = 80
 """Characters of a line, as many as a terminal has at least."""
 SHORTEST = 14
 """Characters that are left of a name."""
+_LINES = 100
+"""Lines that are made between two turns of others."""
 
 
-def width(rows: list[list[str]]) -> int:
-    """Characters of the longest line."""
-    return sum(_widths(rows)) + len(_GAP) * (len(rows[0]) - 1)
+def width(widths: Iterable[int]) -> int:
+    """Characters of a line whose columns have so many."""
+    return sum(size + len(_GAP) for size in widths) - len(_GAP)
 
 
-def _widths(rows: list[list[str]]) -> list[int]:
+def _widths(columns: list[list[str]]) -> list[int]:
     """Characters of the longest cell of each column."""
-    return [max(map(len, column)) for column in unhurried(zip(*rows, strict=True), runs=SEVERAL)]
+    return [max(map(len, column)) for column in unhurried(columns, runs=SEVERAL)]
 
 
 def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
@@ -30,19 +42,37 @@ def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
         rows: The head and the others.
         short: Shorter words for heads, which are used if it is too wide.
     """
-    if width(rows) <= MOST:
-        return rows
-    rows = [[short.get(head, head) for head in rows[0]], *rows[1:]]
-    excess = width(rows) - MOST
+    return [list(row) for row in zip(*fitted_columns(_columns(rows), short), strict=True)]
+
+
+def _columns(rows: list[list[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def fitted_columns(columns: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
+    """*columns* such that a line takes no more than 80 characters, likewise; the first is that of the names."""
+    if width(_widths(columns)) <= MOST:
+        return columns
+    columns = [[short.get(column[0], column[0]), *column[1:]] for column in unhurried(columns, runs=SEVERAL)]
+    widths = _widths(columns)
+    excess = width(widths) - MOST
     if excess <= 0:
-        return rows
-    names = [row[0] for row in rows]
-    room = max(SHORTEST, max(map(len, names)) - excess)
-    shortened = [_shortened(name, room) for name in unhurried(names, runs=SEVERAL)]
+        return columns
+    names = columns[0]
+    room = max(SHORTEST, widths[0] - excess)
+    shortened = [_shortened(name, room) for lot in _lots(names) for name in lot]
     if len(set(shortened)) < len(set(names)):
-        return rows  # better too wide than two functions that look like one
-    slow = unhurried(zip(shortened, rows, strict=True), runs=SEVERAL)
-    return [[name, *row[1:]] for name, row in slow]
+        return columns  # better too wide than two functions that look like one
+    return [shortened, *columns[1:]]
+
+
+def _lots(items: Iterable[T]) -> Iterator[list[T]]:
+    """*items*, some lines of them at a time, between which others get their turn."""
+    pace = Pace(runs=SEVERAL)
+    source = iter(items)
+    while lot := list(islice(source, _LINES)):
+        yield lot
+        pace.rest()
 
 
 def _shortened(name: str, most: int) -> str:
@@ -54,15 +84,18 @@ def _shortened(name: str, most: int) -> str:
 
 
 def aligned(rows: list[list[str]]) -> str:
-    """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right.
+    """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right."""
+    return aligned_columns(_columns(rows))
 
-    Of thousands of rows, other threads get their turn in between.
-    """
-    head, *others = rows
-    widths = _widths(rows)
+
+def aligned_columns(columns: list[list[str]]) -> str:
+    """The same of columns.  Of thousands of rows, other threads get their turn in between."""
+    widths = _widths(columns)
     line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
-    rows = [head, ["-" * width for width in widths], *others]
-    return "\n".join([(line % tuple(row)).rstrip() for row in unhurried(rows, runs=SEVERAL)])
+    rows = zip(*columns, strict=True)
+    lines = [(line % next(rows)).rstrip(), line % tuple(["-" * width for width in widths])]
+    lines += [(line % row).rstrip() for lot in _lots(rows) for row in lot]
+    return "\n".join(lines)
 
 
 def escaped(text: str) -> str:
@@ -72,10 +105,10 @@ def escaped(text: str) -> str:
     return escape(text)
 
 
-def html_rows(rows: list[list[str]]) -> str:
+def html_rows(rows: Iterable[Iterable[str]]) -> str:
     """The first row as a head, and the others, as an HTML table."""
-    head, *others = rows
-    parts = ["<table><thead><tr>", *(f"<th>{escaped(cell)}</th>" for cell in head), "</tr></thead><tbody>"]
+    others = iter(rows)
+    parts = ["<table><thead><tr>", *(f"<th>{escaped(cell)}</th>" for cell in next(others)), "</tr></thead><tbody>"]
     for row in unhurried(others, runs=SEVERAL):
         parts += ["<tr>", *(f"<td>{escaped(cell)}</td>" for cell in row), "</tr>"]
     parts.append("</tbody></table>")

@@ -29,7 +29,6 @@ from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
 from memo._registry.names import Named, Names
 from memo._registry.origins import Origin
-from memo._registry.overview import Row
 from memo._registry.parts import Home, Part
 from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport
@@ -291,7 +290,7 @@ class Registry(View):
         """Clean up, without keeping functions alive that die meanwhile."""
         return sweep(alive([weakref.ref(record) for record in self._records()]), enough)
 
-    def _note(self, rows: list[Row]) -> str:
+    def _note(self, is_empty: bool) -> str:
         pool = self.pool
         threads = ""
         if pool.threads or pool.configured:
@@ -304,7 +303,7 @@ class Registry(View):
 
         A line each, without the table, which takes long where there are many functions.
         """
-        return self._note([]).splitlines()
+        return self._note(False).splitlines()
 
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 from memo._adopted import AdoptedStats
@@ -9,9 +10,9 @@ from memo._base import (
     MOST,
     SEVERAL,
     SHORTEST,
-    aligned,
+    aligned_columns,
     escaped,
-    fitted,
+    fitted_columns,
     format_bytes,
     format_seconds,
     html_rows,
@@ -20,10 +21,12 @@ from memo._base import (
 )
 from memo._cache import CacheStats
 from memo._registry.overview import Row
+from memo._registry.record import Record
 
-__all__ = ("html_table", "text_table")
+__all__ = ("Table",)
 
 _NONE = "-"
+_NOTHING = (None, None, None, None)
 _COLUMNS = (
     "entries", "bytes", "hit ratio", "hits", "stale", "failures", "misses", "joins", "evicted", "load", "running",
     "timeouts", "from tier", "unshared", "allowed", "delayed", "refused", "calls", "errors", "p95", "window",
@@ -47,12 +50,9 @@ _SHORT = {
 _seconds = functools.lru_cache(1_000)(format_seconds)
 """Of thousands of functions many show the same spans, and percentiles have few values."""
 
-_Line = tuple[str, dict[str, str]]
-"""A function's name, and its figures by column."""
 
-
-def _cells(row: Row) -> dict[str, str]:
-    """What is known of one function, by column; a count that is rare is left out while it is zero."""
+def _cells(row: Row) -> dict[str, Any]:
+    """What is known of one function, by column; None: nothing, as of a count that is rare while it is zero."""
     stats = row.stats
     cache, inflight, window = stats.cache, stats.inflight, stats.window
     cells: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def _cells(row: Row) -> dict[str, str]:
             "p95": None if window.p95 is None else _seconds(window.p95),
             "window": f"{row.sparkline} {_seconds(window.span)}".lstrip(),
         }
-    return {column: str(cell) for column, cell in cells.items() if cell is not None}
+    return cells
 
 
 def _entries(cache: CacheStats) -> str:
@@ -116,60 +116,101 @@ def _adopted_cells(stats: AdoptedStats) -> dict[str, Any]:
     return {"entries": entries, "hit ratio": ratio, "hits": stats.hits, "misses": stats.misses}
 
 
-def _lines(rows: Iterable[Row]) -> list[_Line]:
-    """What is known of each, while other threads get their turn."""
-    return [(row.stats.name, _cells(row)) for row in unhurried(rows, runs=SEVERAL)]
+class Table:
+    """The figures of some functions, as text by column, and how they are shown.
 
-
-def _table(lines: list[_Line], columns: Sequence[str]) -> list[list[str]]:
-    """The head and a line for each function, without the columns in which nobody has a figure."""
-    slow = unhurried(lines, runs=SEVERAL)
-    known = {column for _, cells in slow for column, cell in cells.items() if cell != _NONE}
-    told = [column for column in columns if column in known]
-    rows = [[name, *[cells.get(column, _NONE) for column in told]] for name, cells in unhurried(lines, runs=SEVERAL)]
-    return [["function", *told], *rows]
-
-
-def _may_fit(lines: list[_Line]) -> bool:
-    """Whether a line of one table of these may have no more than 80 characters: that is cheap to see for thousands."""
-    longest: dict[str, int] = {}
-    for _, cells in unhurried(lines, runs=SEVERAL):
-        for column, cell in cells.items():
-            if len(cell) > longest.get(column, 0) and cell != _NONE:
-                longest[column] = len(cell)
-    heads = [2 + max(size, len(_SHORT.get(column, column))) for column, size in longest.items()]
-    return sum(heads) + min(SHORTEST, max(len(name) for name, _ in lines)) <= MOST
-
-
-def text_table(rows: Sequence[Row], note: str = "") -> str:
-    """One line per function, the columns aligned; columns without any figure are left out.
-
-    What would be wider than 80 characters has shorter heads, then names that are shortened in the middle, then a
-    table of its own for what windows tell.  (HTML has all of it in one.)
+    Thousands of rows are neither held together nor let go of in one go, and others get their turn in between.
 
     Args:
-        rows: The functions' figures.
-        note: Lines below the table; empty for none.
+        rows: The functions' figures, each let go of before the next is asked for.
+
+    Attributes:
+        names: Of the functions.
+        sharing: The records of those that share their results through a tier.
     """
-    lines = _lines(rows)
-    if not lines:
-        return "\n".join(filter(None, ["no decorated functions", note]))
-    if _may_fit(lines):
-        whole = fitted(_table(lines, _COLUMNS), _SHORT)
-        if width(whole) <= MOST:
-            return "\n".join(filter(None, [aligned(whole), note]))
-    windows = [line for line in lines if not line[1].keys().isdisjoint(_OF_WINDOWS)]
-    others = [line for line in lines if not line[1] or not line[1].keys() <= {*_OF_WINDOWS}]
-    parts = [
-        aligned(fitted(_table(part, columns), _SHORT))
-        for part, columns in ((others, _COLUMNS[: -len(_OF_WINDOWS)]), (windows, _OF_WINDOWS))
-        if part
-    ]
-    return "\n".join(filter(None, ["\n\n".join(parts), note]))
 
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.names: list[str] = []
+        self.sharing: list[Record] = []
+        self._windows: list[bool] = []
+        """Whether a function has a window, and whether it has something else to show, or nothing at all."""
+        self._others: list[bool] = []
+        self._columns: dict[str, list[str]] = {}
+        for row in rows:
+            self._add(row)
+        for column in self._columns.values():
+            column += [_NONE] * (len(self.names) - len(column))
 
-def html_table(rows: Sequence[Row], note: str = "") -> str:
-    """One table for notebooks, nothing shortened."""
-    notes = [f"<p>{escaped(line)}</p>" for line in note.splitlines()]
-    lines = _lines(rows)
-    return "".join([html_rows(_table(lines, _COLUMNS)), *notes])
+    def _add(self, row: Row) -> None:
+        stats, place = row.stats, len(self.names)
+        self.names.append(stats.name)
+        columns = self._columns
+        for name, cell in _cells(row).items():
+            if cell is not None:
+                column = columns.get(name)
+                if column is None:
+                    column = columns[name] = []
+                if len(column) < place:
+                    column += [_NONE] * (place - len(column))
+                column.append(str(cell))
+        self._windows.append(stats.window is not None)
+        parts = stats.cache, stats.inflight, stats.adopted, stats.limit
+        self._others.append(stats.window is None or parts != _NOTHING)
+        if stats.cache is not None and stats.cache.l2_hits is not None:
+            self.sharing.append(row.record)
+
+    def text(self, note: str = "") -> str:
+        """One line per function, the columns aligned; columns without any figure are left out.
+
+        What would be wider than 80 characters has shorter heads, then names that are shortened in the middle, then a
+        table of its own for what windows tell.  (HTML has all of it in one.)
+
+        Args:
+            note: Lines below the table; empty for none.
+        """
+        if not self.names:
+            return "\n".join(filter(None, ["no decorated functions", note]))
+        if self._may_fit():
+            whole = fitted_columns(self._chosen(_COLUMNS), _SHORT)
+            if width([max(map(len, column)) for column in whole]) <= MOST:
+                return "\n".join(filter(None, [aligned_columns(whole), note]))
+        parts = [
+            aligned_columns(fitted_columns(self._chosen(columns, chosen), _SHORT))
+            for chosen, columns in ((self._others, _COLUMNS[: -len(_OF_WINDOWS)]), (self._windows, _OF_WINDOWS))
+            if any(chosen)
+        ]
+        return "\n".join(filter(None, ["\n\n".join(parts), note]))
+
+    def html(self, note: str = "") -> str:
+        """One table for notebooks, nothing shortened."""
+        notes = [f"<p>{escaped(line)}</p>" for line in note.splitlines()]
+        return "".join([html_rows(zip(*self._chosen(_COLUMNS), strict=True)), *notes])
+
+    def _chosen(self, names: Sequence[str], rows: list[bool] | None = None) -> list[list[str]]:
+        """The names of the functions, and those of these columns in which one of them has a figure, with their heads.
+
+        Args:
+            names: Of the columns.
+            rows: Which functions; None: all.
+        """
+        found = [("function", self.names), *[(name, self._columns[name]) for name in names if name in self._columns]]
+        chosen = []
+        for head, column in unhurried(found, runs=SEVERAL):
+            cells = column if rows is None else [*compress(column, rows)]
+            if column is self.names or cells.count(_NONE) < len(cells):
+                chosen.append([head, *cells])
+        return chosen
+
+    def _may_fit(self) -> bool:
+        """Whether a line of one table of these may have no more than 80 characters: that is cheap to see."""
+        sizes = [max(map(len, self.names))]
+        sizes[0] = min(SHORTEST, sizes[0])
+        for name, column in unhurried(self._columns.items(), runs=SEVERAL):
+            if column.count(_NONE) < len(column):
+                sizes.append(max(len(_SHORT.get(name, name)), len(max(column, key=len))))
+        return width(sizes) <= MOST
+
+    def let_go(self) -> None:
+        """Let go of the text bit by bit, while others get their turn."""
+        for _ in unhurried(range(len(self._columns)), runs=SEVERAL):
+            self._columns.popitem()

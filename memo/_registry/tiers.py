@@ -6,7 +6,6 @@ from typing import Any
 
 from memo._base import counted, format_seconds
 from memo._cache import Link
-from memo._registry.overview import Row
 from memo._registry.parts import HasParts
 
 __all__ = ("line_of", "lines_below", "links_of", "stats_of", "tiers_of")
@@ -37,10 +36,9 @@ def stats_of(tiers: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(sorted(told, key=lambda stats: (stats.name, stats.server)))
 
 
-def lines_below(rows: Iterable[Row]) -> list[str]:
-    """A line for each tier of the functions of a table, to stand below it."""
-    shared = [row.record for row in rows if row.stats.cache is not None and row.stats.cache.l2_hits is not None]
-    return [line_of(stats) for stats in stats_of(tiers_of(shared))]
+def lines_below(records: Iterable[HasParts]) -> list[str]:
+    """A line for each tier of these functions, to stand below a table."""
+    return [line_of(stats) for stats in stats_of(tiers_of(records))]
 
 
 def line_of(stats: Any) -> str:

@@ -13,12 +13,12 @@ from memo._registry.isolation import is_apart
 from memo._registry.leak_report import LeakReport
 from memo._registry.leak_search import report_on
 from memo._registry.off_switch import SwitchedOff
-from memo._registry.overview import Row, overview
+from memo._registry.overview import rows_of
 from memo._registry.parts import Home
 from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport, FunctionStats
 from memo._registry.subscriptions import Subscription
-from memo._registry.tables import html_table, text_table
+from memo._registry.tables import Table
 from memo._registry.tiers import lines_below, links_of, tiers_of
 
 if TYPE_CHECKING:
@@ -72,12 +72,11 @@ class View(OfTheProgram):
 
     def stats(self) -> dict[str, FunctionStats]:
         """The figures of every function now, by name."""
-        return {row.stats.name: row.stats for row in overview(self._records())}
+        return {row.stats.name: row.stats for row in rows_of(self._records())}
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
-        rows = unhurried(overview(self._records()), runs=SEVERAL)
-        return {row.stats.name: row.stats.as_dict() for row in rows}
+        return {row.stats.name: row.stats.as_dict() for row in unhurried(rows_of(self._records()), runs=SEVERAL)}
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck, everywhere.
@@ -243,18 +242,19 @@ class View(OfTheProgram):
         return ""
 
     def __str__(self) -> str:
-        rows = overview(self._records(), sparks=_SPARKS)
-        return text_table(rows, self._below(rows))
+        return self._shown(Table.text)
 
     def _repr_html_(self) -> str:
-        rows = overview(self._records(), sparks=_SPARKS)
-        return html_table(rows, self._below(rows))
+        return self._shown(Table.html)
 
-    def _below(self, rows: list[Row]) -> str:
-        return "\n".join(filter(None, (self._note(rows), *lines_below(rows))))
+    def _shown(self, form: Callable[[Table, str], str]) -> str:
+        table = Table(rows_of(self._records(), sparks=_SPARKS))
+        shown = form(table, "\n".join(filter(None, (self._note(not table.names), *lines_below(table.sharing)))))
+        table.let_go()
+        return shown
 
-    def _note(self, rows: list[Row]) -> str:
-        """Lines below the table of these rows, or nothing."""
+    def _note(self, is_empty: bool) -> str:
+        """Lines below the table, which has no functions if it *is_empty*; or nothing."""
         return ""
 
 
@@ -293,8 +293,8 @@ class Selection(View):
             return self._of._why_empty()
         return f"no function {' and '.join(asked)} now{self._hint() or '; list(registry) shows what there is.'}"
 
-    def _note(self, rows: list[Row]) -> str:
-        return "" if rows else self._why_empty()
+    def _note(self, is_empty: bool) -> str:
+        return self._why_empty() if is_empty else ""
 
     def _hint(self) -> str:
         """The names that a pattern which matches nothing is like."""

@@ -152,9 +152,9 @@ class Contents(Generic[KeptT]):
         section = totals.index(kept.ring[begin][0]) // PER_SLICE
         end = self._end_of(begin, (section + 1) * PER_SLICE)
         cells = totals.histogram(section)
-        whole = totals.slice_cells(section)
-        in_slice = 0 if whole is None else sum(whole)
-        if whole is None or in_slice == end - begin:
+        in_slice = totals.since(section * PER_SLICE)[0] - totals.since((section + 1) * PER_SLICE)[0]
+        whole = None if in_slice == end - begin else totals.slice_cells(section)
+        if whole is None:
             return cells
         begin_of_slice = self._end_of(0, section * PER_SLICE)
         if end - begin_of_slice == in_slice and begin - begin_of_slice < end - begin:

@@ -1,5 +1,6 @@
 """Looking at thousands of functions: so many steps for each of them, and nobody is kept waiting."""
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import memo
-from memo import Registry, bounded, dedupe_inflight, sliding_window
+from memo import FunctionStats, Registry, bounded, dedupe_inflight, sliding_window
+from memo._registry import tables
 
 __all__ = ()
 
@@ -50,7 +52,7 @@ def steps(look: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("look", "most"), [(Registry.stats, 75), (str, 140), (list, 8)], ids=["stats", "print", "list"]
+    ("look", "most"), [(Registry.stats, 75), (str, 125), (list, 8)], ids=["stats", "print", "list"]
 )
 def test_each_function_takes_a_fixed_number_of_steps(look: Callable[[Registry], object], most: int) -> None:
     """Twice as many functions take twice as many steps, and each no more than a bounded number."""
@@ -86,3 +88,21 @@ def test_the_registry_is_free_meanwhile(look: Callable[[Registry], object]) -> N
     asked.append(True)
     look(own)
     assert found == [True]
+
+
+@pytest.mark.parametrize("look", [str, Registry._repr_html_], ids=["print", "html"])
+def test_figures_are_let_go_of_one_by_one(look: Callable[[Registry], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table does not hold the figures of all functions together, which to free in one go would take long."""
+    own, functions = many(30)
+    alive: list[int] = []
+
+    def cells(row: Any) -> Any:
+        alive.append(sum(type(one) is FunctionStats for one in gc.get_objects()))
+        return real(row)
+
+    real = tables._cells
+    before = sum(type(one) is FunctionStats for one in gc.get_objects())
+    monkeypatch.setattr(tables, "_cells", cells)
+    look(own)
+    assert len(alive) == len(functions)
+    assert max(alive) <= before + 2
