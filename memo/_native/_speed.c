@@ -53,7 +53,7 @@ typedef int pid_t;
 
 #define STORE_TYPES(V)
 #define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock) V(in_shelf) V(in_own_shelf) \
-    V(WHOLE_name) V(MOST_name)
+    V(Parted) V(in_parted) V(WHOLE_name) V(MOST_name)
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
@@ -80,7 +80,8 @@ typedef int pid_t;
 
 /* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3, 4 and 7). */
 #define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) V(Shelf, most) \
-    V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds)
+    V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds) \
+    V(Parted, _places) V(Parted, _size)
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
     V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
     V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
@@ -2105,6 +2106,47 @@ take_down(Policy *policy, Node *node)
     queue->size.n -= 1;
 }
 
+/* -- the index: a dictionary, or one in parts (memo/_store/parted.py), of which C changes a part where no key is odd */
+
+static PyObject *part_of(State *state, PyObject *index, Py_hash_t hash); /* of section 3 */
+static int takes_in_place(State *state, PyObject *index, Py_hash_t hash);
+static PyObject *begin_keys(State *state, PyObject *index);
+static void end_keys(State *state, PyObject *index, PyObject *size, int more);
+
+/* Take out a key, of which the caller has a reference, as of its entry.  -1 with an error set. */
+static int
+index_del(State *state, Policy *policy, PyObject *key)
+{
+    PyObject *index = policy->index;
+    Py_hash_t hash = policy->odd || PyDict_CheckExact(index) ? -1 : PyObject_Hash(key);
+    PyObject *part = hash == -1 ? NULL : part_of(state, index, hash), *size = part == NULL ? NULL : begin_keys(state, index);
+    if (size == NULL) {
+        PyErr_Clear();
+        return PyObject_DelItem(index, key);
+    }
+    int done = PyDict_DelItem(part, key);
+    end_keys(state, index, size, -(done == 0));
+    if (done == 0 && PyDict_GET_SIZE(part) == 0) {
+        PyDict_Clear(part); /* it gives its memory back */
+    }
+    return done;
+}
+
+/* Put in the entry of a key that is not there, of that hash.  -1 with an error set. */
+static int
+index_set(State *state, Policy *policy, PyObject *key, Py_hash_t hash, PyObject *entry)
+{
+    PyObject *index = policy->index;
+    PyObject *size = policy->odd || PyDict_CheckExact(index) || !takes_in_place(state, index, hash) ? NULL
+        : begin_keys(state, index);
+    if (size == NULL) {
+        return PyObject_SetItem(index, key, entry);
+    }
+    int done = PyDict_SetItem(part_of(state, index, hash), key, entry);
+    end_keys(state, index, size, done == 0);
+    return done;
+}
+
 /* Put an entry of a new key in for the one that is to go, which is returned: a new reference, NULL with an error set.
  * The store is full.  It runs code of the user's only where a key is odd. */
 static PyObject *
@@ -2118,7 +2160,7 @@ exchange(State *state, Policy *policy, PyObject *key, Py_hash_t hash, Node *entr
     PyObject *gone = Py_NewRef(victim->key);
     Py_INCREF(victim);
     Py_XSETREF(policy->leaving, Py_NewRef((PyObject *)victim));
-    if (PyObject_DelItem(policy->index, gone) < 0) {
+    if (index_del(state, policy, gone) < 0) {
         goto failed;
     }
     if (!hangs(victim) || !policy_is_ready(state, policy)) { /* by what a comparison did */
@@ -2132,7 +2174,7 @@ exchange(State *state, Policy *policy, PyObject *key, Py_hash_t hash, Node *entr
         Py_XDECREF(old); /* there is none, but in an entry that comes again */
     }
     hang_in(state, policy, entry, begun);
-    if (PyObject_SetItem(policy->index, key, (PyObject *)entry) < 0) {
+    if (index_set(state, policy, key, hash, (PyObject *)entry) < 0) {
         goto failed;
     }
     Py_DECREF(gone); /* the victim has it */
@@ -2153,13 +2195,13 @@ entry_put_lean(State *state, PyObject *cache, PyObject *key, Py_hash_t hash, PyO
     Policy *policy = (Policy *)cache;
     *victim = NULL;
     if (!PyObject_TypeCheck(cache, state->Policy) || !policy_is_ready(state, policy) || policy->odd
-        || !PyDict_CheckExact(policy->index) || policy->currsize.other != NULL || policy->leaving != Py_None
-        || !is_plain(state, key)) {
+        || policy->currsize.other != NULL || policy->leaving != Py_None || !is_plain(state, key)
+        || !takes_in_place(state, policy->index, hash)) {
         return -1;
     }
     double most = amount_of(&policy->maxsize);
     if ((double)policy->currsize.n < most) {
-        if (most > WHOLE && policy->currsize.n >= MOST_IN_PART) {
+        if (most > WHOLE && policy->currsize.n >= MOST_IN_PART && PyDict_CheckExact(policy->index)) {
             return -1; /* the index goes on in parts */
         }
         int begun = recall_in(policy, hash, 0);
@@ -2169,7 +2211,7 @@ entry_put_lean(State *state, PyObject *cache, PyObject *key, Py_hash_t hash, PyO
         }
         node_set_key(state, (Node *)entry, key);
         hang_in(state, policy, (Node *)entry, begun);
-        if (PyDict_SetItem(policy->index, key, entry) < 0) {
+        if (index_set(state, policy, key, hash, entry) < 0) {
             return -1;
         }
         policy->currsize.n += 1;
@@ -2632,6 +2674,85 @@ goes_on_in_parts(State *state, Py_ssize_t size, PyObject *most)
     return !((double)size >= bound /* a key leaves for each that comes */
         || (double)size < number_of(state->in_own_shelf, state->MOST_name)
         || bound <= number_of(state->in_shelf, state->WHOLE_name));
+}
+
+/* Whether a dictionary is one in parts, as this module knows them. */
+static inline int
+is_in_parts(State *state, PyObject *index)
+{
+    PyObject *places = (PyObject *)Py_TYPE(index) == state->Parted ? SLOT(index, state->at_Parted__places) : NULL;
+    return places != NULL && PyList_CheckExact(places) && PyList_GET_SIZE(places) > 1;
+}
+
+static inline Py_ssize_t
+part_place(PyObject *places, Py_hash_t hash)
+{
+    Py_ssize_t place = hash % PyList_GET_SIZE(places);
+    return place < 0 ? place + PyList_GET_SIZE(places) : place;
+}
+
+/* The dictionary in which a key of that hash lies in an index, borrowed; NULL: that is neither one nor in parts. */
+static PyObject *
+part_of(State *state, PyObject *index, Py_hash_t hash)
+{
+    if (PyDict_CheckExact(index)) {
+        return index;
+    }
+    if (!is_in_parts(state, index)) {
+        return NULL;
+    }
+    PyObject *places = SLOT(index, state->at_Parted__places);
+    PyObject *part = PyList_GET_ITEM(places, part_place(places, hash));
+    return PyDict_CheckExact(part) ? part : NULL;
+}
+
+/* Whether a key of that hash can come into an index in one step: a part that it makes too large is divided in Python. */
+static int
+takes_in_place(State *state, PyObject *index, Py_hash_t hash)
+{
+    PyObject *part = part_of(state, index, hash);
+    if (part == NULL || part == index) {
+        return part != NULL;
+    }
+    PyObject *size = SLOT(index, state->at_Parted__size);
+    if (size == NULL || !PyLong_CheckExact(size)) {
+        return 0;
+    }
+    if ((double)PyDict_GET_SIZE(part) < number_of(state->in_parted, state->MOST_name)) {
+        return 1;
+    }
+    PyObject *places = SLOT(index, state->at_Parted__places);
+    Py_ssize_t last = PyList_GET_SIZE(places) - 1, place = part_place(places, hash);
+    return PyList_GET_ITEM(places, place ? place - 1 : last) != part
+        && PyList_GET_ITEM(places, place == last ? 0 : place + 1) != part;
+}
+
+/* How many keys an index in parts has, which it does not know from now on: a new reference; NULL: it did not know. */
+static PyObject *
+begin_keys(State *state, PyObject *index)
+{
+    PyObject *size = is_in_parts(state, index) ? SLOT(index, state->at_Parted__size) : NULL;
+    if (size == NULL || !PyLong_CheckExact(size)) {
+        return NULL;
+    }
+    SLOT(index, state->at_Parted__size) = Py_NewRef(Py_None);
+    return size;
+}
+
+/* Have it know again: so many, whose reference is taken over, and so many more.  Without memory it counts them anew. */
+static void
+end_keys(State *state, PyObject *index, PyObject *size, int more)
+{
+    if (more) {
+        Py_ssize_t number = PyLong_AsSsize_t(size);
+        Py_DECREF(size);
+        size = PyLong_FromSsize_t(number + more);
+        if (size == NULL) {
+            PyErr_Clear();
+            return;
+        }
+    }
+    fill_slot(index, state->at_Parted__size, size);
 }
 
 /* Whether *object* is of a class that know() was told of. */
@@ -3191,10 +3312,11 @@ static inline int
 look_again(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
 {
     PyObject *index = SLOT(l->shelf, state->at_Shelf_index);
-    if (index == NULL || !PyDict_CheckExact(index)) {
+    PyObject *part = index == NULL ? NULL : part_of(state, index, hash);
+    if (part == NULL) {
         return -1;
     }
-    PyObject *found = _PyDict_GetItem_KnownHash(index, key, hash);
+    PyObject *found = _PyDict_GetItem_KnownHash(part, key, hash);
     if (found == NULL) {
         return 0;
     }
@@ -3206,6 +3328,7 @@ static int
 may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, double now)
 {
     PyObject *put_off = l->changes == NULL ? NULL : SLOT(l->changes, state->at_Changes_put_off);
+    PyObject *index = put_off == NULL ? NULL : SLOT(l->shelf, state->at_Shelf_index);
     return put_off != NULL && !state->tells_evictions && SLOT(flight, state->at_InFlight_waiters) == Py_None
         && SLOT(flight, state->at_InFlight_fenced) == Py_False
         && SLOT(flight, state->at_InFlight_state) == state->RUNNING
@@ -3213,8 +3336,8 @@ may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t has
         && SLOT(l->owners, state->at_Owners_apart) == Py_False && PyObject_Size(put_off) == 0
         && lock_is_free(state, l->lock) && knows_plain_keys(state, l) && is_current(l->table, key, hash, flight)
         && look_again(state, l, key, hash, now) == 0
-        && !goes_on_in_parts(state, PyDict_GET_SIZE(SLOT(l->shelf, state->at_Shelf_index)),
-            SLOT(l->shelf, state->at_Shelf_most));
+        && !(PyDict_CheckExact(index)
+             && goes_on_in_parts(state, PyDict_GET_SIZE(index), SLOT(l->shelf, state->at_Shelf_most)));
 }
 
 /* Count an entry that made room, as Changes.put_lean() does. */
@@ -4247,6 +4370,12 @@ found_in(Recipe *recipe, PyObject *table, PyObject *key)
         }
         Py_ssize_t count = PyList_GET_SIZE(places), place = hash % count;
         table = PyList_GET_ITEM(places, place < 0 ? place + count : place);
+        if (PyDict_CheckExact(table)) {
+            Py_INCREF(table); /* a comparison may have it exchanged */
+            PyObject *found = Py_XNewRef(_PyDict_GetItem_KnownHash(table, key, hash));
+            Py_DECREF(table);
+            return found;
+        }
     }
     if (!PyDict_CheckExact(table)) {
         return NULL;

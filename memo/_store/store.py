@@ -26,7 +26,7 @@ from memo._store.foreign_shelf import ForeignShelf
 from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
 from memo._store.owners import Listing, Owners
-from memo._store.parted import WHOLE
+from memo._store.parted import WHOLE, Parted
 from memo._store.policy import CacheClass, make_cache
 from memo._store.resizing import Resizing
 from memo._store.serving import Serving, Standing
@@ -41,8 +41,10 @@ if speed is not None:
         Changes=Changes,
         Figures=Figures,
         Owners=Owners,
+        Parted=Parted,
         Shelf=Shelf,
         in_own_shelf=vars(sys.modules[OwnShelf.__module__]),
+        in_parted=vars(sys.modules[Parted.__module__]),
         in_shelf=vars(sys.modules[Shelf.__module__]),
     )
 

@@ -1,0 +1,132 @@
+"""Misses of a large store, whose index is in parts: C leads them as it does those of a small one."""
+
+import random
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from kit.parts import keep_in_parts
+from kit.testing_kit import check
+
+from memo import Registry, bounded
+from memo._base import thread_ident, who
+from memo._native import speed, why
+from memo._store.parted import Parted
+from memo.testing import FakeClock
+
+pytestmark = [
+    pytest.mark.skipif(speed is None, reason=why),
+    pytest.mark.usefixtures("without_greenlets"),
+]
+
+
+@pytest.fixture
+def without_greenlets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a program that has not imported greenlet: with it Python leads."""
+    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
+    asked = who[0]
+    who[0] = thread_ident
+    yield
+    who[0] = asked
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every store has its tables in parts as soon as there are three entries."""
+    keep_in_parts(monkeypatch)
+
+
+def made(most: int, **options: Any) -> Any:
+    return bounded(max=most, registry=Registry(), **options)(lambda x: x)
+
+
+def index_of(function: Any) -> Any:
+    return function.cache._cache.store.index
+
+
+def in_python(function: Any, keys: Any) -> int:
+    """How many of these calls came by the generated wrapper."""
+    came: list[str] = []
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith("<memo wrapper"):
+            came.append(frame.f_code.co_filename)
+
+    sys.setprofile(note)
+    try:
+        for key in keys:
+            function(key)
+    finally:
+        sys.setprofile(None)
+    return len(came)
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo"])
+def test_misses_of_a_large_store_are_led_in_c(in_parts: None, policy: Any) -> None:
+    """No call goes to the wrapper once no part is to be divided, and the store is what it should be."""
+    fetch = made(60, policy=policy, ttl="1h")
+    for key in range(500):
+        fetch(key)
+    assert type(index_of(fetch)) is Parted
+    assert in_python(fetch, range(500, 900)) == 0
+    assert in_python(fetch, [(key, str(key)) for key in range(900)]) == 0
+    assert len(fetch.cache) == 60
+    assert fetch.cache.stats().misses == 1800
+    check(fetch)
+
+
+def test_a_part_that_is_full_is_divided_in_python(in_parts: None) -> None:
+    """While a store grows calls go to the wrapper where a part must be divided, and no part stays too large."""
+    fetch = made(30)
+    came = in_python(fetch, range(30))
+    assert 0 < came < 30
+    assert {len(part) for part in index_of(fetch).parts()} <= {2, 3}
+    check(fetch)
+
+
+@pytest.mark.parametrize("most", [1, 5, 40])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo"])
+def test_large_and_small_stores_mean_the_same(most: int, policy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same calls find the same, and have the same leave in the same order, whether the index is in parts or not."""
+    found = []
+    for parts in (False, True):
+        rng, clock, left = random.Random(most), FakeClock(), []
+        with monkeypatch.context() as patch:
+            if parts:
+                keep_in_parts(patch)
+            fetch = made(most, policy=policy, ttl=300.0, clock=clock)
+            for step in range(3_000):
+                fetch(int(rng.paretovariate(0.5)) % (4 * most + 7))
+                clock.advance(rng.random())
+                if step % 50 == 0:
+                    left.append(sorted(fetch.cache.items()))
+                    check(fetch)
+            stats = fetch.cache.stats()
+            found.append((left, stats.hits, stats.misses, stats.evictions))
+    assert found[0] == found[1]
+
+
+def test_a_part_that_lost_its_last_key_gives_its_memory_back(in_parts: None) -> None:
+    """Parts that are empty after some misses are as small as new dictionaries."""
+    fetch = made(60)
+    for key in range(60):
+        fetch(key)
+    fetch.cache.resize(max=6)
+    assert in_python(fetch, range(60, 300)) == 0
+    empty = [part for part in index_of(fetch).parts() if not part]
+    assert len(empty) >= 7
+    assert {sys.getsizeof(part) for part in empty} == {sys.getsizeof({})}
+    check(fetch)
+
+
+def test_what_was_cut_short_in_the_middle_of_counting_is_left_to_python(in_parts: None) -> None:
+    """An index that does not know how many keys it has is one that Python counts anew."""
+    fetch = made(20)
+    for key in range(30):
+        fetch(key)
+    index_of(fetch)._size = None
+    assert fetch(30) == 30
+    assert index_of(fetch)._size == 20
+    check(fetch)
