@@ -9,7 +9,10 @@ import pytest
 from kit.places import ROOT
 
 # Plug-ins that are nothing to these tests take longer to import than all the rest.
-OTHERS = "-p no:hypothesispytest -p no:anyio -p no:typeguard -p no:randomly -p no:xdist -p no:xdist.looponfail -p no:valkey"
+OTHERS = " ".join(
+    f"-p no:{name}"
+    for name in ("hypothesispytest", "anyio", "typeguard", "randomly", "xdist", "xdist.looponfail", "valkey")
+)
 INI = f"[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider {OTHERS} --strict-config\n"
 PLUGIN = ["-p", "memo.pytest_plugin"]
 USES_IT = "def test_it(memo_clock, memo_isolated): assert memo_clock() >= 0\n"
