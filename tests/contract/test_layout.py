@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.places import ROOT
+from kit.sources import Trees
 
 PACKAGE = ROOT / "memo"
 PATHS = sorted(PACKAGE.rglob("*.py"))
@@ -102,7 +103,7 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
-TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8"), str(path)) for path in PATHS}
+TREES = Trees({name_of(path): path for path in PATHS})
 
 
 FOLDERS = sorted({name.partition(".")[0] for name in TREES if "." in name} - {"_demo"})

@@ -17,6 +17,7 @@ short, they stay taken.
 
 import ast
 import dis
+import functools
 import re
 import sys
 import textwrap
@@ -26,16 +27,19 @@ from collections.abc import Iterator
 
 import pytest
 from kit.places import ROOT
+from kit.sources import Trees
 from kit.strikes import locks_of
 
 from memo import registry
 
 PACKAGE = ROOT / "memo"
-TREES = {
-    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if "_demo" not in path.parts  # which is a user
-}
+TREES = Trees(
+    {
+        path.relative_to(PACKAGE).as_posix(): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "_demo" not in path.parts  # which is a user
+    }
+)
 
 MADE_IN_C = {"Lock", "RLock", "allocate_lock", "_allocate_lock", "rlock"}
 MADE_IN_PYTHON = {
@@ -74,7 +78,10 @@ def locks_made(tree: ast.AST) -> Iterator[str]:
             yield from map(last_name, node.targets if isinstance(node, ast.Assign) else [node.target])
 
 
-LOCKS = {name for tree in TREES.values() for name in locks_made(tree)} | {"lock"}  # the parameter of that name is one
+@functools.cache
+def locks() -> frozenset[str]:
+    """The names that locks go by in the package; the parameter of the name ``lock`` is one."""
+    return frozenset(name for tree in TREES.values() for name in locks_made(tree)) | {"lock"}
 
 
 def is_called_on_lock(node: ast.AST, what: str) -> bool:
@@ -113,7 +120,7 @@ _A_LOCK = re.compile(r"(?<!c)lock", re.IGNORECASE)
 
 
 def enters_lock(node: ast.AST) -> bool:
-    return isinstance(node, ast.With) and any(last_name(item.context_expr) in LOCKS for item in node.items)
+    return isinstance(node, ast.With) and any(last_name(item.context_expr) in locks() for item in node.items)
 
 
 def unsafe(tree: ast.AST) -> Iterator[str]:
@@ -133,7 +140,7 @@ def unsafe(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.With | ast.AsyncWith):
             for item in node.items:
                 name = last_name(item.context_expr)
-                if name and name not in LOCKS and qualified(above) not in OF_OTHERS:
+                if name and name not in locks() and qualified(above) not in OF_OTHERS:
                     yield f"{where}: 'with {name}:' enters what is no lock that the package makes"
                 if isinstance(item.context_expr, ast.Call) and _A_LOCK.search(last_name(item.context_expr.func)):
                     yield f"{where}: enters a lock through a call, which is struck once it has taken it"
@@ -211,7 +218,7 @@ def test_other_ways_are_found(way: str) -> None:
 def test_locks_are_written_in_c() -> None:
     """Whatever looks like a lock, in the package's modules and what they hold, is one of C."""
     assert {type(lock) for lock in locks_of(registry)} <= {LockType, RLock}
-    assert len(LOCKS) > 3
+    assert len(locks()) > 3
 
 
 def codes_of(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -237,6 +244,8 @@ def left_out(source: str) -> Iterator[str]:
         if enters_lock(node) or gives_back(node)
         if isinstance(node, ast.With | ast.Try)
     ]
+    if not sections:
+        return
     for code in codes_of(compile(source, "module", "exec")):
         covered = dis._parse_exception_table(code)  # type: ignore[attr-defined]
         for step in dis.get_instructions(code):

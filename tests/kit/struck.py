@@ -255,8 +255,9 @@ def _trouble(
         subject.check_locks()
         if raised is not None:
             assert isinstance(raised, Struck | StruckError | Boom), f"{raised!r} came out"
-        subject.settle()
-        subject.check_locks()
+        if subject.loop is not None:
+            subject.settle()
+            subject.check_locks()
         subject.check_parts()
         subject.check_books(before)
         if check is not None:

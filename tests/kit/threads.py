@@ -71,9 +71,11 @@ def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     """Give way to other threads until they have made the condition true."""
     ends = time.monotonic() + limit_s
     pause = threading.Event()
+    pause_s = 0.00002  # most have little to do until then; whoever has more is not disturbed so often
     while not condition():
         assert time.monotonic() < ends, "the condition never came true"
-        pause.wait(0.0005)
+        pause.wait(pause_s)
+        pause_s = min(2 * pause_s, 0.0005)
 
 
 def in_threads(call: Callable[[], object], count: int) -> None:

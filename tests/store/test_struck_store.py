@@ -46,7 +46,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "weighed": {"max": 4, "max_bytes": 4 * 1000, "sizeof": lambda value: 500},
     "weighed lfu": {"max_bytes": 4 * 1000, "sizeof": lambda value: 500, "policy": "lfu"},
     "stale": {"max": 4, "ttl": 60, "stale_if_error": 600, "cache_errors": KeyError, "error_ttl": 5},
-    "tagged": {"max": 4, "tags": lambda x: (f"tag{x if isinstance(x, int) else x.name}", "all"), "policy": "lru"},
+    "tagged": {"max": 4, "tags": lambda x: (f"tag{getattr(x, 'name', x)}", "all"), "policy": "lru"},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

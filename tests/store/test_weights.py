@@ -184,15 +184,15 @@ def test_remembered_failures_count_their_keys(own: Registry) -> None:
 @pytest.mark.usefixtures("traced")
 def test_what_the_interpreter_allocates_is_counted(own: Registry, policy: str, more: dict[str, Any]) -> None:
     """A full store of small entries takes about what it says, and never half as much again."""
-    fetch = bounded(max_bytes="2MB", policy=policy, registry=own, **more)(lambda x: f"value {x}")
+    fetch = bounded(max_bytes="1MB", policy=policy, registry=own, **more)(lambda x: f"value {x}")
     fetch("first")
     before = tracemalloc.get_traced_memory()[0]
-    for x in range(6_000):
+    for x in range(3_000):
         fetch(f"key {x}")
     taken = tracemalloc.get_traced_memory()[0] - before
     counted = fetch.cache.stats().bytes
     assert counted is not None
-    assert 1_900_000 < counted <= 2_000_000
+    assert 950_000 < counted <= 1_000_000
     assert counted / 3 < taken < counted * 1.5
 
 
