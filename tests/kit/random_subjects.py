@@ -190,7 +190,7 @@ class Subject:
         sometimes(0.05, one_shot="share")
         sometimes(0.03, scope="loop")
         if self.sizes is SMALL:
-            sometimes(0.06, weak=("x",) if self.shape != "none" else ())
+            sometimes(0.06, weak=("x",) if self.shape != "none" else (), policy="lru")
         if "ttl" in options:
             sometimes(0.15, stale_if_error=10)
             sometimes(0.08, stale_while_revalidate=20)
@@ -225,9 +225,14 @@ class Subject:
             function = memo.bounded(**self.options, **common)(function)
         return function
 
+    @property
+    def remembers(self) -> bool:
+        """Its policy knows keys that left by their hashes: so no other may come to lie where one lay."""
+        return self.has_store and self.options.get("policy", "adaptive") in ("adaptive", "s3fifo", "lirs")
+
     def evicted(self, key: Any, value: Any, reason: Any) -> None:
         self.play.note("left", self.name, key, value, str(reason))
-        if type(value) is tuple and value[:1] == (12,) and not self.play.elsewhere:
+        if type(value) is tuple and type(value[0]) is int and value[0] == 12 and not self.play.elsewhere:
             self.clear()
 
     def instead(self, args: Any) -> str:
@@ -283,8 +288,7 @@ class Subject:
 
     def argument(self) -> Any:
         dice = self.play.dice
-        remembers = self.has_store and self.options.get("policy", "adaptive") in ("adaptive", "s3fifo", "lirs")
-        chance = dice.random() * (0.79 if remembers and self.sizes is SIZES else 1)
+        chance = dice.random() * (0.79 if self.remembers and self.sizes is SIZES else 1)
         if chance < 0.6:
             return dice.randrange(25)
         if chance < 0.75:
