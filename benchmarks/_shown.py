@@ -144,4 +144,4 @@ def _with_what(columns: list[Column]) -> str:
 
 def _without() -> str:
     missing = [column.distribution for column in COLUMNS[1:] if column.version is None]
-    return f"Not installed: {', '.join(missing)}; python -m pip install '.[bench]' installs them." if missing else ""
+    return f"python -m pip install '.[bench]' brings what is not here: {', '.join(missing)}." if missing else ""
