@@ -18,7 +18,7 @@ from memo._flight.keeper import Keeper
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
 from memo._flight.table import FlightTable
-from memo._flight.watch import Watch, new_load
+from memo._flight.watch import Watch, end_cut_short
 from memo._native import speed
 
 __all__ = (
@@ -172,18 +172,18 @@ class TaskWork:
                     if type(value) not in PLAIN or self._copies:
                         value = self._keeper.accept(value)
                 else:  # as Watch.lead_awaited() does, which would be a coroutine more on the way of each step
-                    load = new_load(watch, (flight,), flight.key)
+                    load = None
                     try:
-                        load.begin()
+                        load = watch.begin(flight)
                         value = await call(*args, **kwargs)
                         if type(value) not in PLAIN or self._copies:
                             value = self._keeper.accept(value)
                         load.end(None)
                     except BaseException as error:
                         try:
-                            load.end(error)
+                            end_cut_short(flight, load, error)
                         except BaseException:
-                            load.end(error)  # it goes on where it was cut short
+                            end_cut_short(flight, load, error)  # it goes on where it was cut short
                             raise
                         raise
             except Exception as error:

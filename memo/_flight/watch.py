@@ -23,7 +23,7 @@ from typing import Any
 from memo._base import Audience, Clock, Hearer, LoadObserver, Seat, failure_text, real, stored_key
 from memo._flight.flight import BACKGROUND, REFRESH, RETURNED, RUNNING, TIMED_OUT, InFlight
 
-__all__ = ("GatheredLoads", "Watch", "end_load", "new_load", "outer_load")
+__all__ = ("GatheredLoads", "Watch", "end_cut_short", "end_load", "outer_load")
 
 Work = Callable[..., Any]
 Named = dict[str, Any]
@@ -65,29 +65,47 @@ class Watch:
         self.clock = clock
 
     def begin(self, flight: InFlight) -> _Load:
-        """Say that the work of *flight* is about to begin, here.
+        """Say that the work of *flight* is about to begin, here: what ends that.
 
-        Cut short, ``flight.load`` is what has begun.
+        Cut short, ``flight.load`` is what has begun; see ``end_cut_short()``.
         """
-        load = new_load(self, (flight,), flight.key)
-        load.begin()
+        load = _Load()  # as _new_load() makes it, and as it begins, without a call of either
+        load.record = record = self.record
+        load.watch = self
+        load.flights = (flight,)
+        load.inner = load._trigger = load._mark = load._ends = None
+        load._key = flight.key
+        if self.hearers:
+            load._began = flight.started
+        load._begun = ()
+        load._outcome = ""
+        flight.load = load
+        if self.depth or not self.is_innermost:
+            load.begin()
+            return load
+        for seat in self.audience.observers:
+            try:
+                if (seat.covers_all or seat.view.covers(record)) and (begun := seat.who.begin(load)) is not None:
+                    load._begun += ((seat, begun),)
+            except Exception as error:
+                _complain(seat, "begin", error)
         return load
 
     def lead(
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """Run the work of *flight*, and end it with *finish*, which is given the flight and what *call* returned."""
-        load = new_load(self, (flight,), flight.key)
+        load = None
         try:
-            load.begin()
+            load = self.begin(flight)
             value = finish(flight, call(*args, **kwargs))
             load.end(None)
             return value
         except BaseException as error:
             try:
-                load.end(error)
+                end_cut_short(flight, load, error)
             except BaseException:
-                load.end(error)  # it goes on where it was cut short
+                end_cut_short(flight, load, error)  # it goes on where it was cut short
                 raise
             raise
 
@@ -95,17 +113,17 @@ class Watch:
         self, flight: InFlight, call: Work, finish: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Named
     ) -> Any:
         """The same where *call* is a coroutine function."""
-        load = new_load(self, (flight,), flight.key)
+        load = None
         try:
-            load.begin()
+            load = self.begin(flight)
             value = finish(flight, await call(*args, **kwargs))
             load.end(None)
             return value
         except BaseException as error:
             try:
-                load.end(error)
+                end_cut_short(flight, load, error)
             except BaseException:
-                load.end(error)  # it goes on where it was cut short
+                end_cut_short(flight, load, error)  # it goes on where it was cut short
                 raise
             raise
 
@@ -122,7 +140,7 @@ class Watch:
             args: The arguments.
             kwargs: Likewise.
         """
-        load = new_load(self, tuple(flights), keys)
+        load = _new_load(self, tuple(flights), keys)
         try:
             load.begin()
             value = look(call(*args, **kwargs))
@@ -138,7 +156,7 @@ class Watch:
 
     async def ask_awaited(self, keys: Any, call: Work, look: Work, args: tuple[Any, ...], kwargs: Named) -> Any:
         """The same where *call* is a coroutine function, and its flights have marked the context."""
-        load = new_load(self, (), keys)
+        load = _new_load(self, (), keys)
         try:
             load.begin()
             value = look(await call(*args, **kwargs))
@@ -189,7 +207,7 @@ class Watch:
 class _Load:
     """One execution.
 
-    It is on the path of every load that is watched: ``new_load()`` sets what each needs, and an ``__init__``, which is
+    It is on the path of every load that is watched: ``_new_load()`` sets what each needs, and an ``__init__``, which is
     called by C, would take as long again.
     """
 
@@ -325,7 +343,7 @@ class _Load:
                 _complain(seat, "joined", error)
 
 
-def new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
+def _new_load(watch: Watch, flights: tuple[InFlight, ...], key: Any) -> _Load:
     """An execution that is about to begin.
 
     Args:
@@ -356,6 +374,14 @@ def outer_load() -> _Load | None:
 end_load = _Load.end
 
 
+def end_cut_short(flight: InFlight, load: _Load | None, error: BaseException) -> None:
+    """Say that *load* has ended by *error*, or (None) what of it has begun; called once more, it goes on with that."""
+    if load is None:
+        load = getattr(flight, "load", None)
+    if load is not None:
+        load.end(error)
+
+
 class GatheredLoads:
     """Loads of single keys whose work is one batch.
 
@@ -365,7 +391,7 @@ class GatheredLoads:
 
     def __init__(self, loads: list[_Load]) -> None:
         flights = tuple([one for load in loads for one in load.flights])
-        self._joint = joint = new_load(loads[0].watch, flights, None)
+        self._joint = joint = _new_load(loads[0].watch, flights, None)
         joint._trigger = loads[0].trigger
         for load in loads:
             load.inner = joint

@@ -74,7 +74,10 @@ class Loads:
     def begin(self, load: Load) -> Any:
         """The function is about to run, in this thread or task."""
         name = load.record.name
-        function = self._labels.get(name) or self._label(name)
+        try:
+            function = self._labels[name]
+        except KeyError:
+            function = self._label(name)
         if self._tracer is not None and ((present := context.get_current()) or self._every):  # else there is no span
             caller = trace.get_current_span(present)
             if (

@@ -89,8 +89,8 @@ def instrument(
     """Tell OpenTelemetry of every function of *registry*, those that come later included.
 
     The figures are read when a reader collects, all from one snapshot, which is at most a second old.  A call that is
-    answered from a cache costs what it did; a load costs some 5 to 20 microseconds more, and one that has a span some
-    sixty (``benchmarks/telemetry.py``).
+    answered from a cache costs what it did; a load costs two to three microseconds more, and one that has a span some
+    forty (``benchmarks/telemetry.py``).
     A function whose figures raise is left out of them, and logged to logger "memo" once a minute; what a tracer raises
     is logged, too, and harms no call.  To be called once, at the start of the program; safe from any thread.  A second
     call for a registry replaces the first.
