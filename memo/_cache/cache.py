@@ -396,6 +396,7 @@ class Cache:
         """The figures now."""
         leased = self.leased()
         link = None if self.shared is None else self.shared.figures()
+        self.store.look()
         with self.store.lock:
             return figures(name, self.store, self.table.counters, self.counts, leased, link)
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any
 
-from memo._base import Aside, Pair, unhurried
+from memo._base import Aside, Pace, Pair, unhurried
 from memo._call import InstanceRef, Undecided, comparing_outside
 from memo._native import speed
 from memo._rings import StoreQueue
@@ -21,7 +21,7 @@ from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, RichEntry, TrackedEntry
 from memo._store.entry_policy import EntryPolicy
 from memo._store.eviction import EvictionReason
-from memo._store.figures import Figures
+from memo._store.figures import Figures, looks
 from memo._store.foreign_shelf import ForeignShelf
 from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
@@ -264,6 +264,19 @@ class Store:
         """The tags that entries bear, where each bears its own."""
         with self.lock:
             return list(self._shelf.tags.all())
+
+    def look(self) -> None:
+        """Look for hits of some more entries, where there are too many to look at all; not within a change."""
+        if self.lock._is_owned():  # type: ignore[attr-defined]
+            return
+        pace = Pace()
+        for most in looks(len(self._shelf.index)):
+            self._look(most)
+            pace.rest()
+
+    def _look(self, most: int) -> None:
+        with self.lock:
+            self._shelf.figures.look(self._shelf.index, most)
 
     def answers(self) -> tuple[int, int, int]:
         """All hits so far: on fresh values, on stale values and on remembered failures; see ``Figures.answers()``."""

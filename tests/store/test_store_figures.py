@@ -223,3 +223,26 @@ def test_c_adds_up_what_it_is_meant_for() -> None:
     speed.add_up(figures, entries)
     assert figures.seen_hits == 1
     assert fetch.cache.stats().hits == 1
+
+
+def test_a_look_at_a_large_store_lets_others_run_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large store a quarter of what one look comes to is added up in one hold of the lock; of a small one all."""
+    monkeypatch.setattr(memo._store.figures, "LOOK", 40)
+    together: list[int] = []
+
+    real = memo._store.figures.Figures._add_up_all
+
+    def noted(figures: Any, entries: list[Any]) -> None:
+        together.append(len(entries))
+        real(figures, entries)
+
+    monkeypatch.setattr(memo._store.figures.Figures, "_add_up_all", noted)
+    fetch = bounded(max=200, registry=Registry())(lambda x: x)
+    for x in range(40):
+        fetch(x)
+    fetch.cache.stats()
+    assert together == [40]
+    for x in range(40, 150):
+        fetch(x)
+    fetch.cache.stats()
+    assert together[1:] == [10, 10, 10, 10]
