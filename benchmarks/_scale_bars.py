@@ -2,8 +2,17 @@
 
 Each part is a process of its own, so that two of them run at a time, and ends by itself; what a part has not come to
 when its time is over is said to be missing.
+
+Waits are those of two threads beside an operation.  What the same two wait beside nothing, beside a thread that rests
+as the library does, and beside one that never rests, is told with them: so much is the machine's and the interpreter's.
+
+By how much a call grows is told beyond what a dictionary of tuples grows by, and beyond ``functools.lru_cache`` of the
+same size, the plain structure that touches about as much memory: the table, the key, a record linked with its
+neighbours, the value.  Keys are integers whose hashes are scattered, as those of text are: of integers in a row a
+dictionary finds the next one where it found the last.
 """
 
+import functools
 import gc
 import json
 import subprocess
@@ -19,6 +28,7 @@ from _pauses import Pauses, while_it_runs
 from registry_stats import BOUND_MS, BOUND_OF_MANY_MS, measured, measured_many
 
 from memo import Registry, bounded
+from memo._base import Pace
 from memo.testing import isolated
 
 __all__ = ("HIT_MS", "MISS_MS", "PARTS", "Figure", "bars", "print_part")
@@ -29,6 +39,10 @@ CUT_S = 15.0
 """Seconds after which a dump is cut short: all of it would take longer than all else."""
 LOADED = 300_000
 """Rows that are loaded, likewise."""
+_PRIME = 2**61 - 1
+"""What the interpreter takes hashes of integers by."""
+CONTROL = ""
+"""The bar of what is told for comparison alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,35 @@ class Figure:
 
 class _Cut(Exception):
     """It has gone on for long enough."""
+
+
+def _key(number: int) -> int:
+    """A key of that number; no two have the same."""
+    return number * 11_400_714_819_323_198_485 % _PRIME
+
+
+def _keys(numbers: Iterable[int]) -> list[int]:
+    return list(map(_key, numbers))
+
+
+def _controls(hit: Callable[[], object], miss: Callable[[], object]) -> Iterator[Figure]:
+    """What others wait for beside what is not the library's."""
+
+    def compute(rests: bool) -> None:
+        pace = Pace()
+        end = time.perf_counter() + 0.7
+        while time.perf_counter() < end:
+            sum(range(500))
+            if rests:
+                pace.rest()
+
+    for name, run in (
+        ("nothing", lambda: time.sleep(0.7)),
+        ("a thread that rests as the library does", lambda: compute(True)),
+        ("a thread that never rests", lambda: compute(False)),
+    ):
+        found = _waits(while_it_runs(f"control: {name}", run, hit, miss))
+        yield Figure(found.what, found.told, CONTROL, True)
 
 
 def _waits(found: Pauses) -> Figure:
@@ -123,34 +166,47 @@ def _made(entries: int, function: Callable[..., Any] = _listed, **options: Any) 
 
 def _cost(entries: int) -> tuple[float, float]:
     """Nanoseconds of a hit and of a miss in a dictionary of tuples of so many items."""
-    plain: dict[int, tuple[list[int], float]] = {x: ([x], 0.0) for x in range(entries)}
+    plain: dict[int, tuple[list[int], float]] = {x: ([x], 0.0) for x in map(_key, range(entries))}
+    oldest = map(_key, range(5 * BATCH))
 
     def exchange(x: int) -> None:
         plain[x] = ([x], 0.0)
-        plain.pop(x - entries, None)
+        plain.pop(next(oldest), None)
 
-    hit = _nanoseconds(lambda x: plain[x][0], [i * 7919 % entries for i in range(5 * BATCH)])
-    miss = _nanoseconds(exchange, range(entries, entries + 5 * BATCH))
+    hit = _nanoseconds(lambda x: plain[x][0], _keys(i * 7919 % entries for i in range(5 * BATCH)))
+    miss = _nanoseconds(exchange, _keys(range(entries, entries + 5 * BATCH)))
     _let_go(plain)
     return hit, miss
 
 
 def _of_calls(function: Any, entries: int) -> tuple[float, float]:
-    """The same of a function."""
-    hit = _nanoseconds(function, [i * 7919 % entries for i in range(5 * BATCH)])
-    return hit, _nanoseconds(function, range(2 * entries, 2 * entries + 5 * BATCH))
+    """The same of a function that has the keys of so many numbers."""
+    hit = _nanoseconds(function, _keys(i * 7919 % entries for i in range(5 * BATCH)))
+    return hit, _nanoseconds(function, _keys(range(2 * entries, 2 * entries + 5 * BATCH)))
+
+
+def _of_lru_cache(entries: int) -> tuple[float, float]:
+    """The same of ``functools.lru_cache``."""
+    function = functools.lru_cache(maxsize=entries)(_listed)
+    for x in map(_key, range(entries)):
+        function(x)
+    return _of_calls(function, entries)
 
 
 def _growth(entries: int, function: Any) -> Iterator[Figure]:
     few = _made(500)
-    for x in range(500):
+    for x in map(_key, range(500)):
         few(x)
-    before, after = _of_calls(few, 500), _of_calls(function, entries)
-    alike = zip(before, after, _cost(500), _cost(entries), ("hit", "miss"), strict=True)
-    for at_few, at_many, dict_few, dict_many, name in alike:
-        grew = at_many / at_few / max(1.0, dict_many / dict_few)
-        told = f"{grew:.2f} times ({at_few:.0f} to {at_many:.0f} ns; dict {dict_few:.0f} to {dict_many:.0f})"
-        yield Figure(f"a {name}, from 500 to {entries:,}, beyond a dict's", told, f"{GROWTH:g} times", grew <= GROWTH)
+    ours = _of_calls(few, 500), _of_calls(function, entries)
+    others = {"a dict's": (_cost(500), _cost(entries)), "lru_cache's": (_of_lru_cache(500), _of_lru_cache(entries))}
+    for call, name in enumerate(("hit", "miss")):
+        at_few, at_many = ours[0][call], ours[1][call]
+        for whose, (few_ns, many_ns) in others.items():
+            first, last = few_ns[call], many_ns[call]
+            grew = at_many / at_few / max(1.0, last / first)
+            told = f"{grew:.2f} times ({at_few:.0f} to {at_many:.0f} ns; {whose} {first:.0f} to {last:.0f})"
+            what = f"a {name}, from 500 to {entries:,}, beyond {whose}"
+            yield Figure(what, told, f"{GROWTH:g} times", grew <= GROWTH)
 
 
 def _collector(entries: int, fill: Callable[[], object]) -> Iterator[Figure]:
@@ -173,7 +229,7 @@ def _plain(entries: int) -> Iterator[Figure]:
 
     def fill() -> None:
         function = box[0]
-        for x in range(entries):
+        for x in map(_key, range(entries)):
             function(x)
 
     yield from _collector(entries, fill)
@@ -195,6 +251,8 @@ def _operations(entries: int, function: Any, new: Iterator[int]) -> Iterator[Fig
         function(-1)
         return _waits(while_it_runs(name, run, lambda: function(-1), lambda: function(next(new))))
 
+    function(-1)
+    yield from _controls(lambda: function(-1), lambda: function(next(new)))
     held: list[Any] = []
     yield measured_beside("len()", lambda: len(cache))
     yield measured_beside("stats()", cache.stats)
@@ -339,7 +397,11 @@ def bars(entries: int, seconds: float) -> bool:
             figures = [Figure(**json.loads(line)) for line in told.read_text().splitlines()] if told.exists() else []
             kept &= all(figure.within for figure in figures)
             for figure in figures:
-                print(f"{'within' if figure.within else 'OVER  '}  {figure.what}: {figure.told}  (bar: {figure.bar})")
+                verdict = "within" if figure.within else "OVER  "
+                if figure.bar == CONTROL:
+                    print(f"        {figure.what}: {figure.told}")
+                else:
+                    print(f"{verdict}  {figure.what}: {figure.told}  (bar: {figure.bar})")
             if name in failed:
                 print(f"MISSING the rest of the part {name!r}: it failed, or its time was over")
     return kept
