@@ -5,6 +5,8 @@ the stack, is a ``bounded`` function of *one* key, which is ``f.one``: it has th
 the handles; what the outer one is asked for, that answers.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import inspect
@@ -64,7 +66,7 @@ class _SingleLayer(BoundedLayer):
 
     where = _WHERE
 
-    def __init__(self, function: Callable[..., Any], front: "_ManyLayer", clock: Callable[[], float] | None) -> None:
+    def __init__(self, function: Callable[..., Any], front: _ManyLayer, clock: Callable[[], float] | None) -> None:
         self._front = weakref.ref(front)
         self.kinds = ThreadBatches, functools.partial(TaskBatches, keep_s=front.options.work.keep_s)
         super().__init__(function, front.options, front.single_keys, clock, front.shape.takes_instance)
@@ -278,14 +280,17 @@ class _Options(SharedOptions, total=False):
     """Every option but the bounds, for type checkers: of ``max`` and ``max_bytes`` one must be given."""
 
     absent_ttl: Duration | None
+    """Time a key stays absent, a duration; 0: not; None: as ttl."""
     gather: Duration | None
+    """How long a single call waits for others, a duration; None: not."""
     max_batch: int | None
+    """Most keys that the function is called with; None: all."""
 
 
 @overload
-def bounded_many(*, max: int, max_bytes: int | str | None = None, **options: Unpack[_Options]) -> "ManyDecorator": ...
+def bounded_many(*, max: int, max_bytes: int | str | None = None, **options: Unpack[_Options]) -> ManyDecorator: ...
 @overload
-def bounded_many(*, max_bytes: int | str, max: int | None = None, **options: Unpack[_Options]) -> "ManyDecorator": ...
+def bounded_many(*, max_bytes: int | str, max: int | None = None, **options: Unpack[_Options]) -> ManyDecorator: ...
 @knows_its_options
 def bounded_many(
     function: Any = None,
@@ -323,72 +328,104 @@ def bounded_many(
 ) -> Any:
     """Remember the results of a function of many keys, each key by itself.
 
-    For a function that takes a collection of keys first (after ``self`` or ``cls``) and returns a mapping from key to
-    value, such as ``def profiles(names: Sequence[str], lang: str = "en") -> Mapping[str, Profile]``.  A call returns a
-    new dict in the order in which the keys were given, each once.  The function is called with a list of the keys that
-    are neither stored nor being loaded, and with the other arguments, which are part of each key.  A key that its
-    mapping lacks is *absent*: the result lacks it, too, and that is remembered; keys that it was not asked for are left
-    out.  ``f.one("alice")`` is the value of one key, or raises ``AbsentKey``, a ``KeyError``.
+    For a function that takes a collection of keys first (after ``self`` or
+    ``cls``) and returns a mapping from key to value, such as ``def
+    profiles(names: Sequence[str], lang: str = "en") -> Mapping[str, Profile]``.
+    A call returns a new dict in the order in which the keys were given, each
+    once.  The function is called with a list of the keys that are neither
+    stored nor being loaded, and with the other arguments, which are part of
+    each key.  A key that its mapping lacks is *absent*: the result lacks it,
+    too, and that is remembered; keys that it was not asked for are left out.
+    ``f.one("alice")`` is the value of one key, or raises ``AbsentKey``, a
+    ``KeyError``.
 
-    Each key has an entry, a running load, a life and tags of its own, and counts by itself in ``f.cache.stats()``:
-    what is said of ``bounded`` holds for each.  ``f.cache`` and ``f.inflight`` take one key in place of the keys:
+    Each key has an entry, a running load, a life and tags of its own, and
+    counts by itself in ``f.cache.stats()``: what is said of ``bounded`` holds
+    for each.  ``f.cache`` and ``f.inflight`` take one key in place of the keys:
     ``f.cache.invalidate("alice")``.
 
-    Calls at the same time share what overlaps: a call loads the keys that nobody loads yet, before it waits for those
-    that others load.  If the function raises, so does each call that waits for one of its keys, with a note that names
-    the keys that did not come; what came from other batches is stored.  A caller who is cancelled leaves; the function
-    is cancelled when nobody is left who waits for any key of its batch.
+    Calls at the same time share what overlaps: a call loads the keys that
+    nobody loads yet, before it waits for those that others load.  If the
+    function raises, so does each call that waits for one of its keys, with a
+    note that names the keys that did not come; what came from other batches is
+    stored.  A caller who is cancelled leaves; the function is cancelled when
+    nobody is left who waits for any key of its batch.
 
-    Safe from any thread and any event loop; a batch of single calls is gathered within one event loop.
+    Safe from any thread and any event loop; a batch of single calls is gathered
+    within one event loop.
 
     Args:
-        max: Most entries at any moment.  This or max_bytes is required.  A call with more keys than that is
+        max: Most entries at any moment; None: as many as max_bytes lets in.
+            This or max_bytes is required.  A call with more keys than that is
             answered completely all the same.
-        ttl: Age at which a result is no longer fresh, or a function of the result, or of result and call (of one key),
+        ttl: Age at which a result is stale, a duration; None: never.
+            Or a function of the result, or of result and call (of one key),
             that returns it; see ``bounded``.
-        absent_ttl: How long it is remembered that a key is absent: seconds, a timedelta or text; 0: not at all.  None:
-            as long as ttl; for ever where there is none (invalidating, eviction and ``f.cache.put()`` end it); not at
-            all where ttl is a function.
-        gather: For a coroutine function: how long a call of ``f.one()`` that must load waits for others, so that one
-            batch serves all of them; seconds, or text such as "5ms".  Those whose other arguments are the same (plain
-            values equal, other objects identical) go together; so does a call with many keys, which waits for nobody.
-            Real time; a clock that is advanced by hand ends the wait as well.  The function then runs in the context
-            of the first of them.  None: single calls load by themselves.
-        max_batch: The most keys with which the function is called at once.  A batch with so many goes at once; calls
-            with more make several batches, of a coroutine function at the same time, of a plain one one after the
-            other until one raises.
-        max_bytes: Most bytes of entries together; see ``bounded``, as for the options that follow.
-        sizeof: Prices a value in bytes.
-        idle: Time since its last use after which an entry is dropped.
-        jitter: Share by which each ttl is shortened at random.
-        policy: Which entry goes when room is needed.
-        key: Makes the key of an entry; called with one key in place of the keys.
-        ignore: Names of parameters to leave out of the key; what they are given is that of whoever begins the batch.
-        weak: Names of parameters whose arguments count by identity and are not kept alive.
-        scope: "loop": each event loop has entries of its own.
-        typed: Arguments of different types have different keys (of keys that are equal, one call has the first alone).
-        dedupe: Calls at the same time share loads.
-        timeout: Age at which a running load is given up.
-        keep: For how long the load of a key goes on when its last caller has left.
-        cache_if: Called with each result, or with result and call; if false, the result is returned but not stored.
-        copy: Applied to each value that is stored and handed out.
-        on_evict: Called with key, value and ``EvictionReason`` once for each value that left; absent keys have none.
-        evict_loop: The event loop on which an ``on_evict`` runs that is a coroutine function.
-        lease_timeout: Age of a lease (``f.cache.lease(key)``) from which on it keeps ``on_evict`` waiting no more.
-        fork: "drop": a forked child drops what it inherited, without ``on_evict``.
-        tags: Names, or a function that returns names, called as ``key`` is.
-        one_shot: What to do with a value that can be used only once; "refuse": TypeError, the others are stored.
-        name: Name in the registry; default ``module.qualname``.
-        registry: Where the function is listed; default ``memo.registry``.
-        clock: Returns the time in seconds, never going back; default ``time.monotonic``.
+        absent_ttl: Time a key stays absent, a duration; 0: not; None: as ttl.
+            For ever where there is none (invalidating, eviction and
+            ``f.cache.put()`` end it); not at all where ttl is a function.
+        gather: How long a single call waits for others, a duration; None: not.
+            For a coroutine function: a call of ``f.one()`` that must load
+            waits, so that one batch serves all of them; seconds, or text such
+            as "5ms".  Those whose other arguments are the same (plain values
+            equal, other objects identical) go together; so does a call with
+            many keys, which waits for nobody.  Real time; a clock that is
+            advanced by hand ends the wait as well.  The function then runs in
+            the context of the first of them.  None: single calls load by
+            themselves.
+        max_batch: Most keys that the function is called with; None: all.
+            A batch with so many goes at once; calls with more make several
+            batches, of a coroutine function at the same time, of a plain one
+            one after the other until one raises.
+        max_bytes: Most bytes of entries, an int or "64MB"; None: unbounded.
+            See ``bounded``, as for the options that follow.
+        sizeof: Prices a value in bytes for max_bytes; None: ``memo.sizeof``.
+        idle: Time unused after which an entry goes, a duration; None: none.
+        jitter: Share by which each ttl is shortened at random; 0.1: by 10 %.
+        policy: Which entry goes when room is needed, a name or a cache class.
+        key: Makes the key of an entry, a hashable; None: of the arguments.
+            Called with one key in place of the keys.
+        ignore: Names of parameters to leave out of the key.
+            What they are given is that of whoever begins the batch.
+        weak: Names of parameters that count by identity and are not kept alive.
+        scope: Which loops share entries: None: all; "loop": each has its own.
+        typed: Whether all arguments of different types have different keys.
+            Of keys that are equal, one call has the first alone.
+        dedupe: Whether calls at the same time share loads.
+        timeout: Age at which a load is given up, a duration; None: never.
+        keep: How long a load goes on that all left, a duration; None: not.
+        cache_if: Called with each result; if false, not stored; None: all are.
+            Or with result and call.  What is not stored is returned all the
+            same.
+        copy: How values are copied: "shallow", "deep", a function; None: not.
+            Applied to each value that is stored and handed out.
+        on_evict: Called with key, value, reason of each that left; None: not.
+            Once; absent keys have none.  The reason is an ``EvictionReason``.
+        evict_loop: Event loop of an awaited on_evict; None: the value's own.
+        lease_timeout: Duration after which a lease holds no more; None: none.
+            From that age on a lease (``f.cache.lease(key)``) keeps ``on_evict``
+            waiting no more.
+        fork: What a forked child does with its entries: "keep" or "drop" them.
+            "drop": without ``on_evict``.
+        tags: Names, or a function of the call, that entries are dropped by.
+            The function is called as ``key`` is, and returns names.
+        one_shot: Results that can be used only once: "refuse" or "share".
+            "refuse": TypeError, the others are stored.
+        name: Name in the registry; None: ``module.qualname``.
+        registry: Where the function is listed; None: ``memo.registry``.
+        clock: Returns seconds, never going back; None: ``time.monotonic``.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, no bound is given, or the function takes no keys.  At
-            a call: the keys are a text or no collection, one cannot be hashed, the function returned no mapping.
+        TypeError: At decoration: an option is of the wrong type, no bound is
+            given, or the function takes no keys.  At a call: the keys are a
+            text or no collection, one cannot be hashed, the function returned
+            no mapping.
         ValueError: At decoration: an option's value makes no sense.
         AbsentKey: At a call of ``f.one()``: the key has no value.
-        RuntimeError: At a call: the function raised the ``AbsentKey`` of another one, which would make its keys absent.
-        InflightTimeout: At a call: a load that it waited for took longer than timeout.
+        RuntimeError: At a call: the function raised the ``AbsentKey`` of
+            another one, which would make its keys absent.
+        InflightTimeout: At a call: a load that it waited for took longer than
+            timeout.
     """
     given = dict(locals())
     if function is not None:

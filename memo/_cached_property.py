@@ -1,5 +1,7 @@
 """``@cached_property``: what ``functools.cached_property`` is, computed once however many ask at the same time."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -21,38 +23,47 @@ _ABSENT = object()
 
 
 class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that is called
-    """A property computed once for each instance: a drop-in for ``functools.cached_property``, and a subclass of it.
+    """A property computed once for each instance, like that of ``functools``.
 
-    The value stands in the instance's ``__dict__`` under the property's name, as there: it lives as long as the
-    instance, so nothing needs to bound it; to read it again costs nothing; ``del obj.attr`` has it computed anew, and
+    A drop-in for ``functools.cached_property``, and a subclass of it.
+
+    The value stands in the instance's ``__dict__`` under the property's name,
+    as there: it lives as long as the instance, so nothing needs to bound it; to
+    read it again costs nothing; ``del obj.attr`` has it computed anew, and
     ``obj.attr = value`` sets it.  ``C.attr`` is the property.
 
-    Beyond that, threads that ask for the same attribute of the same instance at the same time share one computation
-    (``functools`` computes in each of them; before Python 3.12 it kept all instances waiting for one), as
-    ``@dedupe_inflight`` does, without a timeout: those who waited get the same value, or a copy of the error, and
-    the next to ask begins anew.  A computation that asks for the attribute itself, two that wait for each other, and a
-    thread that runs an event loop run straight through.  What was set while it was computed stays, and is the answer.
+    Beyond that, threads that ask for the same attribute of the same instance at
+    the same time share one computation (``functools`` computes in each of them;
+    before Python 3.12 it kept all instances waiting for one), as
+    ``@dedupe_inflight`` does, without a timeout: those who waited get the same
+    value, or a copy of the error, and the next to ask begins anew.  A
+    computation that asks for the attribute itself, two that wait for each
+    other, and a thread that runs an event loop run straight through.  What was
+    set while it was computed stays, and is the answer.
 
-    Of a coroutine function, ``await obj.attr`` gives the value, as often as wanted: the attribute is an awaitable, no
-    coroutine (``asyncio.gather()`` takes it, ``create_task()`` does not).  Tasks share one computation, which is
-    cancelled when the last one leaves.
+    Of a coroutine function, ``await obj.attr`` gives the value, as often as
+    wanted: the attribute is an awaitable, no coroutine (``asyncio.gather()``
+    takes it, ``create_task()`` does not).  Tasks share one computation, which
+    is cancelled when the last one leaves.
 
-    Computations are listed in ``memo.registry`` under the property's name, and in ``C.attr.inflight``: how many there
-    were, how many joined one, what runs.  Values are not listed: they are in their instances.
+    Computations are listed in ``memo.registry`` under the property's name, and
+    in ``C.attr.inflight``: how many there were, how many joined one, what runs.
+    Values are not listed: they are in their instances.
 
     Args:
         func: Computes the value, given the instance.
 
     Raises:
-        TypeError: At decoration: func cannot be called.  As the class is made: it has two names (RuntimeError before
-            Python 3.12).  As it is read: the instance has no ``__dict__`` that takes values, or the property was never
-            told its name.
+        TypeError: At decoration: func cannot be called.  As the class is made:
+            it has two names (RuntimeError before Python 3.12).  As it is read:
+            the instance has no ``__dict__`` that takes values, or the property
+            was never told its name.
     """
 
     __module__ = "memo"
 
     @overload
-    def __init__(self: "cached_property[Awaitable[V]]", func: Callable[[Any], Coroutine[Any, Any, V]]) -> None: ...
+    def __init__(self: cached_property[Awaitable[V]], func: Callable[[Any], Coroutine[Any, Any, V]]) -> None: ...
     @overload
     def __init__(self, func: Callable[[Any], T_co]) -> None: ...
     def __init__(self, func: Callable[[Any], Any]) -> None:
@@ -67,7 +78,7 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
         self._shared: Any = _shared(compute, func)
 
     @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> "cached_property[T_co]": ...
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> cached_property[T_co]: ...
     @overload
     def __get__(self, instance: object, owner: type[Any] | None = None) -> T_co: ...
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:

@@ -1,5 +1,7 @@
 """``@dedupe_inflight``: concurrent equal calls share one execution, and none gets stuck."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -134,14 +136,14 @@ class InflightLayer(FlightLayer):
 @overload
 def dedupe_inflight(function: AnyProperty, /) -> AnyProperty: ...
 @overload
-def dedupe_inflight(function: "Function[P, R]", /) -> "Function[P, R]": ...
+def dedupe_inflight(function: Function[P, R], /) -> Function[P, R]: ...
 @overload
-def dedupe_inflight(function: Callable[P, R], /) -> "Function[P, R]": ...
+def dedupe_inflight(function: Callable[P, R], /) -> Function[P, R]: ...
 @overload
 def dedupe_inflight(
     *,
-    timeout: Duration = ...,
-    work: WorkIn = ...,
+    timeout: Duration = _DEFAULT_TIMEOUT_S,
+    work: WorkIn = "shared",
     keep: Duration | None = None,
     key: Callable[..., Hashable] | None = None,
     ignore: Iterable[str] = (),
@@ -175,60 +177,82 @@ def dedupe_inflight(
 ) -> Any:
     """Let concurrent calls with one key share one execution (single-flight).
 
-    The first caller leads; those who call while it runs wait and get the same result, or an
-    exception like the one it raised.  Nothing is remembered once it has ended.  For threads
-    and for coroutines, also across several event loops in several threads, and for greenlets of gevent
-    and eventlet.  Use it bare, ``@dedupe_inflight``, or with options.
+    The first caller leads; those who call while it runs wait and get the same
+    result, or an exception like the one it raised.  Nothing is remembered once
+    it has ended.  For threads and for coroutines, also across several event
+    loops in several threads, and for greenlets of gevent and eventlet.  Use it
+    bare, ``@dedupe_inflight``, or with options.
 
-    Threads and greenlets: the leader runs the function where it was called.  Coroutines: the work runs in a task
-    of its own, in the context of the first caller; a cancelled caller leaves alone, and when the
-    last one has left, the task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
-    ``GeneratorExit`` and a cancellation of the work stay with the one they struck; one of those
-    who wait takes over, as they do when the leader's thread or loop has died.  A recursion with
-    the same key, and a call that would wait for itself in a circle, run straight through.  So does a
-    plain function that is called in a thread that runs an event loop while another thread leads, which
-    may need the loop; and one called in a greenlet while another of its thread leads, if no hub of gevent
-    or eventlet is there to wait in (as in SQLAlchemy's ``run_sync()``).
+    Threads and greenlets: the leader runs the function where it was called.
+    Coroutines: the work runs in a task of its own, in the context of the first
+    caller; a cancelled caller leaves alone, and when the last one has left, the
+    task is cancelled and awaited.  ``KeyboardInterrupt``, ``SystemExit``,
+    ``GeneratorExit`` and a cancellation of the work stay with the one they
+    struck; one of those who wait takes over, as they do when the leader's
+    thread or loop has died.  A recursion with the same key, and a call that
+    would wait for itself in a circle, run straight through.  So does a plain
+    function that is called in a thread that runs an event loop while another
+    thread leads, which may need the loop; and one called in a greenlet while
+    another of its thread leads, if no hub of gevent or eventlet is there to
+    wait in (as in SQLAlchemy's ``run_sync()``).
 
-    What is *not* promised: that joiners get the identical exception object, or anything across
-    processes.  After ``os.fork()`` the child starts with no running calls.
+    What is *not* promised: that joiners get the identical exception object, or
+    anything across processes.  After ``os.fork()`` the child starts with no
+    running calls.
 
     Args:
         function: What to decorate, if there are no options.
-        timeout: Age at which a running call counts as stuck, as seconds, a timedelta or text
-            such as "30s".  It is detached: those who wait get ``InflightTimeout``, the next call
-            starts a new one.  The task of a coroutine is cancelled; a thread cannot be stopped,
-            so its own caller still gets its result.
-        work: Where the work of a coroutine function runs.  "shared": in a task of its own, in a copy of its first
-            caller's context, who sees afterwards what was bound there.  "caller": in the first caller's own task, with
-            its context, cancel scopes, timeouts and what belongs to that task; should that caller be cancelled, one of
-            those who wait takes over, in its task and with its arguments.  A plain function runs where it was called.
-        keep: For how long the work of a coroutine function goes on when its last caller has left it, by the clock;
-            newcomers join it.  Then it is cancelled.  None: it is cancelled at once.
-        key: Makes the key of a call.  Called as the function was, defaults filled in; with the instance only where
-            one of its own parameters is named like that (``key=lambda self: ...``), or where the call has no other
-            argument.
+        timeout: Age at which a running call is stuck, a duration; never None.
+            Seconds, a timedelta or text such as "30s".  It is detached: those
+            who wait get ``InflightTimeout``, the next call starts a new one.
+            The task of a coroutine is cancelled; a thread cannot be stopped, so
+            its own caller still gets its result.
+        work: Where a coroutine function's work runs: "shared" or "caller".
+            "shared": in a task of its own, in a copy of its first caller's
+            context, who sees afterwards what was bound there.  "caller": in the
+            first caller's own task, with its context, cancel scopes, timeouts
+            and what belongs to that task; should that caller be cancelled, one
+            of those who wait takes over, in its task and with its arguments.  A
+            plain function runs where it was called.
+        keep: How long work goes on that all left, a duration; None: not.
+            Of a coroutine function, by the clock; newcomers join it.  Then it
+            is cancelled.  None: it is cancelled at once.
+        key: Makes the key of a call, a hashable; None: of its arguments.
+            Called as the function was, defaults filled in; with the instance
+            only where one of its own parameters is named like that
+            (``key=lambda self: ...``), or where the call has no other argument.
         ignore: Names of parameters to leave out of the key.
-        weak: Names of parameters whose arguments count by identity, as ``self`` does.  None stands for itself; an
-            argument that cannot be weakly referenced is a TypeError.  ``key=`` makes the rest of the key.
-        scope: "loop": calls of different event loops do not join each other, for results that belong to a loop.
-            Calls outside of a running loop join each other.  None: loops share.
-        typed: All arguments of different types have different keys, not only one that a call may consist of alone.
-        tags: Names, or a function, called as ``key`` is, that returns
-            names; ``registry.invalidate(tag=...)`` lets newcomers join no call that bears one and runs then.
-        one_shot: What to do with a result that can be used only once: an iterator or generator, a coroutine object or
-            what stands for one, a context manager of ``@contextmanager``.  "refuse": TypeError.  "share": all callers
-            who waited get the same one, for example to draw from it in turn.
-        name: Name in the registry; default ``module.qualname``.
-        registry: Where the function is listed; default ``memo.registry``.
-        clock: Returns the time in seconds, never going back; measures the age of a running call.
-            A wait itself follows real time.
+        weak: Names of parameters that count by identity and are not kept alive.
+            As ``self`` does.  None stands for itself; an argument that cannot
+            be weakly referenced is a TypeError.  ``key=`` makes the rest of the
+            key.
+        scope: Whose calls join each other: None: all; "loop": one event loop's.
+            That is for results that belong to a loop.  Calls outside of a
+            running loop join each other.  None: loops share.
+        typed: Whether all arguments of different types have different keys.
+            Not only one that a call may consist of alone.
+        tags: Names, or a function of the call, that calls are detached by.
+            The function is called as ``key`` is, and returns names;
+            ``registry.invalidate(tag=...)`` lets newcomers join no call that
+            bears one and runs then.
+        one_shot: Results that can be used only once: "refuse" or "share".
+            An iterator or generator, a coroutine object or what stands for one,
+            a context manager of ``@contextmanager``.  "refuse": TypeError.
+            "share": all callers who waited get the same one, for example to
+            draw from it in turn.
+        name: Name in the registry; None: ``module.qualname``.
+        registry: Where the function is listed; None: ``memo.registry``.
+        clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Measures the age of a running call.  A wait itself follows real
+            time.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or timeout is None.  At a call:
-            an argument cannot be hashed, or the result can be used only once.
+        TypeError: At decoration: an option is of the wrong type, or timeout is
+            None.  At a call: an argument cannot be hashed, or the result can be
+            used only once.
         ValueError: At decoration: an option's value makes no sense.
-        InflightTimeout: At a call: the execution that it waited for took longer than timeout.
+        InflightTimeout: At a call: the execution that it waited for took longer
+            than timeout.
     """
     where = "dedupe_inflight"
     if timeout is None:

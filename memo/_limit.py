@@ -1,5 +1,7 @@
 """``@limit``: so many calls in any span of time, and no more."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -120,51 +122,68 @@ def limit(
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Decorator:
-    """Let at most so many calls begin within any span of time: refuse the others, or have them wait.
+    """Let so many calls begin in any span of time; refuse others, or delay.
 
-    Works on functions, coroutine functions, methods, class methods, static methods and properties, above or below
-    their own decorators.  The decorated function stays what it is, and gains ``f.limit``.
+    Works on functions, coroutine functions, methods, class methods, static
+    methods and properties, above or below their own decorators.  The decorated
+    function stays what it is, and gains ``f.limit``.
 
-    The span slides: whenever it is looked at, no more than so many calls began within the last span; there is no
-    window at whose border twice as many may.  A call counts from its begin until it is exactly a span old, however it
-    ends.  Calls that are refused do not count.  Up to 128 calls each begin is remembered; of more those of one 32nd of
-    the span together, and then a call may be refused for up to 1/32 of the span longer than it had to be, never too
-    many let in.
+    The span slides: whenever it is looked at, no more than so many calls began
+    within the last span; there is no window at whose border twice as many may.
+    A call counts from its begin until it is exactly a span old, however it
+    ends.  Calls that are refused do not count.  Up to 128 calls each begin is
+    remembered; of more those of one 32nd of the span together, and then a call
+    may be refused for up to 1/32 of the span longer than it had to be, never
+    too many let in.
 
-    Without ``key`` all calls of a function count together, and those of a method for each instance by itself
-    (``ignore=("self",)``: for all instances together).  Instances count by identity and are not kept alive.
+    Without ``key`` all calls of a function count together, and those of a
+    method for each instance by itself (``ignore=("self",)``: for all instances
+    together).  Instances count by identity and are not kept alive.
 
-    A refused call raises ``RateLimited``, whose ``retry_after`` says when to come again, before the function is
-    called.  With ``when_full="delay"`` a call waits until its turn has come, in the order of coming: a plain function
-    with its thread (greenlets of gevent and eventlet with theirs; in a thread that runs an event loop this stops the
-    loop), a coroutine function without stopping its loop.  A cancelled task gives its place back, and those behind it
-    move up.  Safe from any thread and any event loop.
+    A refused call raises ``RateLimited``, whose ``retry_after`` says when to
+    come again, before the function is called.  With ``when_full="delay"`` a
+    call waits until its turn has come, in the order of coming: a plain function
+    with its thread (greenlets of gevent and eventlet with theirs; in a thread
+    that runs an event loop this stops the loop), a coroutine function without
+    stopping its loop.  A cancelled task gives its place back, and those behind
+    it move up.  Safe from any thread and any event loop.
 
-    What is *not* promised: anything across processes.  After ``os.fork()`` the child goes on with a copy of what was
-    counted, and nobody waits in it.
+    What is *not* promised: anything across processes.  After ``os.fork()`` the
+    child goes on with a copy of what was counted, and nobody waits in it.
 
     Args:
-        rate: How many calls in how long: text such as "100/1m", "5/second", "1000/24h", or a pair, ``(100, 60)``.
-        key: Makes the key of a call; calls of each key count by themselves.  Called as the function was, defaults
-            filled in; with the instance only where one of its own parameters is named like that
-            (``key=lambda self, item: ...``), or where the call has no other argument.
-        ignore: ``("self",)`` lets the instances of a class share what they have.
-        when_full: "refuse": raise ``RateLimited``.  "delay": wait, for at most *max_delay*.
-        max_delay: Longest time that a call waits, in seconds, as a timedelta or text; None: the span.  A call that
-            would have to wait longer is refused as it comes.  Waits follow real time.
-        max_waiting: Most calls that wait at a time, of all keys; None: 1,000.  Further ones are refused.
-        keys: Most keys that are followed at a time.  A key is followed for a span after its last call and is not
-            forgotten before, or it would have its full limit again.  So while so many keys are followed, calls of
-            further keys are refused (``stats().crowded`` counts them).  A key takes 8 bytes for each call and some
-            500, at most 6 kB.
+        rate: How many calls in how long: "100/1m", or a pair, ``(100, 60)``.
+            Text such as "5/second", "1000/24h"; the second of a pair is a
+            duration.
+        key: Makes the key of a call; None: all calls count together.
+            Calls of each key count by themselves.  Called as the function was,
+            defaults filled in; with the instance only where one of its own
+            parameters is named like that (``key=lambda self, item: ...``), or
+            where the call has no other argument.
+        ignore: Only ``("self",)``: all instances share what they have.
+        when_full: What a call too many does: "refuse" or "delay".
+            "refuse": raise ``RateLimited``.  "delay": wait, for at most
+            *max_delay*.
+        max_delay: Longest time that a call waits, a duration; None: the span.
+            A call that would have to wait longer is refused as it comes.  Waits
+            follow real time.
+        max_waiting: Most calls that wait at a time, of all keys; None: 1,000.
+            Further ones are refused.
+        keys: Most keys that are followed at a time.
+            A key is followed for a span after its last call and is not
+            forgotten before, or it would have its full limit again.  So while
+            so many keys are followed, calls of further keys are refused
+            (``stats().crowded`` counts them).  A key takes 8 bytes for each
+            call and some 500, at most 6 kB.
         tags: Names by which ``registry.select(tag=...)`` finds the function.
-        name: Name in the registry; default ``module.qualname``.
-        registry: Where the function is listed; default ``memo.registry``.
-        clock: Returns the time in seconds, never going back; default ``time.monotonic``.  Must not call the function.
+        name: Name in the registry; None: ``module.qualname``.
+        registry: Where the function is listed; None: ``memo.registry``.
+        clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Must not call the function.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or the rate is missing.  At a call: the key cannot be
-            hashed.
+        TypeError: At decoration: an option is of the wrong type, or the rate is
+            missing.  At a call: the key cannot be hashed.
         ValueError: At decoration: an option's value makes no sense.
         RateLimited: At a call: there is no room for it.
     """

@@ -1,5 +1,7 @@
 """``@lru_cache``: what ``functools.lru_cache`` is, with the handles of ``@bounded``."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import inspect
@@ -31,50 +33,62 @@ class _LruLayer(BoundedLayer):
 @overload
 def lru_cache(maxsize: int | None = 128, typed: bool = False) -> Decorator: ...
 @overload
-def lru_cache(maxsize: "staticmethod[P, R]", typed: bool = False) -> "Method[P, R]": ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+def lru_cache(maxsize: staticmethod[P, R], typed: bool = False) -> Method[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
 @overload
-def lru_cache(maxsize: "classmethod[Any, P, R]", typed: bool = False) -> "Method[P, R]": ...
+def lru_cache(maxsize: classmethod[Any, P, R], typed: bool = False) -> Method[P, R]: ...
 @overload
 def lru_cache(maxsize: AnyProperty, typed: bool = False) -> AnyProperty: ...
 @overload
-def lru_cache(maxsize: "Function[P, R]", typed: bool = False) -> "Function[P, R]": ...
+def lru_cache(maxsize: Function[P, R], typed: bool = False) -> Function[P, R]: ...
 @overload
-def lru_cache(maxsize: Callable[P, R], typed: bool = False) -> "Function[P, R]": ...
+def lru_cache(maxsize: Callable[P, R], typed: bool = False) -> Function[P, R]: ...
 @knows_its_options
 def lru_cache(maxsize: Any = 128, typed: bool = False) -> Any:
-    """Remember a function's last results: a drop-in for ``functools.lru_cache``, seen in the registry.
+    """Remember last results: a drop-in for ``functools.lru_cache``, but listed.
 
-    ``@memo.lru_cache``, ``@memo.lru_cache(maxsize=500)`` and ``memo.lru_cache(f)`` are what they are there: the results
-    that were used last are kept, in exact order; calls are counted alike; ``cache_info()``, ``cache_clear()``,
-    ``cache_parameters()`` and ``__wrapped__`` are there; calls that miss at the same time each run the function, in
-    their own threads, and none waits for another.  Beyond that it has what ``@bounded`` has, but for single flight:
-    it works in every placement, has the handles ``f.cache`` and ``f.inflight``, and stands in the registry.
+    ``@memo.lru_cache``, ``@memo.lru_cache(maxsize=500)`` and
+    ``memo.lru_cache(f)`` are what they are there: the results that were used
+    last are kept, in exact order; calls are counted alike; ``cache_info()``,
+    ``cache_clear()``, ``cache_parameters()`` and ``__wrapped__`` are there;
+    calls that miss at the same time each run the function, in their own
+    threads, and none waits for another.  Beyond that it has what ``@bounded``
+    has, but for single flight: it works in every placement, has the handles
+    ``f.cache`` and ``f.inflight``, and stands in the registry.
 
     What differs:
 
-    - One call has one key, however it is spelled: ``f(1)``, ``f(x=1)``, and ``f(1, y=2)`` where 2 is the default.  The
-      order of ``**kwargs`` does not matter.
-    - Where a call may consist of one argument, it counts with its type however the call is spelled, and ``1.0`` is not
-      ``True`` either.
-    - A method has entries of its own for each instance, which counts by identity, is not kept alive, and need not be
-      hashable.
-    - Of a coroutine function the awaited result is remembered.  A generator function is refused at decoration, since
-      its results can be used only once.
-    - An argument is hashed once more in a miss.  A recursion goes half as deep before ``RecursionError``.
-    - A result is not stored if the cache was cleared, or the same call began anew, while it was made.
-    - To clear the cache of a method through an instance, ``obj.f.cache.clear()``; ``obj.f.cache_clear()`` clears all.
+    - One call has one key, however it is spelled: ``f(1)``, ``f(x=1)``, and
+      ``f(1, y=2)`` where 2 is the default.  The order of ``**kwargs`` does not
+      matter.
+    - Where a call may consist of one argument, it counts with its type however
+      the call is spelled, and ``1.0`` is not ``True`` either.
+    - A method has entries of its own for each instance, which counts by
+      identity, is not kept alive, and need not be hashable.
+    - Of a coroutine function the awaited result is remembered.  A generator
+      function is refused at decoration, since its results can be used only
+      once.
+    - An argument is hashed once more in a miss.  A recursion goes half as deep
+      before ``RecursionError``.
+    - A result is not stored if the cache was cleared, or the same call began
+      anew, while it was made.
+    - To clear the cache of a method through an instance,
+      ``obj.f.cache.clear()``; ``obj.f.cache_clear()`` clears all.
 
     Safe from any thread and any event loop.
 
     Args:
-        maxsize: Most entries; below 0 is 0, which remembers nothing and counts calls.  None: **without bound**, what
-            this package is there to prevent; ``registry.report()`` tells it.  Should ``f.cache.resize()`` bound it
-            later, what was stored first goes first.
-        typed: All arguments of different types have different keys, not only one that a call may consist of alone.
+        maxsize: Most entries; None: **without bound**.  Below 0 is 0.
+            0 remembers nothing and counts calls.  None is what this package is
+            there to prevent; ``registry.report()`` tells it.  Should
+            ``f.cache.resize()`` bound it later, what was stored first goes
+            first.
+        typed: Whether all arguments of different types have different keys.
+            Not only one that a call may consist of alone.
 
     Raises:
-        TypeError: At decoration: maxsize is neither an integer nor None nor what can be decorated, or typed is no bool.
-            At a call: an argument cannot be hashed.
+        TypeError: At decoration: maxsize is neither an integer nor None nor
+            what can be decorated, or typed is no bool.  At a call: an argument
+            cannot be hashed.
     """
     if maxsize is None or (not callable(maxsize) and hasattr(type(maxsize), "__index__")):
         return _decorator(maxsize, typed)

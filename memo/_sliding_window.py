@@ -1,5 +1,7 @@
 """``@sliding_window``: what happened over a moving span of time, in bounded memory."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -150,49 +152,62 @@ def sliding_window(
     registry: Registry | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Decorator:
-    """Record what happened to a function within the last so many seconds: how often, how long, how it ended.
+    """Record what happened of late: how often, how long, how it ended.
 
-    Works on functions, coroutine functions, methods, class methods, static methods and properties,
-    above or below their own decorators.  The decorated function stays what it was, and gains
-    ``f.window``.
+    Works on functions, coroutine functions, methods, class methods, static
+    methods and properties, above or below their own decorators.  The decorated
+    function stays what it was, and gains ``f.window``.
 
-    A call counts when it ends: "ok" if it returned, "error" if it raised an ``Exception``, and
-    "cancelled" if anything else ended it (``asyncio.CancelledError``; ``GeneratorExit``, when a running
-    coroutine is closed; ``KeyboardInterrupt`` and ``SystemExit``, which are no failure of the function
-    either).  The result or the very same exception goes on to the caller.
+    A call counts when it ends: "ok" if it returned, "error" if it raised an
+    ``Exception``, and "cancelled" if anything else ended it
+    (``asyncio.CancelledError``; ``GeneratorExit``, when a running coroutine is
+    closed; ``KeyboardInterrupt`` and ``SystemExit``, which are no failure of
+    the function either).  The result or the very same exception goes on to the
+    caller.
 
-    Nothing is kept alive: of a call there remain its time, duration, outcome and key as text, and the
-    type and message of its error, each text at most 200 characters.  The latest *max* calls are kept in full;
-    counts, error counts and durations are kept of all, in memory that does not depend on their number.
+    Nothing is kept alive: of a call there remain its time, duration, outcome
+    and key as text, and the type and message of its error, each text at most
+    200 characters.  The latest *max* calls are kept in full; counts, error
+    counts and durations are kept of all, in memory that does not depend on
+    their number.
 
-    Safe from any thread and any event loop; an ordinary call waits for no lock.  Recording never breaks a call: a
-    ``clock`` or ``key`` that raises and a time that is no finite number are logged to logger "memo".
-    The window is the function's, over all instances.  After ``os.fork()`` the child goes on with a copy.
+    Safe from any thread and any event loop; an ordinary call waits for no lock.
+    Recording never breaks a call: a ``clock`` or ``key`` that raises and a time
+    that is no finite number are logged to logger "memo".  The window is the
+    function's, over all instances.  After ``os.fork()`` the child goes on with
+    a copy.
 
     Args:
-        window: Length of the window: seconds, a timedelta, or text such as "24h".  A call that
-            ended exactly that long ago is out.
-        max: Most calls kept in full.
-        keys: Count calls by their keys also beyond the kept ones, for ``f.window.count(key=...)``, ``of_key()`` and
-            ``top()``: exactly while no more than so many keys come in any 1/24 of the window; beyond that what is not
-            known of a key is at most 1/*keys* of all calls, and keys with more than that are counted.  1,000 is a good
-            number.  Memory: at most 27 times *keys* times 400 bytes, besides the text of long keys.  None: by the kept
-            calls alone.
-        key: Makes the key of a call, before it begins; anything, it is made text.  None: the arguments.  Called as
-            the function was, defaults filled in; with the instance only where one of its own parameters is named like
-            that (``key=lambda self: ...``), or where the call has no other argument.
+        window: Length of the window, a duration, such as "24h".
+            Seconds, a timedelta, or text.  A call that ended exactly that long
+            ago is out.
+        max: Most calls kept in full; of those before, figures are kept.
+        keys: Most keys counted beyond the kept calls; None: these alone.
+            For ``f.window.count(key=...)``, ``of_key()`` and ``top()``: exactly
+            while no more than so many keys come in any 1/24 of the window;
+            beyond that what is not known of a key is at most 1/*keys* of all
+            calls, and keys with more than that are counted.  1,000 is a good
+            number.  Memory: at most 27 times *keys* times 400 bytes, besides
+            the text of long keys.  None: by the kept calls alone.
+        key: Makes the key of a call, made text; None: the arguments.
+            Before the call begins.  Called as the function was, defaults filled
+            in; with the instance only where one of its own parameters is named
+            like that (``key=lambda self: ...``), or where the call has no other
+            argument.
         ignore: Names of parameters to leave out of the key.
-        only: Type or types of exceptions to record; then nothing else is, neither other failures nor
-            calls that went well.
-        tags: Names by which ``registry.select(tag=...)`` finds the function.  What was recorded is not
-            invalidated by them: it happened.
-        name: Name in the registry; default ``module.qualname``.
-        registry: Where the function is listed; default ``memo.registry``.
-        clock: Returns the time in seconds, never going back; default ``time.monotonic``.  If it does
-            go back, the window goes on from where it was.
+        only: Type or types of exceptions to record; None: all calls.
+            Nothing else is recorded then, neither other failures nor calls that
+            went well.
+        tags: Names by which ``registry.select(tag=...)`` finds the function.
+            What was recorded is not invalidated by them: it happened.
+        name: Name in the registry; None: ``module.qualname``.
+        registry: Where the function is listed; None: ``memo.registry``.
+        clock: Returns seconds, never going back; None: ``time.monotonic``.
+            If it does go back, the window goes on from where it was.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or the window is missing.
+        TypeError: At decoration: an option is of the wrong type, or the window
+            is missing.
         ValueError: At decoration: an option's value makes no sense.
     """
     where = "sliding_window"

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from memo._base.shown_signature import shown_signature
+
 __all__ = ("is_decorable", "knows_its_options", "refuse_bare", "refuse_class")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,12 +91,13 @@ _WRITTEN = {
 def knows_its_options(function: F) -> F:
     """Have *function* tell whoever gives it an option that it does not have, which one was probably meant.
 
-    Its signature stays what it is.
+    Its signature stays what it is, and can be read.
     """
     where = function.__name__
+    signature = shown_signature(function)
     options = [
         parameter.name
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
     ]
     known = frozenset(options)
@@ -107,6 +110,7 @@ def knows_its_options(function: F) -> F:
                 raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {remedy}")
         return function(*args, **given)
 
+    checked.__signature__ = signature  # type: ignore[attr-defined]
     return checked  # type: ignore[return-value]
 
 

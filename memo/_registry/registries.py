@@ -1,5 +1,7 @@
 """Every decorated function in one place.  A registry holds its records weakly."""
 
+from __future__ import annotations
+
 import importlib
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +45,9 @@ __all__ = ("Registry", "registry")
 
 
 class Registry(View):
-    """A place where decorated functions are seen together.  ``memo.registry`` is the default one.
+    """A place where decorated functions are seen together.
+
+    ``memo.registry`` is the default one.
 
     Safe from any thread.
     """
@@ -90,7 +94,8 @@ class Registry(View):
         """Give *record*, be it new, of another registry, or to be called otherwise, its place here.
 
         Args:
-            record: What gets the name, or ``name#2`` and so on if a function has it that *record* does not replace.
+            record: What gets the name, or ``name#2`` and so on if a function
+                has it that *record* does not replace.
             name: The name that is wanted.
             explicit: Whether somebody chose the name.
         """
@@ -109,28 +114,37 @@ class Registry(View):
             self._by_name.remove(record)
 
     def adopt(self, cache: Any, name: str | None = None, *, lock: AbstractContextManager[Any] | None = None) -> Record:
-        """List a cache that others made: in the same table, with the figures that it has and dashes for the others.
+        """List a cache that others made, in the same table.
 
-        It is held weakly, and its record leaves with it; it stays as it is, and nothing is written into it.
-        ``cleanup()`` has it expire what is old (``expire()`` of a cachetools cache with a ttl), ``clear()`` empties it,
-        both under the cache's own lock.  What has no lock is expired by the thread that adopted it alone, so not by
-        the janitor.  Options of this package (``disabled()``, tags) do not reach it.
+        With the figures that it has and dashes for the others.
+
+        It is held weakly, and its record leaves with it; it stays as it is, and
+        nothing is written into it.  ``cleanup()`` has it expire what is old
+        (``expire()`` of a cachetools cache with a ttl), ``clear()`` empties it,
+        both under the cache's own lock.  What has no lock is expired by the
+        thread that adopted it alone, so not by the janitor.  Options of this
+        package (``disabled()``, tags) do not reach it.
 
         Args:
-            cache: A function decorated with ``functools.lru_cache`` or ``functools.cache``, ``async_lru.alru_cache``,
-                ``cachetools.cached`` (its ``cachedmethod`` as seen through an instance) or what behaves like these,
-                also a method seen through its class; or a ``cachetools`` cache, or a mapping with ``maxsize``
-                and ``currsize``.
-            name: Its name here; default ``module.qualname`` of a function, the class's name of a cache object, with
-                ``#2`` and so on if that is taken.
+            cache: A function decorated with ``functools.lru_cache`` or
+                ``functools.cache``, ``async_lru.alru_cache``,
+                ``cachetools.cached`` (its ``cachedmethod`` as seen through an
+                instance) or what behaves like these, also a method seen through
+                its class; or a ``cachetools`` cache, or a mapping with
+                ``maxsize`` and ``currsize``.
+            name: Its name here; default ``module.qualname`` of a function, the
+                class's name of a cache object, with ``#2`` and so on if that is
+                taken.
             lock: What guards a cache object that several threads use.
 
         Returns:
-            Its record.  Adopting it again returns the same one, under the new name if one is given.
+            Its record.  Adopting it again returns the same one, under the new
+            name if one is given.
 
         Raises:
-            TypeError: cache is none of these, is decorated by this package, or allows no weak reference; name is not
-                text; lock is no lock, or given with a function, which knows its own.
+            TypeError: cache is none of these, is decorated by this package, or
+                allows no weak reference; name is not text; lock is no lock, or
+                given with a function, which knows its own.
             ValueError: name is empty.
         """
         if name is not None and not isinstance(name, str):
@@ -161,17 +175,23 @@ class Registry(View):
         return record if target is not None and ref is not None and ref() is target else None
 
     def janitor(self, every: Duration = "1h") -> Janitor:
-        """Clean up in the background: a daemon thread, one for all functions, that calls ``cleanup()`` time and again.
+        """Clean up in the background, time and again.
 
-        There is one janitor to a registry: a second call replaces the interval, which begins anew, and starts the
-        thread again if it was stopped.  See ``Janitor`` for what it survives; ``print(registry)`` shows its last run.
+        A daemon thread, one for all functions, calls ``cleanup()``.
+
+        There is one janitor to a registry: a second call replaces the interval,
+        which begins anew, and starts the thread again if it was stopped.  See
+        ``Janitor`` for what it survives; ``print(registry)`` shows its last
+        run.
 
         Args:
-            every: Time from the end of one clean-up to the next: seconds, a timedelta, or text such as "1h30m".
+            every: Time from the end of one clean-up to the next: seconds, a
+                timedelta, or text such as "1h30m".
 
         Raises:
             TypeError: every is no duration.
-            ValueError: every is not above zero, not finite, or text that is no duration.
+            ValueError: every is not above zero, not finite, or text that is no
+                duration.
         """
         every_s = seconds(every, where="registry.janitor", option="every")
         janitor = self._janitor
@@ -186,8 +206,9 @@ class Registry(View):
         """Change what holds for all functions of this registry.
 
         Args:
-            refresh_threads: Most threads that load in the background for plain functions; 4 at first.  They are
-                daemons, started when there is work and ended when there is none.
+            refresh_threads: Most threads that load in the background for plain
+                functions; 4 at first.  They are daemons, started when there is
+                work and ended when there is none.
 
         Raises:
             TypeError: refresh_threads is no whole number.
@@ -205,35 +226,45 @@ class Registry(View):
         actions: bool = False,
         name: str | None = None,
         hosts: Iterable[str] = (),
-    ) -> "Server":
-        """Show the figures of this registry to people and programs outside, until it is closed.
+    ) -> Server:
+        """Show the figures to people and programs outside, until closed.
 
-        At a Unix socket of this user (``python -m memo top`` finds it), and with ``http=`` over HTTP, too: a page,
-        ``/stats.json``, ``/report.json``, ``/metrics``, ``/healthz``.  Works in daemon threads; calls of decorated
-        functions are not held up.  Of the processes of one name and user each shows all.  One server to a registry: a
-        second call replaces the first.  Safe from any thread.
+        At a Unix socket of this user (``python -m memo top`` finds it), and
+        with ``http=`` over HTTP, too: a page, ``/stats.json``,
+        ``/report.json``, ``/metrics``, ``/healthz``.  Works in daemon threads;
+        calls of decorated functions are not held up.  Of the processes of one
+        name and user each shows all.  One server to a registry: a second call
+        replaces the first.  Safe from any thread.
 
         Args:
-            http: A port of the loopback (0: any that is free), or an address and a port; None: no HTTP.
-            socket: Whether there is a socket.  Where the system has no Unix sockets, that is a port of the loopback
-                whose token lies in a file of this user.
-            token: What is asked for over HTTP of everything but the empty page, as ``Authorization: Bearer``: 16
-                visible ASCII characters or more.  An address that other machines reach needs one.
-            show_keys: Whether keys of running calls are shown.  Values, arguments and messages of errors never are.
-            actions: Whether caches may be cleaned up, cleared and invalidated from outside.
-            name: What the service is called, at most 40 letters, digits, "_", "." and "-"; default: the script or
-                module that was started.
-            hosts: Names by which a browser may ask, beside the address and those of the loopback.
+            http: A port of the loopback (0: any that is free), or an address
+                and a port; None: no HTTP.
+            socket: Whether there is a socket.  Where the system has no Unix
+                sockets, that is a port of the loopback whose token lies in a
+                file of this user.
+            token: What is asked for over HTTP of everything but the empty page,
+                as ``Authorization: Bearer``: 16 visible ASCII characters or
+                more.  An address that other machines reach needs one.
+            show_keys: Whether keys of running calls are shown.  Values,
+                arguments and messages of errors never are.
+            actions: Whether caches may be cleaned up, cleared and invalidated
+                from outside.
+            name: What the service is called, at most 40 letters, digits, "_",
+                "." and "-"; default: the script or module that was started.
+            hosts: Names by which a browser may ask, beside the address and
+                those of the loopback.
 
         Returns:
             The server: ``url``, ``path``, ``close()``, and a context manager.
 
         Raises:
             TypeError: An option is of the wrong type.
-            ValueError: An option has a wrong value; another machine could ask, or anybody here change something,
-                without a token; or another registry of this process serves under that name.
-            OSError: The port or the socket cannot be had.  A port that a sibling of the same name has is no error: that
-                one shows this process, too.
+            ValueError: An option has a wrong value; another machine could ask,
+                or anybody here change something, without a token; or another
+                registry of this process serves under that name.
+            OSError: The port or the socket cannot be had.  A port that a
+                sibling of the same name has is no error: that one shows this
+                process, too.
         """
         # By name, since the exporters stand above: they are users of the package, and this a short way to one of them.
         exporter = importlib.import_module("memo.exporters.http")
@@ -301,7 +332,8 @@ class Registry(View):
     def notes(self) -> list[str]:
         """The lines below the table: of the janitor, and of the threads that load in the background, if there are any.
 
-        A line each, without the table, which takes long where there are many functions.
+        A line each, without the table, which takes long where there are many
+        functions.
         """
         return self._note(False).splitlines()
 
@@ -310,6 +342,7 @@ class Registry(View):
 
 
 registry: Registry = Registry()
+"""Every decorated function of this process, unless it was given another registry."""
 
 
 def _name_of(record: Record) -> str:

@@ -1,5 +1,7 @@
 """Some decorated functions, chosen by name or tag, and what can be done with all of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -75,30 +77,37 @@ class View(OfTheProgram):
         return {row.stats.name: row.stats for row in rows_of(self._records())}
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """The figures of every function now, by name, as ``json.dumps`` takes them; with ratios, means and totals."""
+        """The figures of every function now, by name, for ``json.dumps``.
+
+        With ratios, means and totals.
+        """
         return {row.stats.name: row.stats.as_dict() for row in unhurried(rows_of(self._records()), runs=SEVERAL)}
 
     def cleanup(self) -> CleanupReport:
         """Drop what is expired or stuck, everywhere.
 
-        Works in small slices and lets other threads run in between.  A function whose clock or policy raises is
-        logged to logger "memo", and the others are cleaned up all the same.
+        Works in small slices and lets other threads run in between.  A function
+        whose clock or policy raises is logged to logger "memo", and the others
+        are cleaned up all the same.
         """
         return sweep(self._records())
 
     def clear(self) -> None:
-        """Drop every entry, everywhere; windows and limits forget the calls that they have seen.  Counters stay.
+        """Drop every entry, everywhere; counters stay.
 
-        One function after another, each as by its ``cache.clear()``.
+        Windows and limits forget the calls that they have seen.  One function
+        after another, each as by its ``cache.clear()``.
         """
         for record in self._records():
             record.clear()
 
     def forget_inherited(self) -> int:
-        """In a forked child, drop the entries that it inherited, everywhere, without ``on_evict``.
+        """In a forked child, drop inherited entries, without ``on_evict``.
 
-        Their values are the parent's; what the child stored itself stays.  To be called first of all in the child, in
-        gunicorn's ``post_fork`` for example; does nothing in a process that inherited nothing.
+        Everywhere.  Their values are the parent's; what the child stored itself
+        stays.  To be called first of all in the child, in gunicorn's
+        ``post_fork`` for example; does nothing in a process that inherited
+        nothing.
 
         Returns:
             Number of values dropped.
@@ -106,23 +115,32 @@ class View(OfTheProgram):
         return sum(part.forget_inherited() for record in self._records() for part in record.parts)
 
     def report(self) -> LeakReport:
-        """What the stores hold and keep alive, what to look at first, and what to do about it: ``print(x.report())``.
+        """What the stores hold and keep alive, and what to do about it.
 
-        Functions without a store are left out, but for limits, and windows that count calls by key (``keys=``).  Where
-        a store does not count bytes itself, up to 1,000 of its values, evenly spread, are measured by ``memo.sizeof``,
-        which takes some microseconds for each; one that raises is logged to logger "memo".  Nothing counts as a hit,
-        and no lock is held meanwhile; other threads run in between.  So of more than 10,000 entries those count that
-        are there from beginning to end, and of what comes or leaves meanwhile perhaps some.
+        ``print(x.report())`` shows it, with what to look at first on top.
+
+        Functions without a store are left out, but for limits, and windows that
+        count calls by key (``keys=``).  Where a store does not count bytes
+        itself, up to 1,000 of its values, evenly spread, are measured by
+        ``memo.sizeof``, which takes some microseconds for each; one that raises
+        is logged to logger "memo".  Nothing counts as a hit, and no lock is
+        held meanwhile; other threads run in between.  So of more than 10,000
+        entries those count that are there from beginning to end, and of what
+        comes or leaves meanwhile perhaps some.
         """
         return report_on(self._records())
 
-    def select(self, pattern: str | None = None, tag: str | None = None) -> "Selection":
-        """A view of those of these functions whose name matches and that bear a tag, now and later.
+    def select(self, pattern: str | None = None, tag: str | None = None) -> Selection:
+        """A view of those whose name matches and that bear a tag.
+
+        Of these functions, now and later.
 
         Args:
-            pattern: What the name must match, in capitals and small letters: ``*`` stands for any text, ``?`` for
-                one character, ``[ab]`` for one of these; None: every name.
-            tag: One of the function's own tags (not those that ``tags=`` computes for each entry); None: any or none.
+            pattern: What the name must match, in capitals and small letters:
+                ``*`` stands for any text, ``?`` for one character, ``[ab]`` for
+                one of these; None: every name.
+            tag: One of the function's own tags (not those that ``tags=``
+                computes for each entry); None: any or none.
 
         Raises:
             TypeError: pattern or tag is no text.
@@ -137,14 +155,18 @@ class View(OfTheProgram):
         return Selection(self, pattern, tag)
 
     def invalidate(self, *, tag: str) -> int:
-        """Drop every entry that bears *tag*, in every function, and let no load that runs now bring one back.
+        """Drop every entry that bears *tag*, in every function.
 
-        Bears it: every entry of a function with that tag, and of a function whose ``tags=`` computes tags the
-        entries for whose calls it returned this one.  Those are found by the tag, in time proportional to
-        their number, and leave in slices of 100, others getting their turn in between; what is stored by a load that
-        began after this call did may stay.  Callers who wait for a running load get its result; it is not stored.
-        Entries leave with the reason ``invalidated``.  What a sliding window recorded stays: it happened.
-        Each tier that one of these functions shares results through drops what bears it there, of any function.
+        No load that runs now brings one back.  Bears it: every entry of a
+        function with that tag, and of a function whose ``tags=`` computes tags
+        the entries for whose calls it returned this one.  Those are found by
+        the tag, in time proportional to their number, and leave in slices of
+        100, others getting their turn in between; what is stored by a load that
+        began after this call did may stay.  Callers who wait for a running load
+        get its result; it is not stored.  Entries leave with the reason
+        ``invalidated``.  What a sliding window recorded stays: it happened.
+        Each tier that one of these functions shares results through drops what
+        bears it there, of any function.
 
         Returns:
             Number of entries dropped here.
@@ -167,8 +189,8 @@ class View(OfTheProgram):
         return count
 
     @property
-    def tiers(self) -> "tuple[Tier, ...]":
-        """The tiers that these functions share their results through, each once."""
+    def tiers(self) -> tuple[Tier, ...]:
+        """The tiers that these functions share results through."""
         return tiers_of(self._records())
 
     def covers(self, record: Record) -> bool:
@@ -180,14 +202,17 @@ class View(OfTheProgram):
         raise NotImplementedError
 
     def disabled(self, pattern: str | None = None) -> SwitchedOff:
-        """Have calls of these functions go straight to what they decorate, within a ``with`` block.
+        """Have calls go straight to what is decorated, in a ``with`` block.
 
-        Nothing is looked up, joined, stored, recorded, limited or counted then; handles keep working.  This holds for
-        the thread or task that enters the block and for tasks started in it, also for functions decorated in it; other
-        threads and tasks go on as before.  With the block it ends for all of them, also for tasks that outlive it.
-        (A context variable carries it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the environment
-        before decorating.  A pattern that matches nothing as the block is entered is warned about (UserWarning), with
-        the names that it is like; it holds for functions that come later all the same.
+        Nothing is looked up, joined, stored, recorded, limited or counted then;
+        handles keep working.  This holds for the thread or task that enters the
+        block and for tasks started in it, also for functions decorated in it;
+        other threads and tasks go on as before.  With the block it ends for all
+        of them, also for tasks that outlive it.  (A context variable carries
+        it.)  To switch everything off for good, set ``MEMO_DISABLE=1`` in the
+        environment before decorating.  A pattern that matches nothing as the
+        block is entered is warned about (UserWarning), with the names that it
+        is like; it holds for functions that come later all the same.
 
         Args:
             pattern: Which functions, as for ``select()``; None: all of these.
@@ -206,24 +231,32 @@ class View(OfTheProgram):
         kinds: EventKind | Iterable[EventKind] | None = None,
         limit: int = 10_000,
     ) -> Subscription:
-        """Have *callback* told what happens in these functions, now and later, until the subscription is closed.
+        """Have *callback* told what happens in these functions.
 
-        It is called with one ``CacheEvent`` after another, in a daemon thread of its own, shortly after each happened.
-        No call of a function waits for it, whatever it does: up to *limit* events wait for it, then the oldest are
-        dropped and counted; what it raises is logged to logger "memo".  See ``Subscription`` for what it survives.
+        Now and later, until the subscription is closed.
 
-        Hits are no events, and cost what they did.  While somebody is told of executions, calls that find nothing are
-        led in Python, which takes some microseconds more; without subscriptions nothing costs more than it did.
+        It is called with one ``CacheEvent`` after another, in a daemon thread
+        of its own, shortly after each happened.  No call of a function waits
+        for it, whatever it does: up to *limit* events wait for it, then the
+        oldest are dropped and counted; what it raises is logged to logger
+        "memo".  See ``Subscription`` for what it survives.
+
+        Hits are no events, and cost what they did.  While somebody is told of
+        executions, calls that find nothing are led in Python, which takes some
+        microseconds more; without subscriptions nothing costs more than it did.
 
         Args:
             callback: Called with each event; a plain function.
-            kinds: What it is told of: "load", "error", "cancelled", "timeout", "stale" or "eviction", or several of
-                these; None: all.  See ``CacheEvent.kind``.
+            kinds: What it is told of: "load", "error", "cancelled", "timeout",
+                "stale" or "eviction", or several of these; None: all.  See
+                ``CacheEvent.kind``.
             limit: The most events that wait.
 
         Raises:
-            TypeError: callback cannot be called or is a coroutine function; kinds is no text; limit is no whole number.
-            ValueError: kinds names nothing, or what is unknown; limit is below 1.
+            TypeError: callback cannot be called or is a coroutine function;
+                kinds is no text; limit is no whole number.
+            ValueError: kinds names nothing, or what is unknown; limit is below
+                1.
             RuntimeError: No thread can be started any more.
         """
         if callback is None:
