@@ -48,8 +48,6 @@ __all__ = ("InflightLayer", "dedupe_inflight")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_DEFAULT_TIMEOUT_S = 30.0
-
 
 class InflightLayer(FlightLayer):
     """Running calls of one function."""
@@ -142,7 +140,7 @@ def dedupe_inflight(function: Callable[P, R], /) -> Function[P, R]: ...
 @overload
 def dedupe_inflight(
     *,
-    timeout: Duration = _DEFAULT_TIMEOUT_S,
+    timeout: Duration = 30.0,
     work: WorkIn = "shared",
     keep: Duration | None = None,
     key: Callable[..., Hashable] | None = None,
@@ -161,7 +159,7 @@ def dedupe_inflight(
     function: Any = None,
     /,
     *,
-    timeout: Duration = _DEFAULT_TIMEOUT_S,
+    timeout: Duration = 30.0,
     work: WorkIn = "shared",
     keep: Duration | None = None,
     key: Callable[..., Hashable] | None = None,

@@ -40,6 +40,7 @@ from memo._base.recordings import (
 )
 from memo._base.seldom import Seldom
 from memo._base.shortened import LONGEST, cut, qualified_name, short_text
+from memo._base.shown_signature import shown_signatures
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields, in_lines
@@ -185,6 +186,7 @@ __all__ = (
     "set_at_once",
     "shared_copy",
     "short_text",
+    "shown_signatures",
     "sizeof",
     "start",
     "stored_key",

@@ -1,4 +1,4 @@
-"""How the signature of a decorator is shown: by ``help()``, and wherever else it is made text.
+"""How signatures of the package are shown: by ``help()``, and wherever else they are made text.
 
 Its annotations are shown as they are written, by their short names: a line for each option, where one line would be too
 long to be read.
@@ -6,11 +6,14 @@ long to be read.
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeVar
 
 from memo._base.sizes import OfTheProgram
 
-__all__ = ("shown_signature",)
+__all__ = ("shown_signature", "shown_signatures")
+
+C = TypeVar("C", bound=type)
 
 _READABLE = 72
 
@@ -66,6 +69,14 @@ def shown_signature(function: Callable[..., Any]) -> inspect.Signature:
     plain = inspect.signature(function)
     parameters = [each.replace(annotation=_written(each.annotation)) for each in plain.parameters.values()]
     return _LineForEach(parameters, return_annotation=_written(plain.return_annotation))
+
+
+def shown_signatures(kind: C) -> C:
+    """Have the methods of a class shown so, whose module postpones its annotations; each in one line."""
+    for method in vars(kind).values():
+        if isinstance(method, FunctionType):
+            method.__annotations__ = {name: _written(annotation) for name, annotation in method.__annotations__.items()}
+    return kind
 
 
 def _written(annotation: Any) -> Any:

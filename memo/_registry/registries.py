@@ -22,6 +22,7 @@ from memo._base import (
     positive_int,
     rlock,
     seconds,
+    shown_signatures,
 )
 from memo._cache import CacheHandle, RefreshPool
 from memo._flight import InflightHandle
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ("Registry", "registry")
 
 
+@shown_signatures
 class Registry(View):
     """A place where decorated functions are seen together.
 

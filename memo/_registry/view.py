@@ -7,7 +7,17 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from memo._adopted import find_adopted
-from memo._base import SEVERAL, LoadObserver, OfTheProgram, check_tag, counted, did_you_mean, positive_int, unhurried
+from memo._base import (
+    SEVERAL,
+    LoadObserver,
+    OfTheProgram,
+    check_tag,
+    counted,
+    did_you_mean,
+    positive_int,
+    shown_signatures,
+    unhurried,
+)
 from memo._cache import check_callback
 from memo._registry.cache_event import CacheEvent, EventKind, checked_kinds
 from memo._registry.cleanup import sweep
@@ -31,6 +41,7 @@ __all__ = ("Selection", "View")
 _SPARKS = 12  # characters of a sparkline: half of what a window shows by itself, as tables are wide enough
 
 
+@shown_signatures
 class View(OfTheProgram):
     """Some decorated functions, and what can be done with all of them."""
 
@@ -291,6 +302,7 @@ class View(OfTheProgram):
         return ""
 
 
+@shown_signatures
 class Selection(View):
     """Those functions of a view whose name matches a pattern and that bear a tag."""
 
