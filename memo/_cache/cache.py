@@ -112,7 +112,10 @@ class Cache:
         self.notes: KeyNotes | None = None
         """Where the keys of calls are noted while a recording runs.  Changed under the lock of the store."""
         self.jobs: Jobs = Jobs(self.store)
-        self.table: FlightTable = FlightTable(clock, self.store.lock, options.dedupe, self.jobs, self.store.may_grow)
+        in_caller = is_async and options.work.in_caller
+        self.table: FlightTable = FlightTable(
+            clock, self.store.lock, options.dedupe, self.jobs, self.store.may_grow, in_caller
+        )
         self.maker: EntryMaker = EntryMaker(name, options)
         self.shared: SharedLoads | None = None
         """Leads its loads through a tier; None: its results are not shared."""

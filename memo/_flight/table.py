@@ -25,6 +25,7 @@ from memo._base import Clock, Stage, caller, hold, renew, rlock
 from memo._call import Known, Undecided, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
 from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
+from memo._flight.running import running_calls
 from memo._flight.stats import InflightStats
 from memo._flight.waiters import wake_ended
 
@@ -63,6 +64,7 @@ class FlightTable:
         share: False: every call leads its own execution; the last begun is the current one.
         asked: Loads that wait for a thread.
         many: The store may come to have very many keys.
+        in_caller: Work runs in the task of whoever leads it.
     """
 
     lock: threading.RLock
@@ -74,11 +76,12 @@ class FlightTable:
         share: bool = True,
         asked: Asked | None = None,
         many: bool = False,
+        in_caller: bool = False,
     ) -> None:
         self.clock = clock
         self.lock = lock if lock is not None else rlock()
         self.share = share
-        self.by_key: dict[Hashable, InFlight] = {}
+        self.by_key: dict[Hashable, InFlight] = running_calls(in_caller)
         self.known: Known = Known(self.lock, many)
         """The boxes in keys, of flights and of what a store keeps."""
         self.counters: Counters = Counters()

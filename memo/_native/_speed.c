@@ -28,6 +28,11 @@
 #include <Python.h>
 #include <structmember.h>
 
+#if PY_VERSION_HEX >= 0x030D0000 /* exported, and told of by a header of the interpreter's own alone */
+PyAPI_FUNC(int) _PyDict_SetItem_KnownHash(PyObject *dictionary, PyObject *key, PyObject *value, Py_hash_t hash);
+PyAPI_FUNC(int) _PyDict_DelItem_KnownHash(PyObject *dictionary, PyObject *key, Py_hash_t hash);
+#endif
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,9 +71,10 @@ typedef int pid_t;
 #define PROXY_TYPES(V) V(Proxy)
 #define PROXY_OBJECTS(V)
 
-#define COROUTINE_TYPES(V) V(Coroutine) V(Awaiter) V(TaskLeading)
+#define COROUTINE_TYPES(V) V(Coroutine) V(Awaiter) V(TaskLeading) V(Running)
 #define COROUTINE_OBJECTS(V) V(warn) V(spare) V(TaskFlight) V(Work) V(work_mark) V(running_loop) V(current_task) \
-    V(current_tasks) V(loop_name) V(LoopHolder) V(Hamt) V(HamtNode)
+    V(current_tasks) V(loop_name) V(LoopHolder) V(Hamt) V(HamtNode) V(dict_get) V(dict_setdefault) V(dict_pop) \
+    V(dict_popitem) V(dict_keys) V(dict_items) V(dict_values) V(dict_update) V(dict_clear) V(dict_copy)
 
 #define WINDOW_TYPES(V) V(Tape) V(TimeFields) V(IntakeFields)
 #define WINDOW_OBJECTS(V) V(window_ok) V(window_direct) V(window_queue) V(window_relieve)
@@ -112,6 +118,13 @@ typedef struct {
     int waiting_count;
     int is_over; /* the module has been cleared */
     pid_t pid;   /* the process, as far as that is known: see loop_here() */
+    struct Node *dead_entries; /* memory of dead ones, used again: each is the `older` of another */
+    int dead_entries_count;
+    uint64_t loop_seen;  /* the version of a thread's dictionary by which its event loop is `loop_known`, borrowed; 0: none */
+    uint64_t tasks_seen; /* that of `current_tasks` by which the task of `tasks_loop` is `task_known`, borrowed; 0: none */
+    PyObject *loop_known, *task_known, *tasks_loop;
+    Py_ssize_t at_vars, at_root, at_pairs; /* where a context, and what it consists of, has the next; 0: not known */
+    Py_ssize_t mark_place;                 /* where among the pairs work_mark was last */
     PyCFunction monotonic_in_c; /* NULL where time.monotonic was replaced before */
     hashfunc hash_in_python;    /* of a class whose __hash__ is written in Python */
 } State;
@@ -169,6 +182,7 @@ enum { MARK_NONE, MARK_INT, MARK_OBJECT }; /* what the mark of a node is: there 
 #define TIME_NEVER (((uint64_t)1 << 40) - 1) /* as it is held: later than any time */
 #define NEVER ((int64_t)1 << 62)             /* as Python knows it */
 #define MOST_LINKS 15
+#define MOST_DEAD 32 /* so much memory of dead entries is kept */
 
 /* A key's place in a queue, and how often it was used. */
 typedef struct Node {
@@ -368,7 +382,17 @@ static PyObject *
 entry_new(State *state, int tracked, PyObject *value, double stored, double deadline)
 {
     PyTypeObject *type = tracked ? state->TrackedEntry : state->Entry;
-    Entry *entry = (Entry *)type->tp_alloc(type, 0);
+    Entry *entry = tracked ? NULL : (Entry *)state->dead_entries;
+    if (entry != NULL) {
+        state->dead_entries = entry->node.older;
+        state->dead_entries_count--;
+        entry->node.older = NULL; /* as all else that it had */
+        Py_INCREF(type);
+        _Py_NewReference((PyObject *)entry);
+    }
+    else {
+        entry = (Entry *)type->tp_alloc(type, 0);
+    }
     if (entry != NULL) {
         entry->node.is_entry = 1;
         entry->stored = stored;
@@ -401,6 +425,8 @@ entry_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)node;
 }
 
+static void node_dealloc(PyObject *self);
+
 /* Give up what a node holds: all of it at the end, when it holds nothing any more. */
 static void
 node_empty(Node *node)
@@ -427,6 +453,15 @@ node_empty(Node *node)
     Py_XDECREF(value);
 }
 
+/* What keeps the memory of a dead node of that type; NULL: it goes. */
+static inline State *
+entries_kept_by(PyTypeObject *type)
+{
+    PyObject *module = ((PyHeapTypeObject *)type)->ht_module; /* of a type of this module, or one that Python derived */
+    State *state = module == NULL || type->tp_dealloc != node_dealloc ? NULL : PyModule_GetState(module);
+    return state != NULL && type == state->Entry && !state->is_over && state->dead_entries_count < MOST_DEAD ? state : NULL;
+}
+
 static void
 node_dealloc(PyObject *self)
 {
@@ -444,7 +479,16 @@ node_dealloc(PyObject *self)
         Py_SET_REFCNT(self, 1);
         return;
     }
-    type->tp_free(self);
+    State *state = entries_kept_by(type);
+    if (state != NULL) {
+        memset((char *)self + sizeof(PyObject), 0, sizeof(Entry) - sizeof(PyObject));
+        node->older = state->dead_entries;
+        state->dead_entries = node;
+        state->dead_entries_count++;
+    }
+    else {
+        type->tp_free(self);
+    }
     Py_DECREF(type);
 }
 
@@ -1033,9 +1077,8 @@ segment_of(Ghost *ghost, int64_t bucket)
 }
 
 static void
-ghost_put(Ghost *ghost, uint32_t mark, uint32_t stamp)
+ghost_put_in(Ghost *ghost, int64_t bucket, uint32_t mark, uint32_t stamp)
 {
-    int64_t bucket = mark % ghost->table.buckets;
     Segment *segment = segment_of(ghost, bucket);
     if (segment == NULL) {
         return; /* it is not remembered, which costs a little of the hit ratio */
@@ -1047,6 +1090,12 @@ ghost_put(Ghost *ghost, uint32_t mark, uint32_t stamp)
     if (segment->stamps != NULL) {
         segment->stamps[GHOST_SLOTS * bucket + turn] = stamp;
     }
+}
+
+static void
+ghost_put(Ghost *ghost, uint32_t mark, uint32_t stamp)
+{
+    ghost_put_in(ghost, mark % ghost->table.buckets, mark, stamp);
 }
 
 static void
@@ -1138,11 +1187,12 @@ static void
 ghost_add_shortly(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
 {
     uint32_t mark = fingerprint(hash);
-    if (ghost->old.buckets || ghost->table.segments[mark % ghost->table.buckets / GHOST_BUCKETS].cells == NULL) {
+    int64_t bucket = mark % ghost->table.buckets;
+    if (ghost->old.buckets || ghost->table.segments[bucket / GHOST_BUCKETS].cells == NULL) {
         ghost_add(ghost, hash, capacity, stamp);
     }
     else {
-        ghost_put(ghost, mark, (uint32_t)stamp);
+        ghost_put_in(ghost, bucket, mark, (uint32_t)stamp);
     }
 }
 
@@ -1766,7 +1816,14 @@ amount_put(Amount *amount, double value)
     Py_XDECREF(old); /* a number */
 }
 
-static int is_plain(State *state, PyObject *key); /* of section 4: hash and comparison of a key run no code in Python */
+static int is_plain_otherwise(State *state, PyObject *key); /* of section 4 */
+
+/* Whether neither hashing nor comparing a key, nor giving it up, runs code of the user's. */
+static inline int
+is_plain(State *state, PyObject *key)
+{
+    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || is_plain_otherwise(state, key);
+}
 
 static inline Queue *
 small_of(const Policy *policy)
@@ -2118,7 +2175,10 @@ static int
 index_del(State *state, Policy *policy, PyObject *key)
 {
     PyObject *index = policy->index;
-    Py_hash_t hash = policy->odd || PyDict_CheckExact(index) ? -1 : PyObject_Hash(key);
+    Py_hash_t hash = policy->odd ? -1 : PyObject_Hash(key);
+    if (hash != -1 && PyDict_CheckExact(index)) {
+        return _PyDict_DelItem_KnownHash(index, key, hash);
+    }
     PyObject *part = hash == -1 ? NULL : part_of(state, index, hash), *size = part == NULL ? NULL : begin_keys(state, index);
     if (size == NULL) {
         PyErr_Clear();
@@ -2137,6 +2197,9 @@ static int
 index_set(State *state, Policy *policy, PyObject *key, Py_hash_t hash, PyObject *entry)
 {
     PyObject *index = policy->index;
+    if (!policy->odd && PyDict_CheckExact(index)) {
+        return _PyDict_SetItem_KnownHash(index, key, entry, hash);
+    }
     PyObject *size = policy->odd || PyDict_CheckExact(index) || !takes_in_place(state, index, hash) ? NULL
         : begin_keys(state, index);
     if (size == NULL) {
@@ -2160,10 +2223,11 @@ exchange(State *state, Policy *policy, PyObject *key, Py_hash_t hash, Node *entr
     PyObject *gone = Py_NewRef(victim->key);
     Py_INCREF(victim);
     Py_XSETREF(policy->leaving, Py_NewRef((PyObject *)victim));
+    int is_plainly = !policy->odd && PyDict_CheckExact(policy->index); /* it compares nothing but plain keys */
     if (index_del(state, policy, gone) < 0) {
         goto failed;
     }
-    if (!hangs(victim) || !policy_is_ready(state, policy)) { /* by what a comparison did */
+    if (!is_plainly && (!hangs(victim) || !policy_is_ready(state, policy))) { /* by what a comparison did */
         torn();
         goto failed;
     }
@@ -2550,9 +2614,23 @@ fill_slot(PyObject *object, Py_ssize_t offset, PyObject *value)
     Py_XDECREF(old);
 }
 
+static void
+count_anew(PyObject *object, Py_ssize_t offset, long long more)
+{
+    PyObject *number = SLOT(object, offset);
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    PyObject *sum = overflow ? NULL : PyLong_FromLongLong(value + more);
+    if (sum == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    fill_slot(object, offset, sum);
+}
+
 /* Add to the count in a slot.  It runs no code of the user's, and fails at nothing but the end of all memory: that count
  * is lost then.  An integer that nobody but the slot has is changed in place. */
-static void
+static inline void
 count(PyObject *object, Py_ssize_t offset, long long more)
 {
     PyObject *number = SLOT(object, offset);
@@ -2570,14 +2648,7 @@ count(PyObject *object, Py_ssize_t offset, long long more)
         *only += (digit)more;
         return;
     }
-    int overflow;
-    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
-    PyObject *sum = overflow ? NULL : PyLong_FromLongLong(value + more);
-    if (sum == NULL) {
-        PyErr_Clear();
-        return;
-    }
-    fill_slot(object, offset, sum);
+    count_anew(object, offset, more);
 }
 
 /* Add to the sum in a slot, likewise. */
@@ -2955,12 +3026,12 @@ about_time(State *state, PyObject *read, double *now)
     return exact_time(state, read, now);
 }
 
-/* Whether neither hashing nor comparing a key, nor giving it up, runs code of the user's. */
+/* is_plain() of a key that is no text and no number. */
 static int
-is_plain(State *state, PyObject *key)
+is_plain_otherwise(State *state, PyObject *key)
 {
     PyTypeObject *kind = Py_TYPE(key);
-    if (kind == &PyUnicode_Type || kind == &PyLong_Type || kind == &PyBytes_Type || kind == &PyFloat_Type
+    if (kind == &PyBytes_Type || kind == &PyFloat_Type
         || kind == &PyBool_Type || key == Py_None || kind == &PyComplex_Type || kind == &PyType_Type
         || (PyObject *)kind == state->InstanceRef) {
         return 1;
@@ -2994,15 +3065,20 @@ compares_plainly(State *state, PyObject *table, Py_ssize_t plain)
     return 1;
 }
 
+/* Whether there never was a key in the tables of *l*, which keep results, that is not plain. */
+static inline int
+has_no_boxes(State *state, Leading *l)
+{
+    PyObject *boxes = SLOT(l->known, state->at_Known__tables); /* of the keys that are not plain, if there ever were any */
+    return boxes != NULL && PyDict_CheckExact(boxes) && PyDict_GET_SIZE(boxes) == 0;
+}
+
 /* Whether nothing in the tables of *l* runs code of the user's when a plain key is looked up there. */
 static inline int
 knows_plain_keys(State *state, Leading *l)
 {
-    if (l->shelf == NULL) {
-        return compares_plainly(state, l->table, 0); /* where wrappers put keys as they come */
-    }
-    PyObject *boxes = SLOT(l->known, state->at_Known__tables); /* of the keys that are not plain, if there ever were any */
-    return boxes != NULL && PyDict_CheckExact(boxes) && PyDict_GET_SIZE(boxes) == 0;
+    /* without a store wrappers put keys into its table as they come */
+    return l->shelf == NULL ? compares_plainly(state, l->table, 0) : has_no_boxes(state, l);
 }
 
 /* Whether a result need not be looked at: 1, 0, or -1 with an exception. */
@@ -4736,7 +4812,9 @@ quick_hit(Call *call, PyObject *const *args, size_t nargsf, int *absent)
     PyObject *found = PyDict_GetItemWithError(table, key);
     if (found == NULL) {
         *absent = !PyErr_Occurred();
-        forgive();
+        if (!*absent) {
+            forgive();
+        }
     }
     else if (is_entry(call->state, found)) {
         Entry *entry = (Entry *)found;
@@ -5463,6 +5541,7 @@ typedef struct Coroutine {
         struct Coroutine *next; /* of a dead one whose memory waits to be used again */
     };
     PyObject *names; /* of the arguments given by name; NULL: none */
+    PyObject *flight; /* of a load that it leads, or begins; NULL: it is the lone one of its table */
     Stage stage;
     char leads;         /* a load; it has no arguments any more, and what it needs for that lies in their place */
     char has_returned;  /* an `await` has taken its value from the spare exception */
@@ -5472,8 +5551,8 @@ typedef struct Coroutine {
     union {
         PyObject *args[MOST_KEPT];
         struct {
-            PyObject *leading, *flight; /* its TaskLeading, its flight */
-            Py_hash_t hash;             /* of the flight's key, which is plain */
+            PyObject *leading; /* its TaskLeading */
+            Py_hash_t hash;    /* of the flight's key, which is plain */
         } led;
     };
 } Coroutine;
@@ -5597,9 +5676,8 @@ typedef struct {
 
 /* Whether there is so much room on the stack that Python need not look. */
 static inline int
-has_room(void)
+has_room(PyThreadState *thread)
 {
-    PyThreadState *thread = PyThreadState_Get();
 #if PY_VERSION_HEX >= 0x030C0000
     return thread->py_recursion_remaining > ROOM_NEEDED && thread->c_recursion_remaining > ROOM_NEEDED;
 #else
@@ -5754,6 +5832,24 @@ typedef struct {
     Py_hash_t hash; /* of the key */
 } Whereabouts;
 
+/* The version of a dictionary: no other has the same, and no change leaves it as it was. */
+static inline uint64_t
+version_of(PyObject *dictionary)
+{
+    _Py_COMP_DIAG_PUSH
+    _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+    return ((PyDictObject *)dictionary)->ma_version_tag;
+    _Py_COMP_DIAG_POP
+}
+
+/* What asyncio notes of a thread's loop lies in the thread's dictionary, which has it until it changes. */
+static inline void
+know_loop(State *state, PyObject *of_thread, PyObject *loop)
+{
+    state->loop_known = loop;
+    state->loop_seen = loop == Py_None ? 0 : version_of(of_thread);
+}
+
 #if PY_VERSION_HEX < 0x030C0000 && !defined(MS_WINDOWS)
 /* What asyncio of this version notes of a thread's loop.  At each look it asks the system whether the process has been
  * forked since, which takes as long as half a load; this goes by what is told of forks (forked()). */
@@ -5763,14 +5859,13 @@ typedef struct {
     pid_t pid;
 } LoopHolderView;
 
-/* The event loop of this thread, or None; a new reference. */
 static PyObject *
-loop_here(State *state)
+loop_asked(State *state, PyObject *of_thread)
 {
-    PyObject *of_thread = PyThreadState_GetDict();
     PyObject *holder = of_thread == NULL ? NULL : PyDict_GetItemWithError(of_thread, state->loop_name);
     LoopHolderView *view = (LoopHolderView *)holder;
     if (holder != NULL && (PyObject *)Py_TYPE(holder) == state->LoopHolder && view->pid == state->pid) {
+        know_loop(state, of_thread, view->loop);
         return Py_NewRef(view->loop);
     }
     Py_XINCREF(holder);
@@ -5783,35 +5878,64 @@ loop_here(State *state)
     Py_XDECREF(holder);
     return loop;
 }
-
-static void
-note_process(State *state)
-{
-    state->pid = getpid();
-}
 #else
-static inline PyObject *
-loop_here(State *state)
+static PyObject *
+loop_asked(State *state, PyObject *of_thread)
 {
-    return PyObject_CallNoArgs(state->running_loop);
-}
-
-static void
-note_process(State *state)
-{
-    (void)state;
+    PyObject *ask = state->running_loop;
+    if (PY_VERSION_HEX >= 0x030D0000 && PyCFunction_CheckExact(ask) && PyCFunction_GET_FLAGS(ask) == METH_NOARGS) {
+        return PyCFunction_GET_FUNCTION(ask)(PyCFunction_GET_SELF(ask), NULL); /* it notes the loop beside the dictionary */
+    }
+    PyObject *loop = PyObject_CallNoArgs(ask);
+    if (of_thread != NULL && loop != NULL && PyDict_GetItemWithError(of_thread, state->loop_name) == loop) {
+        know_loop(state, of_thread, loop);
+    }
+    return loop;
 }
 #endif
+
+/* The event loop of this thread, or None; a new reference. */
+static inline PyObject *
+loop_here(State *state, PyThreadState *thread)
+{
+    if (thread->dict != NULL && version_of(thread->dict) == state->loop_seen) {
+        return Py_NewRef(state->loop_known);
+    }
+    return loop_asked(state, thread->dict);
+}
+
+static void
+note_process(State *state)
+{
+    state->loop_seen = 0;
+#if PY_VERSION_HEX < 0x030C0000 && !defined(MS_WINDOWS)
+    state->pid = getpid();
+#endif
+}
 
 /* The task that runs in a loop, or None; a new reference. */
 static inline PyObject *
 task_here(State *state, PyObject *loop)
 {
-    if (state->current_tasks == NULL || !PyDict_CheckExact(state->current_tasks)) {
+    PyObject *tasks = state->current_tasks;
+    if (tasks == NULL || !PyDict_CheckExact(tasks)) {
         return PyObject_CallOneArg(state->current_task, loop);
     }
-    PyObject *task = PyDict_GetItemWithError(state->current_tasks, loop);
-    return task != NULL ? Py_NewRef(task) : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    if (state->tasks_seen == version_of(tasks) && state->tasks_loop == loop) {
+        return Py_NewRef(state->task_known);
+    }
+#if PY_VERSION_HEX < 0x030C0000
+    PyObject *task = PyDict_GetItemWithError(tasks, loop);
+    task = task != NULL ? Py_NewRef(task) : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+#else
+    PyObject *task = PyObject_CallOneArg(state->current_task, loop);
+#endif
+    if (task != NULL && PyDict_GetItemWithError(tasks, loop) == task) {
+        state->tasks_seen = version_of(tasks);
+        state->tasks_loop = loop;
+        state->task_known = task;
+    }
+    return task;
 }
 
 /* What is sought in what a context consists of, and how deep. */
@@ -5872,30 +5996,69 @@ is_over(State *state, PyObject *mark)
     return 1;
 }
 
+/* The mark of the present context, borrowed, where no other context has it and nobody else refers to it; NULL: nobody
+ * knows at once. */
+static inline PyObject *
+mark_here(State *state, PyThreadState *thread)
+{
+    PyObject *context = thread->context;
+    if (state->at_vars == 0 || context == NULL || !PyContext_CheckExact(context)) {
+        return NULL;
+    }
+    PyObject *variables = SLOT(context, state->at_vars);
+    if (variables == NULL || (PyObject *)Py_TYPE(variables) != state->Hamt || Py_REFCNT(variables) != 1) {
+        return NULL;
+    }
+    PyObject *node = SLOT(variables, state->at_root);
+    if (node == NULL || (PyObject *)Py_TYPE(node) != state->HamtNode || Py_REFCNT(node) != 1) {
+        return NULL;
+    }
+    PyObject **pairs = &SLOT(node, state->at_pairs);
+    if (state->mark_place >= Py_SIZE(node) || pairs[state->mark_place] != state->work_mark) {
+        Py_ssize_t at = 0;
+        while (at < Py_SIZE(node) && pairs[at] != state->work_mark) {
+            at += 2;
+        }
+        if (at >= Py_SIZE(node)) {
+            return NULL;
+        }
+        state->mark_place = at;
+    }
+    PyObject *mark = pairs[state->mark_place + 1];
+    return mark != NULL && Py_REFCNT(mark) == 1 ? mark : NULL;
+}
+
 /* Learn where a call with *key* is; 0: that is no case for C, or -1 with an exception, and there is nothing to give up. */
 static int
 whereabouts(State *state, TaskLeading *self, PyObject *key, Whereabouts *here)
 {
     PyObject *mark;
-    if (!self->is_plain || !is_plain(state, key) || !has_room()) {
+    PyThreadState *thread = PyThreadState_Get();
+    if (!self->is_plain || !is_plain(state, key) || !has_room(thread)) {
         return 0;
-    }
-    if (PyContextVar_Get(state->work_mark, NULL, &mark) < 0) {
-        return -1;
     }
     here->hash = PyObject_Hash(key);
     here->mark = NULL;
+    mark = mark_here(state, thread);
+    if (mark != NULL && Py_IS_TYPE(mark, (PyTypeObject *)state->Work) && SLOT(mark, state->at_Work_over) == Py_True
+        && is_like_new(state, mark)) {
+        here->mark = Py_NewRef(mark);
+        mark = NULL;
+    }
+    else if (PyContextVar_Get(state->work_mark, NULL, &mark) < 0) {
+        return -1;
+    }
     if (mark != NULL && mark != Py_None) {
         if (!is_over(state, mark)) {
             Py_DECREF(mark);
             return 0; /* it is to be noted who waits for whom */
         }
-        if (is_like_new(state, mark) && is_marked_alone(state, PyThreadState_Get()->context, mark)) {
+        if (is_like_new(state, mark) && is_marked_alone(state, thread->context, mark)) {
             here->mark = Py_NewRef(mark);
         }
     }
     Py_XDECREF(mark);
-    here->loop = loop_here(state);
+    here->loop = loop_here(state, thread);
     here->task = here->loop == NULL || here->loop == Py_None ? NULL : task_here(state, here->loop);
     if (here->task == NULL) {
         Py_XDECREF(here->mark);
@@ -5911,6 +6074,302 @@ forget_whereabouts(Whereabouts *here)
     Py_DECREF(here->loop);
     Py_DECREF(here->task);
     Py_XDECREF(here->mark);
+}
+
+/* -- one that has not waited yet
+ *
+ * Most loads that end without having waited are never looked for.  So a load has no flight at first: it is the lone one of
+ * its table of running calls, which is a dictionary that puts it in as soon as anything in Python looks, or whatever C puts
+ * another one in; and at the latest when it waits.  Whatever would have found a flight finds it.
+ *
+ * - There is at most one, whose key is plain, and not in the table otherwise.
+ * - C that asks whether a flight is the current one of its key need not have it come forward: it is another one's key, or
+ *   that flight is no more the current one.
+ * - Its coroutine is BUSY, in its first step, which ends with it; a table owns what the flight is to be made of.
+ */
+
+typedef struct {
+    PyDictObject dictionary;
+    Coroutine *lone;                    /* borrowed; NULL: there is none, and nothing else is set */
+    PyObject *key, *loop, *task, *work; /* own */
+    PyObject *part;                     /* of the store's index, borrowed: where the key belongs */
+    uint64_t seen;                      /* the version of that, in which there was nothing of the key */
+    double started;
+    unsigned long thread;
+} Running;
+
+/* Make the flight of a lone load, and put it in.  -1 with an exception: there is no memory. */
+static int
+come_forward(Running *running)
+{
+    while (running->lone != NULL) {
+        Coroutine *self = running->lone;
+        State *state = self->call->state;
+        PyObject *started = PyFloat_FromDouble(running->started), *leader = PyLong_FromUnsignedLong(running->thread);
+        if (started == NULL || leader == NULL) {
+            Py_XDECREF(started);
+            Py_XDECREF(leader);
+            return -1;
+        }
+        PyObject *flight = task_flight_made(state, leader, started);
+        if (flight == NULL) {
+            return -1;
+        }
+        if (running->lone != self) { /* what the collector ran has looked, too */
+            Py_DECREF(flight);
+            continue;
+        }
+        PyObject *current = PyDict_SetDefault((PyObject *)running, running->key, flight);
+        if (current == NULL) {
+            Py_DECREF(flight);
+            return -1;
+        }
+        running->lone = NULL;
+        self->flight = flight;
+        fill_slot(flight, state->at_InFlight_present, Py_NewRef(state->zero));
+        fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
+        fill_slot(flight, state->at_InFlight_key, running->key);
+        fill_slot(flight, state->at_TaskFlight_loop, running->loop);
+        fill_slot(flight, state->at_TaskFlight_task, running->task);
+        fill_slot(flight, state->at_TaskFlight_work, running->work);
+        running->key = running->loop = running->task = running->work = NULL;
+    }
+    return 0;
+}
+
+/* Whether anything new may be put into the store here and now, as may_put() asks of that of a flight. */
+static inline int
+may_put_into(State *state, Leading *l, PyObject *index)
+{
+    PyObject *put_off = SLOT(l->changes, state->at_Changes_put_off);
+    return put_off != NULL && !state->tells_evictions && SLOT(l->changes, state->at_Changes_busy) == Py_False
+        && SLOT(l->changes, state->at_Changes_torn) == Py_False && SLOT(l->owners, state->at_Owners_apart) == Py_False
+        && PyObject_Size(put_off) == 0 && lock_is_free(state, l->lock) && has_no_boxes(state, l)
+        && !(PyDict_CheckExact(index)
+             && goes_on_in_parts(state, PyDict_GET_SIZE(index), SLOT(l->shelf, state->at_Shelf_most)));
+}
+
+/* Let go of the lone load, which has ended. */
+static inline void
+lone_forget(Running *running)
+{
+    PyObject *key = running->key, *loop = running->loop, *task = running->task, *work = running->work;
+    running->lone = NULL;
+    running->key = running->loop = running->task = running->work = NULL;
+    Py_DECREF(loop);
+    Py_DECREF(task);
+    Py_DECREF(work);
+    Py_DECREF(key);
+}
+
+/* Have a load be the lone one of its table, if it can: then what *here* refers to is the table's.  0: nothing has happened.
+ * `seen` is the version of `index` in which there was nothing of the key, if that is known. */
+static int
+begin_alone(State *state, TaskLeading *leading, Coroutine *self, PyObject *key, Whereabouts *here, PyObject *index,
+            uint64_t seen)
+{
+    Leading *l = (Leading *)leading->leading;
+    Running *running = (Running *)l->table;
+    PyObject *read = SLOT(l->clock, state->at_Clock_read);
+    PyObject *kept = l->changes == NULL ? NULL : SLOT(l->shelf, state->at_Shelf_index);
+    PyObject *part = kept == NULL ? NULL : part_of(state, kept, here->hash);
+    if (here->mark == NULL || part == NULL || !Py_IS_TYPE(running, state->Running) || running->lone != NULL
+        || PyDict_GET_SIZE(running) != 0 || read != state->monotonic || !has_no_boxes(state, l)) {
+        return 0;
+    }
+    uint64_t version = version_of(part);
+    if ((part != index || version != seen) && _PyDict_GetItem_KnownHash(part, key, here->hash) != NULL) {
+        return 0;
+    }
+    if (exact_time(state, read, &running->started) <= 0) { /* which runs nothing, as the clock is known */
+        PyErr_Clear();
+        return 0;
+    }
+    running->lone = self;
+    running->key = Py_NewRef(key);
+    running->loop = here->loop;
+    running->task = here->task;
+    running->work = here->mark;
+    running->part = part;
+    running->seen = version;
+    running->thread = PyThread_get_thread_ident();
+    fill_slot(here->mark, state->at_Work_over, Py_NewRef(Py_False));
+    count(l->counters, state->at_Counters_led, 1);
+    return 1;
+}
+
+/* End the lone load of a table, which returned *value*: a new reference.  NULL: that is no case for this, and nothing has
+ * happened. */
+static PyObject *
+lone_landed(State *state, Leading *l, Running *running, Py_hash_t hash, PyObject *value)
+{
+    PyTypeObject *kind = Py_TYPE(value);
+    if (kind != &PyUnicode_Type && kind != &PyLong_Type && kind != &PyDict_Type && kind != &PyTuple_Type
+        && kind != &PyList_Type && kind != &PyFloat_Type && value != Py_None) {
+        return NULL; /* it is to be looked at, which may run anything */
+    }
+    PyObject *index = SLOT(l->shelf, state->at_Shelf_index), *read = SLOT(l->clock, state->at_Clock_read);
+    PyObject *part = index == NULL ? NULL : part_of(state, index, hash);
+    double now;
+    if (part == NULL
+        || ((part != running->part || version_of(part) != running->seen)
+            && _PyDict_GetItem_KnownHash(part, running->key, hash) != NULL)
+        || !may_put_into(state, l, index) || read != state->monotonic || exact_time(state, read, &now) <= 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+    PyObject *victim = NULL, *entry = entry_new(state, 0, value, now, now + l->life_s);
+    if (entry == NULL
+        || entry_put_lean(state, SLOT(l->shelf, state->at_Shelf_cache), running->key, hash, entry, &victim) < 0) {
+        PyErr_Clear();
+        Py_XDECREF(entry);
+        return NULL;
+    }
+    fill_slot(running->work, state->at_Work_over, Py_NewRef(Py_True));
+    add_seconds(l->counts, state->at_CallCounts_load_seconds, now - running->started);
+    count(l->counters, state->at_Counters_completed, 1);
+    if (victim != NULL) {
+        count_victim(state, l, victim, now);
+    }
+    Py_INCREF(value);
+    /* All is done; what left may run code of the user's as it goes. */
+    lone_forget(running);
+    Py_DECREF(entry);
+    Py_XDECREF(victim);
+    return value;
+}
+
+/* The state of a table's module; NULL with an exception. */
+static inline State *
+running_state(Running *running)
+{
+    return come_forward(running) < 0 ? NULL : state_of(Py_TYPE(running));
+}
+
+/* As a dictionary does what is asked, once the lone load has come forward. */
+static PyObject *
+as_dictionary(Running *running, PyObject *method, PyObject *const *args, Py_ssize_t number)
+{
+    PyObject *all[4] = {(PyObject *)running};
+    if (number > 3) {
+        PyErr_SetString(PyExc_TypeError, "a dictionary takes no more than 3 arguments here");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < number; i++) {
+        all[i + 1] = args[i];
+    }
+    return PyObject_Vectorcall(method, all, number + 1, NULL);
+}
+
+#define RUNNING_METHODS(V) V(get) V(setdefault) V(pop) V(popitem) V(keys) V(items) V(values) V(update) V(clear) V(copy)
+#define V(name)                                                                                                      \
+    static PyObject *running_##name(Running *running, PyObject *const *args, Py_ssize_t number)                      \
+    {                                                                                                                \
+        State *state = running_state(running);                                                                       \
+        return state == NULL ? NULL : as_dictionary(running, state->dict_##name, args, number);                      \
+    }
+RUNNING_METHODS(V)
+#undef V
+
+static Py_ssize_t
+running_length(PyObject *self)
+{
+    return come_forward((Running *)self) < 0 ? -1 : PyDict_GET_SIZE(self);
+}
+
+static PyObject *
+running_subscript(PyObject *self, PyObject *key)
+{
+    return come_forward((Running *)self) < 0 ? NULL : PyDict_Type.tp_as_mapping->mp_subscript(self, key);
+}
+
+static int
+running_assign(PyObject *self, PyObject *key, PyObject *value)
+{
+    return come_forward((Running *)self) < 0 ? -1 : PyDict_Type.tp_as_mapping->mp_ass_subscript(self, key, value);
+}
+
+static int
+running_contains(PyObject *self, PyObject *key)
+{
+    return come_forward((Running *)self) < 0 ? -1 : PyDict_Contains(self, key);
+}
+
+static PyObject *
+running_iter(PyObject *self)
+{
+    return come_forward((Running *)self) < 0 ? NULL : PyDict_Type.tp_iter(self);
+}
+
+static PyObject *
+running_repr(PyObject *self)
+{
+    return come_forward((Running *)self) < 0 ? NULL : PyDict_Type.tp_repr(self);
+}
+
+static PyObject *
+running_compare(PyObject *self, PyObject *other, int operator)
+{
+    return come_forward((Running *)self) < 0 ? NULL : PyDict_Type.tp_richcompare(self, other, operator);
+}
+
+static int
+running_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Running *running = (Running *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(running->key);
+    Py_VISIT(running->loop);
+    Py_VISIT(running->task);
+    Py_VISIT(running->work);
+    return PyDict_Type.tp_traverse(self, visit, arg);
+}
+
+static int
+running_clear_all(PyObject *self)
+{
+    return PyDict_Type.tp_clear(self);
+}
+
+static PyMethodDef running_methods[] = {
+#define V(name) {#name, (PyCFunction)(void (*)(void))running_##name, METH_FASTCALL, "As a dictionary's."},
+    RUNNING_METHODS(V)
+#undef V
+    {NULL},
+};
+
+static PyType_Slot running_slots[] = {
+    {Py_tp_doc, "The running calls of a function whose loads run in their callers' tasks, by their keys."},
+    {Py_tp_methods, running_methods},
+    {Py_mp_length, running_length},
+    {Py_mp_subscript, running_subscript},
+    {Py_mp_ass_subscript, running_assign},
+    {Py_sq_contains, running_contains},
+    {Py_tp_iter, running_iter},
+    {Py_tp_repr, running_repr},
+    {Py_tp_richcompare, running_compare},
+    {Py_tp_hash, PyObject_HashNotImplemented},
+    {Py_tp_traverse, running_traverse},
+    {Py_tp_clear, running_clear_all},
+    {0, NULL},
+};
+
+static PyType_Spec running_spec = {
+    .name = "memo._native._speed.Running",
+    .basicsize = sizeof(Running),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = running_slots,
+};
+
+static int
+add_running(PyObject *module, State *state)
+{
+    PyObject *base = (PyObject *)&PyDict_Type;
+    state->Running = add_type(module, &running_spec, base);
+#define V(name) if ((state->dict_##name = PyObject_GetAttrString(base, #name)) == NULL) { return -1; }
+    RUNNING_METHODS(V)
+#undef V
+    return state->Running == NULL ? -1 : 0;
 }
 
 /* Whether *flight*, newly born, gets its place, led from here by one who is in no work: 1; -1 with an exception; 0, and
@@ -5930,10 +6389,14 @@ task_leads(State *state, TaskLeading *self, PyObject *flight, PyObject *key, Whe
             return -1;
         }
     }
+    int leads = Py_IS_TYPE(l->table, state->Running) && come_forward((Running *)l->table) < 0 ? -1 : 1;
     /* From here to its place in the table nothing else runs. */
-    int leads = knows_plain_keys(state, l)
+    leads = leads < 0 ? -1 : knows_plain_keys(state, l)
         && (l->shelf == NULL || look_again(state, l, key, here->hash, started_at(state, flight)) >= 0);
-    if (leads && self->shares) {
+    if (leads < 0) {
+        /* nothing has happened */
+    }
+    else if (leads && self->shares) {
         PyObject *current = PyDict_SetDefault(l->table, key, flight);
         leads = current == NULL ? -1 : current == flight;
     }
@@ -6089,6 +6552,26 @@ first_within(PyObject *object)
     return first;
 }
 
+/* How many bytes an object has. */
+static Py_ssize_t
+bytes_of(PyObject *object)
+{
+    PyTypeObject *kind = Py_TYPE(object);
+    return kind->tp_basicsize + (kind->tp_itemsize ? kind->tp_itemsize * Py_SIZE(object) : 0);
+}
+
+/* Where an object refers to another, from *first* on; 0: nowhere. */
+static Py_ssize_t
+found_at(PyObject *object, PyObject *other, Py_ssize_t first)
+{
+    for (Py_ssize_t at = first; at + (Py_ssize_t)sizeof(PyObject *) <= bytes_of(object); at += sizeof(PyObject *)) {
+        if (SLOT(object, at) == other) {
+            return at;
+        }
+    }
+    return 0;
+}
+
 /* Learn what a context consists of, which has no public name.  Unless a mark is then found where it is, and not where it is
  * shared, none is ever found. */
 static int
@@ -6112,6 +6595,15 @@ look_into_contexts(State *state)
         if (!alone || shared || copy == NULL || !is_marked_alone(state, context, mark)) {
             Py_CLEAR(state->Hamt);
             Py_CLEAR(state->HamtNode);
+        }
+        else {
+            state->at_root = found_at(variables, node, sizeof(PyObject));
+            state->at_pairs = Py_TYPE(node)->tp_itemsize != sizeof(PyObject *) || Py_SIZE(node) != 2
+                ? 0 : found_at(node, variable, sizeof(PyVarObject));
+            if (state->at_root && state->at_pairs && SLOT(node, state->at_pairs + sizeof(PyObject *)) == mark
+                && state->at_pairs + 2 * (Py_ssize_t)sizeof(PyObject *) <= bytes_of(node)) {
+                state->at_vars = found_at(context, variables, sizeof(PyObject));
+            }
         }
     }
     Py_XDECREF(mark);
@@ -6197,10 +6689,38 @@ static PyType_Spec task_leading_spec = {
 
 /* ---- steps of one that leads */
 
+/* The table of running calls of which a coroutine has the lone load; NULL: it has none. */
+static inline Running *
+alone_in(State *state, Coroutine *self, TaskLeading *leading)
+{
+    Running *running = (Running *)((Leading *)leading->leading)->table;
+    return self->flight == NULL && Py_IS_TYPE(running, state->Running) && running->lone == self ? running : NULL;
+}
+
+/* End a load that raised the exception that is set, which stays set unless another takes its place. */
+static void
+led_failed(Coroutine *self, State *state, TaskLeading *leading)
+{
+    Running *running = alone_in(state, self, leading);
+    if (running != NULL) {
+        PyObject *error = taken_error();
+        if (come_forward(running) < 0) { /* nobody has looked for it, and nobody will */
+            PyErr_Clear();
+            fill_slot(running->work, state->at_Work_over, Py_NewRef(Py_True));
+            count(((Leading *)leading->leading)->counters, state->at_Counters_cancelled, 1);
+            lone_forget(running);
+        }
+        raise_again(error);
+    }
+    if (self->flight != NULL) {
+        task_failed(state, leading, self->flight);
+    }
+}
+
 /* Have a coroutine lead a call that found nothing, if that is a case for C: 1, and `real` is the function's own coroutine;
- * 0: nothing has happened; -1 with an exception: it has ended. */
+ * 0: nothing has happened; -1 with an exception: it has ended.  There was nothing of the key in that version of *index*. */
 static int
-begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject *named)
+begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject *named, PyObject *index, uint64_t seen)
 {
     Call *call = self->call;
     State *state = call->state;
@@ -6213,27 +6733,31 @@ begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject 
     Py_INCREF(leading);
     Py_INCREF(function);
     Whereabouts here;
-    int leads = whereabouts(state, (TaskLeading *)leading, key, &here);
+    int leads = whereabouts(state, (TaskLeading *)leading, key, &here), is_alone = 0;
     PyObject *flight = NULL;
+    self->flight = NULL;
     if (leads > 0) {
+        is_alone = begin_alone(state, (TaskLeading *)leading, self, key, &here, index, seen);
+    }
+    if (leads > 0 && !is_alone) {
         flight = task_flight_born(state, (TaskLeading *)leading);
         leads = flight != NULL ? task_leads(state, (TaskLeading *)leading, flight, key, &here) : PyErr_Occurred() ? -1 : 0;
         forget_whereabouts(&here);
     }
-    PyObject *real = leads > 0 ? PyObject_Vectorcall(function, values, positional, named) : NULL;
+    self->flight = flight;
+    PyObject *real = leads > 0 ? ((PyFunctionObject *)function)->vectorcall(function, values, positional, named) : NULL;
     if (leads > 0 && real == NULL) {
-        task_failed(state, (TaskLeading *)leading, flight);
+        led_failed(self, state, (TaskLeading *)leading);
         leads = -1;
     }
     Py_DECREF(function);
     if (real == NULL) {
-        Py_XDECREF(flight);
+        Py_CLEAR(self->flight);
         Py_DECREF(leading);
         return leads;
     }
     drop_arguments(self);
     self->led.leading = leading;
-    self->led.flight = flight;
     self->led.hash = here.hash;
     self->leads = 1;
     self->real = real;
@@ -6255,14 +6779,16 @@ look_or_begin(Coroutine *self, PyObject **value)
     }
     if (names == NULL) {
         *value = quick_hit(call, args, given, &absent);
-        if (*value != NULL || PyErr_Occurred()) {
+        if (*value != NULL || (!absent && PyErr_Occurred())) {
             return *value != NULL ? 1 : -1;
         }
         if (call->condition != READY) {
             return 0; /* the comparison has changed something */
         }
         if (absent) { /* a plain key, alone */
-            leads = begin_leading(self, args[call->recipe->quick], args, NULL);
+            PyObject *index = call->copies[WORD_INDEX];
+            uint64_t seen = index != NULL && PyDict_CheckExact(index) ? version_of(index) : 0;
+            leads = begin_leading(self, args[call->recipe->quick], args, NULL, index, seen);
             return leads > 0 ? 2 : leads;
         }
     }
@@ -6271,7 +6797,7 @@ look_or_begin(Coroutine *self, PyObject **value)
         Moment moment = {NAN, NAN};
         *value = hit(call, &bound, &moment);
         if (*value == NULL && !PyErr_Occurred() && call->recipe == bound.recipe && !bound.more_count) {
-            leads = begin_leading(self, bound.key, bound.values, bound.recipe->named_alone);
+            leads = begin_leading(self, bound.key, bound.values, bound.recipe->named_alone, NULL, 0);
         }
     }
     bound_end(&bound);
@@ -6280,22 +6806,24 @@ look_or_begin(Coroutine *self, PyObject **value)
 
 /* Let go of what a coroutine that has ended has led; an exception that is set stays. */
 static void
-stop_leading(Coroutine *self)
+stop_leading(Coroutine *self, PySendResult ended)
 {
-    PyObject *type = NULL, *error, *traceback, *real = self->real, *leading = self->led.leading, *flight = self->led.flight;
+    PyObject *type = NULL, *error, *traceback, *real = self->real, *leading = self->led.leading, *flight = self->flight;
     self->stage = ENDED;
     self->leads = 0;
-    self->real = NULL;
-    if (PyErr_Occurred()) {
+    self->real = self->flight = NULL;
+    if (ended == PYGEN_ERROR) {
         PyErr_Fetch(&type, &error, &traceback);
     }
     Py_DECREF(real);
-    State *state = state_left(Py_TYPE(self), self->call);
-    if (state != NULL) {
-        task_flight_done(state, (TaskLeading *)leading, flight);
-    }
-    else {
-        Py_DECREF(flight);
+    if (flight != NULL) {
+        State *state = state_left(Py_TYPE(self), self->call);
+        if (state != NULL) {
+            task_flight_done(state, (TaskLeading *)leading, flight);
+        }
+        else {
+            Py_DECREF(flight);
+        }
     }
     Py_DECREF(leading);
     if (type != NULL) {
@@ -6303,31 +6831,58 @@ stop_leading(Coroutine *self)
     }
 }
 
+/* End a load that returned *value*: what its caller gets, a new reference; NULL with an exception. */
+static inline PyObject *
+ended_well(Coroutine *self, State *state, TaskLeading *leading, PyObject *value)
+{
+    if (self->flight == NULL) {
+        Leading *l = (Leading *)leading->leading;
+        PyObject *result = lone_landed(state, l, (Running *)l->table, self->led.hash, value);
+        if (result != NULL) {
+            return result;
+        }
+        if (come_forward((Running *)l->table) < 0) {
+            return NULL;
+        }
+    }
+    return task_landed(state, leading, self->flight, self->led.hash, value);
+}
+
 /* What follows from a step of `real`, which ended so: the same of the coroutine that leads. */
 static PySendResult
 after_step(Coroutine *self, PySendResult ended, PyObject **result)
 {
     State *state = state_left(Py_TYPE(self), self->call);
-    if (ended == PYGEN_NEXT) {
-        self->stage = LED;
-        track(state, self);
-        return ended;
-    }
     TaskLeading *leading = (TaskLeading *)self->led.leading;
+    Leading *l = (Leading *)leading->leading;
+    if (ended == PYGEN_NEXT) {
+        if (state == NULL || self->flight != NULL || come_forward((Running *)l->table) == 0) {
+            self->stage = LED;
+            track(state, self);
+            return ended;
+        }
+        Py_CLEAR(*result);
+        ended = PYGEN_ERROR;
+    }
     PyObject *value = ended == PYGEN_RETURN ? *result : NULL;
     *result = NULL;
     if (state != NULL) {
-        *result = value == NULL ? NULL : task_landed(state, leading, self->led.flight, self->led.hash, value);
+        if (value != NULL) {
+            *result = ended_well(self, state, leading, value);
+            Py_DECREF(value);
+        }
         if (*result == NULL) {
-            task_failed(state, leading, self->led.flight);
+            led_failed(self, state, leading);
             ended = PYGEN_ERROR;
         }
-        Py_XDECREF(value);
     }
     else {
+        if (self->flight == NULL) {
+            lone_forget((Running *)l->table);
+        }
         *result = value; /* the module is gone, and with it all that was stored */
     }
-    stop_leading(self);
+    stop_leading(self, ended);
     return ended;
 }
 
@@ -6335,7 +6890,7 @@ static PySendResult
 led_step(Coroutine *self, PyObject *sent, PyObject **result)
 {
     self->stage = BUSY;
-    return after_step(self, PyIter_Send(self->real, sent, result), result);
+    return after_step(self, Py_TYPE(self->real)->tp_as_async->am_send(self->real, sent, result), result);
 }
 
 /* Have `real` end by GeneratorExit.  Returns 0 if it did; -1 with what it raised instead. */
@@ -6764,7 +7319,7 @@ coroutine_traverse(Coroutine *self, visitproc visit, void *arg)
     Py_VISIT(self->names);
     if (self->leads) {
         Py_VISIT(self->led.leading);
-        Py_VISIT(self->led.flight);
+        Py_VISIT(self->flight);
     }
     for (int i = 0; i < self->count; i++) {
         Py_VISIT(self->args[i]);
@@ -6813,7 +7368,7 @@ coroutine_dealloc(Coroutine *self)
     drop_arguments(self);
     Py_CLEAR(self->real);
     if (self->leads) {
-        Py_DECREF(self->led.flight);
+        Py_XDECREF(self->flight);
         Py_DECREF(self->led.leading);
     }
     Call *call = self->call;
@@ -6840,6 +7395,11 @@ free_waiting(State *state)
         Coroutine *dead = state->waiting;
         state->waiting = dead->next;
         PyObject_GC_Del(dead);
+    }
+    while (state->dead_entries != NULL) {
+        Node *dead = state->dead_entries;
+        state->dead_entries = dead->older;
+        PyObject_Free(dead);
     }
 }
 
@@ -6965,7 +7525,7 @@ add_coroutine(PyObject *module)
     state->TaskLeading = add_type(module, &task_leading_spec, NULL);
     state->Coroutine = add_type(module, &coroutine_spec, NULL);
     state->Awaiter = add_type(module, &awaiter_spec, NULL);
-    if (state->TaskLeading == NULL || state->Coroutine == NULL || state->Awaiter == NULL) {
+    if (state->TaskLeading == NULL || state->Coroutine == NULL || state->Awaiter == NULL || add_running(module, state) < 0) {
         return -1;
     }
     /* To Python coroutines are no iterators, although the interpreter finds these functions in their places. */
