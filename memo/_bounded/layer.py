@@ -228,6 +228,8 @@ class BoundedLayer(FlightLayer):
             "idle_s": self.options.idle_s,
             "copy": self.options.copy,
             "note": self.cache.note,
+            "setdefault": self.cache.table.by_key.setdefault,
+            "shelf": store.shelf,
         }
         if isinstance(flights, TaskFlights):
             found = {**hit, **flights.names(), "answer": answers.answer_awaited}

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from memo._cache.options import CacheOptions
-from memo._call import Block, CallSource, share, stored_key
+from memo._call import PLAIN_KEYS, Block, CallSource, share, stored_key
 from memo._flight import BIRTH, FAILED, led_await
 from memo._store import Store
 
 __all__ = ("found_call", "remembered_call")
 
-share(stored_key=stored_key)
+share(PLAIN_KEYS=PLAIN_KEYS, stored_key=stored_key)
 
 
 def remembered_call(
@@ -73,21 +73,28 @@ def found_call(
         answer = (
             _of_any_age(options, use(value), touch, fresh=fresh) if options.ages else [_COUNTED, *touch, *use(value)]
         )
-    looks: Block = _look(call.lookup, answer)
-    if call.guess is not None:
-        others = [*call.guess.unusual, *looks, *call.guess.learn]
-        looks = [f"if {call.guess.holds}:", _look(call.guessed, answer), "else:", others]
-    return looks
+    if call.guess is None:
+        return _look(call.lookup, answer, ["pass"])
+    return [
+        f"if {call.guess.holds}:", _look(call.guessed, answer, call.guess.unlearn),
+        "else:", [
+            *call.guess.unusual,
+            f"try: $entry = {call.asked_for}",
+            "except $KeyError: $entry = None",
+            "except $TypeError: $entry = None",
+            "if $entry is not None:", [*call.guess.learn, *answer],
+        ],
+    ]  # fmt: skip
 
 
 _COUNTED = "$entry.hits = $entry.hits + 1"
 """Written out, since ``+=`` would take an instruction more; as ``try`` does on a line of its own."""
 
 
-def _look(lookup: str, answer: Block) -> Block:
+def _look(lookup: str, answer: Block, absent: Block) -> Block:
     return [
         f"try: $entry = {lookup}",
-        "except $KeyError:", ["pass"],
+        "except $KeyError:", absent,
         "except $TypeError:", ["pass"],
         "else:", answer,
     ]  # fmt: skip
@@ -176,11 +183,33 @@ def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: boo
     return [
         *BIRTH,
         "try:", [
-            f"if $enter($flight, {call.whole_key}, {now}):", [
-                *([f"$flight.tags = $tags_of({call.passed})"] if options.notes_calls else []),
-                f"return $finish($flight, $function({call.passed}))",
-            ],
-            "return $flight.value",
+            *_enter(call, now, inline=options.dedupe and not call.is_tuple),
+            *([f"$flight.tags = $tags_of({call.passed})"] if options.notes_calls else []),
+            f"return $finish($flight, $function({call.passed}))",
         ],
         *FAILED,
+    ]  # fmt: skip
+
+
+def _enter(call: CallSource, now: str, *, inline: bool) -> Block:
+    """``enter`` of ``_flight.threads``, which leads the call or waits for who leads.
+
+    Inline as far as the call is alone, for keys that are no tuples: tables hold those of plain types as they are.
+    """
+    if not inline:
+        return [f"if not $enter($flight, {call.whole_key}, {now}): return $flight.value"]
+    return [
+        f"$flight.started = {now}",
+        "$flight.leader = $who[0]()",
+        f"$flight.key = $k = {call.whole_key}",
+        "$leads = False",
+        "if $type($k) in $PLAIN_KEYS:", [
+            "try: $leads = $setdefault($k, $flight) is $flight and $k not in $shelf.index",
+            "except $TypeError: pass",
+        ],
+        "if $leads:", [
+            "$flight.led = True",
+            "$counters.led += 1",
+        ],
+        "elif not $enter($flight, $k, $flight.started): return $flight.value",
     ]  # fmt: skip

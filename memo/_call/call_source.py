@@ -19,12 +19,16 @@ class CallSource(NamedTuple):
     """The key; KeyError where the instance has no token yet."""
     whole_key: str
     """The key, making the token where there is none."""
+    is_tuple: bool
+    """The key is a tuple, or may be one."""
     lookup: str
     """The entry in the store that ``$index`` indexes; KeyError where there is none."""
     guess: Guess | None
     """That the value that is told with its type stands for itself; None: there is none, or no guess."""
     guessed: str
     """That entry too, where the guess holds."""
+    asked_for: str
+    """That entry too, where the guess does not hold; None where there is none, or KeyError."""
     values: tuple[str, ...]
     """What the key is made of, one by one (``*args`` is a tuple there)."""
     passed: str
@@ -55,7 +59,7 @@ def spelled_call(*, is_async: bool, through: bool) -> CallSource:
     """A call of a function that takes other parameters than it documents: passed on as it came."""
     args = "($Through($args[0]), *$args[1:])" if through else "$args"
     return CallSource(
-        is_async, _SPELL, "$k", "$k", "$index[$k]", None, "", ("$k",), "*$args, **$kwargs", args, "$kwargs"
+        is_async, _SPELL, "$k", "$k", True, "$index[$k]", None, "", "", ("$k",), "*$args, **$kwargs", args, "$kwargs"
     )
 
 

@@ -99,17 +99,23 @@ class KeyPlan:
 
         A method looks in its instance's own table, which spares it to build and to hash a tuple.
         """
-        return self._lookup(self._rest(kind="" if self.guess is None else self.guess.kind))
+        return "{}[{}]".format(*self._lookup(self._rest()))
+
+    @property
+    def asked_for(self) -> str:
+        """The expression of that entry where the guess does not hold: None if there is none, perhaps a KeyError."""
+        return "{}.get({})".format(*self._lookup(self._rest(kind="" if self.guess is None else self.guess.kind)))
 
     @property
     def guessed(self) -> str:
         """The expression of that entry where the guess holds."""
-        return self._lookup(self._rest(bare=True))
+        return "{}[{}]".format(*self._lookup(self._rest(bare=True)))
 
-    def _lookup(self, rest: list[str]) -> str:
+    def _lookup(self, rest: list[str]) -> tuple[str, str]:
+        """Where to look, and for what."""
         if not self.has_token or self.instance is None:
-            return f"$index[{self._joined(rest, whole=False)}]"
-        return f"{_table_of(self.instance)}[{rest[0] if len(rest) == 1 else tuple_of(rest)}]"
+            return "$index", self._joined(rest, whole=False)
+        return _table_of(self.instance), rest[0] if len(rest) == 1 else tuple_of(rest)
 
     @property
     def guess(self) -> Guess | None:
@@ -127,9 +133,11 @@ class KeyPlan:
             prelude=self.prelude,
             key=self.key,
             whole_key=self.whole_key,
+            is_tuple=self.is_tuple,
             lookup=self.lookup,
             guess=self.guess,
             guessed="" if self.guess is None else self.guessed,
+            asked_for="" if self.guess is None else self.asked_for,
             values=("$k",) if self.options.key is not None else tuple(p.name for p in self.values),
             passed=passed_arguments(self.parameters),
             args=args,

@@ -9,7 +9,10 @@ this package, wherever such a call is possible, whatever other parameters have d
 - The type is what the value says it is, ``__class__``, so that a proxy counts as what it stands for.  To ask for it is
   also what costs a hit the least.
 - To find it among ``BARE`` would cost a hit more than to find the entry does.  So a wrapper guesses: ``$usual`` is the
-  type of the last value that missed and stands for itself.  Keys do not depend on it.
+  type of a value that stands for itself and was hit since the last miss, and False after a miss.  Keys do not depend
+  on it.
+- So a miss that follows another knows that it is no usual call, and asks in a way that costs a hit a little more, but
+  raises no KeyError: that would be a tenth of what such a miss takes.
 
 In functions that need more arguments, values count as they compare, as in ``functools``.
 """
@@ -71,7 +74,9 @@ class Guess(NamedTuple):
     unusual: Block
     """What runs where the guess does not hold."""
     learn: Block
-    """What runs when that has missed: makes the next guess a better one."""
+    """What runs when that has hit: makes the next guess a better one."""
+    unlearn: Block
+    """What runs when the guess held, and missed."""
 
 
 def guess(p: Parameter) -> Guess | None:
@@ -82,7 +87,8 @@ def guess(p: Parameter) -> Guess | None:
         holds=f"{p.name}.__class__ is $usual",
         kind="$kind",
         unusual=[f"$kind = {p.name}.__class__"],
-        learn=["if $kind in $BARE:", ["$usual = $kind"]],
+        learn=["if $usual is False and $kind in $BARE: $usual = $kind"],
+        unlearn=["$usual = False"],
     )
 
 

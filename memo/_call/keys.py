@@ -71,7 +71,7 @@ class Keys:
         return {
             "BARE": BARE,
             "TOLD": TOLD,
-            "usual": str,
+            "usual": False,
             "type": type,
             "types": _types_of,
             "item_types": _item_types_of,

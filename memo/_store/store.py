@@ -129,6 +129,11 @@ class Store:
         return self._shelf.index
 
     @property
+    def shelf(self) -> Shelf:
+        """What has the index."""
+        return self._shelf
+
+    @property
     def ring(self) -> StoreQueue:
         """The ring in which a hit may move its entry."""
         return self._shelf.ring
