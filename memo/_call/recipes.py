@@ -26,7 +26,7 @@ _WORDS = (
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
 
-NATIVE_WORDS = ("function", "leading")
+NATIVE_WORDS = ("function", "leading", "refs")
 """What C needs of them besides what the template names."""
 
 

@@ -58,7 +58,7 @@ typedef int pid_t;
 
 #define STORE_TYPES(V)
 #define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock) V(in_shelf) V(in_own_shelf) \
-    V(Parted) V(in_parted) V(WHOLE_name) V(MOST_name)
+    V(Parted) V(in_parted) V(Listed) V(WHOLE_name) V(MOST_name)
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
@@ -86,13 +86,15 @@ typedef int pid_t;
 
 /* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3, 4 and 7). */
 #define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) V(Shelf, most) \
-    V(Owners, apart) V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds) \
+    V(Owners, apart) V(Owners, instances) V(Owners, weak) V(Owners, listing) V(Owners, dead) V(Shelf, lingering) \
+    V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds) \
     V(Parted, _places) V(Parted, _size)
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
     V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
     V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
     V(InFlight, was_current) V(InFlight, heir) V(InFlight, error) V(InFlight, traceback) V(InFlight, after) V(InFlight, load) \
-    V(Counters, led) V(Counters, completed) V(Counters, cancelled) V(Clock, read) V(Known, _tables)
+    V(Counters, led) V(Counters, completed) V(Counters, cancelled) V(Clock, read) V(Known, _tables) \
+    V(InstanceRef, table)
 #define COROUTINE_SLOTS(V) V(TaskFlight, struck) V(TaskFlight, cancelling) V(TaskFlight, task) V(TaskFlight, timer) \
     V(TaskFlight, alarm) V(TaskFlight, when_done) V(TaskFlight, bound) V(TaskFlight, inside) V(TaskFlight, left_at) \
     V(TaskFlight, work) V(TaskFlight, loop) V(Work, over) V(Work, left) V(Work, awaits) V(Work, within)
@@ -3399,6 +3401,91 @@ look_again(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
     return l->changes != NULL && is_entry(state, found) && now >= ((Entry *)found)->deadline ? 1 : -1;
 }
 
+/* -- entries of methods, which are also listed with the instance that their key begins with (memo/_store/owners.py) */
+
+/* Where the entries of a key's instance are listed, borrowed; NULL: nowhere. */
+static PyObject *
+owner_table(State *state, PyObject *key)
+{
+    PyObject *token = PyTuple_CheckExact(key) && PyTuple_GET_SIZE(key) ? PyTuple_GET_ITEM(key, 0) : NULL;
+    return token != NULL && (PyObject *)Py_TYPE(token) == state->InstanceRef
+        ? SLOT(token, state->at_InstanceRef_table) : NULL;
+}
+
+/* A key as it stands there, without the token: a new reference; NULL with an error set. */
+static PyObject *
+listed_key(PyObject *key)
+{
+    return PyTuple_GET_SIZE(key) == 2 ? Py_NewRef(PyTuple_GET_ITEM(key, 1)) : PyTuple_GetSlice(key, 1, PY_SSIZE_T_MAX);
+}
+
+/* Whether entries of the store are listed, now. */
+static inline int
+lists(State *state, Leading *l)
+{
+    return l->owners != NULL && SLOT(l->owners, state->at_Owners_apart) != Py_False;
+}
+
+/* Whether an entry of a key can be listed here and now; *rest* is that key as listed, NULL where it is not to be. */
+static int
+may_list(State *state, Leading *l, PyObject *key, PyObject *rest)
+{
+    if (rest == NULL) {
+        return !lists(state, l);
+    }
+    PyObject *table = owner_table(state, key), *dead = SLOT(l->owners, state->at_Owners_dead);
+    PyObject *lingering = SLOT(l->shelf, state->at_Shelf_lingering), *most = SLOT(l->shelf, state->at_Shelf_most);
+    if (table == NULL || ((PyWeakReference *)PyTuple_GET_ITEM(key, 0))->wr_object == Py_None
+        || SLOT(l->owners, state->at_Owners_instances) != Py_True || SLOT(l->owners, state->at_Owners_weak) != Py_False
+        || SLOT(l->owners, state->at_Owners_listing) != state->Listed || dead == NULL || !PyList_CheckExact(dead)
+        || PyList_GET_SIZE(dead) || lingering == NULL || !PyDict_CheckExact(lingering) || PyDict_GET_SIZE(lingering)
+        || !takes_in_place(state, table, PyObject_Hash(rest))) {
+        return 0;
+    }
+    return !PyDict_CheckExact(table) || (double)PyDict_GET_SIZE(table) < number_of(state->in_parted, state->MOST_name)
+        || (most != NULL && PyLong_CheckExact(most)
+            && PyLong_AsDouble(most) <= number_of(state->in_shelf, state->WHOLE_name)); /* else it goes on in parts */
+}
+
+/* List an entry, or (NULL) strike out *old*, under the key as listed.  -1 with an error set. */
+static int
+list_entry(State *state, PyObject *table, PyObject *rest, PyObject *entry, PyObject *old)
+{
+    Py_hash_t hash = PyObject_Hash(rest);
+    PyObject *part = part_of(state, table, hash);
+    if (part == NULL || (entry == NULL && _PyDict_GetItem_KnownHash(part, rest, hash) != old)) {
+        return 0;
+    }
+    PyObject *size = part == table ? NULL : begin_keys(state, table);
+    int done = entry == NULL ? PyDict_DelItem(part, rest) : PyDict_SetItem(part, rest, entry);
+    if (size != NULL) {
+        end_keys(state, table, size, done < 0 ? 0 : entry == NULL ? -1 : 1);
+    }
+    if (part != table && PyDict_GET_SIZE(part) == 0) {
+        PyDict_Clear(part); /* it gives its memory back */
+    }
+    return done;
+}
+
+/* List an entry that was put in, and strike out what left for it, unless that is NULL.  Without memory the store counts
+ * as torn, which lists anew what is there. */
+static void
+list_exchange(State *state, Leading *l, PyObject *key, PyObject *rest, PyObject *entry, PyObject *victim)
+{
+    int done = list_entry(state, owner_table(state, key), rest, entry, NULL);
+    PyObject *gone = victim == NULL ? NULL : ((Node *)victim)->key;
+    PyObject *table = gone == NULL ? NULL : owner_table(state, gone);
+    if (table != NULL) {
+        PyObject *listed = listed_key(gone);
+        done |= listed == NULL ? -1 : list_entry(state, table, listed, NULL, victim);
+        Py_XDECREF(listed);
+    }
+    if (done < 0) {
+        PyErr_Clear();
+        fill_slot(l->changes, state->at_Changes_torn, Py_NewRef(Py_True));
+    }
+}
+
 /* Whether the result of a flight may be put into the store here and now, for a new entry. */
 static int
 may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, double now)
@@ -3409,8 +3496,7 @@ may_put(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t has
         && SLOT(flight, state->at_InFlight_fenced) == Py_False
         && SLOT(flight, state->at_InFlight_state) == state->RUNNING
         && SLOT(l->changes, state->at_Changes_busy) == Py_False && SLOT(l->changes, state->at_Changes_torn) == Py_False
-        && SLOT(l->owners, state->at_Owners_apart) == Py_False && PyObject_Size(put_off) == 0
-        && lock_is_free(state, l->lock) && knows_plain_keys(state, l) && is_current(l->table, key, hash, flight)
+        && PyObject_Size(put_off) == 0 && lock_is_free(state, l->lock) && knows_plain_keys(state, l) && is_current(l->table, key, hash, flight)
         && look_again(state, l, key, hash, now) == 0
         && !(PyDict_CheckExact(index)
              && goes_on_in_parts(state, PyDict_GET_SIZE(index), SLOT(l->shelf, state->at_Shelf_most)));
@@ -3439,15 +3525,16 @@ count_victim(State *state, Leading *l, PyObject *victim, double now)
     Py_XDECREF(sum);
 }
 
-/* End a flight whose result is kept, as Loads.finish_lean() does; *value* is the caller's.  NULL with an exception: it has
- * failed by that. */
+/* End a flight whose result is kept, as Loads.finish_lean() does; *value* is the caller's, *rest* the key as listed, or
+ * NULL.  NULL with an exception: it has failed by that. */
 static PyObject *
-flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+flight_stored(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *rest, PyObject *value)
 {
     double now = 0;
     PyObject *clock = SLOT(l->clock, state->at_Clock_read);
     int plain = is_plain_value(state, value);
-    if ((plain != 1 || clock != state->monotonic) && !may_put(state, l, flight, key, hash, NAN)) {
+    if ((plain != 1 || clock != state->monotonic)
+        && !(may_put(state, l, flight, key, hash, NAN) && may_list(state, l, key, rest))) {
         return finished_in_python(l, flight, value); /* before anything is asked that Python asks again */
     }
     plain = plain != 1 ? is_looked_at(state, l, value) : plain;
@@ -3455,14 +3542,21 @@ flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t
     if (read < 0) {
         return NULL;
     }
-    PyObject *victim = NULL, *entry = read ? entry_new(state, 0, value, now, now + l->life_s) : NULL;
+    PyObject *victim = NULL, *entry = read ? entry_new(state, rest != NULL, value, now, now + l->life_s) : NULL;
     PyErr_Clear(); /* there is no memory: Python will say so */
-    /* From here on nothing else runs: to be put in, and to be at an end, is one step for everybody. */
-    if (entry == NULL || !may_put(state, l, flight, key, hash, now)
+    /* From here on nothing else runs: to be put in, listed, and to be at an end, is one step for everybody. */
+    int collects = rest != NULL && PyGC_Disable(); /* a key as listed may be a new tuple */
+    if (entry == NULL || !may_put(state, l, flight, key, hash, now) || !may_list(state, l, key, rest)
         || entry_put_lean(state, SLOT(l->shelf, state->at_Shelf_cache), key, hash, entry, &victim) < 0) {
         PyErr_Clear();
+        if (collects) {
+            PyGC_Enable();
+        }
         Py_XDECREF(entry);
         return finished_in_python(l, flight, value);
+    }
+    if (rest != NULL) {
+        list_exchange(state, l, key, rest, entry, victim);
     }
     take_out(l->table, key);
     add_seconds(l->counts, state->at_CallCounts_load_seconds, now - started_at(state, flight));
@@ -3472,10 +3566,23 @@ flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t
     if (victim != NULL) {
         count_victim(state, l, victim, now);
     }
+    if (collects) {
+        PyGC_Enable();
+    }
     /* All is done; what left may run code of the user's as it goes. */
     Py_DECREF(entry);
     Py_XDECREF(victim);
     return Py_NewRef(value);
+}
+
+static PyObject *
+flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
+{
+    PyObject *rest = lists(state, l) && owner_table(state, key) != NULL ? listed_key(key) : NULL;
+    PyErr_Clear();
+    PyObject *result = flight_stored(state, l, flight, key, hash, rest, value);
+    Py_XDECREF(rest);
+    return result;
 }
 
 /* End a flight whose work returned *value*, which is the caller's: what its leader gets, a new reference.  NULL with an
@@ -4836,19 +4943,54 @@ is_ready(Call *call)
     return call->condition == READY || (call->condition == STALE && read_copies(call));
 }
 
+/* The key of a bound call, with the token of its instance if keys begin with one: a new reference.  NULL: a doubt. */
+static PyObject *
+whole_key(Call *call, Bound *bound)
+{
+    Recipe *recipe = bound->recipe;
+    if (call->condition != READY || call->recipe != recipe) {
+        return NULL;
+    }
+    if (recipe->instance < 0) {
+        return Py_NewRef(bound->key);
+    }
+    PyObject *token = token_at((Refs *)call->copies[WORD_REFS], bound->values[recipe->instance]);
+    if (token == NULL || !Py_IS_TYPE(token, recipe->token)) {
+        return NULL;
+    }
+    Py_INCREF(token); /* the collector may run */
+    Py_ssize_t rest = recipe->is_tuple ? PyTuple_GET_SIZE(bound->key) : 1;
+    PyObject *key = PyTuple_New(1 + rest);
+    if (key == NULL) {
+        PyErr_Clear();
+        Py_DECREF(token);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(key, 0, token);
+    for (Py_ssize_t i = 0; i < rest; i++) {
+        PyTuple_SET_ITEM(key, 1 + i, Py_NewRef(recipe->is_tuple ? PyTuple_GET_ITEM(bound->key, i) : bound->key));
+    }
+    return key;
+}
+
 /* Lead a bound call that found nothing (section 4).  NULL: a doubt, and nothing has happened; or an exception. */
 static PyObject *
 led(Call *call, Bound *bound, double now)
 {
     Recipe *recipe = bound->recipe;
     State *state = call->state;
-    PyObject *leading = call->copies[WORD_LEADING], *function = call->copies[WORD_FUNCTION];
-    if (call->condition != READY || call->recipe != recipe || leading == NULL || recipe->instance >= 0
-        || bound->more_count || !Py_IS_TYPE(leading, state->Leading) || !is_plain(state, bound->key)) {
+    PyObject *key = bound->more_count || call->copies[WORD_LEADING] == NULL ? NULL : whole_key(call, bound);
+    if (key == NULL) {
         return NULL;
     }
-    Py_hash_t hash = PyObject_Hash(bound->key);
-    return lead(state, leading, function, bound->key, hash, now, bound->values, recipe->positional, recipe->named_alone);
+    PyObject *leading = call->copies[WORD_LEADING], *answer = NULL;
+    if (call->condition == READY && call->recipe == recipe && leading != NULL && Py_IS_TYPE(leading, state->Leading)
+        && is_plain(state, key)) {
+        answer = lead(state, leading, call->copies[WORD_FUNCTION], key, PyObject_Hash(key), now, bound->values,
+            recipe->positional, recipe->named_alone);
+    }
+    Py_DECREF(key);
+    return answer;
 }
 
 /* Lead a call that is as simple as quick_hit() has it, and that has no hit; likewise. */

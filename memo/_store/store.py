@@ -40,6 +40,7 @@ if speed is not None:
     speed.know(
         Changes=Changes,
         Figures=Figures,
+        Listed=Listing.ALL,
         Owners=Owners,
         Parted=Parted,
         Shelf=Shelf,
