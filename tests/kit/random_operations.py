@@ -420,9 +420,7 @@ class Play:
             )
         )
         if tables[0] is not None:
-            self.note(
-                "pending", [(flight.waiters, flight.age) for flight in tables[0].pending()][: not self.runs_by_itself]
-            )
+            self.note("pending", [flight.waiters for flight in tables[0].pending()])
         for name, running in (("first", first), ("second", second)):
             held.opened[name].set()
             with self.mistakes():

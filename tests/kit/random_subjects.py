@@ -205,6 +205,10 @@ class Subject:
             sometimes(0.3, work="caller")
             if options.get("work") != "caller" and options.get("dedupe", True):
                 sometimes(0.1, keep=30)
+        elif "stale_while_revalidate" in options:
+            options["policy"] = (
+                "fifo"  # whether a stale hit counts for the old value or for the new one, chance decides
+            )
         if not options.get("dedupe", True):
             options.pop("timeout", None)
         return options
