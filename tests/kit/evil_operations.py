@@ -11,14 +11,16 @@ import gc
 import logging
 import random
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+from kit.evil_parts import EvilCoroutines, EvilShapes, EvilWindows, Struck
 from memo import Registry, _native, bounded, dedupe_inflight, sliding_window
 
 __all__ = ("Evil", "main")
 
-MISCHIEF = ZeroDivisionError, KeyError, RuntimeError, TypeError, RecursionError
+MISCHIEF = ZeroDivisionError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, Struck
 OPTIONS: tuple[dict[str, Any], ...] = (
     {}, {"ttl": 60}, {"ttl": 60, "told": True}, {"ttl": 1, "clocked": True}, {"policy": "s3fifo"}, {"policy": "sieve"},
     {"policy": "lru"}, {"policy": "lfu"}, {"policy": "lfu", "ttl": 60, "told": True}, {"policy": "fifo"},
@@ -83,6 +85,7 @@ class Evil:
             dedupe_inflight(registry=self.registry)(self.body()),
             sliding_window("1h", max=5, registry=self.registry)(self.body()),
         ]
+        self.parts: list[Any] = [EvilWindows(self), EvilCoroutines(self), EvilShapes(self)]
 
     def body(self) -> Callable[..., Any]:
         def fetch(x: Any, y: Any = 1) -> Value:
@@ -162,6 +165,7 @@ class Evil:
         except (StopIteration, GeneratorExit, asyncio.CancelledError, *MISCHIEF):
             pass
         del alone, coroutines
+        gc.collect()  # should an error hold it, in a circle, it would lead for ever
         await asyncio.sleep(0)
         for task in tasks:
             if self.dice.random() < 0.3:
@@ -251,6 +255,8 @@ class Evil:
         elif chance < 0.95:
             with self.registry.disabled():
                 self.call(function)
+        elif chance < 0.96:
+            self.dice.choice(self.parts).use()
         elif chance < 0.97:
             str([(entry.hits, entry.value) for entry in list(cache.store.values())])
         else:
@@ -263,6 +269,8 @@ class Evil:
             try:
                 if self.dice.random() < 0.05:
                     self.dice.choice(self.others)(self.key())
+                elif self.dice.random() < 0.2:
+                    self.dice.choice(self.parts).use()
                 else:
                     self.call(self.dice.choice(self.functions))
             except MISCHIEF:
@@ -270,9 +278,10 @@ class Evil:
             if step % 1000 == 999:
                 gc.collect()
         self.calm = True
-        for function in self.functions:
+        for function in (*self.functions, *self.parts[2].functions):
             function.cache._check()
         assert self.functions[8].cache.inflight.stats().active == 0
+        self.registry.clear()
         self.loop.close()
 
 
@@ -280,6 +289,9 @@ def main(first: int, last: int, steps: int) -> None:
     """Run that for each seed."""
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda unraisable: None
+    gc.freeze()  # what was imported: it is collected often
+    warnings.simplefilter("always")
+    warnings.showwarning = lambda *told, **more: Key.world.perhaps(0.2, quietly=True)
     for seed in range(first, last + 1):
         sys.stderr.write(f"seed {seed}\n")  # the last line, should it crash
         Evil(seed).run(steps)
