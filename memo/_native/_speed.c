@@ -9105,6 +9105,55 @@ answer_record(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwname
     return result;
 }
 
+/* ---- percentiles */
+
+PyDoc_STRVAR(percentile_cells_doc, "percentile_cells(cells, *shares): the cell of a histogram that each share in percent of\n"
+             "what it holds reaches, by nearest rank; None for each if it holds nothing.");
+
+static PyObject *
+percentile_cells(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || !PyList_CheckExact(args[0]) || PyList_GET_SIZE(args[0]) > CELLS) {
+        PyErr_SetString(PyExc_TypeError, "percentile_cells() takes a list of cells, and shares");
+        return NULL;
+    }
+    int64_t below[CELLS], total = 0;
+    Py_ssize_t size = PyList_GET_SIZE(args[0]);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *times = PyList_GET_ITEM(args[0], i);
+        if (!PyLong_CheckExact(times)) {
+            PyErr_SetString(PyExc_TypeError, "percentile_cells() takes whole numbers");
+            return NULL;
+        }
+        long long number = PyLong_AsLongLong(times);
+        if (number == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+        below[i] = total += number;
+    }
+    PyObject *found = PyList_New(nargs - 1);
+    for (Py_ssize_t j = 1; found != NULL && j < nargs; j++) {
+        double share = PyFloat_AsDouble(args[j]), rank = ceil(share * (double)total / 100);
+        Py_ssize_t i = 0;
+        while (i < size - 1 && (double)below[i] < (rank < 1 ? 1 : rank)) {
+            i++;
+        }
+        PyObject *cell = share == -1 && PyErr_Occurred() ? NULL
+            : total <= 0 ? Py_NewRef(Py_None) : PyLong_FromSsize_t(i);
+        if (cell == NULL) {
+            Py_CLEAR(found);
+            break;
+        }
+        PyList_SET_ITEM(found, j - 1, cell);
+    }
+    return found;
+}
+
+static PyMethodDef window_functions[] = {
+    {"percentile_cells", (PyCFunction)(void (*)(void))percentile_cells, METH_FASTCALL, percentile_cells_doc},
+    {NULL},
+};
+
 static int
 add_window(PyObject *module)
 {
@@ -9118,7 +9167,7 @@ add_window(PyObject *module)
         (state->IntakeFields = add_type(module, &intake_spec, NULL)) == NULL) {
         return -1;
     }
-    return 0;
+    return PyModule_AddFunctions(module, window_functions);
 }
 
 /* ======================================================================================================== 9 Module

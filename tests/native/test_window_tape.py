@@ -19,6 +19,7 @@ from memo._window.contents import ListedContents
 from memo._window.events import EventCache
 from memo._window.intake import Intake
 from memo._window.recorder import Recorder
+from memo._window.totals import CELLS, _reached
 from memo.testing import FakeClock
 
 pytestmark = pytest.mark.skipif(speed is None, reason="the extension was not built")
@@ -245,3 +246,22 @@ def test_nothing_grows_over_many_windows() -> None:
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert after - before < 20_000
+
+
+@pytest.mark.parametrize("filled", [0, 1, 3, CELLS])
+def test_percentiles_in_c_are_those_in_python(filled: int) -> None:
+    """Of any histogram both find the same cells for any shares, the ends of the scale among them."""
+    chance = random.Random(filled)
+    for _ in range(200):
+        cells = [0] * CELLS
+        for cell in chance.sample(range(CELLS), filled):
+            cells[cell] = chance.choice([1, 2, 3, 1_000, 2**40])
+        shares = [0, 50, 95, 99, 100, 0.001, 99.999, *[chance.uniform(0, 100) for _ in range(5)]]
+        assert speed.percentile_cells(cells, *shares) == _reached(cells, *shares)
+
+
+def test_what_is_no_histogram_is_refused_in_c() -> None:
+    """More cells than there are, other numbers, and no list are errors, and so is a share that is no number."""
+    for wrong in (([0] * (CELLS + 1), 50), ([0.5], 50), ((1, 2), 50), ([1], "50"), ()):
+        with pytest.raises(TypeError):
+            speed.percentile_cells(*wrong)
