@@ -95,6 +95,7 @@ class InflightLayer(FlightLayer):
             "refuse": self._refuse,
             "name": flights.name,
             **({"lead": flights.lead} if self.is_watched else {}),
+            "lead_made": flights.lead,
             "leading": None if self.tags.function is not None else leading(flights, flights.finish, self._refuse),
         }
 
@@ -109,7 +110,7 @@ class InflightLayer(FlightLayer):
     def native_template(self) -> Native | None:
         if self.shape.is_async or self.tags.function is not None:
             return None
-        return Native(dict, looks=False, leads=True)
+        return Native(dict, looks=False, leads=True, leads_made=True)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)

@@ -246,6 +246,8 @@ class BoundedLayer(FlightLayer):
             found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:
             found["leading"] = leading_load(flights, loads, self.options, found["finish"])
+            if self._options.key is not None:
+                found["lead_made"] = functools.partial(flights.lead, finish=found["finish"])
         return found
 
     def template(self, call: CallSource) -> Block:
@@ -262,6 +264,11 @@ class BoundedLayer(FlightLayer):
         options, store = self.options, self.cache.store
         if store.foreign or store.touches not in ("", "newest", "count") or self.cache.notes is not None:
             return None
+        leads = (
+            self.kinds is None
+            and not (self.is_watched and self.shape.is_async)
+            and can_lead(options, is_async=self.shape.is_async)
+        )
         return Native(
             Parted,
             ages=options.ages,
@@ -269,9 +276,8 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),
-            leads=self.kinds is None
-            and not (self.is_watched and self.shape.is_async)
-            and can_lead(options, is_async=self.shape.is_async),
+            leads=leads,
+            leads_made=leads,
         )
 
     def collected(self, owner: InstanceRef) -> None:

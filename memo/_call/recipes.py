@@ -21,12 +21,12 @@ _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
 _WORDS = (
     "index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring", "leading",
-    "function", "intake", "fail", "unkeyed", "untimed", "dropped", "stored",
+    "function", "lead_made", "intake", "fail", "unkeyed", "untimed", "dropped", "stored",
 )  # fmt: skip
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
 
-NATIVE_WORDS = ("function", "leading", "refs")
+NATIVE_WORDS = ("function", "lead_made", "leading", "refs")
 """What C needs of them besides what the template names."""
 
 
@@ -49,6 +49,8 @@ class Native(NamedTuple):
     """There may be hits."""
     leads: bool = False
     """A call that finds nothing may be led in C."""
+    leads_made: bool = False
+    """A call whose key was made in C may be led by that in Python."""
     records: bool = False
     """Calls are recorded in a window, rather than looked up."""
     records_all: bool = False
@@ -64,7 +66,8 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
     """
     if native is None or not _is_common(plan):
         return None
-    if plan.options.key is not None and not native.records:
+    makes = plan.options.key is not None and not native.records
+    if makes and not (native.leads_made and _is_made_alone(plan)):
         return None  # in a miss the wrapper would ask it once more: what C has made of a call, it cannot hand on
     positional = [p for p in plan.parameters if p.kind in POSITIONAL]
     names = [p.name for p in [*positional, *(p for p in plan.parameters if p.kind is Parameter.KEYWORD_ONLY)]]
@@ -85,6 +88,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         "ring": native.moves,
         "leading": native.leads,
         "function": native.leads or native.records,
+        "lead_made": makes,
     } | dict.fromkeys(("fail", "unkeyed", "untimed", "stored"), native.records)
     needed |= dict.fromkeys(("intake", "dropped"), native.records_all)
     return speed.Recipe(
@@ -124,6 +128,11 @@ def _is_common(plan: KeyPlan) -> bool:
         and not plan.weak_named
         and len(plan.parameters) <= _MOST_PARAMETERS
     )
+
+
+def _is_made_alone(plan: KeyPlan) -> bool:
+    """Whether what ``key=`` makes of a call is all that its key consists of, and is wanted at the call itself."""
+    return not (plan.has_token or plan.has_refs or plan.options.typed or plan.shape.is_async)
 
 
 def _parts(plan: KeyPlan, names: list[str]) -> Iterator[bytes]:

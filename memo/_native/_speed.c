@@ -3871,6 +3871,7 @@ enum Part {
 enum Word {
     WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
     WORD_RING, WORD_LEADING, WORD_FUNCTION,
+    WORD_LEAD_MADE, /* of key=, where results are kept or calls shared */
     WORD_INTAKE, WORD_FAIL, WORD_UNKEYED, WORD_UNTIMED, WORD_DROPPED, WORD_STORED, /* of windows */
     WORDS,
 };
@@ -4993,6 +4994,30 @@ led(Call *call, Bound *bound, double now)
     return answer;
 }
 
+/* Have Python answer a bound call by the key that key= has made of it, and which it must not be asked for once more: what
+ * the wrapper does, once that has its key and has found nothing. */
+static PyObject *
+made_led(Bound *bound, PyObject *lead_made)
+{
+    Recipe *recipe = bound->recipe;
+    PyObject *answer = NULL, *args = PyTuple_New(recipe->positional + bound->more_count), *kwargs = PyDict_New();
+    for (Py_ssize_t i = 0; args != NULL && i < PyTuple_GET_SIZE(args); i++) {
+        PyObject *value = i < recipe->positional ? bound->values[i] : bound->more[i - recipe->positional];
+        PyTuple_SET_ITEM(args, i, Py_NewRef(value));
+    }
+    for (int i = recipe->positional; kwargs != NULL && i < recipe->count; i++) {
+        if (PyDict_SetItem(kwargs, PyTuple_GET_ITEM(recipe->names, i), bound->values[i]) < 0) {
+            Py_CLEAR(kwargs);
+        }
+    }
+    if (args != NULL && kwargs != NULL) {
+        answer = PyObject_CallFunctionObjArgs(lead_made, bound->key, args, kwargs, NULL);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return answer;
+}
+
 /* Lead a call that is as simple as quick_hit() has it, and that has no hit; likewise. */
 static inline PyObject *
 quick_led(Call *call, PyObject *const *args, size_t nargsf)
@@ -5046,10 +5071,15 @@ look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames
             }
         }
         Bound bound;
+        PyObject *lead_made = Py_XNewRef(call->copies[WORD_LEAD_MADE]);
         if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
             answer = bound_answer(call, &bound, absent);
+            if (answer == NULL && lead_made != NULL && !PyErr_Occurred()) {
+                answer = made_led(&bound, lead_made);
+            }
         }
         bound_end(&bound);
+        Py_XDECREF(lead_made);
     }
     return answer;
 }
