@@ -76,7 +76,7 @@ def miss_in_caller(rounds: int) -> Ratio:
     """await f(x), new in a full store, of a function that waits for nothing."""
     return interleaved(
         "miss in the caller's task", _what("a bare coroutine"),
-        _misses(_by_hand, _bare, 5_000), _misses(_ours("caller"), _bare, 5_000), rounds, by_path(3.5, 25.0),
+        _misses(_by_hand, _bare, 5_000), _misses(_ours("caller"), _bare, 5_000), rounds, by_path(2.2, 25.0),
     )  # fmt: skip
 
 
