@@ -9,7 +9,10 @@ from memo._store import Store
 
 __all__ = ("found_call", "remembered_call")
 
-share(PLAIN_KEYS=PLAIN_KEYS, stored_key=stored_key)
+_PLAIN_ALONE = frozenset({int, str, bytes, type(None)})
+"""Types whose values stand for themselves in keys, and are hashed and compared without the user's code."""
+
+share(PLAIN_KEYS=PLAIN_KEYS, PLAIN_ALONE=_PLAIN_ALONE, stored_key=stored_key)
 
 
 def remembered_call(
@@ -79,7 +82,7 @@ def found_call(
         f"if {call.guess.holds}:", _look(call.guessed, answer, call.guess.unlearn),
         "else:", [
             *call.guess.unusual,
-            f"try: $entry = {call.asked_for}",
+            "try:", _asked(call),
             "except $KeyError: $entry = None",
             "except $TypeError: $entry = None",
             "if $entry is not None:", [*call.guess.learn, *answer],
@@ -89,6 +92,23 @@ def found_call(
 
 _COUNTED = "$entry.hits = $entry.hits + 1"
 """Written out, since ``+=`` would take an instruction more; as ``try`` does on a line of its own."""
+
+
+def _asked(call: CallSource) -> Block:
+    """Look for the entry of a call whose guess does not hold: it may well be a miss, which ``get()`` makes cheaper.
+
+    But as it returns, other threads may get their turn, and what it found leave.  So that is found once more, without a
+    call; which nobody notices, if the key is hashed without the user's code.
+    """
+    if not call.asked_for:
+        return [f"$entry = {call.lookup}"]
+    return [
+        "if $kind in $PLAIN_ALONE:", [
+            f"$entry = {call.asked_for}",
+            f"if $entry is not None: $entry = {call.guessed}",
+        ],
+        f"else: $entry = {call.lookup}",
+    ]  # fmt: skip
 
 
 def _look(lookup: str, answer: Block, absent: Block) -> Block:

@@ -103,8 +103,13 @@ class KeyPlan:
 
     @property
     def asked_for(self) -> str:
-        """The expression of that entry where the guess does not hold: None if there is none, perhaps a KeyError."""
-        return "{}.get({})".format(*self._lookup(self._rest(kind="" if self.guess is None else self.guess.kind)))
+        """The expression of that entry where the guess does not hold, and the key is the guessed value itself.
+
+        None if there is no entry, perhaps a KeyError.  Empty where keys are tuples.
+        """
+        rest = self._rest(bare=True)
+        is_alone = len(rest) == 1 and (not self.is_tuple or (self.has_token and self.instance is not None))
+        return "{}.get({})".format(*self._lookup(rest)) if is_alone else ""
 
     @property
     def guessed(self) -> str:

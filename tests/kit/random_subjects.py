@@ -206,6 +206,7 @@ class Subject:
             if options.get("work") != "caller" and options.get("dedupe", True):
                 sometimes(0.1, keep=30)
         elif "stale_while_revalidate" in options:
+            options.pop("scope", None)
             options["policy"] = (
                 "fifo"  # whether a stale hit counts for the old value or for the new one, chance decides
             )
