@@ -3543,7 +3543,9 @@ flight_stored(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash
         return NULL;
     }
     PyObject *victim = NULL, *entry = read ? entry_new(state, rest != NULL, value, now, now + l->life_s) : NULL;
-    PyErr_Clear(); /* there is no memory: Python will say so */
+    if (entry == NULL) {
+        PyErr_Clear(); /* there is no memory: Python will say so */
+    }
     /* From here on nothing else runs: to be put in, listed, and to be at an end, is one step for everybody. */
     int collects = rest != NULL && PyGC_Disable(); /* a key as listed may be a new tuple */
     if (entry == NULL || !may_put(state, l, flight, key, hash, now) || !may_list(state, l, key, rest)
@@ -3578,8 +3580,10 @@ flight_stored(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash
 static PyObject *
 flight_kept(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_t hash, PyObject *value)
 {
-    PyObject *rest = lists(state, l) && owner_table(state, key) != NULL ? listed_key(key) : NULL;
-    PyErr_Clear();
+    PyObject *rest = NULL;
+    if (lists(state, l) && owner_table(state, key) != NULL && (rest = listed_key(key)) == NULL) {
+        PyErr_Clear();
+    }
     PyObject *result = flight_stored(state, l, flight, key, hash, rest, value);
     Py_XDECREF(rest);
     return result;
