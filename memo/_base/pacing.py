@@ -52,9 +52,15 @@ class Pace:
         self._since = real.fine()
 
 
-def unhurried(lots: Iterable[T], blocking: bool = False, runs: int = 1) -> Iterator[T]:
-    """*lots* as they are; between what is done with one and the next others get their turn; see ``Pace``."""
-    pace: Pace | None = None
+def unhurried(lots: Iterable[T], blocking: bool = False, runs: int = 1, pace: Pace | None = None) -> Iterator[T]:
+    """*lots* as they are; between what is done with one and the next others get their turn; see ``Pace``.
+
+    Args:
+        lots: What is gone through.
+        blocking: As for ``Pace``.
+        runs: As for ``Pace``.
+        pace: That of what came before in this thread, which goes on; None: one of its own.
+    """
     for lot in lots:
         if pace is None:
             pace = Pace(blocking, runs)

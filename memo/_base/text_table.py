@@ -30,9 +30,9 @@ def width(widths: Iterable[int]) -> int:
     return sum(size + len(_GAP) for size in widths) - len(_GAP)
 
 
-def _widths(columns: list[list[str]]) -> list[int]:
+def _widths(columns: list[list[str]], pace: Pace) -> list[int]:
     """Characters of the longest cell of each column."""
-    return [max(map(len, column)) for column in unhurried(columns, runs=SEVERAL)]
+    return [max(map(len, column)) for column in unhurried(columns, pace=pace)]
 
 
 def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
@@ -42,33 +42,35 @@ def fitted(rows: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
         rows: The head and the others.
         short: Shorter words for heads, which are used if it is too wide.
     """
-    return [list(row) for row in zip(*fitted_columns(_columns(rows), short), strict=True)]
+    return [list(row) for row in zip(*fitted_columns(_columns(rows), short, Pace(runs=SEVERAL)), strict=True)]
 
 
 def _columns(rows: list[list[str]]) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def fitted_columns(columns: list[list[str]], short: Mapping[str, str]) -> list[list[str]]:
-    """*columns* such that a line takes no more than 80 characters, likewise; the first is that of the names."""
-    if width(_widths(columns)) <= MOST:
+def fitted_columns(columns: list[list[str]], short: Mapping[str, str], pace: Pace) -> list[list[str]]:
+    """*columns*, which are altered, such that a line takes no more than 80 characters; the first has the names."""
+    if width(_widths(columns, pace)) <= MOST:
         return columns
-    columns = [[short.get(column[0], column[0]), *column[1:]] for column in unhurried(columns, runs=SEVERAL)]
-    widths = _widths(columns)
+    for column in columns:
+        column[0] = short.get(column[0], column[0])
+    widths = _widths(columns, pace)
     excess = width(widths) - MOST
     if excess <= 0:
         return columns
     names = columns[0]
     room = max(SHORTEST, widths[0] - excess)
-    shortened = [_shortened(name, room) for lot in _lots(names) for name in lot]
-    if len(set(shortened)) < len(set(names)):
+    shortened = [_shortened(name, room) for lot in _lots(names, pace) for name in lot]
+    different = [len(set(all_)) for all_ in unhurried((shortened, names), pace=pace)]
+    if different[0] < different[1]:
         return columns  # better too wide than two functions that look like one
+    pace.rest()
     return [shortened, *columns[1:]]
 
 
-def _lots(items: Iterable[T]) -> Iterator[list[T]]:
+def _lots(items: Iterable[T], pace: Pace) -> Iterator[list[T]]:
     """*items*, some lines of them at a time, between which others get their turn."""
-    pace = Pace(runs=SEVERAL)
     source = iter(items)
     while lot := list(islice(source, _LINES)):
         yield lot
@@ -85,16 +87,19 @@ def _shortened(name: str, most: int) -> str:
 
 def aligned(rows: list[list[str]]) -> str:
     """The first row as a head, a rule below it, and the others; the first column flush left, the rest flush right."""
-    return aligned_columns(_columns(rows))
+    return aligned_columns(_columns(rows), Pace(runs=SEVERAL))
 
 
-def aligned_columns(columns: list[list[str]]) -> str:
-    """The same of columns.  Of thousands of rows, other threads get their turn in between."""
-    widths = _widths(columns)
+def aligned_columns(columns: list[list[str]], pace: Pace) -> str:
+    """The same of columns, which are used up.  Of thousands of rows, other threads get their turn in between."""
+    widths = _widths(columns, pace)
     line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
     rows = zip(*columns, strict=True)
     lines = [(line % next(rows)).rstrip(), line % tuple(["-" * width for width in widths])]
-    lines += [(line % row).rstrip() for lot in _lots(rows) for row in lot]
+    lines += [(line % row).rstrip() for lot in _lots(rows, pace) for row in lot]
+    while columns:  # to free all of them in one go would take milliseconds
+        columns.pop()
+        pace.rest()
     return "\n".join(lines)
 
 

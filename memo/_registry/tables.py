@@ -10,6 +10,7 @@ from memo._base import (
     MOST,
     SEVERAL,
     SHORTEST,
+    Pace,
     aligned_columns,
     escaped,
     fitted_columns,
@@ -136,6 +137,7 @@ class Table:
         """Whether a function has a window, and whether it has something else to show, or nothing at all."""
         self._others: list[bool] = []
         self._columns: dict[str, list[str]] = {}
+        self._pace = Pace(runs=SEVERAL)
         for row in rows:
             self._add(row)
         for column in self._columns.values():
@@ -171,11 +173,11 @@ class Table:
         if not self.names:
             return "\n".join(filter(None, ["no decorated functions", note]))
         if self._may_fit():
-            whole = fitted_columns(self._chosen(_COLUMNS), _SHORT)
+            whole = fitted_columns(self._chosen(_COLUMNS), _SHORT, self._pace)
             if width([max(map(len, column)) for column in whole]) <= MOST:
-                return "\n".join(filter(None, [aligned_columns(whole), note]))
+                return "\n".join(filter(None, [aligned_columns(whole, self._pace), note]))
         parts = [
-            aligned_columns(fitted_columns(self._chosen(columns, chosen), _SHORT))
+            aligned_columns(fitted_columns(self._chosen(columns, chosen), _SHORT, self._pace), self._pace)
             for chosen, columns in ((self._others, _COLUMNS[: -len(_OF_WINDOWS)]), (self._windows, _OF_WINDOWS))
             if any(chosen)
         ]
@@ -195,7 +197,7 @@ class Table:
         """
         found = [("function", self.names), *[(name, self._columns[name]) for name in names if name in self._columns]]
         chosen = []
-        for head, column in unhurried(found, runs=SEVERAL):
+        for head, column in unhurried(found, pace=self._pace):
             cells = column if rows is None else [*compress(column, rows)]
             if column is self.names or cells.count(_NONE) < len(cells):
                 chosen.append([head, *cells])
@@ -205,12 +207,12 @@ class Table:
         """Whether a line of one table of these may have no more than 80 characters: that is cheap to see."""
         sizes = [max(map(len, self.names))]
         sizes[0] = min(SHORTEST, sizes[0])
-        for name, column in unhurried(self._columns.items(), runs=SEVERAL):
+        for name, column in unhurried(self._columns.items(), pace=self._pace):
             if column.count(_NONE) < len(column):
                 sizes.append(max(len(_SHORT.get(name, name)), len(max(column, key=len))))
         return width(sizes) <= MOST
 
     def let_go(self) -> None:
         """Let go of the text bit by bit, while others get their turn."""
-        for _ in unhurried(range(len(self._columns)), runs=SEVERAL):
+        for _ in unhurried(range(len(self._columns)), pace=self._pace):
             self._columns.popitem()
