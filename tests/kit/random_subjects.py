@@ -188,7 +188,7 @@ class Subject:
             sometimes(0.4, sizeof=lambda value: 10 if type(value) is tuple else 9000)
         sometimes(0.08, timeout=60 if not self.play.runs_by_itself else 6000)
         sometimes(0.05, one_shot="share")
-        sometimes(0.03, scope="loop")
+        sometimes(0.03, scope="loop", policy="lru")  # outside of loops a key has None in it, whose hash is its address
         if self.sizes is SMALL:
             sometimes(0.06, weak=("x",) if self.shape != "none" else (), policy="lru")
         if "ttl" in options:
