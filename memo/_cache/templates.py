@@ -214,7 +214,9 @@ def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: boo
 def _enter(call: CallSource, now: str, *, inline: bool) -> Block:
     """``enter`` of ``_flight.threads``, which leads the call or waits for who leads.
 
-    Inline as far as the call is alone, for keys that are no tuples: tables hold those of plain types as they are.
+    Inline as far as the call is alone, for keys that are no tuples: tables hold those of plain types as they are.  Once
+    its flight is in the table the call leads, or has found a result by a second look: nothing enters a flight again,
+    since it may have been fenced, and nobody would take it out any more.
     """
     if not inline:
         return [f"if not $enter($flight, {call.whole_key}, {now}): return $flight.value"]
@@ -224,10 +226,11 @@ def _enter(call: CallSource, now: str, *, inline: bool) -> Block:
         f"$flight.key = $k = {call.whole_key}",
         "$leads = False",
         "if $type($k) in $PLAIN_KEYS:", [
-            "try: $leads = $setdefault($k, $flight) is $flight and $k not in $shelf.index",
+            "try: $leads = $setdefault($k, $flight) is $flight",
             "except $TypeError: pass",
         ],
         "if $leads:", [
+            "if $k in $shelf.index and $found_meanwhile($flight): return $flight.value",
             "$flight.led = True",
             "$counters.led += 1",
         ],

@@ -79,8 +79,7 @@ class ThreadFlights(Flights):
                 self.refuse_unhashable(key)
                 raise
             if current is mine:
-                if key in self._kept.index and purpose is not REFRESH and self.keeper.look_again(mine):
-                    self.table.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
+                if key in self._kept.index and purpose is not REFRESH and self.found_meanwhile(mine):
                     return False
                 break
             after = self._meet(mine, current, role)
@@ -96,6 +95,13 @@ class ThreadFlights(Flights):
             self._counters.led_late += 1
         else:
             self._counters.refreshes += 1
+        return True
+
+    def found_meanwhile(self, mine: InFlight) -> bool:
+        """Whether a second look, now that *mine* is in the table, finds a result; then ``mine.value`` is the answer."""
+        if not self.keeper.look_again(mine):
+            return False
+        self.table.settle(mine, RETURNED, mine.value)  # for those who joined meanwhile
         return True
 
     def _meet(self, mine: InFlight, current: InFlight, role: Role | None) -> _Next:
@@ -220,6 +226,7 @@ class ThreadFlights(Flights):
         """What those words in templates mean that are the function's own."""
         return {
             "enter": self.enter,
+            "found_meanwhile": self.found_meanwhile,
             "finish": self.finish,
             "failed": self.failed,
             "table": self._by_key,
