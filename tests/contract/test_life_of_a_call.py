@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 import time
 from typing import Any
 
@@ -43,7 +44,10 @@ def test_a_miss(own: Registry) -> None:
     f = bounded(max=2, registry=own)(lambda x: x)
     for x in range(3):
         f(x)
-    assert entered(lambda: f(9)) == told("A miss") - {"_flight/tasks.py"}
+    met = entered(lambda: f(9))
+    if "greenlet" in sys.modules:  # then a function in Python tells who calls
+        met.discard("_base/callers.py")
+    assert met == told("A miss") - {"_flight/tasks.py"}
 
 
 @pytest.mark.pure_path("The page tells of the modules in Python that a call enters; C leads it past most of them.")
@@ -61,7 +65,7 @@ def test_a_miss_in_the_callers_task(own: Registry) -> None:
         return entered(lambda: next(call.__await__(), None))
 
     met = asyncio.run(main())
-    named = told("A miss in the caller's task") - {"_flight/threads.py"}
+    named = told("A miss in the caller's task") - {"_flight/threads.py", "_flight/running.py"}
     assert met >= named
     assert met - named <= told("A miss")
 

@@ -177,9 +177,12 @@ def test_worth(bare: float, miss: float, hit: float, told: str) -> None:
 # -- with pytest, and with pytest-benchmark where that is installed
 
 
+PLUGINS = ("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "memo.pytest_plugin")
+
+
 def run_pytest(folder: Path, *options: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "memo.pytest_plugin", *options],
+        [sys.executable, "-m", "pytest", *PLUGINS, *options],
         cwd=folder, env={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "PATH": "", "COLUMNS": "100"},
         capture_output=True, text=True, timeout=100, check=False,
     ).stdout  # fmt: skip
