@@ -33,7 +33,7 @@ def whole(first: int, last: int, steps: int) -> None:
 
 def test_the_worst_at_the_worst_moment_breaks_nothing() -> None:
     """Keys, values, callbacks and clocks change, from within, what is being changed: each store is whole in the end."""
-    whole(1, 6, 1000)
+    whole(1, 6, 2000)
 
 
 @pytest.mark.stress
@@ -55,8 +55,8 @@ def test_evil_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         before(function)
 
     world.mischief = counted  # type: ignore[method-assign]
-    world.run(500)
-    assert number[0] > 50
+    world.run(1000)
+    assert number[0] > 100
     world.parts[1].kept.clear()
     gc.collect()  # what was never awaited says so here
 
