@@ -263,13 +263,18 @@ def test_two_loops(make: Make) -> None:
     clock = FakeClock()
     source = make(gather="30m", max_batch=2, clock=clock)
 
+    asked: list[str] = []
+
     async def main(keys: str) -> list[Any]:
-        return await asyncio.gather(*calls(source, keys))
+        tasks = calls(source, keys)
+        await some_turns()  # a key that is asked for waits for the clock only once its own task has begun
+        asked.append(keys)
+        return await asyncio.gather(*tasks)
 
     first = in_a_loop(lambda: main("abc"))
-    asyncio.run(until_elsewhere(lambda: source.many.inflight.stats().completed == 2))
+    asyncio.run(until_elsewhere(lambda: asked == ["abc"] and source.many.inflight.stats().completed == 2))
     second = in_a_loop(lambda: main("cd"))
-    asyncio.run(until_elsewhere(lambda: source.many.inflight.stats().active == 2))
+    asyncio.run(until_elsewhere(lambda: asked == ["abc", "cd"] and source.many.inflight.stats().active == 2))
     assert source.calls == [["a", "b"]], "two keys wait, each in its loop"
     asyncio.run(until_elsewhere(lambda: source.many.inflight.stats().waiting == 1))
     clock.advance("30m")
