@@ -174,13 +174,12 @@ class KeyPlan:
         instance = instance_value(self.instance)
         return tuple_of([f"$token({instance})" if whole else f"$refs[$id({instance})]", *rest])
 
-    def _rest(self, *, whole: bool = False, bare: bool = False, kind: str = "") -> list[str]:
+    def _rest(self, *, whole: bool = False, bare: bool = False) -> list[str]:
         """What a key is made of, but for the instance's token.
 
         Args:
             whole: Tokens are made where there are none.
             bare: The value that is told with its type stands for itself.
-            kind: The source of its type, if that is known.
         """
         loop = (["$loop()"] if whole else ["$loop_refs[$id($running_loop())]"]) if self.options.scope else []
         named = [_weak(f"{self.valued[-1].name}.get({name!r}, $absent)", name, whole) for name in self.weak_named]
@@ -189,7 +188,7 @@ class KeyPlan:
             return [*weak, *named, "$k", *loop]
         values = [
             _weak(p.name, p.name, whole) if p.name in self.weak
-            else told(p, kind) if p is self.alone and not bare
+            else told(p) if p is self.alone and not bare
             else _value(p, self.instance)
             for p in self.values
         ]  # fmt: skip

@@ -48,17 +48,11 @@ def _may_be_left_out(p: Parameter) -> bool:
 # -- source
 
 
-def told(p: Parameter, kind: str = "") -> str:
-    """The source of what stands for the value of *p*, of ``*args`` for the first of them, in a key.
-
-    Args:
-        p: The parameter.
-        kind: The source of the value's type, if that is known.
-    """
+def told(p: Parameter) -> str:
+    """The source of what stands for the value of *p*, of ``*args`` for the first of them, in a key."""
     name = p.name
     if p.kind is not Parameter.VAR_POSITIONAL:
-        kind = kind or f"{name}.__class__"
-        return f"({name} if {kind} in $BARE else ({name}, {kind}, $TOLD))"
+        return f"({name} if {name}.__class__ in $BARE else ({name}, {name}.__class__, $TOLD))"
     first = f"{name}[0]"
     pair = f"({first}, {first}.__class__, $TOLD)"
     return f"({name} if not {name} or {first}.__class__ in $BARE else ({pair}, *{name}[1:]))"

@@ -1,11 +1,10 @@
 """Hits that the path in C answers: what they mean, and that they come by no frame of the wrapper."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
+from kit.wrappers import wrappers_entered
 
 from memo import Registry, bounded
 from memo._decorated.layer import layer_of
@@ -19,20 +18,12 @@ own = pytest.fixture(lambda: Registry())
 
 def came_by(call: Callable[[], Any]) -> tuple[Any, bool]:
     """What *call* returns or raises (as text), and whether a generated wrapper ran meanwhile."""
-    wrappers: list[str] = []
-
-    def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith("<memo wrapper"):
-            wrappers.append(frame.f_code.co_filename)
-
-    sys.setprofile(note)
-    try:
-        found: Any = call()
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-    finally:
-        sys.setprofile(None)
-    return found, bool(wrappers)
+    with wrappers_entered() as entered:
+        try:
+            found: Any = call()
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+    return found, bool(entered)
 
 
 def one(x: Any) -> Any:

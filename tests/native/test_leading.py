@@ -4,7 +4,7 @@ import gc
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from kit.flights import assert_idle
 from kit.threads import Gate, Running, until
 
 from memo import InflightTimeout, Registry, bounded, dedupe_inflight
-from memo._base import thread_ident, who
 from memo._decorated.layer import layer_of
 from memo._flight.flight import InFlight
 from memo._flight.leading import leading
@@ -23,16 +22,6 @@ pytestmark = [
     pytest.mark.skipif(speed is None, reason="nothing is led in C where there is none"),
     pytest.mark.usefixtures("without_greenlets"),
 ]
-
-
-@pytest.fixture
-def without_greenlets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a program that has not imported greenlet, as other tests of this process may have: with it Python leads."""
-    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
-    asked = who[0]
-    who[0] = thread_ident
-    yield
-    who[0] = asked
 
 
 class Led:

@@ -2,16 +2,14 @@
 
 import random
 import sys
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
 from kit.parts import keep_in_parts
 from kit.testing_kit import check
+from kit.wrappers import wrappers_entered
 
 from memo import Registry, bounded
-from memo._base import thread_ident, who
 from memo._native import speed, why
 from memo._store.parted import Parted
 from memo.testing import FakeClock
@@ -20,16 +18,6 @@ pytestmark = [
     pytest.mark.skipif(speed is None, reason=why),
     pytest.mark.usefixtures("without_greenlets"),
 ]
-
-
-@pytest.fixture
-def without_greenlets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a program that has not imported greenlet: with it Python leads."""
-    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
-    asked = who[0]
-    who[0] = thread_ident
-    yield
-    who[0] = asked
 
 
 @pytest.fixture
@@ -48,19 +36,10 @@ def index_of(function: Any) -> Any:
 
 def in_python(function: Any, keys: Any) -> int:
     """How many of these calls came by the generated wrapper."""
-    came: list[str] = []
-
-    def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith("<memo wrapper"):
-            came.append(frame.f_code.co_filename)
-
-    sys.setprofile(note)
-    try:
+    with wrappers_entered() as entered:
         for key in keys:
             function(key)
-    finally:
-        sys.setprofile(None)
-    return len(came)
+    return len(entered)
 
 
 @pytest.mark.parametrize("policy", ["adaptive", "s3fifo"])

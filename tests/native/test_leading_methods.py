@@ -2,34 +2,21 @@
 
 import gc
 import random
-import sys
 import weakref
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
 from kit.parts import keep_in_parts
 from kit.testing_kit import check
+from kit.wrappers import wrappers_entered
 
 from memo import Registry, bounded, dedupe_inflight
-from memo._base import thread_ident, who
 from memo._native import speed, why
 
 pytestmark = [
     pytest.mark.skipif(speed is None, reason=why),
     pytest.mark.usefixtures("without_greenlets"),
 ]
-
-
-@pytest.fixture
-def without_greenlets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a program that has not imported greenlet: with it Python leads."""
-    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
-    asked = who[0]
-    who[0] = thread_ident
-    yield
-    who[0] = asked
 
 
 def made(most: int, **options: Any) -> Any:
@@ -57,19 +44,10 @@ def made(most: int, **options: Any) -> Any:
 
 def in_python(call: Any, keys: Any) -> int:
     """How many calls of a wrapper in Python these calls came by."""
-    came: list[str] = []
-
-    def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith("<memo wrapper"):
-            came.append(frame.f_code.co_filename)
-
-    sys.setprofile(note)
-    try:
+    with wrappers_entered() as entered:
         for key in keys:
             call(key)
-    finally:
-        sys.setprofile(None)
-    return len(came)
+    return len(entered)
 
 
 @pytest.mark.parametrize("policy", ["adaptive", "s3fifo"])

@@ -4,7 +4,7 @@ import gc
 import math
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -13,22 +13,15 @@ from kit.observers import Noting
 from kit.threads import Gate, Running, until
 
 from memo import Registry, bounded, dedupe_inflight
-from memo._base import Load, observe_loads, thread_ident, who
+from memo._base import Load, observe_loads
 from memo._decorated.layer import layer_of
 from memo._flight.watch import end_load
 from memo._native import speed
 
-pytestmark = pytest.mark.skipif(speed is None, reason="nothing is led in C where there is none")
-
-
-@pytest.fixture(autouse=True)
-def without_greenlets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a program that has not imported greenlet, as other tests of this process may have: with it Python leads."""
-    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
-    asked = who[0]
-    who[0] = thread_ident
-    yield
-    who[0] = asked
+pytestmark = [
+    pytest.mark.skipif(speed is None, reason="nothing is led in C where there is none"),
+    pytest.mark.usefixtures("without_greenlets"),
+]
 
 
 class Watched:

@@ -1,11 +1,10 @@
 """Calls whose keys ``key=`` makes: it is asked once for each, whoever goes on by what it made."""
 
-import sys
-from types import FrameType
 from typing import Any
 
 import pytest
 from kit.testing_kit import check
+from kit.wrappers import wrappers_entered
 
 from memo import Registry, bounded, dedupe_inflight
 from memo._native import speed, why
@@ -32,18 +31,9 @@ def made(asked: Asked, **options: Any) -> Any:
 
 def in_python(call: Any) -> int:
     """How many wrappers in Python a call came by."""
-    came: list[str] = []
-
-    def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith("<memo wrapper"):
-            came.append(frame.f_code.co_filename)
-
-    sys.setprofile(note)
-    try:
+    with wrappers_entered() as entered:
         call()
-    finally:
-        sys.setprofile(None)
-    return len(came)
+    return len(entered)
 
 
 @pytest.mark.parametrize("options", [{}, {"ttl": 60}, {"copy": "shallow"}, {"policy": "lru"}, {"cache_if": len}])
