@@ -49,6 +49,18 @@ def only_its_own_objects() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def ends_what_it_began(only_its_own_objects: None) -> Iterator[None]:
+    """No file leaves a thread of the library's to the next, which may count them: so it fails where the fault is."""
+    from kit.threads import of_the_library, until
+
+    before = of_the_library()
+    yield
+    if of_the_library() - before:
+        gc.collect()  # some end with what they belong to
+        until(lambda: not of_the_library() - before)
+
+
 @pytest.fixture
 def own() -> "Registry":
     """A registry of the test's own."""

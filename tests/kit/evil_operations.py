@@ -281,6 +281,7 @@ class Evil:
         for function in (*self.functions, *self.parts[2].functions):
             function.cache._check()
         assert self.functions[8].cache.inflight.stats().active == 0
+        self.parts[2].end_watching()
         self.registry.clear()
         self.loop.close()
 

@@ -385,6 +385,14 @@ class EvilShapes:
         else:
             self.stop = self.world.registry.__memo_observe__(self)
 
+    def end_watching(self) -> None:
+        """Be told no more: the thread of a subscription would outlive the test."""
+        if self.subscription is not None:
+            self.subscription.close()
+        if self.stop is not None:
+            self.stop()
+        self.subscription = self.stop = None
+
     def begin(self, load: Any) -> Any:
         return self.evil(self.world.dice.choice([None, load.key, 1]))
 

@@ -9,7 +9,17 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ("LIMIT_S", "Gate", "Running", "depth_of", "in_threads", "interrupt_main", "switching_often", "until")
+__all__ = (
+    "LIMIT_S",
+    "Gate",
+    "Running",
+    "depth_of",
+    "in_threads",
+    "interrupt_main",
+    "of_the_library",
+    "switching_often",
+    "until",
+)
 
 LIMIT_S = 20
 """Turns a hang into a failure."""
@@ -85,6 +95,15 @@ def in_threads(call: Callable[[], object], count: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def of_the_library() -> set[threading.Thread]:
+    """The threads that the library runs for somebody who is to end them: its janitor and its workers end unasked."""
+    return {
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("memo-") and thread.name not in {"memo-janitor", "memo-refresh"}
+    }
 
 
 def interrupt_main() -> None:
