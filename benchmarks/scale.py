@@ -17,6 +17,7 @@ largest size alone and two processes at a time (9 GB), and printed line by line 
 import argparse
 import gc
 import importlib.util
+import random
 import sys
 import tempfile
 import time
@@ -108,8 +109,7 @@ def _least(run: Callable[[], None]) -> float:
 
 def calls(entries: int) -> Calls:
     """What filling a store, a hit and a miss that evicts cost, by processor time."""
-    step = next(step for step in (7919, 7907, 7901) if entries % step)  # as good as at random, for the caches
-    keys = [i * step % entries for i in range(BATCH)]
+    keys = random.Random(14).choices(range(entries), k=BATCH)
     fresh = iter(range(2 * entries, 2 * entries + 20 * ROUNDS * BATCH))
     gc.collect()
 
@@ -119,8 +119,7 @@ def calls(entries: int) -> Calls:
         plain[x] = (x, 0.0)
     dict_fill = (time.thread_time() - began) / entries * 1e9
 
-    def look(x: int) -> int:
-        return plain[x][0]
+    look = plain.__getitem__  # called as the function is: of C
 
     def dict_hits() -> None:
         for x in keys:

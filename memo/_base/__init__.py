@@ -56,6 +56,7 @@ from memo._base.text_table import (
     fitted_columns,
     html_rows,
     width,
+    widths,
 )
 from memo._base.thread_locks import rlock
 from memo._base.tracked import Tracked
@@ -196,5 +197,6 @@ __all__ = (
     "until",
     "who",
     "width",
+    "widths",
     "wrapped_by",
 )

@@ -12,6 +12,7 @@ from memo._base.pacing import SEVERAL, Pace, unhurried
 
 __all__ = (
     "MOST", "SHORTEST", "aligned", "aligned_columns", "escaped", "fitted", "fitted_columns", "html_rows", "width",
+    "widths",
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -25,12 +26,12 @@ _LINES = 100
 """Lines that are made between two turns of others."""
 
 
-def width(widths: Iterable[int]) -> int:
+def width(sizes: Iterable[int]) -> int:
     """Characters of a line whose columns have so many."""
-    return sum(size + len(_GAP) for size in widths) - len(_GAP)
+    return sum(size + len(_GAP) for size in sizes) - len(_GAP)
 
 
-def _widths(columns: list[list[str]], pace: Pace) -> list[int]:
+def widths(columns: list[list[str]], pace: Pace) -> list[int]:
     """Characters of the longest cell of each column."""
     return [max(map(len, column)) for column in unhurried(columns, pace=pace)]
 
@@ -51,16 +52,16 @@ def _columns(rows: list[list[str]]) -> list[list[str]]:
 
 def fitted_columns(columns: list[list[str]], short: Mapping[str, str], pace: Pace) -> list[list[str]]:
     """*columns*, which are altered, such that a line takes no more than 80 characters; the first has the names."""
-    if width(_widths(columns, pace)) <= MOST:
+    if width(widths(columns, pace)) <= MOST:
         return columns
     for column in columns:
         column[0] = short.get(column[0], column[0])
-    widths = _widths(columns, pace)
-    excess = width(widths) - MOST
+    sizes = widths(columns, pace)
+    excess = width(sizes) - MOST
     if excess <= 0:
         return columns
     names = columns[0]
-    room = max(SHORTEST, widths[0] - excess)
+    room = max(SHORTEST, sizes[0] - excess)
     shortened = [_shortened(name, room) for lot in _lots(names, pace) for name in lot]
     different = [len(set(all_)) for all_ in unhurried((shortened, names), pace=pace)]
     if different[0] < different[1]:
@@ -92,10 +93,10 @@ def aligned(rows: list[list[str]]) -> str:
 
 def aligned_columns(columns: list[list[str]], pace: Pace) -> str:
     """The same of columns, which are used up.  Of thousands of rows, other threads get their turn in between."""
-    widths = _widths(columns, pace)
-    line = _GAP.join([f"%-{widths[0]}s", *[f"%{width}s" for width in widths[1:]]])
+    sizes = widths(columns, pace)
+    line = _GAP.join([f"%-{sizes[0]}s", *[f"%{size}s" for size in sizes[1:]]])
     rows = zip(*columns, strict=True)
-    lines = [(line % next(rows)).rstrip(), line % tuple(["-" * width for width in widths])]
+    lines = [(line % next(rows)).rstrip(), line % tuple(["-" * size for size in sizes])]
     lines += [(line % row).rstrip() for lot in _lots(rows, pace) for row in lot]
     while columns:  # to free all of them in one go would take milliseconds
         columns.pop()

@@ -106,8 +106,8 @@ class Names:
         for name in list(self._twins):
             self.get(name)  # which an heir may get
         # a copy, which valuerefs() makes in one step: items() takes a step of Python for each of thousands
-        found = [(ref(), ref.key) for ref in self._records.valuerefs()]
-        return iter([record for record, name in found if record is not None and record.name == name])
+        refs = self._records.valuerefs()
+        return iter([record for ref in refs if (record := ref()) is not None and record.name == ref.key])
 
     def get(self, name: str) -> Any:
         """The record of that name; None if there is none."""

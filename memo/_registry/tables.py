@@ -19,6 +19,7 @@ from memo._base import (
     html_rows,
     unhurried,
     width,
+    widths,
 )
 from memo._cache import CacheStats
 from memo._registry.overview import Row
@@ -174,7 +175,7 @@ class Table:
             return "\n".join(filter(None, ["no decorated functions", note]))
         if self._may_fit():
             whole = fitted_columns(self._chosen(_COLUMNS), _SHORT, self._pace)
-            if width([max(map(len, column)) for column in whole]) <= MOST:
+            if width(widths(whole, self._pace)) <= MOST:
                 return "\n".join(filter(None, [aligned_columns(whole, self._pace), note]))
         parts = [
             aligned_columns(fitted_columns(self._chosen(columns, chosen), _SHORT, self._pace), self._pace)
@@ -205,8 +206,7 @@ class Table:
 
     def _may_fit(self) -> bool:
         """Whether a line of one table of these may have no more than 80 characters: that is cheap to see."""
-        sizes = [max(map(len, self.names))]
-        sizes[0] = min(SHORTEST, sizes[0])
+        sizes = [min(SHORTEST, max(map(len, self.names)))]
         for name, column in unhurried(self._columns.items(), pace=self._pace):
             if column.count(_NONE) < len(column):
                 sizes.append(max(len(_SHORT.get(name, name)), len(max(column, key=len))))
