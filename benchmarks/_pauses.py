@@ -13,6 +13,9 @@ __all__ = ("Pauses", "while_it_runs")
 
 NAP_S = 0.0003
 LATE_S = 0.002
+LONG_S = 0.005
+"""What counts as a long wait.  One among thousands may be the machine's: beside nothing there is one, too, if one looks
+for long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Pauses:
 
     Also the longest that it worked between two rests, by its own processor time: a lock, or a call of C, may have kept
     others up for all of that, while between the instructions of Python they get the interpreter after 5 ms.
+
+    And how many of how many calls of either thread were late by more than 5 ms.
     """
 
     operation: str
@@ -28,6 +33,8 @@ class Pauses:
     hit_ms: float
     miss_ms: float
     stretch_ms: float = 0.0
+    long_waits: int = 0
+    calls: int = 0
 
 
 class _Waits:
@@ -57,6 +64,7 @@ class _Caller(threading.Thread):
         self.threads = {threading.get_native_id()}
         """All whose waits for a processor make others late: each may have the interpreter meanwhile."""
         self.longest_s = 0.0
+        self.long_waits = self.calls = 0
         self.ready = threading.Event()
         self.over = False
 
@@ -74,6 +82,8 @@ class _Caller(threading.Thread):
             if late > LATE_S:  # less what any of them waited for a processor that other programs had
                 late -= waits.read() - before
             self.longest_s = max(self.longest_s, late)
+            self.long_waits += late > LONG_S
+            self.calls += 1
             before = waits.read()
         self._together.wait()  # none of them is gone while another asks for its waits
         waits.close()
@@ -132,4 +142,5 @@ def while_it_runs(
     for caller in callers:
         caller.join()
     waits = (took, callers[0].longest_s, callers[1].longest_s, stretches.longest_s)
-    return Pauses(operation, *[seconds * 1e3 for seconds in waits])
+    counts = [sum(caller.long_waits for caller in callers), sum(caller.calls for caller in callers)]
+    return Pauses(operation, *[seconds * 1e3 for seconds in waits], *counts)
