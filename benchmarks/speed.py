@@ -93,6 +93,16 @@ class _Methods:
     def ours(self, x: int) -> int:
         return x
 
+    @classmethod
+    @functools.lru_cache(maxsize=SIZE)
+    def theirs_of_class(cls, x: int) -> int:
+        return x
+
+    @classmethod
+    @bounded(max=SIZE, ttl="1h")
+    def ours_of_class(cls, x: int) -> int:
+        return x
+
 
 def hit_method(rounds: int) -> Ratio:
     """obj.f(7), present."""
@@ -110,6 +120,36 @@ def hit_method(rounds: int) -> Ratio:
     return interleaved(
         "hit, method", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache on a method",
         timed(theirs, HITS_A_BATCH), timed(ours, HITS_A_BATCH), rounds, by_path(0.8, 7.0),
+    )  # fmt: skip
+
+
+def hit_bound(rounds: int) -> Ratio:
+    """fetch(7), present, where fetch = obj.f was bound before."""
+    instance = _Methods()
+    theirs: Any = instance.theirs
+    ours: Any = instance.ours
+    assert theirs(7) == ours(7) == 7
+    return interleaved(
+        "hit, bound method", f"max={SIZE}, ttl, all hits, bound once, 1 thread; to lru_cache on a method",
+        timed(_calls(theirs, 7), HITS_A_BATCH), timed(_calls(ours, 7), HITS_A_BATCH), rounds, by_path(0.8, 7.0),
+    )  # fmt: skip
+
+
+def hit_class_method(rounds: int) -> Ratio:
+    """C.f(7), present."""
+    assert _Methods.theirs_of_class(7) == _Methods.ours_of_class(7) == 7
+
+    def theirs(count: int) -> None:
+        for _ in itertools.repeat(None, count):
+            _Methods.theirs_of_class(7)
+
+    def ours(count: int) -> None:
+        for _ in itertools.repeat(None, count):
+            _Methods.ours_of_class(7)
+
+    return interleaved(
+        "hit, class method", f"max={SIZE}, ttl, all hits, 1 thread; to lru_cache on a class method",
+        timed(theirs, HITS_A_BATCH), timed(ours, HITS_A_BATCH), rounds, by_path(1.5, 8.0),
     )  # fmt: skip
 
 
@@ -264,7 +304,19 @@ def _depth_of_failure(joiners: int) -> int:
 
 CASES: dict[str, Case] = {
     case.__name__: case
-    for case in (hit_positional, hit_keyword, hit_method, hit_awaited, miss, threads, flight, flight_awaited, joiners)
+    for case in (
+        hit_positional,
+        hit_keyword,
+        hit_method,
+        hit_bound,
+        hit_class_method,
+        hit_awaited,
+        miss,
+        threads,
+        flight,
+        flight_awaited,
+        joiners,
+    )
 }
 CASES |= WINDOW_CASES | FRESH_CASES | REGISTRY_CASES | MANY_CASES | LIMIT_CASES | CALLER_CASES | POLICY_CASES
 

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from memo._decorated.handles import SHOWN, Handles
 from memo._decorated.stack import HANDLES, find_handle, find_one
+from memo._native import speed
+
+if TYPE_CHECKING:
+    _Method = object
+else:
+    _Method = object if speed is None else speed.Method
 
 __all__ = ("Bound",)
 
@@ -14,15 +20,15 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Bound(Handles[P, R_co]):
+class Bound(Handles[P, R_co], _Method):
     """A decorated method with its instance, or a class method with its class.
 
     To everyone who looks, a bound method.  One is made at each ``obj.f``, so it is as little as can still carry
-    the handles: two references.  Each decorated function has a subclass of its own, whose ``__call__`` is its
-    generated wrapper.
+    the handles: two references.  Where the path in C is there, it has these, and calls the function through C alone;
+    else each decorated function has a subclass of its own, whose ``__call__`` is its generated wrapper.
     """
 
-    __slots__ = ("__func__", "__self__", "__weakref__")
+    __slots__ = ("__func__", "__self__", "__weakref__") if speed is None else ()
 
     if TYPE_CHECKING:
 
@@ -113,6 +119,10 @@ class Bound(Handles[P, R_co]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
 
+
+if speed is not None:
+    speed.know(Bound=Bound)
+    speed.enable(Bound, False)
 
 _METHOD: Any = Bound
 _METHOD.__name__ = _METHOD.__qualname__ = "method"  # for reprs, messages and help()

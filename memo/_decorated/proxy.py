@@ -26,8 +26,10 @@ from memo._native import speed
 
 if TYPE_CHECKING:
     _Proxy = object
+    _Binding = object
 else:
     _Proxy = wrapt.CallableObjectProxy if speed is None else speed.Proxy
+    _Binding = _Proxy if speed is None else speed.Binding
 
 __all__ = (
     "ABILITIES",
@@ -249,7 +251,7 @@ for _name in ABILITIES:
     setattr(Transparent, _name, None)
 
 
-class Decorated(Transparent[P, R_co]):
+class Decorated(Transparent[P, R_co], _Binding):
     """A decorated function, looked at from outside or bound to nothing yet.
 
     Binding knows that the first parameter takes the instance: ``Decorated`` is for what was found
@@ -270,7 +272,7 @@ class Decorated(Transparent[P, R_co]):
 
         def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
 
-    else:
+    elif speed is None:
 
         def __get__(self, obj, owner=None, /):
             return self if obj is None else _class_of_bound(self)(self, obj)  # the first time alone: see there
@@ -380,13 +382,13 @@ set_class = object.__dict__["__class__"].__set__
 
 
 def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
-    """The class of the bound methods of *function*, whose call takes no detour.
+    """The class of the bound methods of *function*, whose call takes no detour: of all functions, where C makes them.
 
     From then on the function makes them without looking anything up: reading an attribute of a proxy would cost
     as much as all the rest.  So it gets a class of its own, too.
     """
     known = _bound_in(function)
-    if known is not Bound:
+    if known is not Bound or speed is not None:
         return known  # type: ignore[no-any-return]
     call = _layer(function).generated.bound_wrapper()
     shown = {name: Bound.__dict__[name] for name in ("__annotations__", "__doc__", "__module__")}
@@ -404,7 +406,5 @@ def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
     function._self_bound = bound_class
     kind: Any = type(function)
     if kind.__get__ is Decorated.__get__:
-        kind_of_one = type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__})
-        call_directly(kind_of_one, binds=True)
-        set_class(function, kind_of_one)
+        set_class(function, type(kind.__name__, (kind,), {"__slots__": (), "__get__": __get__}))
     return bound_class  # type: ignore[no-any-return]

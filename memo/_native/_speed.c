@@ -68,8 +68,8 @@ typedef int pid_t;
 #define CALL_TYPES(V) V(Recipe) V(Refs) V(Call)
 #define CALL_OBJECTS(V)
 
-#define PROXY_TYPES(V) V(Proxy)
-#define PROXY_OBJECTS(V)
+#define PROXY_TYPES(V) V(Proxy) V(Binding) V(Method)
+#define PROXY_OBJECTS(V) V(Bound)
 
 #define COROUTINE_TYPES(V) V(Coroutine) V(Awaiter) V(TaskLeading) V(Running)
 #define COROUTINE_OBJECTS(V) V(warn) V(spare) V(TaskFlight) V(Work) V(work_mark) V(running_loop) V(current_task) \
@@ -2719,6 +2719,7 @@ know(PyObject *module, PyObject *args, PyObject *given)
 #define V(name) if (know_class(given, #name, &state->name) < 0) { return NULL; }
     STORE_OBJECTS(V)
     FLIGHTS_OBJECTS(V)
+    PROXY_OBJECTS(V)
     COROUTINE_OBJECTS(V)
 #undef V
 #define V(name, slot) if (know_slot(given, #name, #slot, &state->at_##name##_##slot) < 0) { return NULL; }
@@ -5488,7 +5489,7 @@ add_call(PyObject *module)
 
 /* ========================================================================================================= 6 Proxy
  *
- * The decorated function itself: called without a frame in between, as a function or as a method.
+ * The decorated function itself: called without a frame in between, as a function or as a method, and bound.
  *
  * Proxy derives from wrapt's CallableObjectProxy, whose size is known no sooner than it is imported: what it adds lies
  * behind that, where the type says that its vectorcall function is.
@@ -5496,6 +5497,8 @@ add_call(PyObject *module)
  * - A Proxy owns its Call.  Until it has one (attach()), a call is wrapt's affair, which makes the wrapper.
  * - Types in Python derive from it.  They do not inherit on all versions that they can be called so; enable() says it of
  *   each.  Of a type whose instances bind as functions do, it also says that: then ``obj.f(x)`` makes no bound method.
+ * - Binding is a Proxy that makes bound methods, of the class that know() was told of, which derives from Method.
+ * - A Method owns what it calls and what it is bound to.  Python may set either, so it looks at each call what it has.
  */
 
 typedef struct {
@@ -5516,7 +5519,7 @@ static int proxy_traverse(PyObject *proxy, visitproc visit, void *arg);
 static inline PyTypeObject *
 wrapped_proxy(PyTypeObject *type)
 {
-    while (type->tp_traverse != proxy_traverse) {
+    while (type->tp_traverse != proxy_traverse || type->tp_base->tp_traverse == proxy_traverse) {
         type = type->tp_base;
     }
     return type->tp_base;
@@ -5617,14 +5620,159 @@ proxy_enable(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!p:enable", &PyType_Type, &type, &is_method)) {
         return NULL;
     }
-    if (!PyType_IsSubtype(type, state->Proxy)) {
-        PyErr_SetString(PyExc_TypeError, "enable: a type is needed that derives from Proxy");
+    if (!PyType_IsSubtype(type, state->Proxy) && !PyType_IsSubtype(type, state->Method)) {
+        PyErr_SetString(PyExc_TypeError, "enable: a type is needed that derives from Proxy or from Method");
         return NULL;
     }
     type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL | (is_method ? Py_TPFLAGS_METHOD_DESCRIPTOR : 0);
     PyType_Modified(type);
     Py_RETURN_NONE;
 }
+
+/* ---- what it is bound to */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *function, *instance; /* own; NULL: not set */
+    PyObject *weak_references;
+} Method;
+
+#define MOST_ON_STACK 8 /* arguments, beside the instance, that need no memory of their own */
+
+static PyObject *
+method_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Method *method = (Method *)self;
+    if (method->function == NULL || method->instance == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "this method was never bound");
+        return NULL;
+    }
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf), all = count + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *function = Py_NewRef(method->function), *instance = Py_NewRef(method->instance), *result = NULL;
+    PyObject *few[MOST_ON_STACK + 1], **with = few, *there = NULL;
+    int borrows = (nargsf & PY_VECTORCALL_ARGUMENTS_OFFSET) != 0; /* the place before the first is ours for the time */
+    if (borrows) {
+        with = (PyObject **)args - 1;
+        there = with[0];
+    }
+    else if (all > MOST_ON_STACK && (with = PyMem_Malloc((size_t)(all + 1) * sizeof(PyObject *))) == NULL) {
+        PyErr_NoMemory();
+        goto end;
+    }
+    with[0] = instance;
+    if (!borrows && all) {
+        memcpy(with + 1, args, (size_t)all * sizeof(PyObject *));
+    }
+    result = PyObject_Vectorcall(function, with, (size_t)count + 1, kwnames);
+    if (borrows) {
+        with[0] = there;
+    }
+    else if (with != few) {
+        PyMem_Free(with);
+    }
+end:
+    Py_DECREF(instance);
+    Py_DECREF(function);
+    return result;
+}
+
+static PyObject *
+method_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL) {
+        ((Method *)self)->vectorcall = method_vectorcall;
+    }
+    return self;
+}
+
+static int
+method_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((Method *)self)->function);
+    Py_VISIT(((Method *)self)->instance);
+    return 0;
+}
+
+static int
+method_clear(PyObject *self)
+{
+    Py_CLEAR(((Method *)self)->function);
+    Py_CLEAR(((Method *)self)->instance);
+    return 0;
+}
+
+static void
+method_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (((Method *)self)->weak_references != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    method_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef method_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Method, vectorcall), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Method, weak_references), READONLY, NULL},
+    {"__func__", T_OBJECT_EX, offsetof(Method, function), 0, NULL},
+    {"__self__", T_OBJECT_EX, offsetof(Method, instance), 0, NULL},
+    {NULL},
+};
+
+static PyType_Slot method_slots[] = {
+    {Py_tp_doc, "A function and what is its first argument."},
+    {Py_tp_new, method_new},
+    {Py_tp_dealloc, method_dealloc},
+    {Py_tp_traverse, method_traverse},
+    {Py_tp_clear, method_clear},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, method_members},
+    {0, NULL},
+};
+
+static PyType_Spec method_spec = {
+    "memo._native._speed.Method", sizeof(Method), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, method_slots,
+};
+
+/* obj.f, where that is no call: a bound method. */
+static PyObject *
+binding_get(PyObject *proxy, PyObject *instance, PyObject *owner)
+{
+    if (instance == NULL || instance == Py_None) {
+        return Py_NewRef(proxy);
+    }
+    State *state = state_of(Py_TYPE(proxy));
+    if (state == NULL) {
+        return NULL;
+    }
+    if (state->Bound == NULL || !PyType_Check(state->Bound)
+        || !PyType_IsSubtype((PyTypeObject *)state->Bound, state->Method)) {
+        PyErr_SetString(PyExc_RuntimeError, "know() was not told of the class of bound methods");
+        return NULL;
+    }
+    Method *method = (Method *)method_new((PyTypeObject *)state->Bound, NULL, NULL);
+    if (method != NULL) {
+        method->function = Py_NewRef(proxy);
+        method->instance = Py_NewRef(instance);
+    }
+    return (PyObject *)method;
+}
+
+static PyType_Slot binding_slots[] = {
+    {Py_tp_doc, "A proxy that is bound to instances as a function is."},
+    {Py_tp_descr_get, binding_get},
+    {Py_tp_dealloc, proxy_dealloc},
+    {Py_tp_traverse, proxy_traverse},
+    {Py_tp_clear, proxy_clear},
+    {0, NULL},
+};
 
 static PyMethodDef proxy_functions[] = {
     {"attach", proxy_attach, METH_VARARGS, "Have the calls of a Proxy answered by a Call."},
@@ -5670,7 +5818,16 @@ add_proxy(PyObject *module)
     };
     state->Proxy = add_type(module, &spec, base);
     Py_DECREF(base);
-    return state->Proxy == NULL ? -1 : PyModule_AddFunctions(module, proxy_functions);
+    if (state->Proxy == NULL) {
+        return -1;
+    }
+    PyType_Spec binding = {
+        "memo._native._speed.Binding", (int)(at + sizeof(ProxyTail)), 0,
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, binding_slots,
+    };
+    state->Binding = add_type(module, &binding, (PyObject *)state->Proxy);
+    state->Method = add_type(module, &method_spec, NULL);
+    return state->Binding == NULL || state->Method == NULL ? -1 : PyModule_AddFunctions(module, proxy_functions);
 }
 
 /* ===================================================================================================== 7 Coroutine

@@ -194,7 +194,13 @@ class Evil:
             place = self.dice.randrange(3)
             if self.dice.random() < 0.05:
                 self.owners[place] = Owner()
-            self.owners[place].fetch(*args, **kwargs)  # type: ignore[attr-defined]
+            bound = self.owners[place].fetch  # type: ignore[attr-defined]
+            if self.dice.random() < 0.5:
+                self.owners[place].fetch(*args, **kwargs)  # type: ignore[attr-defined]
+            else:
+                if self.dice.random() < 0.1:
+                    bound.__self__ = self.owners[place - 1]
+                bound(*args, **kwargs)
         elif function is self.functions[7]:
             coroutine = function(*args, **kwargs)
             if self.loop.is_running() or self.dice.random() < 0.1:

@@ -317,8 +317,11 @@ class Subject:
             return self.function, self.function
         place = self.play.dice.randrange(3)
         instance = self.instances[place]
-        if self.play.dice.random() < 0.8:
+        chance = self.play.dice.random()
+        if chance < 0.4:
             return lambda *args, **kwargs: instance.fetch(*args, **kwargs), instance.fetch
+        if chance < 0.8:
+            return instance.fetch, instance.fetch  # bound before it is called
         if self.shape in ("class method", "static method"):
             return lambda *args, **kwargs: self.owner.fetch(*args, **kwargs), self.owner.fetch
         return lambda *args, **kwargs: self.owner.fetch(instance, *args, **kwargs), instance.fetch
