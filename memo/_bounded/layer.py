@@ -246,8 +246,11 @@ class BoundedLayer(FlightLayer):
             found |= leading_await_load(flights, loads, self.options, found["finish"])
         if isinstance(flights, ThreadFlights) and self.kinds is None:
             found["leading"] = leading_load(flights, loads, self.options, found["finish"])
-            if self._options.key is not None:
+        if self._options.key is not None and self.kinds is None:
+            if isinstance(flights, ThreadFlights):
                 found["lead_made"] = functools.partial(flights.lead, finish=found["finish"])
+            else:
+                found["lead_made"] = flights.run
         return found
 
     def template(self, call: CallSource) -> Block:
@@ -277,7 +280,9 @@ class BoundedLayer(FlightLayer):
             copies=options.copy is not None,
             moves=bool(store.touches),
             leads=leads,
-            leads_made=leads,
+            leads_made=self.kinds is None and not options.stands_in and not options.is_shared
+            if self.shape.is_async
+            else leads,
         )
 
     def collected(self, owner: InstanceRef) -> None:

@@ -50,7 +50,7 @@ class Native(NamedTuple):
     leads: bool = False
     """A call that finds nothing may be led in C."""
     leads_made: bool = False
-    """A call whose key was made in C may be led by that in Python."""
+    """A call whose key ``key=`` has made in C may be led by that in Python."""
     records: bool = False
     """Calls are recorded in a window, rather than looked up."""
     records_all: bool = False
@@ -131,8 +131,8 @@ def _is_common(plan: KeyPlan) -> bool:
 
 
 def _is_made_alone(plan: KeyPlan) -> bool:
-    """Whether what ``key=`` makes of a call is all that its key consists of, and is wanted at the call itself."""
-    return not (plan.has_token or plan.has_refs or plan.options.typed or plan.shape.is_async)
+    """Whether what ``key=`` makes of a call is all that its key consists of, but for the instance's token."""
+    return not (plan.has_refs or plan.options.typed)
 
 
 def _parts(plan: KeyPlan, names: list[str]) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ call and no jump divides from the change.  So no signal, and no other thread, fi
 """
 
 import builtins
+import functools
 import itertools
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -277,6 +278,8 @@ class Generated:
             **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
             **self._owner().words(through=self._through),
         }
+        if keys.plan.has_token and "lead_made" in words:
+            words["lead_made"] = functools.partial(_led_for_instance, words["lead_made"], keys.token)
         return {keys.plan.prefix + word: value for word, value in words.items()}
 
     def _source(self, *, bound: bool) -> tuple[tuple[Parameter, ...], Block]:
@@ -298,6 +301,13 @@ class Generated:
         if first.kind is Parameter.VAR_POSITIONAL:
             return (method, first, *others), [f"{first.name} = ($bound.__self__, *{first.name})", *body]
         return (method, *others), [f"{first.name} = $bound.__self__", *body]
+
+
+def _led_for_instance(
+    lead_made: Callable[..., Any], token: Callable[[Any], Hashable], key: Hashable, args: Any, kwargs: Any
+) -> Any:
+    """Lead a call of a method by what ``key=`` has made of it, which is the key without the instance's token."""
+    return lead_made((token(args[0]), key), args, kwargs)
 
 
 def _imitate(wrapper: FunctionType, shape: Shape) -> None:

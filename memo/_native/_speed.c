@@ -5964,6 +5964,15 @@ coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwname
     return (PyObject *)self;
 }
 
+/* Hand on to `real`, which was just made, whatever comes to a coroutine from now on. */
+static void
+go_by_real(Coroutine *self)
+{
+    self->stage = MADE;
+    track(state_left(Py_TYPE(self), self->call), self);
+    drop_arguments(self);
+}
+
 /* Have the wrapper's coroutine stand in for one that is CREATED or BUSY.  If that fails the stage is as it was. */
 static int
 make_real(Coroutine *self)
@@ -5977,9 +5986,7 @@ make_real(Coroutine *self)
         self->stage = before;
         return -1;
     }
-    self->stage = MADE;
-    track(state_left(Py_TYPE(self), self->call), self);
-    drop_arguments(self);
+    go_by_real(self);
     return 0;
 }
 
@@ -7098,7 +7105,8 @@ begin_leading(Coroutine *self, PyObject *key, PyObject *const *values, PyObject 
 }
 
 /* Look a call up, or begin to lead it.  Returns 1: a hit, counted, whose value is a new reference; 2: it leads, and `real` is
- * the function's own coroutine; 0: a doubt; -1: an exception. */
+ * the function's own coroutine; 3: `real` is what Python leads it by, since key= has made its key and must not be asked for
+ * it once more; 0: a doubt; -1: an exception. */
 static int
 look_or_begin(Coroutine *self, PyObject **value)
 {
@@ -7126,15 +7134,21 @@ look_or_begin(Coroutine *self, PyObject **value)
         }
     }
     Bound bound;
+    PyObject *lead_made = Py_XNewRef(call->copies[WORD_LEAD_MADE]);
     if (bind_call(call, &bound, args, given, names) && bind_key(call, &bound) > 0) {
         Moment moment = {NAN, NAN};
         *value = hit(call, &bound, &moment);
         if (*value == NULL && !PyErr_Occurred() && call->recipe == bound.recipe && !bound.more_count) {
-            leads = begin_leading(self, bound.key, bound.values, bound.recipe->named_alone, NULL, 0);
+            leads = begin_leading(self, bound.key, bound.values, bound.recipe->named_alone, NULL, 0) > 0 ? 2 : 0;
+        }
+        if (*value == NULL && !leads && lead_made != NULL && !PyErr_Occurred()) {
+            self->real = made_led(&bound, lead_made);
+            leads = self->real != NULL ? 3 : 0;
         }
     }
     bound_end(&bound);
-    return *value != NULL ? 1 : leads > 0 ? 2 : PyErr_Occurred() ? -1 : 0;
+    Py_XDECREF(lead_made);
+    return *value != NULL ? 1 : leads ? leads : PyErr_Occurred() ? -1 : 0;
 }
 
 /* Let go of what a coroutine that has ended has led; an exception that is set stays. */
@@ -7308,6 +7322,10 @@ first_step(Coroutine *self, PyObject **result)
     }
     if (looked == 2) {
         return led_step(self, Py_None, result);
+    }
+    if (looked == 3) {
+        go_by_real(self);
+        return PyIter_Send(self->real, Py_None, result);
     }
     self->stage = ENDED;
     if (looked > 0) {

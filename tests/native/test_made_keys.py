@@ -1,5 +1,6 @@
 """Calls whose keys ``key=`` makes: it is asked once for each, whoever goes on by what it made."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -122,3 +123,161 @@ def test_shared_calls_ask_for_their_key_once() -> None:
     assert fetch("a") == ["a", 1]
     assert fetch(1.5, 2, y=2) == [1.5, 2]
     assert asked == ["a", 1.5, 1.5, 1.5]
+
+
+# -- of methods
+
+
+class Service:
+    """Methods whose keys a ``key=`` makes that is told of the instance, too."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+
+    def note(self, x: Any) -> Any:
+        self.asked.append(x)
+        return x() if callable(x) else x
+
+    @bounded(max=8, ttl=60, key=note, registry=Registry())
+    def fetch(self, x: Any) -> Any:
+        return [self, x]
+
+    @bounded(max=8, ttl=60, key=note, registry=Registry())
+    async def awaited(self, x: Any) -> Any:
+        await asyncio.sleep(0)
+        return [self, x]
+
+    @dedupe_inflight(key=note, registry=Registry())
+    def shared(self, x: Any) -> Any:
+        return [self, x]
+
+
+def test_instances_have_keys_of_their_own() -> None:
+    """A method's key is what ``key=`` made beside the instance, which need not have had a call before."""
+    first, second = Service(Asked()), Service(Asked())
+    first.fetch(0)  # at which the wrapper is made
+    assert in_python(lambda: second.fetch(1)) == 0
+    assert in_python(lambda: second.fetch(1)) == 0
+    assert first.fetch(1) is first.fetch(1)
+    assert second.fetch(1) is second.fetch(1) is not first.fetch(1)
+    assert second.fetch(1) == [second, 1]
+    assert (first.asked, second.asked) == ([0, 1, 1, 1], [1] * 5)
+    assert len(first.fetch.cache) == 2
+    assert len(second.fetch.cache) == 1
+    second.fetch.cache.clear()
+    assert len(Service.fetch.cache) == 2
+    check(Service.fetch)
+
+
+def test_a_method_leads_by_the_key_that_was_made() -> None:
+    """Where nothing is stored, the calls of a method ask for their keys once, too."""
+    one = Service(Asked())
+    one.shared(0)
+    assert in_python(lambda: one.shared(1)) == 0
+    assert one.shared(1) == [one, 1]
+    assert one.asked == [0, 1, 1]
+
+
+def test_an_instance_that_no_token_can_stand_for() -> None:
+    """A method of what can be neither referred to weakly nor hashed is refused as it is in Python."""
+
+    class Slotted:
+        __slots__ = ("asked",)
+        __hash__ = None  # type: ignore[assignment]
+
+        @bounded(max=8, key=lambda self, x: self.asked.append(x) or x, registry=Registry())
+        def fetch(self, x: Any) -> Any:
+            return x
+
+    one: Any = Slotted()
+    one.asked = []
+    with pytest.raises(TypeError, match="Slotted"):
+        one.fetch(1)
+    assert one.asked == [1]
+
+
+# -- of coroutine functions
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ttl": 60}, {"work": "caller"}, {"ttl": 60, "work": "caller", "policy": "lru"}]
+)
+def test_a_coroutine_asks_for_its_key_once(options: dict[str, Any]) -> None:
+    """Not as it is made but in its first step; and hits, misses and calls that join another one go by that key."""
+    asked = Asked()
+
+    @bounded(max=8, key=asked, registry=Registry(), **options)
+    async def fetch(x: Any, other: Any = None, *, y: int = 1) -> Any:
+        await asyncio.sleep(0)
+        return [x, other, y]
+
+    async def calls() -> None:
+        await fetch(0)
+        asked.clear()
+        with wrappers_entered() as entered:
+            coroutine = fetch(1, 5, y=2)
+            assert asked == []
+            first = await coroutine
+            assert await fetch(x=1, y=2) is first
+            assert await fetch(1, y=2) is first
+        assert entered == []
+        assert first == [1, 5, 2]
+        assert asked == [1, 1, 1]
+        together = await asyncio.gather(*(fetch(2) for _ in range(5)))
+        assert all(one is together[0] for one in together)
+        assert asked == [1, 1, 1, 2, 2, 2, 2, 2]
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            fetch(1, z=1)
+        never = fetch(7)
+        never.close()
+        assert 7 not in asked
+
+    asyncio.run(calls())
+    stats = fetch.cache.stats()
+    assert (stats.hits, stats.misses, stats.joins) == (2, 3, 4)
+    check(fetch)
+
+
+@pytest.mark.parametrize("work", ["shared", "caller"])
+def test_a_coroutine_whose_key_cannot_be_made(work: Any) -> None:
+    """What ``key=`` raises is raised by the await, and so is that its key cannot be hashed; nothing was begun."""
+    asked = Asked()
+
+    @bounded(max=8, key=asked, work=work, registry=Registry())
+    async def fetch(x: Any) -> Any:
+        return x
+
+    def fail() -> None:
+        raise LookupError("no key")
+
+    async def calls() -> None:
+        await fetch(0)
+        with pytest.raises(LookupError, match="no key"):
+            await fetch(fail)
+        with pytest.raises(TypeError, match=r"unhashable type: 'list': .*key= returned \['a'\]"):
+            await fetch(lambda: ["a"])
+
+    asyncio.run(calls())
+    assert len(asked) == 3
+    assert fetch.cache.stats().misses == 1
+    assert len(fetch.cache.inflight) == 0
+
+
+def test_a_coroutine_method_and_who_leaves_it() -> None:
+    """The caller that asked for the key may be cancelled: those that joined it get the result, by one load."""
+    one = Service(Asked())
+
+    async def calls() -> None:
+        leader = asyncio.ensure_future(one.awaited(1))
+        others = [asyncio.ensure_future(one.awaited(1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        leader.cancel()
+        found = await asyncio.gather(*others)
+        assert found[0] == [one, 1]
+        assert all(each is found[0] for each in found)
+        assert leader.cancelled()
+        assert await one.awaited(1) is found[0]
+
+    asyncio.run(calls())
+    assert one.asked == [1] * 5
+    assert one.awaited.cache.inflight.stats().started == 1
