@@ -239,6 +239,7 @@ class BoundedLayer(FlightLayer):
             return {**found, **({"lead": flights.lead} if isinstance(flights, ThreadFlights) else {})}
         if loads.lean and (isinstance(flights, ThreadFlights) or flights.timeout_s is None):
             found["finish"] = loads.finish_lean
+            found |= loads.names()
         if self.is_watched and isinstance(flights, ThreadFlights):
             found["lead"] = functools.partial(flights.lead, finish=found["finish"])
         if isinstance(flights, CallerFlights):
@@ -261,6 +262,7 @@ class BoundedLayer(FlightLayer):
             noted=self.cache.notes is not None,
             watched=self.is_watched or self.options.is_shared,
             tells_stale=self._tells_stale,
+            ends_inline=self.cache.loads.ends_inline,
         )
 
     def native_template(self) -> Native | None:

@@ -6,6 +6,7 @@ fences the load that would bring it back.  User code (the function, ``sizeof``, 
 """
 
 import asyncio
+import functools
 import logging
 import math
 from typing import Any
@@ -30,6 +31,7 @@ from memo._flight import (
     Watch,
     wake,
 )
+from memo._native import speed
 from memo._store import Departures, EvictionReason, Gone, RichEntry, Standing, Store, nothing
 
 __all__ = ("Loads", "log_failure")
@@ -70,33 +72,61 @@ class Loads:
         self._counters = table.counters
         self._lock = table.lock
         self._life_s = maker.life_s
-        self._tells = options.on_evict is not None
+        self.tells: bool = options.on_evict is not None
+        """What leaves is told to somebody, so that none of it leaves in C, or inline."""
         self._asks_call = options.asks_call
 
     def be_watched(self, watch: Watch | None) -> None:
         """Tell of what leaves, if *watch* wants to know."""
-        self._tells = self._options.on_evict is not None or (watch is not None and watch.audience.minds_evictions)
+        self.tells = self._options.on_evict is not None or (watch is not None and watch.audience.minds_evictions)
 
     @property
-    def tells(self) -> bool:
-        """Whether what leaves is told to anybody, so that none of it leaves in C."""
-        return self._tells
+    def ends_inline(self) -> bool:
+        """Whether wrappers do what ``finish_lean()`` does in lines of their own, as far as nothing is told."""
+        return speed is None and self.lean and not (self.tells or self.store.apart) and self._copy is None
 
-    def finish_lean(self, mine: InFlight, value: Any) -> Any:
-        """What ``ThreadFlights.finish`` does, without detours, for a ``lean`` store: on the path of every miss."""
-        if type(value) not in PLAIN:
-            self._options.refuse(self.maker.name, value)
+    def names(self) -> dict[str, Any]:
+        """What those words in templates mean by which loads end inline."""
+        if not self.ends_inline:
+            return {}
+        changes, _, owners, figures = self.store.parts
+        return {
+            "Entry": self.store.entry,
+            "catch_up": functools.partial(self.store.change, nothing),
+            "changes": changes,
+            "counts": self._counts,
+            "figures": figures,
+            "life_s": self._life_s,
+            "loads": self,
+            "lock": self._lock,
+            "name": self.maker.name,
+            "owners": owners,
+            "put_off": self.store.put_off,
+            "refuse": self._options.refuse,
+        }
+
+    def finish_lean(self, mine: InFlight, value: Any, entry: Any = None) -> Any:
+        """What ``ThreadFlights.finish`` does, without detours, for a ``lean`` store: on the path of every miss.
+
+        Args:
+            mine: The flight.
+            value: What its work returned.
+            entry: What was made of that; None: nothing yet.
+        """
         copy = self._copy
-        if copy is not None:
-            value = copy(value)
-        now = self.clock.read()
-        entry: Any = self.store.entry()
-        entry.value = value
-        entry.hits = entry.counted = 0
-        entry.stored = now
-        life_s = self._life_s
-        entry.deadline = life_s if life_s is _NEVER else now + life_s
-        key, store, tells = mine.key, self.store, self._tells or evictions_logged[0]
+        if entry is None:
+            if type(value) not in PLAIN:
+                self._options.refuse(self.maker.name, value)
+            if copy is not None:
+                value = copy(value)
+            entry = self.store.entry()
+            entry.value = value
+            entry.hits = entry.counted = 0
+            entry.stored = self.clock.read()
+            life_s = self._life_s
+            entry.deadline = life_s if life_s is _NEVER else entry.stored + life_s
+        now = entry.stored
+        key, store, tells = mine.key, self.store, self.tells or evictions_logged[0]
         victim = gone = None
         if tells:
             need_depth()
@@ -184,7 +214,7 @@ class Loads:
         self._let_go_of_call(flight)
         if entry is None:
             self._counts.rejected += 1
-        if self._tells or evictions_logged[0]:
+        if self.tells or evictions_logged[0]:
             need_depth()
         gone = Departures()
         try:

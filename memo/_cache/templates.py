@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from memo._cache.ending import ended_load
 from memo._cache.options import CacheOptions
 from memo._call import PLAIN_KEYS, Block, CallSource, share, stored_key
 from memo._flight import BIRTH, FAILED, led_await
@@ -16,7 +17,14 @@ share(PLAIN_KEYS=PLAIN_KEYS, PLAIN_ALONE=_PLAIN_ALONE, stored_key=stored_key)
 
 
 def remembered_call(
-    call: CallSource, options: CacheOptions, store: Store, *, noted: bool, watched: bool, tells_stale: bool
+    call: CallSource,
+    options: CacheOptions,
+    store: Store,
+    *,
+    noted: bool,
+    watched: bool,
+    tells_stale: bool,
+    ends_inline: bool,
 ) -> Block:
     """A hit, or else a load.
 
@@ -27,6 +35,7 @@ def remembered_call(
         noted: A recording runs: before anything else the key is noted.
         watched: Somebody is told of loads: none is led inline.
         tells_stale: Somebody is told of stale answers: none is given inline.
+        ends_inline: Loads end inline, where they have been led so; see ``Loads``.
     """
     note: Block = [f"$note({call.whole_key})"] if noted else []
     learns = call.guess is not None and not store.foreign
@@ -36,7 +45,7 @@ def remembered_call(
         *note,
         *(["$now = $clock()"] if options.ages and not store.foreign else []),
         *found_call(call, options, store, lambda value: [f"return {value}"], fresh=tells_stale),
-        *_load(call, options, store, watched=watched),
+        *_load(call, options, store, watched=watched, ends_inline=ends_inline),
     ]
 
 
@@ -189,7 +198,7 @@ _TOUCHES: dict[str, Block] = {
 cuts short a run of assignments, which no signal does."""
 
 
-def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: bool) -> Block:
+def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: bool, ends_inline: bool) -> Block:
     """What answers a call that found nothing fresh."""
     now = "$now" if options.ages and not store.foreign else "$clock()"
     if options.stands_in:
@@ -205,7 +214,11 @@ def _load(call: CallSource, options: CacheOptions, store: Store, *, watched: boo
         "try:", [
             *_enter(call, now, inline=options.dedupe and not call.is_tuple),
             *([f"$flight.tags = $tags_of({call.passed})"] if options.notes_calls else []),
-            f"return $finish($flight, $function({call.passed}))",
+            *(
+                ended_load(call, options)
+                if ends_inline and options.dedupe
+                else [f"return $finish($flight, $function({call.passed}))"]
+            ),
         ],
         *FAILED,
     ]  # fmt: skip
@@ -224,15 +237,10 @@ def _enter(call: CallSource, now: str, *, inline: bool) -> Block:
         f"$flight.started = {now}",
         "$flight.leader = $who[0]()",
         f"$flight.key = $k = {call.whole_key}",
-        "$leads = False",
-        "if $type($k) in $PLAIN_KEYS:", [
-            "try: $leads = $setdefault($k, $flight) is $flight",
-            "except $TypeError: pass",
-        ],
-        "if $leads:", [
+        "if $type($k) in $PLAIN_KEYS and $setdefault($k, $flight) is $flight:", [
             "if $k in $shelf.index and $found_meanwhile($flight): return $flight.value",
             "$flight.led = True",
-            "$counters.led += 1",
+            "$counters.led = $counters.led + 1",
         ],
         "elif not $enter($flight, $k, $flight.started): return $flight.value",
     ]  # fmt: skip

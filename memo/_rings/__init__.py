@@ -3,7 +3,7 @@
 Imports ``_native`` (and cachetools).
 """
 
-from memo._rings.ghost import BUCKETS, MARKS, Ghost
+from memo._rings.ghost import BUCKETS, MARKS, NEXT_TURN, Ghost
 from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, REMEMBERED
 from memo._rings.ring import Mark, Node, Queue, SizedNode, unlink
 from memo._rings.share import Share
@@ -15,6 +15,7 @@ __all__ = (
     "MARKS",
     "MOST_ROUNDS",
     "MOST_STEPS",
+    "NEXT_TURN",
     "PROMOTED_FROM",
     "REMEMBERED",
     "Ghost",

@@ -13,12 +13,14 @@ import sys
 from array import array
 from collections.abc import Hashable
 
-__all__ = ("BUCKETS", "MARKS", "Ghost")
+__all__ = ("BUCKETS", "MARKS", "NEXT_TURN", "Ghost")
 
 MARKS = 4294967291
 """The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
 BUCKETS = 1024
 """Buckets of a segment, a power of two; of the last one perhaps fewer."""
+NEXT_TURN = (1, 2, 3, 4, 5, 6, 7, 0)
+"""Which place of a bucket is taken after this one."""
 _ORDER = sys.byteorder
 _MOVED = 2
 """Buckets of an old table that are moved with each key that is added."""

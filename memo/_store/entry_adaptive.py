@@ -1,11 +1,11 @@
 """The adaptive policy in the stores, which is the default: its two queues are rings of entries."""
 
-import sys
+import struct
 from collections.abc import Hashable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memo._native import speed
-from memo._rings import BUCKETS, MARKS, PROMOTED_FROM, REMEMBERED, Share
+from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM, REMEMBERED, Share
 from memo._store.entry_queues import EntryQueues
 from memo._store.queues_in_c import ADAPTIVE, QueuesInC
 from memo.policies import AdaptiveCache
@@ -14,7 +14,8 @@ __all__ = ("EntryAdaptive",)
 
 K = TypeVar("K", bound=Hashable)
 
-_ORDER = sys.byteorder
+_bytes_of = struct.Struct("=I").pack
+"""The bytes of a fingerprint as they lie in the ghost."""
 
 
 class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc]  # entries are nodes
@@ -69,13 +70,14 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
             self._go_on()
         small, ghost = self._small, self._ghost
         buckets, segments = ghost.table
+        moving = ghost.old is not None
         mark = hash(key) % MARKS + 1
         bucket = mark % buckets
-        marks, cells, stamps, _ = segments[bucket // BUCKETS]
         first = bucket % BUCKETS * 32
-        at = marks.find(mark.to_bytes(4, _ORDER), first, first + 32)
+        at = segments[bucket // BUCKETS][0].find(_bytes_of(mark), first, first + 32)
         begun = 0
-        if at >= 0 or ghost.old is not None:
+        if at >= 0 or moving:
+            _, cells, stamps, _ = segments[bucket // BUCKETS]
             if not at & 3 and cells is not None and stamps is not None:
                 cells[at // 4] = 0
                 begun = self._returned(stamps[at // 4])
@@ -102,36 +104,35 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
             mark = hash(victim.key) % MARKS + 1
             bucket = mark % buckets
             _, cells, stamps, turns = segments[bucket // BUCKETS]
-            if cells is None or stamps is None or ghost.old is not None:
+            if moving or cells is None or stamps is None:
                 ghost.add(victim.key, REMEMBERED * share.entries, victim.time << 1)
             else:
                 bucket %= BUCKETS
                 turn = turns[bucket]
-                turns[bucket] = turn + 1 & 7
+                turns[bucket] = NEXT_TURN[turn]
                 bucket = 8 * bucket + turn
                 cells[bucket] = mark
-                stamps[bucket] = victim.time << 1 & 0xFFFFFFFF
+                stamps[bucket] = victim.time * 2 & 0xFFFFFFFF
         # one entry of weight 1 for another: cachetools' sum of sizes stays
         nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         self.leaving = victim
         del nodes[victim.key]
-        older = victim.older
-        newer = victim.newer
-        older.newer = newer
-        newer.older = older
-        del victim.older, victim.newer
-        if victim.mark & 1:
-            self._main.size -= 1
-        else:
-            small.size -= 1
+        left: Any = small
+        queue: Any = small
+        if (victim.mark | begun) & 1:
+            left = self._main if victim.mark & 1 else small
+            queue = self._main if begun & 1 else small
+            left.size -= 1
+            queue.size += 1
+        left.newer = newer = victim.newer  # the oldest leaves
+        newer.older = left
+        victim.older = victim.newer = None  # to delete them would take three times as long
         entry.key = key
         entry.mark = begun
         entry.time = now
-        queue = self._main if begun & 1 else small
         entry.older = newest = queue.older
         entry.newer = queue
         newest.newer = queue.older = entry
-        queue.size += 1
         nodes[key] = entry
         return victim
 

@@ -1,11 +1,11 @@
 """S3-FIFO in the stores: its two queues are rings of entries."""
 
-import sys
+import struct
 from collections.abc import Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memo._native import speed
-from memo._rings import BUCKETS, MARKS, PROMOTED_FROM
+from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM
 from memo._store.entry_queues import EntryQueues
 from memo._store.queues_in_c import S3FIFO, QueuesInC
 from memo.policies import S3FIFOCache
@@ -14,7 +14,8 @@ __all__ = ("EntryS3FIFO",)
 
 K = TypeVar("K", bound=Hashable)
 
-_ORDER = sys.byteorder
+_bytes_of = struct.Struct("=I").pack
+"""The bytes of a fingerprint as they lie in the ghost."""
 
 
 class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  # entries are nodes
@@ -38,10 +39,9 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  #
         buckets, segments = ghost.table
         mark = hash(key) % MARKS + 1
         bucket = mark % buckets
-        marks, _, _, _ = segments[bucket // BUCKETS]
         first = bucket % BUCKETS * 32
-        at = marks.find(mark.to_bytes(4, _ORDER), first, first + 32)
-        if at >= 0 or ghost.old is not None:
+        moving = ghost.old is not None
+        if segments[bucket // BUCKETS][0].find(_bytes_of(mark), first, first + 32) >= 0 or moving:
             entry.mark = int(ghost.take(key))
             queue = main if entry.mark else small
         else:
@@ -59,31 +59,28 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  #
             mark = hash(victim.key) % MARKS + 1
             bucket = mark % buckets
             _, cells, _, turns = segments[bucket // BUCKETS]
-            if cells is None or ghost.old is not None:
+            if moving or cells is None:
                 ghost.add(victim.key, self._remembered(len(self.nodes)))
             else:
                 bucket %= BUCKETS
                 turn = turns[bucket]
-                turns[bucket] = turn + 1 & 7
+                turns[bucket] = NEXT_TURN[turn]
                 cells[8 * bucket + turn] = mark
         # one entry of weight 1 for another: cachetools' sum of sizes stays
         nodes: MutableMapping[K, Any] = self._Cache__data  # type: ignore[attr-defined]
         self.leaving = victim
         del nodes[victim.key]
-        older = victim.older
-        newer = victim.newer
-        older.newer = newer
-        newer.older = older
-        del victim.older, victim.newer
-        if victim.mark & 1:
-            main.size -= 1
-        else:
-            small.size -= 1
+        left: Any = main if victim.mark & 1 else small
+        left.newer = newer = victim.newer  # the oldest leaves
+        newer.older = left
+        victim.older = victim.newer = None  # to delete them would take three times as long
         entry.key = key
         entry.older = newest = queue.older
         entry.newer = queue
         newest.newer = queue.older = entry
-        queue.size += 1
+        if left is not queue:
+            left.size -= 1
+            queue.size += 1
         nodes[key] = entry
         return victim
 

@@ -137,7 +137,7 @@ class QueueWalk:
         spent.append(self._ahead)
         node: Any = queue.newer
         for remembered, mark in self._ahead:
-            if hasattr(remembered, "newer") and remembered.mark == mark:
+            if getattr(remembered, "newer", None) is not None and remembered.mark == mark:
                 node = remembered
                 break
         self._ahead = []

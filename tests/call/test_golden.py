@@ -169,6 +169,7 @@ CASES: dict[str, Callable[[Registry], CodeType]] = {
 
 
 _OTHERWISE_IN_C = {
+    "bounded": "in C no load ends in lines of the wrapper",
     "bounded_method": "in C a call through an instance goes to the wrapper of calls through the class",
     "bounded_in_the_callers_task": "in C the end of a load is one call",
 }
