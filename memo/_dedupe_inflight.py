@@ -110,7 +110,7 @@ class InflightLayer(FlightLayer):
     def native_template(self) -> Native | None:
         if self.shape.is_async or self.tags.function is not None:
             return None
-        return Native(dict, looks=False, leads=True, leads_made=True)
+        return Native(looks=False, leads=True, leads_made=True)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> InflightHandle[..., Any]:
         return InflightHandle(self.flights, self.generated_for(prefix), self.name, self.fence_others, prefix)

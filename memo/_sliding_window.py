@@ -90,7 +90,7 @@ class _WindowLayer(Layer):
     def native_template(self) -> Native | None:
         if self.shape.is_async:
             return None
-        return Native(type(None), looks=False, records=True, records_all=self.only is None)
+        return Native(looks=False, records=True, records_all=self.only is None)
 
     def _fail(self, started: float, key: object, error: BaseException) -> None:
         """Record a call that raised; raises nothing itself."""

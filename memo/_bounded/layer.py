@@ -37,7 +37,7 @@ from memo._decorated import FlightLayer
 from memo._flight import CallerFlights, InflightStats, TaskFlights, ThreadFlights
 from memo._registry import is_apart
 from memo._registry import registry as default_registry
-from memo._store import POLICIES, Parted, first_share
+from memo._store import POLICIES, first_share
 
 __all__ = ("BoundedLayer",)
 
@@ -275,7 +275,6 @@ class BoundedLayer(FlightLayer):
             and can_lead(options, is_async=self.shape.is_async)
         )
         return Native(
-            Parted,
             ages=options.ages,
             serves_stale=bool(options.stale_s) and not self._tells_stale,
             idles=options.idle_s is not None,

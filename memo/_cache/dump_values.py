@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from memo._base import real
-from memo._store import Parted
+from memo._store import LargeTable, taken
 
 __all__ = ("DEPTH", "Hashes", "Unsupported", "decoded", "encoded", "refuse_colliding")
 
@@ -161,7 +161,7 @@ class Hashes:
     """Those of many members of one table, added one at a time: it refuses what ``refuse_colliding()`` does."""
 
     def __init__(self) -> None:
-        self._counts: Parted[int, int] = Parted({})
+        self._counts: LargeTable[int, int] = LargeTable({})
 
     def add(self, member: Hashable) -> None:
         """Add that of *member*.
@@ -175,10 +175,9 @@ class Hashes:
             _refuse_alike(_ALIKE)
 
     def forget(self) -> Iterator[int]:
-        """Let go of all of them, part by part; how many are in each."""
-        parts = self._counts.give_away()
-        while parts:
-            yield len(parts.pop())
+        """Let go of all of them, some at a time; how many."""
+        for lot in taken(self._counts):
+            yield len(lot)
 
 
 def _refuse_alike(most: int) -> NoReturn:

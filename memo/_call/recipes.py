@@ -33,8 +33,6 @@ NATIVE_WORDS = ("function", "lead_made", "leading", "refs")
 class Native(NamedTuple):
     """What a hit involves, beside the key."""
 
-    parted: type
-    """What an index is where it is in parts."""
     ages: bool = False
     """Time may make an entry unusable."""
     serves_stale: bool = False
@@ -103,7 +101,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         given=given[0],
         given_names=given[1],
         words=_words(plan.prefix, tuple(map(needed.__getitem__, _WORDS))),
-        marks=(BARE, TOLD, InstanceRef, native.parted),
+        marks=(BARE, TOLD, InstanceRef),
         ages=native.ages,
         serves_stale=native.serves_stale,
         idles=native.idles,

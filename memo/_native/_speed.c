@@ -53,12 +53,13 @@ typedef int pid_t;
 
 /* What the module owns, by section: a name for each type, and for each other object.  A section writes its names into its
  * own two rows (`#define NODES_TYPES(V) V(Node) V(Entry)`); fields, traversal and clearing follow from them. */
-#define NODES_TYPES(V) V(Node) V(Mark) V(Queue) V(Entry) V(TrackedEntry) V(Ghost) V(Share) V(Policy)
+#define NODES_TYPES(V) V(Node) V(Mark) V(Queue) V(Entry) V(TrackedEntry) V(Ghost) V(Share) V(Policy) \
+    V(LargeTable) V(LargeWalk)
 #define NODES_OBJECTS(V)
 
 #define STORE_TYPES(V)
 #define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock) V(in_shelf) V(in_own_shelf) \
-    V(Parted) V(in_parted) V(Listed) V(WHOLE_name) V(MOST_name)
+    V(in_large_table) V(Listed) V(WHOLE_name) V(MOST_name)
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
@@ -87,8 +88,7 @@ typedef int pid_t;
 /* The attributes of Python's objects that C reads and writes where they lie, by class (sections 3, 4 and 7). */
 #define STORE_SLOTS(V) V(Changes, busy) V(Changes, torn) V(Changes, put_off) V(Shelf, index) V(Shelf, cache) V(Shelf, most) \
     V(Owners, apart) V(Owners, instances) V(Owners, weak) V(Owners, listing) V(Owners, dead) V(Shelf, lingering) \
-    V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds) \
-    V(Parted, _places) V(Parted, _size)
+    V(Figures, left) V(Figures, left_for_size) V(Figures, seen_hits) V(CallCounts, load_seconds)
 #define FLIGHTS_SLOTS(V) V(InFlight, current) V(InFlight, key) V(InFlight, fenced) V(InFlight, leader) \
     V(InFlight, started) V(InFlight, state) V(InFlight, led) V(InFlight, purpose) V(InFlight, waiters) \
     V(InFlight, present) V(InFlight, joined) V(InFlight, over) V(InFlight, tags) V(InFlight, value) \
@@ -108,6 +108,7 @@ typedef struct {
 #undef V
     /* What is no object, by section. */
     int64_t heavy; /* nodes that are no objects of the collector's, and may hold some */
+    uint64_t tables; /* how many large tables were made */
 #define V(name, slot) Py_ssize_t at_##name##_##slot;
     STORE_SLOTS(V)
     FLIGHTS_SLOTS(V)
@@ -154,11 +155,12 @@ add_type(PyObject *module, PyType_Spec *spec, PyObject *bases)
 
 /* ========================================================================================================= 2 Nodes
  *
- * Node, Entry, Queue, Ghost, Share; what the adaptive policy and S3-FIFO do when an entry comes into a full store.
+ * Node, Entry, Queue, Ghost, Share, LargeTable; what the adaptive policy and S3-FIFO do when an entry comes into a full store.
  *
  * Who owns what:
  *
- * - A node owns its key, and an entry its value.  Entries are owned by the index of their store, which is a dictionary.
+ * - A node owns its key, and an entry its value.   Entries are owned by the index of their store, which is a dictionary,
+ *   or a LargeTable.
  * - Links are borrowed.  A node counts the links that lead to it (`linked`), and takes them back as it dies; should it
  *   not find them all, since a change was cut short, it lives on without its contents until the last one goes.
  * - A Queue owns none of the nodes that hang in it.
@@ -1768,16 +1770,1277 @@ static PyType_Slot share_slots[] = {
 };
 static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, Py_TPFLAGS_DEFAULT, share_slots};
 
+/* -- large tables: what memo/_store/parted.py is in Python, for the index of a large store and all that is as large
+ *
+ * A LargeTable is a dictionary no change of which takes long, by linear hashing.  Its keys lie in bins; whenever there
+ * are too many of them for so many bins, one more bin takes its share of one other, and when there are few, the last
+ * bin goes back into that one.  So nothing is ever built anew in one piece but the array of segments, 8 bytes for some
+ * 40 keys, which grows by doubling.
+ *
+ * - Of the keys' hashes, 32 bits by spread(), bin b of n has those that end in the bits of b: as many bits as n - 1 has,
+ *   or one less where that would be no bin.  `low` has ones in the bits that all bins have.  A bin has the hashes with it,
+ *   so that to move a key calls nothing and looks at nothing else.
+ * - A slot is the address of an entry whose key is the key; or that of a Cell, which has key and value, with marks in its
+ *   lowest bits.  An entry that belongs to a table under another key lies in a Cell.
+ * - Slots of a bin are filled from the first on.  What does not fit is in another bin, of which its last slot is the
+ *   address then; a bin that follows another one has two slots filled at least.
+ * - Bins lie in segments that the interpreter's own allocator has.  The heap of the C library would give back to the
+ *   system what was at its end, however much, and so stop all threads for as long as that takes.
+ * - Nothing but a comparison, a hash, and giving up a reference runs code of the user's.  A look-up whose comparison has
+ *   changed the table, which its version tells, begins again.  What leaves is given up when the table is whole.
+ *
+ * Who owns what: a slot owns its entry, or its Cell, which owns key and value.  The key of an entry is the entry's.
+ *
+ * The collector: entries that it does not know are visited by the queue that they hang in, and not by the table, as they
+ * would not be by a dictionary.  `visible` counts what else it may know, so that a table of nothing but those entries is
+ * done with at once, however large it is.
+ */
+
+#define BIN_SLOTS 5
+#define LAST_SLOT (BIN_SLOTS - 1)
+#define LINE 64       /* bytes of the processor's caches; a bin has one of its own */
+#define SEGMENT 512   /* the largest block that the interpreter's own allocator has */
+#define SEGMENT_BINS (SEGMENT / LINE - 1)
+#define SPLIT_ABOVE 4 /* so many keys are there for a bin, on the average */
+#define MERGE_BELOW 2
+#define MOST_AGAIN 100 /* keys of a chain that are met again in it */
+#define MOST_BINS ((uint64_t)1 << 31)
+#define HAS_CELL 1 /* marks of a slot */
+#define IS_SEEN 2  /* the collector may know what its Cell has */
+#define FEW_SEGMENTS 8
+
+#ifdef __GNUC__
+#  define FETCH(address) __builtin_prefetch((const void *)(address))
+#else
+#  define FETCH(address) (void)(address)
+#endif
+
+typedef struct Bin {
+    uint32_t hashes[BIN_SLOTS];
+    uint16_t filled;  /* slots that have a key */
+    uint16_t chained; /* the last slot is the address of another bin */
+    uintptr_t slots[BIN_SLOTS];
+} Bin;
+
+typedef struct {
+    PyObject *key, *value; /* own */
+} Cell;
+
+typedef struct {
+    PyObject_HEAD
+    void **segments; /* NULL where there are no bins */
+    size_t room;       /* segments that it has place for */
+    uint64_t bins, low;
+    Py_ssize_t size, visible;
+    uint64_t version; /* no other table has the same; another one after a key came, left, or was moved */
+} LargeTable;
+
+/* Where a key is: in which chain of bins, in which of those, and where there. */
+typedef struct {
+    Bin *head, *bin;
+    int at;
+} Spot;
+
+static double number_of(PyObject *module, PyObject *name); /* of section 3 */
+
+static inline uint32_t
+spread(Py_hash_t hash)
+{
+    uint64_t bits = (uint64_t)hash;
+    bits = (bits ^ bits >> 32) * 0x9E3779B97F4A7C15u;
+    bits = (bits ^ bits >> 32) * 0xD1B54A32D192ED03u;
+    return (uint32_t)(bits >> 32);
+}
+
+static inline uint32_t
+reversed(uint32_t bits)
+{
+    bits = (bits >> 1 & 0x55555555u) | (bits & 0x55555555u) << 1;
+    bits = (bits >> 2 & 0x33333333u) | (bits & 0x33333333u) << 2;
+    bits = (bits >> 4 & 0x0F0F0F0Fu) | (bits & 0x0F0F0F0Fu) << 4;
+    bits = (bits >> 8 & 0x00FF00FFu) | (bits & 0x00FF00FFu) << 8;
+    return bits >> 16 | bits << 16;
+}
+
+/* ---- slots */
+
+static inline int
+has_cell(uintptr_t slot)
+{
+    return (int)(slot & HAS_CELL);
+}
+
+static inline Cell *
+cell_in(uintptr_t slot)
+{
+    return (Cell *)(slot & ~(uintptr_t)(HAS_CELL | IS_SEEN));
+}
+
+static inline Entry *
+entry_in(uintptr_t slot)
+{
+    return (Entry *)slot;
+}
+
+/* The key of a slot, borrowed; NULL: of an entry that lost it. */
+static inline PyObject *
+slot_key(uintptr_t slot)
+{
+    return has_cell(slot) ? cell_in(slot)->key : entry_in(slot)->node.key;
+}
+
+static inline PyObject *
+slot_value(uintptr_t slot)
+{
+    return has_cell(slot) ? cell_in(slot)->value : (PyObject *)entry_in(slot);
+}
+
+static inline int
+is_visible(uintptr_t slot)
+{
+    return has_cell(slot) ? (slot & IS_SEEN) != 0 : PyType_IS_GC(Py_TYPE(entry_in(slot)));
+}
+
+/* A slot for a key and its value: new references are made.  0: there is no memory. */
+static uintptr_t
+slot_made(State *state, PyObject *key, PyObject *value)
+{
+    if (PyObject_TypeCheck(value, state->Entry) && ((Node *)value)->key == key) {
+        return (uintptr_t)Py_NewRef(value);
+    }
+    Cell *cell = PyMem_Malloc(sizeof(Cell));
+    if (cell == NULL) {
+        return 0;
+    }
+    *cell = (Cell){Py_NewRef(key), Py_NewRef(value)};
+    return (uintptr_t)cell | HAS_CELL | (is_heavy(key) || is_heavy(value) ? IS_SEEN : 0);
+}
+
+/* Give a slot up that is in no bin any more. */
+static void
+slot_drop(uintptr_t slot)
+{
+    if (!has_cell(slot)) {
+        Py_DECREF((PyObject *)entry_in(slot));
+        return;
+    }
+    Cell *cell = cell_in(slot);
+    PyObject *key = cell->key, *value = cell->value;
+    PyMem_Free(cell);
+    Py_DECREF(key);
+    Py_DECREF(value);
+}
+
+/* ---- chains of bins */
+
+static inline Bin *
+bin_after(const Bin *bin)
+{
+    return bin->chained ? (Bin *)bin->slots[LAST_SLOT] : NULL;
+}
+
+/* Bins that are in no chain; each has the next in its first slot. */
+static inline void
+pool_add(Bin **pool, Bin *bin)
+{
+    bin->slots[0] = (uintptr_t)*pool;
+    *pool = bin;
+}
+
+static Bin *
+pool_take(Bin **pool)
+{
+    Bin *bin = *pool;
+    if (bin == NULL) {
+        return PyMem_Calloc(1, sizeof(Bin));
+    }
+    *pool = (Bin *)bin->slots[0];
+    memset(bin, 0, sizeof(Bin));
+    return bin;
+}
+
+static void
+pool_free(Bin *pool)
+{
+    while (pool != NULL) {
+        Bin *next = (Bin *)pool->slots[0];
+        PyMem_Free(pool);
+        pool = next;
+    }
+}
+
+/* Put a slot in at the end of a chain, whose last bin is *last* from now on.  -1 without an error set: there is no
+ * memory, and nothing has happened. */
+static int
+chain_put(Bin **last, uint32_t hash, uintptr_t slot, Bin **pool)
+{
+    Bin *bin = *last;
+    if (bin->filled == BIN_SLOTS) {
+        Bin *next = pool_take(pool);
+        if (next == NULL) {
+            return -1;
+        }
+        next->hashes[0] = bin->hashes[LAST_SLOT];
+        next->slots[0] = bin->slots[LAST_SLOT];
+        next->filled = 1;
+        bin->filled = LAST_SLOT;
+        bin->chained = 1;
+        bin->slots[LAST_SLOT] = (uintptr_t)next;
+        *last = bin = next;
+    }
+    bin->hashes[bin->filled] = hash;
+    bin->slots[bin->filled] = slot;
+    bin->filled++;
+    return 0;
+}
+
+static inline Bin *
+chain_end(Bin *bin)
+{
+    while (bin->chained) {
+        bin = bin_after(bin);
+    }
+    return bin;
+}
+
+/* Take the slot at a place out, which another one of its chain fills. */
+static void
+chain_remove(Spot *spot)
+{
+    Bin *last = spot->head, *before = NULL;
+    while (last->chained) {
+        before = last;
+        last = bin_after(last);
+    }
+    last->filled--;
+    spot->bin->hashes[spot->at] = last->hashes[last->filled];
+    spot->bin->slots[spot->at] = last->slots[last->filled];
+    if (before != NULL && last->filled == 1) {
+        before->chained = 0;
+        before->filled = BIN_SLOTS;
+        before->hashes[LAST_SLOT] = last->hashes[0];
+        before->slots[LAST_SLOT] = last->slots[0];
+        PyMem_Free(last);
+    }
+}
+
+/* ---- bins */
+
+static inline uint64_t
+bin_number(const LargeTable *table, uint32_t hash)
+{
+    uint64_t number = hash & (table->low << 1 | 1);
+    return number < table->bins ? number : number & table->low;
+}
+
+static inline Bin *
+bin_at(const LargeTable *table, uint64_t number)
+{
+    uintptr_t segment = (uintptr_t)table->segments[number / SEGMENT_BINS] + LINE - 1;
+    return (Bin *)(segment - segment % LINE) + number % SEGMENT_BINS;
+}
+
+/* How many bits all hashes of a bin share. */
+static int
+bin_bits(const LargeTable *table, uint64_t number)
+{
+    int bits = 0;
+    while (table->low >> bits) {
+        bits++;
+    }
+    return bits + (number > table->low || number + table->low + 1 < table->bins);
+}
+
+/* Have one more bin, which is empty.  -1 without an error set: there is no memory. */
+static int
+bin_add(LargeTable *table)
+{
+    size_t segment = (size_t)(table->bins / SEGMENT_BINS);
+    if (table->bins % SEGMENT_BINS == 0) {
+        if (segment == table->room) {
+            size_t room = table->room ? 2 * table->room : FEW_SEGMENTS;
+            void **segments = PyMem_RawRealloc(table->segments, room * sizeof(void *));
+            if (segments == NULL) {
+                return -1;
+            }
+            table->segments = segments;
+            table->room = room;
+        }
+        table->segments[segment] = PyMem_Calloc(1, SEGMENT);
+        if (table->segments[segment] == NULL) {
+            return -1;
+        }
+    }
+    table->bins++;
+    if (table->bins == 2 * (table->low + 1)) {
+        table->low = table->low << 1 | 1;
+    }
+    return 0;
+}
+
+/* Have one bin less, of several: the last, in which nothing is any more. */
+static void
+bin_remove(LargeTable *table)
+{
+    table->bins--;
+    if (table->bins == table->low) {
+        table->low >>= 1;
+    }
+    if (table->bins % SEGMENT_BINS == 0) {
+        size_t segment = (size_t)(table->bins / SEGMENT_BINS);
+        PyMem_Free(table->segments[segment]);
+        if (table->room > FEW_SEGMENTS && segment <= table->room / 4) {
+            void **segments = PyMem_RawRealloc(table->segments, table->room / 2 * sizeof(void *));
+            if (segments != NULL) {
+                table->segments = segments;
+                table->room /= 2;
+            }
+        }
+    }
+}
+
+/* Deal out what a chain has among two others: to *other* what has that bit in its hash, which may be 0.  The chain's bins but for
+ * the first go into the pool, whence they come again: with them there are enough, but where *own* had something already.
+ */
+static void
+chain_deal(Bin *chain, Bin *own, Bin *other, uint64_t bit, Bin **pool)
+{
+    Bin dealt = *chain, *next;
+    memset(chain, 0, sizeof(Bin));
+    own = chain_end(own);
+    for (;; dealt = *next, pool_add(pool, next)) {
+        next = bin_after(&dealt);
+        for (int i = 0; i < dealt.filled; i++) {
+            chain_put(dealt.hashes[i] & bit ? &other : &own, dealt.hashes[i], dealt.slots[i], pool);
+        }
+        if (next == NULL) {
+            return;
+        }
+    }
+}
+
+/* Have a new bin take its share of the one that has it as yet.  Without memory the table stays as it is. */
+static void
+table_split(LargeTable *table)
+{
+    uint64_t bit = table->low + 1;
+    Bin *pool = NULL, *from;
+    if (table->bins >= MOST_BINS || bin_add(table) < 0) {
+        return;
+    }
+    from = bin_at(table, table->bins - 1 - bit);
+    chain_deal(from, from, bin_at(table, table->bins - 1), bit, &pool);
+    pool_free(pool);
+    table->version++;
+}
+
+/* Have the last bin go back into the one that it came from.  Without memory the table stays as it is. */
+static void
+table_merge(LargeTable *table)
+{
+    uint64_t last = table->bins - 1;
+    Bin *from = bin_at(table, last), *pool = NULL;
+    Bin *into = bin_at(table, last & (last == table->low ? table->low >> 1 : table->low));
+    if (from->filled) {
+        for (int i = 0; i < 2; i++) { /* as many more as two chains may need that become one */
+            Bin *more = PyMem_Malloc(sizeof(Bin));
+            if (more == NULL) {
+                pool_free(pool);
+                return;
+            }
+            pool_add(&pool, more);
+        }
+        chain_deal(from, into, NULL, 0, &pool);
+        pool_free(pool);
+        table->version++;
+    }
+    bin_remove(table);
+}
+
+/* ---- look-ups */
+
+static inline int
+are_equal_texts(PyObject *one, PyObject *other)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(one);
+    return length == PyUnicode_GET_LENGTH(other) && PyUnicode_KIND(one) == PyUnicode_KIND(other)
+        && memcmp(PyUnicode_DATA(one), PyUnicode_DATA(other), (size_t)length * PyUnicode_KIND(one)) == 0;
+}
+
+static inline int
+are_equal_numbers(PyObject *one, PyObject *other)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    const _PyLongValue *left = &((PyLongObject *)one)->long_value, *right = &((PyLongObject *)other)->long_value;
+    return left->lv_tag == right->lv_tag
+        && memcmp(left->ob_digit, right->ob_digit, (left->lv_tag >> 3) * sizeof(digit)) == 0;
+#else
+    Py_ssize_t size = Py_SIZE(one);
+    return size == Py_SIZE(other)
+        && memcmp(((PyLongObject *)one)->ob_digit, ((PyLongObject *)other)->ob_digit,
+                  (size_t)(size < 0 ? -size : size) * sizeof(digit)) == 0;
+#endif
+}
+
+/* Find a key: 1, and its place; 0: it is not there, and *spot has the head of the chain where it would be, if there is
+ * one; -1: a comparison has raised an exception.  The caller has a reference to the table, and to the key. */
+static int
+large_find(LargeTable *table, PyObject *key, Py_hash_t hash, Spot *spot)
+{
+    uint32_t bits = spread(hash);
+again:
+    if (table->bins == 0) {
+        *spot = (Spot){NULL, NULL, 0};
+        return 0;
+    }
+    Bin *bin = bin_at(table, bin_number(table, bits));
+    *spot = (Spot){bin, NULL, 0};
+    for (; bin != NULL; bin = bin_after(bin)) {
+        for (int i = 0; i < bin->filled; i++) {
+            if (bin->hashes[i] != bits) {
+                continue;
+            }
+            uintptr_t slot = bin->slots[i];
+            if (!has_cell(slot)) {
+                FETCH(&entry_in(slot)->deadline); /* soon needed, and in another line */
+            }
+            PyObject *other = slot_key(slot);
+            int same = other == key;
+            if (!same && other != NULL) {
+                FETCH(other);
+                FETCH(has_cell(slot) ? slot_value(slot) : entry_in(slot)->value);
+                if (PyUnicode_CheckExact(key) && PyUnicode_CheckExact(other)) {
+                    same = are_equal_texts(other, key);
+                }
+                else if (PyLong_CheckExact(key) && PyLong_CheckExact(other)) {
+                    same = are_equal_numbers(other, key);
+                }
+                else {
+                    uint64_t version = table->version;
+                    Py_INCREF(other);
+                    same = PyObject_RichCompareBool(other, key, Py_EQ);
+                    Py_DECREF(other);
+                    if (same < 0) {
+                        return -1;
+                    }
+                    if (table->version != version) {
+                        goto again;
+                    }
+                }
+            }
+            if (same) {
+                spot->bin = bin;
+                spot->at = i;
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static inline uintptr_t
+slot_at(const Spot *spot)
+{
+    return spot->bin->slots[spot->at];
+}
+
+/* The value of a key, borrowed, and whether that is known to be an entry, without a look at it; NULL: nothing, or with an
+ * exception, which a comparison raised. */
+static PyObject *
+large_get_entry(LargeTable *table, PyObject *key, Py_hash_t hash, int *is_one)
+{
+    Spot spot;
+    if (large_find(table, key, hash, &spot) <= 0) {
+        return NULL;
+    }
+    *is_one = !has_cell(slot_at(&spot));
+    return slot_value(slot_at(&spot));
+}
+
+/* The value of a key, likewise. */
+static PyObject *
+large_get(LargeTable *table, PyObject *key, Py_hash_t hash)
+{
+    Spot spot;
+    return large_find(table, key, hash, &spot) > 0 ? slot_value(slot_at(&spot)) : NULL;
+}
+
+/* ---- changes */
+
+/* Put in what is not there, as large_find() has said.  -1 with an error set. */
+static int
+large_add(State *state, LargeTable *table, PyObject *key, Py_hash_t hash, PyObject *value, Bin *head)
+{
+    if (head == NULL) {
+        if (bin_add(table) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        head = bin_at(table, 0);
+    }
+    Bin *last = chain_end(head), *pool = NULL;
+    uintptr_t slot = slot_made(state, key, value);
+    if (slot == 0 || chain_put(&last, spread(hash), slot, &pool) < 0) {
+        if (slot != 0) {
+            slot_drop(slot); /* not the last reference to what the caller has */
+        }
+        PyErr_NoMemory();
+        return -1;
+    }
+    table->visible += is_visible(slot);
+    table->size++;
+    table->version++;
+    if ((uint64_t)table->size > SPLIT_ABOVE * table->bins) {
+        table_split(table);
+    }
+    return 0;
+}
+
+/* Put in a value for a key, new or not.  -1 with an error set.  Returns 0 with *old as the slot that is to be given up by
+ * the caller, 0: there is none. */
+static int
+large_put(State *state, LargeTable *table, PyObject *key, Py_hash_t hash, PyObject *value, uintptr_t *old)
+{
+    Spot spot;
+    *old = 0;
+    int found = large_find(table, key, hash, &spot);
+    if (found <= 0) {
+        return found < 0 ? -1 : large_add(state, table, key, hash, value, spot.head);
+    }
+    uintptr_t present = slot_at(&spot);
+    if (slot_value(present) == value) {
+        return 0;
+    }
+    PyObject *kept = slot_key(present); /* the key that was there first, as in a dictionary; not in an entry of its own */
+    int is_own = PyObject_TypeCheck(value, state->Entry) && ((Node *)value)->key == key;
+    uintptr_t slot = slot_made(state, is_own || kept == NULL ? key : kept, value);
+    if (slot == 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    table->visible += is_visible(slot) - is_visible(present);
+    spot.bin->slots[spot.at] = slot;
+    *old = present;
+    return 0;
+}
+
+/* Take out what is at a place: the slot, which the caller gives up. */
+static uintptr_t
+large_take_out(LargeTable *table, Spot *spot)
+{
+    uintptr_t slot = slot_at(spot);
+    chain_remove(spot);
+    table->visible -= is_visible(slot);
+    table->size--;
+    table->version++;
+    if (table->bins > 1 && (uint64_t)table->size < MERGE_BELOW * table->bins) {
+        table_merge(table);
+    }
+    return slot;
+}
+
+/* Take out what a key has: the slot, which the caller gives up.  0: there is nothing; or with an exception, which a
+ * comparison raised. */
+static uintptr_t
+large_del(LargeTable *table, PyObject *key, Py_hash_t hash)
+{
+    Spot spot;
+    return large_find(table, key, hash, &spot) > 0 ? large_take_out(table, &spot) : 0;
+}
+
+/* Find an entry, which lies there by itself, by the hash of its key; this compares no keys. */
+static int
+large_find_entry(LargeTable *table, Entry *entry, Py_hash_t hash, Spot *spot)
+{
+    if (table->bins == 0) {
+        return 0;
+    }
+    Bin *bin = spot->head = bin_at(table, bin_number(table, spread(hash)));
+    for (; bin != NULL; bin = bin_after(bin)) {
+        for (int i = 0; i < bin->filled; i++) {
+            if (bin->slots[i] == (uintptr_t)entry) {
+                spot->bin = bin;
+                spot->at = i;
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Take out something, whatever lies last: its slot, which the caller gives up.  0: the table is empty. */
+static uintptr_t
+large_pop(LargeTable *table)
+{
+    if (table->size == 0) {
+        return 0;
+    }
+    Bin *head = bin_at(table, table->bins - 1);
+    while (!head->filled) {
+        bin_remove(table); /* none of those that remain is the place of a key that it had */
+        head = bin_at(table, table->bins - 1);
+    }
+    Bin *last = chain_end(head);
+    Spot spot = {head, last, last->filled - 1};
+    uintptr_t slot = slot_at(&spot);
+    chain_remove(&spot);
+    table->visible -= is_visible(slot);
+    table->size--;
+    table->version++;
+    return slot;
+}
+
+/* Move all that is in a table into another one, which is empty, in one step. */
+static void
+large_move(LargeTable *from, LargeTable *to)
+{
+    LargeTable had = *from;
+    from->segments = to->segments;
+    from->room = to->room;
+    from->bins = to->bins;
+    from->low = to->low;
+    from->size = to->size;
+    from->visible = to->visible;
+    from->version++;
+    to->segments = had.segments;
+    to->room = had.room;
+    to->bins = had.bins;
+    to->low = had.low;
+    to->size = had.size;
+    to->visible = had.visible;
+    to->version++;
+}
+
+static LargeTable *
+large_new(State *state)
+{
+    if (state->is_over) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is about to end");
+        return NULL;
+    }
+    LargeTable *table = (LargeTable *)state->LargeTable->tp_alloc(state->LargeTable, 0);
+    if (table != NULL) {
+        table->version = ++state->tables << 40;
+    }
+    return table;
+}
+
+/* Free all that a table has, in one go. */
+static void
+large_free(LargeTable *table)
+{
+    LargeTable had = *table;
+    table->segments = NULL;
+    table->room = 0;
+    table->bins = table->low = 0;
+    table->size = table->visible = 0;
+    table->version++;
+    for (uint64_t number = 0; number < had.bins; number++) { /* nobody else reaches these from here on */
+        Bin *head = bin_at(&had, number), *bin = head, *next;
+        for (; bin != NULL; bin = next) {
+            next = bin_after(bin);
+            for (int i = 0; i < bin->filled; i++) {
+                slot_drop(bin->slots[i]);
+            }
+            if (bin != head) {
+                PyMem_Free(bin);
+            }
+        }
+        if (number % SEGMENT_BINS == SEGMENT_BINS - 1 || number == had.bins - 1) {
+            PyMem_Free(had.segments[number / SEGMENT_BINS]);
+        }
+    }
+    PyMem_RawFree(had.segments);
+}
+
+/* ---- going through it
+ *
+ * By the bits of the hashes in reverse: so a bin has a stretch of them, and its halves have the two halves of that,
+ * whenever it is divided.  Who knows how far they were gone through meets what stays once, whatever else happens.
+ */
+
+enum { EACH_KEY, EACH_VALUE, EACH_ITEM, EACH_LOT };
+
+typedef struct {
+    PyObject_HEAD
+    LargeTable *table; /* own; NULL: cleared by the collector */
+    int kind, is_over;
+    uint32_t next;  /* what lies ahead, of the hashes' bits in reverse */
+    Bin *bin; /* not of lots: the bin that it is in, NULL: in none; valid in that version of the table, */
+    int at;         /* and the next slot there */
+    int met;        /* so many were met of its chain, */
+    uint32_t begin; /* which was reached at this */
+    uint64_t version;
+} LargeWalk;
+
+static PyObject *
+large_walk(PyObject *table, int kind)
+{
+    State *state = state_of(Py_TYPE(table));
+    if (state == NULL || state->is_over) {
+        return state == NULL ? NULL : PyErr_Format(PyExc_RuntimeError, "the interpreter is about to end");
+    }
+    LargeWalk *walk = (LargeWalk *)state->LargeWalk->tp_alloc(state->LargeWalk, 0);
+    if (walk != NULL) {
+        walk->table = (LargeTable *)Py_NewRef(table);
+        walk->kind = kind;
+    }
+    return (PyObject *)walk;
+}
+
+/* The bin that is next, and by *begin* where in it; it is gone past.  NULL: there is none. */
+static Bin *
+walk_on(LargeWalk *walk, uint32_t *begin)
+{
+    LargeTable *table = walk->table;
+    if (walk->is_over || table == NULL || table->size == 0) {
+        return NULL;
+    }
+    uint64_t number = bin_number(table, reversed(walk->next));
+    int bits = bin_bits(table, number);
+    *begin = walk->next;
+    walk->next = bits == 0 ? 0 : (walk->next | ~(uint32_t)0 >> bits) + 1;
+    walk->is_over = walk->next == 0;
+    return bin_at(table, number);
+}
+
+static PyObject *
+walk_lot(LargeWalk *walk)
+{
+    State *state = state_of(Py_TYPE(walk));
+    PyObject *lot = state == NULL ? NULL : PyList_New(0);
+    double most = state == NULL ? NAN : number_of(state->in_large_table, state->MOST_name);
+    Bin *bin;
+    uint32_t begin;
+    most = most >= 1 ? most : 1;
+    while (lot != NULL && !((double)PyList_GET_SIZE(lot) >= most) && (bin = walk_on(walk, &begin)) != NULL) {
+        for (; bin != NULL; bin = bin_after(bin)) {
+            for (int i = 0; i < bin->filled; i++) {
+                if (reversed(bin->hashes[i]) >= begin /* else a merger has brought it here */
+                    && PyList_Append(lot, slot_value(bin->slots[i])) < 0) {
+                    Py_CLEAR(lot);
+                    return NULL;
+                }
+            }
+        }
+    }
+    if (lot != NULL && PyList_GET_SIZE(lot) == 0) {
+        Py_CLEAR(lot);
+    }
+    return lot;
+}
+
+static PyObject *
+walk_next(PyObject *self)
+{
+    LargeWalk *walk = (LargeWalk *)self;
+    if (walk->kind == EACH_LOT) {
+        return walk_lot(walk);
+    }
+    for (;;) {
+        if (walk->bin != NULL && walk->version != walk->table->version) {
+            if (walk->met <= MOST_AGAIN) { /* who goes on meets all that is there by now, but not forever the same */
+                walk->next = walk->begin;
+                walk->is_over = 0;
+            }
+            walk->bin = NULL;
+            PyErr_SetString(PyExc_RuntimeError, "dictionary changed size during iteration");
+            return NULL;
+        }
+        while (walk->bin != NULL && walk->at < walk->bin->filled) {
+            uintptr_t slot = walk->bin->slots[walk->at++];
+            walk->met++;
+            PyObject *key = slot_key(slot), *value = slot_value(slot);
+            if (walk->kind == EACH_VALUE) {
+                return Py_NewRef(value);
+            }
+            if (key == NULL) { /* the collector has been here */
+                continue;
+            }
+            Py_INCREF(key); /* the collector may run */
+            Py_INCREF(value);
+            PyObject *item = walk->kind == EACH_KEY ? Py_NewRef(key) : PyTuple_Pack(2, key, value);
+            Py_DECREF(key);
+            Py_DECREF(value);
+            return item;
+        }
+        if (walk->bin != NULL && walk->bin->chained) {
+            walk->bin = bin_after(walk->bin);
+        }
+        else {
+            walk->bin = walk_on(walk, &walk->begin);
+            walk->met = 0;
+        }
+        walk->at = 0;
+        if (walk->bin == NULL) {
+            return NULL;
+        }
+        walk->version = walk->table->version;
+    }
+}
+
+static int
+walk_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((LargeWalk *)self)->table);
+    return 0;
+}
+
+static int
+walk_clear(PyObject *self)
+{
+    ((LargeWalk *)self)->bin = NULL;
+    Py_CLEAR(((LargeWalk *)self)->table);
+    return 0;
+}
+
+static void
+walk_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    walk_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot large_walk_slots[] = {
+    {Py_tp_dealloc, walk_dealloc}, {Py_tp_traverse, walk_traverse}, {Py_tp_clear, walk_clear},
+    {Py_tp_iter, PyObject_SelfIter}, {Py_tp_iternext, walk_next}, {0, NULL},
+};
+static PyType_Spec large_walk_spec = {
+    "memo._native._speed.LargeWalk", sizeof(LargeWalk), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, large_walk_slots,
+};
+
+/* ---- the same for Python, as Parted has it */
+
+static PyObject *
+large_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *first, *key, *value;
+    Py_ssize_t at = 0;
+    if (!PyArg_ParseTuple(args, "O!:LargeTable", &PyDict_Type, &first)) {
+        return NULL;
+    }
+    State *state = state_of(type);
+    LargeTable *table = state == NULL ? NULL : large_new(state);
+    Py_ssize_t size = PyDict_GET_SIZE(first);
+    while (table != NULL && PyDict_Next(first, &at, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        Py_hash_t hash = PyObject_Hash(key);
+        int done = hash == -1 ? -1 : PyDict_GET_SIZE(first) != size ? -1
+            : large_add(state, table, key, hash, value,
+                        table->bins ? bin_at(table, bin_number(table, spread(hash))) : NULL);
+        if (done < 0 && !PyErr_Occurred()) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary changed size during iteration");
+        }
+        Py_DECREF(key);
+        Py_DECREF(value);
+        if (done < 0) {
+            Py_CLEAR(table);
+        }
+    }
+    return (PyObject *)table;
+}
+
+static void
+raise_key_error(PyObject *key)
+{
+    PyObject *args = PyTuple_Pack(1, key); /* a key that is a tuple would be taken for several arguments */
+    if (args != NULL) {
+        PyErr_SetObject(PyExc_KeyError, args);
+        Py_DECREF(args);
+    }
+}
+
+/* What has been asked for by a key: a new reference; NULL with an exception: KeyError, if there is none and no *other*. */
+static PyObject *
+large_asked(PyObject *self, PyObject *key, PyObject *other)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    PyObject *found = hash == -1 ? NULL : large_get((LargeTable *)self, key, hash);
+    if (found == NULL && !PyErr_Occurred()) {
+        found = other;
+        if (found == NULL) {
+            raise_key_error(key);
+        }
+    }
+    return Py_XNewRef(found);
+}
+
+static PyObject *
+large_subscript(PyObject *self, PyObject *key)
+{
+    return large_asked(self, key, NULL);
+}
+
+static PyObject *
+large_get_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 1 && nargs != 2) {
+        return PyErr_Format(PyExc_TypeError, "get() takes a key, and perhaps a default");
+    }
+    return large_asked(self, args[0], nargs == 2 ? args[1] : Py_None);
+}
+
+static int
+large_contains(PyObject *self, PyObject *key)
+{
+    Spot spot;
+    Py_hash_t hash = PyObject_Hash(key);
+    return hash == -1 ? -1 : large_find((LargeTable *)self, key, hash, &spot);
+}
+
+static Py_ssize_t
+large_length(PyObject *self)
+{
+    return ((LargeTable *)self)->size;
+}
+
+/* Take a key out: its value, a new reference; NULL without an exception: there is none. */
+static PyObject *
+large_taken(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    uintptr_t slot = hash == -1 ? 0 : large_del((LargeTable *)self, key, hash);
+    PyObject *value = slot == 0 ? NULL : Py_NewRef(slot_value(slot));
+    if (slot != 0) {
+        slot_drop(slot);
+    }
+    return value;
+}
+
+static int
+large_assign(PyObject *self, PyObject *key, PyObject *value)
+{
+    if (value == NULL) {
+        PyObject *taken = large_taken(self, key);
+        if (taken == NULL && !PyErr_Occurred()) {
+            raise_key_error(key);
+        }
+        Py_XDECREF(taken);
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    State *state = state_of(Py_TYPE(self));
+    Py_hash_t hash = PyObject_Hash(key);
+    uintptr_t old;
+    if (state == NULL || hash == -1 || large_put(state, (LargeTable *)self, key, hash, value, &old) < 0) {
+        return -1;
+    }
+    if (old != 0) {
+        slot_drop(old);
+    }
+    return 0;
+}
+
+static PyObject *
+large_pop_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 1 && nargs != 2) {
+        return PyErr_Format(PyExc_TypeError, "pop() takes a key, and perhaps a default");
+    }
+    PyObject *taken = large_taken(self, args[0]);
+    if (taken == NULL && !PyErr_Occurred()) {
+        if (nargs == 2) {
+            return Py_NewRef(args[1]);
+        }
+        raise_key_error(args[0]);
+    }
+    return taken;
+}
+
+static PyObject *
+large_popitem(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (((LargeTable *)self)->size == 0) {
+        PyErr_SetString(PyExc_KeyError, "popitem(): dictionary is empty");
+        return NULL;
+    }
+    PyObject *item = PyTuple_New(2); /* before anything leaves */
+    uintptr_t slot = item == NULL ? 0 : large_pop((LargeTable *)self);
+    if (slot == 0) { /* what the collector ran has emptied it */
+        Py_XDECREF(item);
+        if (item != NULL) {
+            PyErr_SetString(PyExc_KeyError, "popitem(): dictionary is empty");
+        }
+        return NULL;
+    }
+    PyObject *key = slot_key(slot);
+    PyTuple_SET_ITEM(item, 0, Py_NewRef(key == NULL ? Py_None : key));
+    PyTuple_SET_ITEM(item, 1, Py_NewRef(slot_value(slot)));
+    slot_drop(slot);
+    return item;
+}
+
+static PyObject *
+large_setdefault(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 1 && nargs != 2) {
+        return PyErr_Format(PyExc_TypeError, "setdefault() takes a key, and perhaps a default");
+    }
+    State *state = state_of(Py_TYPE(self));
+    Py_hash_t hash = state == NULL ? -1 : PyObject_Hash(args[0]);
+    PyObject *value = nargs == 2 ? args[1] : Py_None;
+    Spot spot;
+    int found = hash == -1 ? -1 : large_find((LargeTable *)self, args[0], hash, &spot);
+    if (found < 0 || (!found && large_add(state, (LargeTable *)self, args[0], hash, value, spot.head) < 0)) {
+        return NULL;
+    }
+    return Py_NewRef(found ? slot_value(slot_at(&spot)) : value);
+}
+
+static PyObject *
+large_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    large_free((LargeTable *)self);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(large_take_doc, "take(most, into): take out that many, or all, and add their values to a list, in one step.");
+
+static PyObject *
+large_take(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2 || !PyList_CheckExact(args[1])) {
+        return PyErr_Format(PyExc_TypeError, "take() takes a number and a list");
+    }
+    Py_ssize_t most = PyLong_AsSsize_t(args[0]);
+    if (most == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    for (; most > 0 && ((LargeTable *)self)->size; most--) {
+        if (PyList_Append(args[1], Py_None) < 0) {
+            return NULL;
+        }
+        uintptr_t slot = large_pop((LargeTable *)self);
+        PyList_SET_ITEM(args[1], PyList_GET_SIZE(args[1]) - 1, Py_NewRef(slot_value(slot)));
+        Py_DECREF(Py_None);
+        slot_drop(slot);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(large_heirs_doc, "heirs(): what is to get all that is here: an empty table, in a list.");
+
+static PyObject *
+large_heirs(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    State *state = state_of(Py_TYPE(self));
+    PyObject *heirs = state == NULL ? NULL : PyList_New(1);
+    LargeTable *heir = heirs == NULL ? NULL : large_new(state);
+    if (heir == NULL) {
+        Py_XDECREF(heirs);
+        return NULL;
+    }
+    PyList_SET_ITEM(heirs, 0, (PyObject *)heir);
+    return heirs;
+}
+
+/* The table among *heirs* that gets all; NULL with an error set. */
+static LargeTable *
+heir_among(PyObject *self, PyObject *heirs)
+{
+    PyObject *heir = PyList_CheckExact(heirs) && PyList_GET_SIZE(heirs) ? PyList_GET_ITEM(heirs, 0) : NULL;
+    if (heir == NULL || !Py_IS_TYPE(heir, Py_TYPE(self)) || heir == self) {
+        PyErr_SetString(PyExc_TypeError, "these are no heirs; take those that heirs() returns");
+        return NULL;
+    }
+    return (LargeTable *)heir;
+}
+
+PyDoc_STRVAR(large_give_away_doc, "give_away(heirs): begin anew, empty, in one step: the heirs have what was here.");
+
+static PyObject *
+large_give_away(PyObject *self, PyObject *heirs)
+{
+    LargeTable *heir = heir_among(self, heirs);
+    if (heir == NULL) {
+        return NULL;
+    }
+    if (heir->size) {
+        return PyErr_Format(PyExc_ValueError, "give_away(): the heirs have something already; take new ones");
+    }
+    large_move((LargeTable *)self, heir);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(large_gave_away_doc, "gave_away(heirs): whether the heirs, of a table that had something, have got it.");
+
+static PyObject *
+large_gave_away(PyObject *self, PyObject *heirs)
+{
+    LargeTable *heir = heir_among(self, heirs);
+    return heir == NULL ? NULL : PyBool_FromLong(heir->size != 0);
+}
+
+static PyObject *
+large_nothing(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
+{
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+large_keys(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return large_walk(self, EACH_KEY);
+}
+
+static PyObject *
+large_values(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return large_walk(self, EACH_VALUE);
+}
+
+static PyObject *
+large_items(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return large_walk(self, EACH_ITEM);
+}
+
+static PyObject *
+large_lots(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return large_walk(self, EACH_LOT);
+}
+
+static PyObject *
+large_iter(PyObject *self)
+{
+    return large_walk(self, EACH_KEY);
+}
+
+static PyObject *
+large_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    LargeTable *table = (LargeTable *)self;
+    uint64_t segments = (table->bins + SEGMENT_BINS - 1) / SEGMENT_BINS;
+    return PyLong_FromSize_t(sizeof(LargeTable) + table->room * sizeof(void *) + (size_t)segments * SEGMENT);
+}
+
+/* Raise AssertionError unless the invariants hold; returns how many bins there are, how many more were chained to
+ * these, and how many keys the longest chain has. */
+static PyObject *
+large_check(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    LargeTable *table = (LargeTable *)self;
+    Py_ssize_t size = 0, visible = 0, chained = 0, longest = 0;
+    const char *wrong = NULL;
+    if (table->bins ? table->low >= table->bins || table->bins >= 2 * (table->low + 1) : table->size != 0) {
+        wrong = "the number of bins has other bits";
+    }
+    for (uint64_t number = 0; number < table->bins && wrong == NULL; number++) {
+        Bin *head = bin_at(table, number), *bin = head;
+        Py_ssize_t length = 0;
+        for (; bin != NULL; bin = bin_after(bin)) {
+            length += bin->filled;
+            chained += bin != head;
+            if (bin->filled > BIN_SLOTS || (bin->chained && bin->filled != LAST_SLOT) || (bin != head && bin->filled < 2)) {
+                wrong = "a bin is not filled as it should be";
+            }
+            for (int i = 0; i < bin->filled; i++) {
+                visible += is_visible(bin->slots[i]);
+                wrong = slot_key(bin->slots[i]) == NULL              ? "an entry has no key"
+                    : bin_number(table, bin->hashes[i]) != number ? "a key lies in another bin"
+                                                                  : wrong;
+            }
+        }
+        size += length;
+        longest = length > longest ? length : longest;
+    }
+    if (wrong == NULL && (size != table->size || visible != table->visible)) {
+        wrong = "keys are miscounted";
+    }
+    if (wrong != NULL) {
+        PyErr_SetString(PyExc_AssertionError, wrong);
+        return NULL;
+    }
+    return Py_BuildValue("(Knn)", (unsigned long long)table->bins, chained, longest);
+}
+
+static int
+large_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    LargeTable *table = (LargeTable *)self;
+    Py_VISIT(Py_TYPE(self));
+    if (table->visible <= 0) {
+        return 0;
+    }
+    for (uint64_t number = 0; number < table->bins; number++) {
+        for (Bin *bin = bin_at(table, number); bin != NULL; bin = bin_after(bin)) {
+            for (int i = 0; i < bin->filled; i++) {
+                if (has_cell(bin->slots[i])) {
+                    Py_VISIT(cell_in(bin->slots[i])->key);
+                }
+                Py_VISIT(slot_value(bin->slots[i]));
+            }
+        }
+    }
+    return 0;
+}
+
+static int
+large_tp_clear(PyObject *self)
+{
+    large_free((LargeTable *)self);
+    return 0;
+}
+
+static void
+large_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    large_free((LargeTable *)self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+#define FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL
+static PyMethodDef large_methods[] = {
+    {"get", FAST(large_get_method), NULL},
+    {"pop", FAST(large_pop_method), NULL},
+    {"popitem", large_popitem, METH_NOARGS, NULL},
+    {"setdefault", FAST(large_setdefault), NULL},
+    {"clear", large_clear, METH_NOARGS, NULL},
+    {"keys", large_keys, METH_NOARGS, NULL},
+    {"values", large_values, METH_NOARGS, NULL},
+    {"items", large_items, METH_NOARGS, NULL},
+    {"lots", large_lots, METH_NOARGS, "The values in lists, while the table changes in any way."},
+    {"take", FAST(large_take), large_take_doc},
+    {"heirs", large_heirs, METH_NOARGS, large_heirs_doc},
+    {"give_away", large_give_away, METH_O, large_give_away_doc},
+    {"gave_away", large_gave_away, METH_O, large_gave_away_doc},
+    {"divide", large_nothing, METH_NOARGS, "It is divided as it grows."},
+    {"_check", large_check, METH_NOARGS, NULL},
+    {"__sizeof__", large_sizeof, METH_NOARGS, NULL},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL},
+};
+#undef FAST
+static PyType_Slot large_slots[] = {
+    {Py_tp_doc, "A dictionary none of whose changes takes long."},
+    {Py_tp_new, large_make}, {Py_tp_dealloc, large_dealloc}, {Py_tp_traverse, large_traverse},
+    {Py_tp_clear, large_tp_clear}, {Py_tp_iter, large_iter}, {Py_tp_methods, large_methods},
+    {Py_mp_length, large_length}, {Py_mp_subscript, large_subscript}, {Py_mp_ass_subscript, large_assign},
+    {Py_sq_contains, large_contains}, {0, NULL},
+};
+static PyType_Spec large_spec = {
+    "memo._native._speed.LargeTable", sizeof(LargeTable), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, large_slots,
+};
+
 /* -- the policies of two queues: memo/policies/adaptive.py and s3fifo.py say how, and memo/_store/entry_*.py; C decides
  * the same where every entry weighs 1.
  *
  * A Policy is the base of the policies in Python, and has the attributes that both read and write.  What it owns are
- * common references; `index` is the dictionary of the entries, or one in parts.
+ * common references; `index` is the dictionary of the entries, or a LargeTable.
  */
 
 #define SMALL_SHARE 10
-#define WHOLE 10000      /* as in memo/_store/parted.py */
-#define MOST_IN_PART 500 /* MOST there */
+#define WHOLE 10000 /* as in memo/_store/parted.py */
+#define MOST 500
 #define PROMOTED_FROM 2
 #define MOST_ROUNDS 3
 #define MOST_STEPS 64
@@ -2165,33 +3428,46 @@ take_down(Policy *policy, Node *node)
     queue->size.n -= 1;
 }
 
-/* -- the index: a dictionary, or one in parts (memo/_store/parted.py), of which C changes a part where no key is odd */
+/* -- the index: a dictionary, or a LargeTable; so are the tables of instances */
 
-static PyObject *part_of(State *state, PyObject *index, Py_hash_t hash); /* of section 3 */
-static int takes_in_place(State *state, PyObject *index, Py_hash_t hash);
-static PyObject *begin_keys(State *state, PyObject *index);
-static void end_keys(State *state, PyObject *index, PyObject *size, int more);
+static inline int
+is_large(State *state, PyObject *index)
+{
+    return Py_IS_TYPE(index, state->LargeTable);
+}
 
-/* Take out a key, of which the caller has a reference, as of its entry.  -1 with an error set. */
+/* Whether C knows how to read and change an index in one step. */
+static inline int
+is_index(State *state, PyObject *index)
+{
+    return PyDict_CheckExact(index) || is_large(state, index);
+}
+
+/* What an index has of a key, borrowed; NULL: nothing, or with an exception, which a comparison raised.  The caller has a
+ * reference to it, where a comparison may run code of the user's. */
+static inline PyObject *
+index_find(State *state, PyObject *index, PyObject *key, Py_hash_t hash)
+{
+    return is_large(state, index) ? large_get((LargeTable *)index, key, hash)
+                                  : _PyDict_GetItem_KnownHash(index, key, hash);
+}
+
+/* Take out an entry, of which, as of its key, the caller has a reference.  -1 with an error set. */
 static int
-index_del(State *state, Policy *policy, PyObject *key)
+index_del(State *state, Policy *policy, PyObject *key, PyObject *entry)
 {
     PyObject *index = policy->index;
     Py_hash_t hash = policy->odd ? -1 : PyObject_Hash(key);
+    Spot spot;
     if (hash != -1 && PyDict_CheckExact(index)) {
         return _PyDict_DelItem_KnownHash(index, key, hash);
     }
-    PyObject *part = hash == -1 ? NULL : part_of(state, index, hash), *size = part == NULL ? NULL : begin_keys(state, index);
-    if (size == NULL) {
-        PyErr_Clear();
-        return PyObject_DelItem(index, key);
+    if (hash != -1 && is_large(state, index) && large_find_entry((LargeTable *)index, (Entry *)entry, hash, &spot)) {
+        slot_drop(large_take_out((LargeTable *)index, &spot));
+        return 0;
     }
-    int done = PyDict_DelItem(part, key);
-    end_keys(state, index, size, -(done == 0));
-    if (done == 0 && PyDict_GET_SIZE(part) == 0) {
-        PyDict_Clear(part); /* it gives its memory back */
-    }
-    return done;
+    PyErr_Clear();
+    return PyObject_DelItem(index, key);
 }
 
 /* Put in the entry of a key that is not there, of that hash.  -1 with an error set. */
@@ -2199,16 +3475,19 @@ static int
 index_set(State *state, Policy *policy, PyObject *key, Py_hash_t hash, PyObject *entry)
 {
     PyObject *index = policy->index;
+    uintptr_t old = 0;
     if (!policy->odd && PyDict_CheckExact(index)) {
         return _PyDict_SetItem_KnownHash(index, key, entry, hash);
     }
-    PyObject *size = policy->odd || PyDict_CheckExact(index) || !takes_in_place(state, index, hash) ? NULL
-        : begin_keys(state, index);
-    if (size == NULL) {
+    if (!is_large(state, index)) {
         return PyObject_SetItem(index, key, entry);
     }
-    int done = PyDict_SetItem(part_of(state, index, hash), key, entry);
-    end_keys(state, index, size, done == 0);
+    Py_INCREF(index); /* a comparison may have it exchanged */
+    int done = large_put(state, (LargeTable *)index, key, hash, entry, &old);
+    Py_DECREF(index);
+    if (old != 0) {
+        slot_drop(old);
+    }
     return done;
 }
 
@@ -2226,7 +3505,7 @@ exchange(State *state, Policy *policy, PyObject *key, Py_hash_t hash, Node *entr
     Py_INCREF(victim);
     Py_XSETREF(policy->leaving, Py_NewRef((PyObject *)victim));
     int is_plainly = !policy->odd && PyDict_CheckExact(policy->index); /* it compares nothing but plain keys */
-    if (index_del(state, policy, gone) < 0) {
+    if (index_del(state, policy, gone, (PyObject *)victim) < 0) {
         goto failed;
     }
     if (!is_plainly && (!hangs(victim) || !policy_is_ready(state, policy))) { /* by what a comparison did */
@@ -2262,13 +3541,13 @@ entry_put_lean(State *state, PyObject *cache, PyObject *key, Py_hash_t hash, PyO
     *victim = NULL;
     if (!PyObject_TypeCheck(cache, state->Policy) || !policy_is_ready(state, policy) || policy->odd
         || policy->currsize.other != NULL || policy->leaving != Py_None || !is_plain(state, key)
-        || !takes_in_place(state, policy->index, hash)) {
+        || !is_index(state, policy->index)) {
         return -1;
     }
     double most = amount_of(&policy->maxsize);
     if ((double)policy->currsize.n < most) {
-        if (most > WHOLE && policy->currsize.n >= MOST_IN_PART && PyDict_CheckExact(policy->index)) {
-            return -1; /* the index goes on in parts */
+        if (most > WHOLE && policy->currsize.n >= MOST && PyDict_CheckExact(policy->index)) {
+            return -1; /* the index goes on as a LargeTable */
         }
         int begun = recall_in(policy, hash, 0);
         Queue *small = small_of(policy);
@@ -2585,6 +3864,8 @@ add_nodes(PyObject *module)
         || (state->TrackedEntry = add_type(module, &tracked_entry_spec, (PyObject *)state->Entry)) == NULL
         || (state->Ghost = add_type(module, &ghost_spec, NULL)) == NULL
         || (state->Share = add_type(module, &share_spec, NULL)) == NULL
+        || (state->LargeTable = add_type(module, &large_spec, NULL)) == NULL
+        || (state->LargeWalk = add_type(module, &large_walk_spec, NULL)) == NULL
         || (state->Policy = add_type(module, &policy_spec, NULL)) == NULL) {
         return -1;
     }
@@ -2738,7 +4019,7 @@ number_of(PyObject *module, PyObject *name)
     return number != NULL && PyLong_CheckExact(number) ? PyLong_AsDouble(number) : NAN;
 }
 
-/* Whether an index that is a dictionary goes on in parts with another key: one of so many keys, in a store of at most
+/* Whether an index that is a dictionary goes on as a LargeTable with another key: one of so many keys, in a store of at most
  * *most*. */
 static inline int
 goes_on_in_parts(State *state, Py_ssize_t size, PyObject *most)
@@ -2748,85 +4029,6 @@ goes_on_in_parts(State *state, Py_ssize_t size, PyObject *most)
     return !((double)size >= bound /* a key leaves for each that comes */
         || (double)size < number_of(state->in_own_shelf, state->MOST_name)
         || bound <= number_of(state->in_shelf, state->WHOLE_name));
-}
-
-/* Whether a dictionary is one in parts, as this module knows them. */
-static inline int
-is_in_parts(State *state, PyObject *index)
-{
-    PyObject *places = (PyObject *)Py_TYPE(index) == state->Parted ? SLOT(index, state->at_Parted__places) : NULL;
-    return places != NULL && PyList_CheckExact(places) && PyList_GET_SIZE(places) > 1;
-}
-
-static inline Py_ssize_t
-part_place(PyObject *places, Py_hash_t hash)
-{
-    Py_ssize_t place = hash % PyList_GET_SIZE(places);
-    return place < 0 ? place + PyList_GET_SIZE(places) : place;
-}
-
-/* The dictionary in which a key of that hash lies in an index, borrowed; NULL: that is neither one nor in parts. */
-static PyObject *
-part_of(State *state, PyObject *index, Py_hash_t hash)
-{
-    if (PyDict_CheckExact(index)) {
-        return index;
-    }
-    if (!is_in_parts(state, index)) {
-        return NULL;
-    }
-    PyObject *places = SLOT(index, state->at_Parted__places);
-    PyObject *part = PyList_GET_ITEM(places, part_place(places, hash));
-    return PyDict_CheckExact(part) ? part : NULL;
-}
-
-/* Whether a key of that hash can come into an index in one step: a part that it makes too large is divided in Python. */
-static int
-takes_in_place(State *state, PyObject *index, Py_hash_t hash)
-{
-    PyObject *part = part_of(state, index, hash);
-    if (part == NULL || part == index) {
-        return part != NULL;
-    }
-    PyObject *size = SLOT(index, state->at_Parted__size);
-    if (size == NULL || !PyLong_CheckExact(size)) {
-        return 0;
-    }
-    if ((double)PyDict_GET_SIZE(part) < number_of(state->in_parted, state->MOST_name)) {
-        return 1;
-    }
-    PyObject *places = SLOT(index, state->at_Parted__places);
-    Py_ssize_t last = PyList_GET_SIZE(places) - 1, place = part_place(places, hash);
-    return PyList_GET_ITEM(places, place ? place - 1 : last) != part
-        && PyList_GET_ITEM(places, place == last ? 0 : place + 1) != part;
-}
-
-/* How many keys an index in parts has, which it does not know from now on: a new reference; NULL: it did not know. */
-static PyObject *
-begin_keys(State *state, PyObject *index)
-{
-    PyObject *size = is_in_parts(state, index) ? SLOT(index, state->at_Parted__size) : NULL;
-    if (size == NULL || !PyLong_CheckExact(size)) {
-        return NULL;
-    }
-    SLOT(index, state->at_Parted__size) = Py_NewRef(Py_None);
-    return size;
-}
-
-/* Have it know again: so many, whose reference is taken over, and so many more.  Without memory it counts them anew. */
-static void
-end_keys(State *state, PyObject *index, PyObject *size, int more)
-{
-    if (more) {
-        Py_ssize_t number = PyLong_AsSsize_t(size);
-        Py_DECREF(size);
-        size = PyLong_FromSsize_t(number + more);
-        if (size == NULL) {
-            PyErr_Clear();
-            return;
-        }
-    }
-    fill_slot(index, state->at_Parted__size, size);
 }
 
 /* Whether *object* is of a class that know() was told of. */
@@ -3391,11 +4593,10 @@ static inline int
 look_again(State *state, Leading *l, PyObject *key, Py_hash_t hash, double now)
 {
     PyObject *index = SLOT(l->shelf, state->at_Shelf_index);
-    PyObject *part = index == NULL ? NULL : part_of(state, index, hash);
-    if (part == NULL) {
+    if (index == NULL || !is_index(state, index)) {
         return -1;
     }
-    PyObject *found = _PyDict_GetItem_KnownHash(part, key, hash);
+    PyObject *found = index_find(state, index, key, hash);
     if (found == NULL) {
         return 0;
     }
@@ -3440,12 +4641,12 @@ may_list(State *state, Leading *l, PyObject *key, PyObject *rest)
         || SLOT(l->owners, state->at_Owners_instances) != Py_True || SLOT(l->owners, state->at_Owners_weak) != Py_False
         || SLOT(l->owners, state->at_Owners_listing) != state->Listed || dead == NULL || !PyList_CheckExact(dead)
         || PyList_GET_SIZE(dead) || lingering == NULL || !PyDict_CheckExact(lingering) || PyDict_GET_SIZE(lingering)
-        || !takes_in_place(state, table, PyObject_Hash(rest))) {
+        || !is_index(state, table)) {
         return 0;
     }
-    return !PyDict_CheckExact(table) || (double)PyDict_GET_SIZE(table) < number_of(state->in_parted, state->MOST_name)
+    return !PyDict_CheckExact(table) || (double)PyDict_GET_SIZE(table) < number_of(state->in_large_table, state->MOST_name)
         || (most != NULL && PyLong_CheckExact(most)
-            && PyLong_AsDouble(most) <= number_of(state->in_shelf, state->WHOLE_name)); /* else it goes on in parts */
+            && PyLong_AsDouble(most) <= number_of(state->in_shelf, state->WHOLE_name)); /* else it goes on as a LargeTable */
 }
 
 /* List an entry, or (NULL) strike out *old*, under the key as listed.  -1 with an error set. */
@@ -3453,17 +4654,22 @@ static int
 list_entry(State *state, PyObject *table, PyObject *rest, PyObject *entry, PyObject *old)
 {
     Py_hash_t hash = PyObject_Hash(rest);
-    PyObject *part = part_of(state, table, hash);
-    if (part == NULL || (entry == NULL && _PyDict_GetItem_KnownHash(part, rest, hash) != old)) {
+    if (!is_index(state, table) || (entry == NULL && index_find(state, table, rest, hash) != old)) {
         return 0;
     }
-    PyObject *size = part == table ? NULL : begin_keys(state, table);
-    int done = entry == NULL ? PyDict_DelItem(part, rest) : PyDict_SetItem(part, rest, entry);
-    if (size != NULL) {
-        end_keys(state, table, size, done < 0 ? 0 : entry == NULL ? -1 : 1);
+    if (!is_large(state, table)) {
+        return entry == NULL ? PyDict_DelItem(table, rest) : PyDict_SetItem(table, rest, entry);
     }
-    if (part != table && PyDict_GET_SIZE(part) == 0) {
-        PyDict_Clear(part); /* it gives its memory back */
+    uintptr_t left = 0;
+    int done = 0;
+    if (entry == NULL) {
+        left = large_del((LargeTable *)table, rest, hash);
+    }
+    else {
+        done = large_put(state, (LargeTable *)table, rest, hash, entry, &left);
+    }
+    if (left != 0) {
+        slot_drop(left);
     }
     return done;
 }
@@ -3891,9 +5097,7 @@ typedef struct {
     PyObject *bare;      /* the types whose values stand for themselves in keys */
     PyObject *told;      /* what marks a value that stands with its type */
     PyTypeObject *token; /* the type of what stands for an instance */
-    PyTypeObject *parted; /* the type of an index in parts */
     Py_ssize_t table_at; /* where a token has the table of its instance's entries */
-    Py_ssize_t places_at; /* where an index in parts has the part of each place */
     int count, positional, only_positional; /* how many parameters, how many of them by position, by position alone */
     int star;            /* takes *args */
     int instance;        /* the parameter that takes the instance whose token keys begin with; -1: none */
@@ -4549,28 +5753,14 @@ bind_key(Call *call, Bound *bound)
 
 /* What a table has of a key, a new reference; NULL: nothing, or with an exception, which user code raised. */
 static PyObject *
-found_in(Recipe *recipe, PyObject *table, PyObject *key)
+found_in(State *state, PyObject *table, PyObject *key)
 {
-    if (Py_IS_TYPE(table, recipe->parted)) {
-        PyObject *places = *(PyObject **)((char *)table + recipe->places_at);
-        Py_hash_t hash = PyObject_Hash(key);
-        if (hash == -1 || places == NULL || !PyList_CheckExact(places) || PyList_GET_SIZE(places) == 0) {
-            return NULL;
-        }
-        Py_ssize_t count = PyList_GET_SIZE(places), place = hash % count;
-        table = PyList_GET_ITEM(places, place < 0 ? place + count : place);
-        if (PyDict_CheckExact(table)) {
-            Py_INCREF(table); /* a comparison may have it exchanged */
-            PyObject *found = Py_XNewRef(_PyDict_GetItem_KnownHash(table, key, hash));
-            Py_DECREF(table);
-            return found;
-        }
-    }
-    if (!PyDict_CheckExact(table)) {
+    Py_hash_t hash = PyObject_Hash(key);
+    if (hash == -1 || !is_index(state, table)) {
         return NULL;
     }
     Py_INCREF(table); /* a comparison may have it exchanged */
-    PyObject *found = Py_XNewRef(PyDict_GetItemWithError(table, key));
+    PyObject *found = Py_XNewRef(index_find(state, table, key, hash));
     Py_DECREF(table);
     return found;
 }
@@ -4596,7 +5786,7 @@ entry_of(Call *call, Bound *bound)
     }
     if (recipe->instance < 0) {
         PyObject *index = Py_NewRef(call->copies[WORD_INDEX]);
-        PyObject *found = found_in(recipe, index, bound->key);
+        PyObject *found = found_in(call->state, index, bound->key);
         Py_DECREF(index);
         return found;
     }
@@ -4604,7 +5794,7 @@ entry_of(Call *call, Bound *bound)
     if (table == NULL) {
         return NULL;
     }
-    PyObject *found = found_in(recipe, table, bound->key);
+    PyObject *found = found_in(call->state, table, bound->key);
     Py_DECREF(table);
     return found;
 }
@@ -4918,18 +6108,20 @@ quick_hit(Call *call, PyObject *const *args, size_t nargsf, int *absent)
         PyObject *token = token_at((Refs *)call->copies[WORD_REFS], args[recipe->instance]);
         table = token == NULL || !Py_IS_TYPE(token, recipe->token) ? NULL : SLOT(token, recipe->table_at);
     }
-    if (table == NULL || !PyDict_CheckExact(table)) {
+    if (table == NULL || !is_index(call->state, table)) {
         return NULL;
     }
     Py_INCREF(table);
-    PyObject *found = PyDict_GetItemWithError(table, key);
+    int is_one = 0; /* an entry, as is known */
+    PyObject *found = PyDict_CheckExact(table) ? PyDict_GetItemWithError(table, key)
+        : large_get_entry((LargeTable *)table, key, PyObject_Hash(key), &is_one);
     if (found == NULL) {
         *absent = !PyErr_Occurred();
         if (!*absent) {
             forgive();
         }
     }
-    else if (is_entry(call->state, found)) {
+    else if (is_one || is_entry(call->state, found)) {
         Entry *entry = (Entry *)found;
         if (!ages || (is_monotonic && is_surely_before(entry->deadline))) {
             value = Py_XNewRef(entry->value);
@@ -5195,13 +6387,13 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$O!iipiSpSO!O!(O!OO!O!)pppppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
+            args, kwargs, "$O!iipiSpSO!O!(O!OO!)pppppppp", keywords, &PyTuple_Type, &names, &recipe->positional,
             &recipe->only_positional, &recipe->star, &recipe->instance, &recipe->parts, &recipe->is_tuple,
-            &recipe->given, &PyTuple_Type, &recipe->given_names, &PyTuple_Type, &recipe->words, &PyFrozenSet_Type, &recipe->bare, &recipe->told, &PyType_Type, &recipe->token, &PyType_Type,
-            &recipe->parted, &recipe->stars, &recipe->ages, &recipe->serves_stale,
+            &recipe->given, &PyTuple_Type, &recipe->given_names, &PyTuple_Type, &recipe->words, &PyFrozenSet_Type, &recipe->bare, &recipe->told, &PyType_Type, &recipe->token,
+            &recipe->stars, &recipe->ages, &recipe->serves_stale,
             &recipe->idles, &recipe->copies, &recipe->records, &recipe->is_async, &recipe->looks)) {
         recipe->parts = recipe->given = recipe->given_names = recipe->words = recipe->bare = recipe->told = NULL;
-        recipe->token = recipe->parted = NULL;
+        recipe->token = NULL;
         Py_DECREF(recipe);
         return NULL;
     }
@@ -5212,9 +6404,7 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     Py_INCREF(recipe->bare);
     Py_INCREF(recipe->told);
     Py_INCREF(recipe->token);
-    Py_INCREF(recipe->parted);
     recipe->table_at = member_at(recipe->token, "table");
-    recipe->places_at = member_at(recipe->parted, "_places");
     if (take_names(recipe, names) < 0 || check_parts(recipe) < 0) {
         Py_DECREF(recipe);
         return NULL;
@@ -5226,8 +6416,7 @@ recipe_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             return NULL;
         }
     }
-    if (PyTuple_GET_SIZE(recipe->words) != WORDS || recipe->table_at < 0
-        || (recipe->places_at < 0 && recipe->looks)) {
+    if (PyTuple_GET_SIZE(recipe->words) != WORDS || recipe->table_at < 0) {
         PyErr_SetString(PyExc_ValueError, "Recipe: words or marks are not those that C knows");
         Py_DECREF(recipe);
         return NULL;
@@ -5249,7 +6438,6 @@ recipe_dealloc(Recipe *recipe)
     Py_XDECREF(recipe->bare);
     Py_XDECREF(recipe->told);
     Py_XDECREF(recipe->token);
-    Py_XDECREF(recipe->parted);
     type->tp_free(recipe);
     Py_DECREF(type);
 }
@@ -5326,7 +6514,7 @@ read_copies(Call *call)
     if (!are_refs(state, call->copies[WORD_REFS]) || !are_refs(state, call->copies[WORD_WEAK_REFS])
         || !are_refs(state, call->copies[WORD_LOOP_REFS])
         || !(intake == NULL || PyObject_TypeCheck(intake, state->IntakeFields))
-        || !(index == NULL || PyDict_CheckExact(index) || Py_IS_TYPE(index, recipe->parted))
+        || !(index == NULL || is_index(state, index))
         || !(call->copies[WORD_RING] == NULL || PyObject_TypeCheck(call->copies[WORD_RING], state->Queue))) {
         drop_copies(call);
         call->condition = CLOSED;
@@ -6182,6 +7370,13 @@ version_of(PyObject *dictionary)
     _Py_COMP_DIAG_POP
 }
 
+/* Likewise of an index. */
+static inline uint64_t
+index_version(State *state, PyObject *index)
+{
+    return is_large(state, index) ? ((LargeTable *)index)->version : version_of(index);
+}
+
 /* What asyncio notes of a thread's loop lies in the thread's dictionary, which has it until it changes. */
 static inline void
 know_loop(State *state, PyObject *of_thread, PyObject *loop)
@@ -6432,7 +7627,7 @@ typedef struct {
     PyDictObject dictionary;
     Coroutine *lone;                    /* borrowed; NULL: there is none, and nothing else is set */
     PyObject *key, *loop, *task, *work; /* own */
-    PyObject *part;                     /* of the store's index, borrowed: where the key belongs */
+    PyObject *index;                    /* the store's, borrowed */
     uint64_t seen;                      /* the version of that, in which there was nothing of the key */
     double started;
     unsigned long thread;
@@ -6512,13 +7707,12 @@ begin_alone(State *state, TaskLeading *leading, Coroutine *self, PyObject *key, 
     Running *running = (Running *)l->table;
     PyObject *read = SLOT(l->clock, state->at_Clock_read);
     PyObject *kept = l->changes == NULL ? NULL : SLOT(l->shelf, state->at_Shelf_index);
-    PyObject *part = kept == NULL ? NULL : part_of(state, kept, here->hash);
-    if (here->mark == NULL || part == NULL || !Py_IS_TYPE(running, state->Running) || running->lone != NULL
+    if (here->mark == NULL || kept == NULL || !is_index(state, kept) || !Py_IS_TYPE(running, state->Running) || running->lone != NULL
         || PyDict_GET_SIZE(running) != 0 || read != state->monotonic || !has_no_boxes(state, l)) {
         return 0;
     }
-    uint64_t version = version_of(part);
-    if ((part != index || version != seen) && _PyDict_GetItem_KnownHash(part, key, here->hash) != NULL) {
+    uint64_t version = index_version(state, kept);
+    if ((kept != index || version != seen) && index_find(state, kept, key, here->hash) != NULL) {
         return 0;
     }
     if (exact_time(state, read, &running->started) <= 0) { /* which runs nothing, as the clock is known */
@@ -6530,7 +7724,7 @@ begin_alone(State *state, TaskLeading *leading, Coroutine *self, PyObject *key, 
     running->loop = here->loop;
     running->task = here->task;
     running->work = here->mark;
-    running->part = part;
+    running->index = kept;
     running->seen = version;
     running->thread = PyThread_get_thread_ident();
     fill_slot(here->mark, state->at_Work_over, Py_NewRef(Py_False));
@@ -6549,11 +7743,10 @@ lone_landed(State *state, Leading *l, Running *running, Py_hash_t hash, PyObject
         return NULL; /* it is to be looked at, which may run anything */
     }
     PyObject *index = SLOT(l->shelf, state->at_Shelf_index), *read = SLOT(l->clock, state->at_Clock_read);
-    PyObject *part = index == NULL ? NULL : part_of(state, index, hash);
     double now;
-    if (part == NULL
-        || ((part != running->part || version_of(part) != running->seen)
-            && _PyDict_GetItem_KnownHash(part, running->key, hash) != NULL)
+    if (index == NULL || !is_index(state, index)
+        || ((index != running->index || index_version(state, index) != running->seen)
+            && index_find(state, index, running->key, hash) != NULL)
         || !may_put_into(state, l, index) || read != state->monotonic || exact_time(state, read, &now) <= 0) {
         PyErr_Clear();
         return NULL;
@@ -7128,7 +8321,7 @@ look_or_begin(Coroutine *self, PyObject **value)
         }
         if (absent) { /* a plain key, alone */
             PyObject *index = call->copies[WORD_INDEX];
-            uint64_t seen = index != NULL && PyDict_CheckExact(index) ? version_of(index) : 0;
+            uint64_t seen = index != NULL && is_index(call->state, index) ? index_version(call->state, index) : 0;
             leads = begin_leading(self, args[call->recipe->quick], args, NULL, index, seen);
             return leads > 0 ? 2 : leads;
         }

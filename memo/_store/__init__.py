@@ -8,8 +8,9 @@ from memo._store.departures import Departures, Gone
 from memo._store.entries import Entry, Failure, IdleEntry, LoopEntry, RichEntry, TrackedEntry, WeighedEntry
 from memo._store.eviction import EvictionReason
 from memo._store.giveaway import Giveaway
+from memo._store.large_table import LargeTable, taken
 from memo._store.owners import Listing
-from memo._store.parted import WHOLE, Parted
+from memo._store.parted import WHOLE
 from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
 from memo._store.serving import Standing
 from memo._store.shelf import SLICE
@@ -29,9 +30,9 @@ __all__ = (
     "Giveaway",
     "Gone",
     "IdleEntry",
+    "LargeTable",
     "Listing",
     "LoopEntry",
-    "Parted",
     "RichEntry",
     "Standing",
     "Store",
@@ -40,5 +41,6 @@ __all__ = (
     "check_policy",
     "first_share",
     "nothing",
+    "taken",
     "weight",
 )

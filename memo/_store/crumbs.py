@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from memo._base import Pace
+from memo._store.large_table import LargeTable, taken
 from memo._store.parted import Parted
 
 __all__ = ("crumbs", "free")
@@ -19,8 +20,10 @@ def crumbs(heaps: list[Any]) -> Iterator[int]:
     """
     while heaps:
         heap = heaps[-1]
-        if type(heap) is Parted:
-            heaps[-1:] = heap.give_away()
+        if type(heap) is Parted:  # one in C loses items as a dictionary does
+            heirs = heap.heirs()
+            heap.give_away(heirs)
+            heaps[-1:] = heirs
         elif heap:
             yield _take_off(heap, heaps)
         else:
@@ -34,25 +37,21 @@ def _take_off(heap: Any, heaps: list[Any]) -> int:
         return _CRUMB
     for _ in range(min(_CRUMB, len(heap))):
         _, item = heap.popitem()
-        if type(item) is Parted:
+        if type(item) is LargeTable:
             heaps.append(item)
     return _CRUMB
 
 
-def free(table: Parted[Any, Any], remains: list[Any], before: Callable[[list[Any]], object]) -> None:
+def free(table: LargeTable[Any, Any], remains: list[Any], before: Callable[[list[Any]], object]) -> None:
     """Free what *table* has, and then *remains*, while other threads get their turn.
 
     Args:
         table: Nobody needs it any more.
         remains: Lists and tables.
-        before: Called with the values of a part before they go.
+        before: Called with some values before they go.
     """
     pace = Pace(blocking=True)  # it may be a finalizer
-    parts = table.give_away()
-    while parts:
-        part = parts.pop()
-        entries = list(part.values())
-        part.clear()  # who goes through the table at this moment would keep all of it until its own end
+    for entries in taken(table):
         before(entries)
         while entries:  # the last that lie in a stretch of memory give that back to the system, which takes long
             del entries[-_CRUMB:]

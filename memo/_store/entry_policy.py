@@ -20,7 +20,8 @@ import cachetools
 from memo._native import speed
 from memo._rings import StoreMark, StoreNode, StoreQueue
 from memo._store.crumbs import free
-from memo._store.parted import WHOLE, Parted
+from memo._store.large_table import LargeTable
+from memo._store.parted import WHOLE
 
 __all__ = ("EntryPolicy",)
 
@@ -203,7 +204,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         # it does so if they drop it at the recursion limit, where the interpreter can call no finalizer
         try:
             nodes = self.nodes
-            if type(nodes) is Parted and len(nodes) > WHOLE and not sys.is_finalizing():
+            if type(nodes) is LargeTable and len(nodes) > WHOLE and not sys.is_finalizing():
                 free(nodes, self.remains(), _cut_loose)
             if _BORROWED and not self.holds_entries:
                 return  # nor does a ring keep anything; and the collector must find the entries that it visits for

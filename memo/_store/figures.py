@@ -13,6 +13,7 @@ from typing import Any
 
 from memo._native import speed
 from memo._store.eviction import EvictionReason
+from memo._store.large_table import IN_PARTS, LargeTable
 from memo._store.parted import Parted
 
 __all__ = ("LOOK", "Figures", "looks")
@@ -38,10 +39,10 @@ class Figures:
 
     def __init__(self, rich: bool) -> None:
         self._rich = rich
-        self._parts: Iterator[Any] = iter(())
+        self._parts: Iterator[Any] | None = None
         self._round: Iterator[Any] | None = None
-        """How far adding up has come in a store of more than ``LOOK`` entries: the parts of the index, and the entries,
-        that are still to come."""
+        """How far adding up has come in a store of more than ``LOOK`` entries: the parts of the index, if any, and
+        the entries, that are still to come."""
         self.left: dict[str, int] = {name: 0 for _, name in _REASONS}
         self.left_for_size: int = 0
         """Counted apart from ``left``, by ``put_lean()``, since every miss does it."""
@@ -98,12 +99,12 @@ class Figures:
         """
         entries = self._round
         if entries is None:
-            self._parts = iter(index.parts() if isinstance(index, Parted) else (index,))
-            entries = self._entries()
+            entries = self._entries(index)
         try:
             found = list(itertools.islice(entries, most))
-        except RuntimeError:  # the part at which the last look ended has more or fewer entries than then
-            entries = self._entries()
+        except RuntimeError:  # where the last look ended there are other entries than then
+            if self._parts is not None:
+                entries = itertools.chain.from_iterable(map(dict.values, self._parts))
             found = list(itertools.islice(entries, most))
         self._add_up_all(found)
         self._round = entries if len(found) == most else None  # at the end, once more from the beginning
@@ -116,8 +117,12 @@ class Figures:
             if entry.hits != entry.counted:
                 self.add_up(entry)
 
-    def _entries(self) -> Iterator[Any]:
-        """Those of the parts that are still to come."""
+    def _entries(self, index: MutableMapping[Hashable, Any]) -> Iterator[Any]:
+        """All that are here."""
+        if type(index) is LargeTable and not IN_PARTS:  # in C it goes on behind what has changed
+            self._parts = None
+            return iter(index.values())
+        self._parts = iter(index.parts() if type(index) is Parted else (index,))
         return itertools.chain.from_iterable(map(dict.values, self._parts))
 
     def forget(self, entries: Iterable[Any]) -> None:
@@ -136,7 +141,7 @@ class Figures:
         What was to come is let go of: it would keep all that has left.
         """
         self._round = None
-        self._parts = iter(())
+        self._parts = None
 
     def evictions(self) -> dict[EvictionReason, int]:
         """How many values left, by reason."""

@@ -30,7 +30,7 @@ class Giveaway:
 
     Attributes:
         reason: Why its entries leave.
-        tables: The parts of the index; as their turn comes, lists of their entries; None once those were told.
+        tables: The heirs of the index; as their turn comes, lists of their entries; None once those were told.
         remains: What else is large: of the policy, and of the index of tags.
         number: Values that were told so far as having left for that reason.
         is_over: Nobody waits for it any more.
@@ -47,17 +47,21 @@ class Giveaway:
         self.number: int = 0
         self.is_over: bool = False
         self._place: tuple[int, int, Exodus | None] = 0, 0, None
-        """Which table, which of its entries is next, and the lot that begins there, once it was made."""
+        """Which heir, which of its entries is next, and the lot that begins there, once it was made."""
 
     def lot(self) -> Exodus | None:
         """Those whose turn it is; None if all have had it."""
         number, begin, lot = self._place
         while lot is None and number < len(self.tables):
-            part = self.tables[number]
-            if type(part) is dict:
-                self.tables[number] = list(part.values())
-                part.clear()  # who goes through the table at this moment would keep all of it until its own end
-            entries = self.tables[number][begin : begin + LOT]
+            heir = self.tables[number]
+            if type(heir) is dict:
+                self.tables[number] = list(heir.values())
+                heir.clear()  # who goes through the table at this moment would keep all of it until its own end
+            elif type(heir) is not list and heir:  # a table in C, of which each lot is taken
+                self.tables.insert(number, [])
+                heir.take(LOT, self.tables[number])
+            listed = self.tables[number]
+            entries = listed[begin : begin + LOT] if type(listed) is list else []
             if entries:
                 lot = Exodus(entries, self.reason, self._now)
                 self._place = number, begin, lot

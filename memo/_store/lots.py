@@ -1,6 +1,6 @@
 """All entries of a table in lots of bounded size, while the table goes on changing in between.
 
-Up to ``WHOLE`` entries are copied at one moment, under the lock.  More are gone through part by part, and no lock is
+Up to ``WHOLE`` entries are copied at one moment, under the lock.  More are gone through piece by piece, and no lock is
 held, nor is any list of all of them made, which would keep every other thread waiting as long as a lock does.  Then an
 entry that is there from the first lot to the last is met, once; one that comes, leaves or is replaced meanwhile may be.
 """
@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from memo._rings import StoreQueue
-from memo._store.parted import WHOLE, Parted
+from memo._store.large_table import LargeTable
+from memo._store.parted import WHOLE
 from memo._store.walks import RingWalk
 
 __all__ = ("LOT", "along", "lots_of", "undivided")
@@ -21,12 +22,12 @@ LOT = 500
 
 def undivided(table: MutableMapping[Any, Any]) -> Iterator[list[Any]]:
     """The values of *table*, part by part; begun and gone on with under the lock that it is changed under."""
-    return table.lots() if type(table) is Parted else iter([list(table.values())])
+    return table.lots() if type(table) is LargeTable else iter([list(table.values())])
 
 
 def lots_of(table: MutableMapping[Any, Any], lock: threading.RLock) -> Iterator[list[Any]]:
     """The values of *table*, which is changed under *lock* alone."""
-    if type(table) is Parted and len(table) > WHOLE:
+    if type(table) is LargeTable and len(table) > WHOLE:
         return _divided(table.lots())
     return _divided([_at_one_moment(table, lock)])
 

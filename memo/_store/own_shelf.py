@@ -1,8 +1,8 @@
 """What a store holds under a policy of our own.
 
 The index is the policy's own dictionary, and the truth: rings and sums follow from it, and the policy makes them anew
-where a change was cut short.  When it is large, and may become too large to be built anew in one piece, the dictionary
-goes on as the first part of one in parts.
+where a change was cut short.  When it is large, and may become too large to be built anew in one piece, it goes on
+as a ``LargeTable``.
 """
 
 from collections.abc import Hashable, MutableMapping
@@ -10,7 +10,8 @@ from typing import Any
 
 from memo._store.departures import Gone
 from memo._store.eviction import EvictionReason
-from memo._store.parted import MOST, Parted
+from memo._store.large_table import LargeTable, abandon
+from memo._store.parted import MOST
 from memo._store.shelf import Shelf
 
 __all__ = ("OwnShelf",)
@@ -44,7 +45,8 @@ class OwnShelf(Shelf):
             index[key] = entry
             cache.resize_by(entry.size if self.weighed else 1)
             if len(index) > MOST and type(index) is dict and self.may_grow:
-                self._take_index(Parted(index))
+                self._take_index(LargeTable(index))
+                abandon(index)
         else:
             cache.succeed(old, entry)
             self.take(gone, old, _REPLACED, now, by=entry)
@@ -84,10 +86,11 @@ class OwnShelf(Shelf):
         self.cache.set_targets()
         index = self.index
         if type(index) is dict and len(index) > MOST and self.may_grow:
-            parted = Parted(index)
-            self._take_index(parted)
-            parted.divide()
-        elif type(index) is Parted and not self.may_grow:
+            large = LargeTable(index)
+            self._take_index(large)
+            large.divide()
+            abandon(index)
+        elif type(index) is LargeTable and not self.may_grow:
             self._take_index(dict(index.items()))
             index.clear()  # for whoever still looks there
 

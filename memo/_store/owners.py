@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from memo._call import InstanceRef, owner_of, refs_in, rest_of
-from memo._store.parted import in_parts
+from memo._store.large_table import abandon, in_large
 
 __all__ = ("Listing", "Owners")
 
@@ -81,14 +81,14 @@ class Owners:
         if owner is not None:
             owner.table[rest_of(entry.key)] = entry
             if may_grow:
-                owner.table = in_parts(owner.table)
+                _grow(owner)
             if owner() is None:
                 died = (owner,)
         if self.weak:
             for ref in refs_in(entry.key):
                 ref.table[id(entry)] = entry
                 if may_grow:
-                    ref.table = in_parts(ref.table)
+                    _grow(ref)
                 if ref() is None:
                     died = (*died, ref)
         return died
@@ -137,3 +137,11 @@ class Owners:
             assert owner is None or owner.table.get(rest_of(entry.key)) is entry, "an instance lost an entry"
             for ref in refs_in(entry.key):
                 assert ref.table.get(id(entry)) is entry, "a weak argument, or a loop, lost an entry"
+
+
+def _grow(token: InstanceRef) -> None:
+    """Have its table go on as a large one, if it is to."""
+    table = token.table
+    token.table = large = in_large(table)
+    if large is not table:
+        abandon(table)

@@ -1,4 +1,4 @@
-"""A dictionary in parts, in which no insertion takes long, however much it holds.
+"""A dictionary in parts, in which no insertion takes long, however much it holds: where there is no C.
 
 Once in as many insertions as a dictionary has places to spare, the interpreter builds it anew, in one piece: with ten
 thousand keys that takes half a millisecond, with five million a fifth of a second.  Here each of many dictionaries has
@@ -22,7 +22,7 @@ from collections.abc import Hashable, Iterable, Iterator, MutableMapping
 from itertools import chain
 from typing import Any, TypeVar
 
-__all__ = ("MOST", "PLACES", "WHOLE", "Parted", "in_parts")
+__all__ = ("MOST", "PLACES", "WHOLE", "Parted")
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -95,20 +95,28 @@ class Parted(MutableMapping[K, V]):
             part.clear()
 
     def clear(self) -> None:
-        for part in self.give_away():
+        heirs = self.heirs()
+        self.give_away(heirs)
+        for part in heirs:
             part.clear()
 
-    def give_away(self) -> list[dict[K, V]]:
-        """Begin anew, empty, in one step, however much it held; returns the parts that it had.
+    def heirs(self) -> list[dict[K, V]]:
+        """What is to get all that is here, once ``give_away()`` has done its step: the parts."""
+        return self.parts()
+
+    def give_away(self, heirs: list[dict[K, V]]) -> None:
+        """Begin anew, empty, in one step, however much it held: *heirs*, of this moment, have what was here.
 
         Who looks there at this moment may find one of them.
         """
-        parts = self.parts()
         first: dict[K, V] = {}
         self._size = None
         self._places[:] = [first] * PLACES
         self._size = 0
-        return parts
+
+    def gave_away(self, heirs: list[dict[K, V]]) -> bool:
+        """Whether *heirs*, of a table that had something, have got it."""
+        return self._places[0] is not heirs[0]
 
     def divide(self) -> None:
         """Divide every part that is too large; insertions do that too, each the one that it meets, once."""
@@ -190,8 +198,3 @@ class Parted(MutableMapping[K, V]):
             run = self._places[first:end]
             assert begin == first and all(other is part for other in run), "a part has other places than it should"
             assert all(first <= hash(key) % PLACES < end for key in part), "a key lies in another part"
-
-
-def in_parts(table: MutableMapping[K, V]) -> MutableMapping[K, V]:
-    """*table*, in parts if it has more than ``MOST`` keys, and it is no one's but the caller's."""
-    return Parted(table) if type(table) is dict and len(table) > MOST else table

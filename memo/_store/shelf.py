@@ -28,9 +28,10 @@ from memo._store.departures import Gone, Leaving
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures
 from memo._store.giveaway import Giveaway
+from memo._store.large_table import LargeTable
 from memo._store.lots import undivided
 from memo._store.owners import Owners
-from memo._store.parted import WHOLE, Parted
+from memo._store.parted import WHOLE
 from memo._store.policy import AnyCache
 from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
@@ -110,8 +111,8 @@ class Shelf(ABC):
         """All entries, as they are being taken out together."""
         self.lingering: dict[InstanceRef, Burial] = {}
         """What died and has still entries here, of which each change takes out some."""
-        self.giving: Giveaway | None = None
-        """What gets all entries, as they are being given away."""
+        self.giving: tuple[Giveaway, int, list[Any]] | None = None
+        """What gets all entries, as they are being given away, where in it, and the heirs of the index."""
 
     def __del__(self) -> None:
         # by reference counts alone: the tables of instances that live on would keep the entries
@@ -177,7 +178,7 @@ class Shelf(ABC):
             giveaway: Gets all that there is, if that is much, and somebody waits for it.
         """
         index = self.index
-        is_large = type(index) is Parted and len(index) > WHOLE and not self.owners.apart
+        is_large = type(index) is LargeTable and len(index) > WHOLE and not self.owners.apart
         if is_large and giveaway is not None and not giveaway.is_over:
             self._give_away(giveaway, index)
             return
@@ -195,9 +196,10 @@ class Shelf(ABC):
         self.figures.begin_again()
 
     def _give_away(self, giveaway: Giveaway, index: Any) -> None:
-        self.giving = giveaway
-        giveaway.tables += index.parts()
-        index.give_away()  # from here on all has left; before, recover() has it stay
+        heirs = index.heirs()
+        self.giving = giveaway, len(giveaway.tables), heirs
+        giveaway.tables += heirs
+        index.give_away(heirs)  # from here on all has left; before, recover() has it stay
         remains = [*self._remains(), self.tags.all()]
         self._forget_order()
         self.tags.clear()
@@ -324,7 +326,7 @@ class Shelf(ABC):
     def recover(self, gone: list[Gone], away: Exodus | None) -> Exodus | None:
         """Take back what has not left in an operation that was cut short, and count what has.
 
-        It calls nothing in Python: there may be no stack left for it.
+        It calls nothing in Python, but for what a table in parts has: there may be no stack left for it.
 
         Args:
             gone: What the operation told.
@@ -335,8 +337,8 @@ class Shelf(ABC):
         """
         index: Any = self.index
         giving, self.giving = self.giving, None
-        if giving is not None and giving.tables and index._places[0] is giving.tables[0]:
-            giving.tables.clear()
+        if giving is not None and not index.gave_away(giving[2]):
+            del giving[0].tables[giving[1] :]
         if self.away is not None:
             away, self.away = self.away, None
         if away is not None and away.entries and away.entries[0] in index.values():

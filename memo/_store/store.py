@@ -23,10 +23,11 @@ from memo._store.entry_policy import EntryPolicy
 from memo._store.eviction import EvictionReason
 from memo._store.figures import Figures, looks
 from memo._store.foreign_shelf import ForeignShelf
+from memo._store.large_table import in_large
 from memo._store.lots import along, lots_of
 from memo._store.own_shelf import OwnShelf
 from memo._store.owners import Listing, Owners
-from memo._store.parted import WHOLE, Parted
+from memo._store.parted import WHOLE
 from memo._store.policy import CacheClass, make_cache
 from memo._store.resizing import Resizing
 from memo._store.serving import Serving, Standing
@@ -42,10 +43,9 @@ if speed is not None:
         Figures=Figures,
         Listed=Listing.ALL,
         Owners=Owners,
-        Parted=Parted,
         Shelf=Shelf,
         in_own_shelf=vars(sys.modules[OwnShelf.__module__]),
-        in_parted=vars(sys.modules[Parted.__module__]),
+        in_large_table=vars(sys.modules[in_large.__module__]),
         in_shelf=vars(sys.modules[Shelf.__module__]),
     )
 

@@ -7,7 +7,7 @@ Guarded by the store's lock.
 from collections.abc import Hashable, Iterable, MutableMapping
 
 from memo._store.entries import RichEntry
-from memo._store.parted import in_parts
+from memo._store.large_table import in_large
 
 __all__ = ("TagIndex",)
 
@@ -36,8 +36,8 @@ class TagIndex:
         for tag in entry.tags:
             bearers = self._bearers.setdefault(tag, {})
             bearers[entry.key] = entry
-            self._bearers[tag] = in_parts(bearers)
-        self._bearers = in_parts(self._bearers)
+            self._bearers[tag] = in_large(bearers)
+        self._bearers = in_large(self._bearers)
 
     def remove(self, entry: RichEntry) -> None:
         """Strike *entry* out, unless another stands in its place already."""

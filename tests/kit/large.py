@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from memo._cache import cache, handle
-from memo._store import crumbs, entry_policy, giveaway, lots, own_shelf, parted, shelf, store, sweep
+from memo._store import crumbs, entry_policy, giveaway, large_table, lots, own_shelf, parted, shelf, store, sweep
 
 __all__ = ("all_large",)
 
 _SMALLEST: dict[str, tuple[Any, ...]] = {
     "WHOLE": (parted, shelf, store, lots, handle, entry_policy),
-    "MOST": (parted, own_shelf),
+    "MOST": (parted, large_table, own_shelf),
     "LOT": (lots, giveaway),
     "SLICE": (shelf, store, sweep, cache),
     "_CRUMB": (crumbs,),

@@ -5,13 +5,13 @@ import sys
 from typing import Any
 
 import pytest
-from kit.parts import keep_in_parts
+from kit.parts import keep_in_parts, largest_part
 from kit.testing_kit import check
 from kit.wrappers import wrappers_entered
 
 from memo import Registry, bounded
 from memo._native import speed, why
-from memo._store.parted import Parted
+from memo._store.large_table import LargeTable
 from memo.testing import FakeClock
 
 pytestmark = [
@@ -48,7 +48,7 @@ def test_misses_of_a_large_store_are_led_in_c(in_parts: None, policy: Any) -> No
     fetch = made(60, policy=policy, ttl="1h")
     for key in range(500):
         fetch(key)
-    assert type(index_of(fetch)) is Parted
+    assert type(index_of(fetch)) is LargeTable
     assert in_python(fetch, range(500, 900)) == 0
     assert in_python(fetch, [(key, str(key)) for key in range(900)]) == 0
     assert len(fetch.cache) == 60
@@ -56,12 +56,11 @@ def test_misses_of_a_large_store_are_led_in_c(in_parts: None, policy: Any) -> No
     check(fetch)
 
 
-def test_a_part_that_is_full_is_divided_in_python(in_parts: None) -> None:
-    """While a store grows calls go to the wrapper where a part must be divided, and no part stays too large."""
-    fetch = made(30)
-    came = in_python(fetch, range(30))
-    assert 0 < came < 30
-    assert {len(part) for part in index_of(fetch).parts()} <= {2, 3}
+def test_a_large_store_grows_in_c(in_parts: None) -> None:
+    """One call alone goes to the wrapper: that with which the dictionary goes on as a large table."""
+    fetch = made(2_000)
+    assert in_python(fetch, range(2_000)) == 1
+    assert largest_part(index_of(fetch)) <= 40
     check(fetch)
 
 
@@ -87,25 +86,16 @@ def test_large_and_small_stores_mean_the_same(most: int, policy: Any, monkeypatc
     assert found[0] == found[1]
 
 
-def test_a_part_that_lost_its_last_key_gives_its_memory_back(in_parts: None) -> None:
-    """Parts that are empty after some misses are as small as new dictionaries."""
-    fetch = made(60)
+def test_what_leaves_gives_its_memory_back_by_the_way(in_parts: None) -> None:
+    """A table from which most keys were taken, one by one, is hardly larger than one that never had them."""
+    large, small = made(6_000), made(60)
+    for key in range(6_000):
+        large(key)
+    before = sys.getsizeof(index_of(large))
+    large.cache.resize(max=60)
     for key in range(60):
-        fetch(key)
-    fetch.cache.resize(max=6)
-    assert in_python(fetch, range(60, 300)) == 0
-    empty = [part for part in index_of(fetch).parts() if not part]
-    assert len(empty) >= 7
-    assert {sys.getsizeof(part) for part in empty} == {sys.getsizeof({})}
-    check(fetch)
-
-
-def test_what_was_cut_short_in_the_middle_of_counting_is_left_to_python(in_parts: None) -> None:
-    """An index that does not know how many keys it has is one that Python counts anew."""
-    fetch = made(20)
-    for key in range(30):
-        fetch(key)
-    index_of(fetch)._size = None
-    assert fetch(30) == 30
-    assert index_of(fetch)._size == 20
-    check(fetch)
+        small(key)
+    assert before > 20 * sys.getsizeof(index_of(small))
+    assert sys.getsizeof(index_of(large)) <= 3 * sys.getsizeof(index_of(small))
+    assert in_python(large, range(6_000, 6_300)) == 0
+    check(large)

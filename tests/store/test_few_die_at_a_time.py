@@ -85,7 +85,7 @@ def test_few_values_die_between_two_turns(end: str, policy: str, monkeypatch: py
         gc.enable()
     assert max(turns.deaths) <= 2 * MOST
     assert sum(turns.deaths) >= MANY - 2 * MOST  # the iterator has its part, and no more
-    iterator.close()
+    del iterator
     assert sum(turns.deaths) == MANY
 
 
@@ -130,5 +130,5 @@ def test_few_values_of_an_instance_die_between_two_turns(end: str, monkeypatch: 
             aside.__exit__(None, None, None)
     assert max(turns.deaths) <= 2 * MOST
     assert sum(turns.deaths) >= MANY - 2 * MOST  # the iterator has its part, and no more
-    iterator.close()
+    del iterator
     assert sum(turns.deaths) == MANY

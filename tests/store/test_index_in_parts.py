@@ -12,14 +12,15 @@ from typing import Any
 import cachetools
 import pytest
 from kit.instructions import WRAPPER, at_every_instruction, stopped
-from kit.parts import keep_in_parts
+from kit.parts import keep_in_parts, largest_part
 from kit.strikes import StruckError
 from kit.struck import Subject, strike_everywhere
 from kit.testing_kit import check
 
 from memo import Registry, bounded
 from memo._store import figures
-from memo._store.parted import MOST, WHOLE, Parted
+from memo._store.large_table import LargeTable
+from memo._store.parted import MOST, WHOLE
 from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
 
@@ -62,8 +63,8 @@ def test_what_may_become_large_is_in_parts_once_it_has_some(bounds: dict[str, An
         fetch(x)
         fetch(x - 7)
     index = index_of(fetch)
-    assert type(index) is Parted
-    assert max(map(len, index.parts())) <= MOST + 10
+    assert type(index) is LargeTable
+    assert largest_part(index) <= MOST + 10
     assert fetch.cache.stats().hits >= 2 * WHOLE
     check(fetch)
 
@@ -74,7 +75,7 @@ def test_a_bound_that_changes() -> None:
     values = [fetch(x) for x in range(WHOLE)]
     fetch.cache.resize(max=2 * WHOLE)
     index = index_of(fetch)
-    assert max(map(len, index.parts())) <= MOST
+    assert largest_part(index) <= MOST
     check(fetch)
     assert [fetch(x) for x in range(WHOLE)] == values
     fetch.cache.resize(max=WHOLE)
@@ -159,7 +160,7 @@ def test_methods_and_tags() -> None:
         there.price(x)
     cache = Shop.__dict__["price"].cache._cache
     tables = {type(entry.key[0].table) for entry in cache.store.snapshot()}
-    assert tables == {Parted}
+    assert tables == {LargeTable}
     assert {here.price(x) for x in prices} == set(prices.values())
     assert (len(here.price.cache), len(there.price.cache), Shop.price.cache.stats().hits) == (20, 10, 20)
     cache.store._check()
@@ -297,7 +298,7 @@ def test_threads_hit_and_miss_while_it_grows() -> None:
     check(fetch)
     stats = fetch.cache.stats()
     assert stats.hits + stats.misses + stats.joins == 12_000
-    assert type(index_of(fetch)) is Parted
+    assert type(index_of(fetch)) is LargeTable
 
 
 def miss(s: Subject) -> object:

@@ -11,6 +11,7 @@ from kit.large import all_large
 from memo import EvictionReason, Registry, bounded
 from memo._store import lots as lots_module
 from memo._store import parted
+from memo._store.large_table import LargeTable
 from memo._store.parted import Parted
 from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
@@ -286,7 +287,7 @@ def test_the_index_is_in_parts_here() -> None:
     fetch = make(Registry())
     for x in range(30):
         fetch(x)
-    assert type(fetch.cache._cache.store.index) is Parted
+    assert type(fetch.cache._cache.store.index) is LargeTable
     assert parted.MOST == 4
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kit.strikes import Struck, strike
 
 from memo._store import parted
-from memo._store.parted import MOST, PLACES, Parted, in_parts
+from memo._store.parted import MOST, PLACES, Parted
 
 KEYS: dict[str, Callable[[int], Hashable]] = {
     "numbers": lambda n: n,
@@ -123,14 +123,10 @@ def test_a_key_that_cannot_be_hashed() -> None:
             ask()
 
 
-def test_a_dictionary_becomes_one_in_parts_when_it_is_large() -> None:
-    """It becomes its first part, not copied; one in parts stays what it is."""
+def test_a_dictionary_becomes_the_first_part() -> None:
+    """It is not copied."""
     small: dict[int, int] = dict.fromkeys(range(MOST), 0)
-    assert in_parts(small) is small
-    small[-1] = 0
-    table: Any = in_parts(small)
-    assert [part is small for part in table.parts()] == [True]
-    assert in_parts(table) is table
+    assert [part is small for part in Parted(small).parts()] == [True]
 
 
 # -- none is large
