@@ -124,7 +124,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         key = self._cache.flights.hashed(self._key(args, kwargs))
         kind = AwaitedLease if self._generated.shape.is_async else Lease
-        return kind(self._cache, key, functools.partial(self._generated.call, *self._prefix, *args, **kwargs))
+        return kind(self._cache, key, functools.partial(self.call, *args, **kwargs))  # which holds the function
 
     def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the entry of one call and fence the load of it that may be running.
@@ -307,7 +307,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         return self._cache.info(self._key(args, kwargs))
 
     def clear(self) -> int:
-        """Drop every entry and fence every running load; counters stay.  Returns how many entries.
+        """Drop every entry and fence every running load; counters stay.  Returns how many live values that were.
 
         All leave at one moment; what then is told to ``on_evict``, and freed, others getting their turn in between.
         Through an instance, and where a method (or ``weak=``, ``scope=``) has more than 10,000 entries, they leave in

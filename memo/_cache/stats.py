@@ -21,7 +21,10 @@ _NO_EVICTIONS: Mapping[EvictionReason, int] = FrozenDict(dict.fromkeys(EvictionR
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class CacheStats(Snapshot):
-    """One function's store.  Every call raises exactly one of the first five counters."""
+    """One function's store.  Every call raises exactly one of the first five counters.
+
+    But for one that was cancelled while it waited for a load that another call led: that raises none.
+    """
 
     __module__ = "memo"
 

@@ -6248,6 +6248,24 @@ bound_answer(Call *call, Bound *bound, int absent)
     return led(call, bound, moment.exact);
 }
 
+/* The same of a call that is to be bound.  Its room on the stack is its own: a recursion of calls that are simple goes as
+ * much deeper. */
+static Py_NO_INLINE PyObject *
+bind_and_answer(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames, int absent)
+{
+    Bound bound;
+    PyObject *answer = NULL, *lead_made = Py_XNewRef(call->copies[WORD_LEAD_MADE]);
+    if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
+        answer = bound_answer(call, &bound, absent);
+        if (answer == NULL && lead_made != NULL && !PyErr_Occurred()) {
+            answer = made_led(&bound, lead_made);
+        }
+    }
+    bound_end(&bound);
+    Py_XDECREF(lead_made);
+    return answer;
+}
+
 /* Answer a call by a look-up, or by leading it.  NULL without an exception: a doubt. */
 static inline PyObject *
 look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -6267,18 +6285,19 @@ look_or_lead(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames
                 return answer;
             }
         }
-        Bound bound;
-        PyObject *lead_made = Py_XNewRef(call->copies[WORD_LEAD_MADE]);
-        if (bind_call(call, &bound, args, nargsf, kwnames) && bind_key(call, &bound) > 0) {
-            answer = bound_answer(call, &bound, absent);
-            if (answer == NULL && lead_made != NULL && !PyErr_Occurred()) {
-                answer = made_led(&bound, lead_made);
-            }
-        }
-        bound_end(&bound);
-        Py_XDECREF(lead_made);
+        answer = bind_and_answer(call, args, nargsf, kwnames, absent);
     }
     return answer;
+}
+
+/* Whether a call can be bound; the same of its room on the stack. */
+static Py_NO_INLINE int
+can_bind(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Bound bound;
+    int binds = bind_call(call, &bound, args, nargsf, kwnames);
+    bound_end(&bound);
+    return binds;
 }
 
 /* Whether a call surely binds: that it does not is the wrapper's to say. */
@@ -6287,13 +6306,8 @@ call_binds(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Recipe *recipe = call->recipe;
     Py_ssize_t given = PyVectorcall_NARGS(nargsf);
-    if (kwnames == NULL && given == recipe->count && given == recipe->positional) {
-        return 1;
-    }
-    Bound bound;
-    int binds = bind_call(call, &bound, args, nargsf, kwnames);
-    bound_end(&bound);
-    return binds;
+    return (kwnames == NULL && given == recipe->count && given == recipe->positional)
+        || can_bind(call, args, nargsf, kwnames);
 }
 
 static PyObject *coroutine_for(Call *call, PyObject *const *args, size_t nargsf, PyObject *kwnames); /* section 7 */

@@ -399,3 +399,10 @@ def test_a_child_inherits_the_lease_of_its_own_thread_alone() -> None:
     before.__exit__(None, None, None)
     assert cache.closer.take() == [("before", "before", "invalidated")]
     lease.__exit__(None, None, None)
+
+
+def test_a_lease_holds_its_function_until_it_begins() -> None:
+    """What is asked of a function that nobody else holds is answered all the same."""
+    lease = bounded(max=3)(lambda x: [x]).cache.lease(1)
+    with lease as value:
+        assert value == [1]
