@@ -7025,11 +7025,16 @@ add_proxy(PyObject *module)
     }
     PyType_Spec binding = {
         "memo._native._speed.Binding", (int)(at + sizeof(ProxyTail)), 0,
-        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, binding_slots,
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, binding_slots,
     };
     state->Binding = add_type(module, &binding, (PyObject *)state->Proxy);
     state->Method = add_type(module, &method_spec, NULL);
-    return state->Binding == NULL || state->Method == NULL ? -1 : PyModule_AddFunctions(module, proxy_functions);
+    if (state->Binding == NULL || state->Method == NULL) {
+        return -1;
+    }
+    /* not before: it has the offset of its base, which the interpreter asks for too early where it checks itself */
+    state->Binding->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    return PyModule_AddFunctions(module, proxy_functions);
 }
 
 /* ===================================================================================================== 7 Coroutine
