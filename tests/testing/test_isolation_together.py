@@ -289,7 +289,7 @@ FIXED = {
     },
     "loads": {
         "clock", "copies", "kept", "lean", "maker", "store", "table", "told", "_by_key", "_copy", "_counters",
-        "_asks_call", "_counts", "_life_s", "_lock", "_options", "_tells", "upstream",
+        "_asks_call", "_counts", "_life_s", "_lock", "_options", "tells", "upstream",
     },
     "shared": {"fixed_tags", "is_apart", "link", "_by_key", "_clock", "_copy", "_maker", "_store"},
     "told": {
