@@ -1786,6 +1786,9 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
  *   address then; a bin that follows another one has two slots filled at least.
  * - Bins lie in segments that the interpreter's own allocator has.  The heap of the C library would give back to the
  *   system what was at its end, however much, and so stop all threads for as long as that takes.
+ * - What follows another bin is a block of its own, as large as many small objects are, so that the table keeps it for the
+ * next chain.  Given back, it would be a hole in which the next object of anybody's would lie: values in scattered memory,
+ * which the collector, and whoever goes through them, would take twice as long for.
  * - Nothing but a comparison, a hash, and giving up a reference runs code of the user's.  A look-up whose comparison has
  *   changed the table, which its version tells, begins again.  What leaves is given up when the table is whole.
  *
@@ -1808,6 +1811,7 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
 #define HAS_CELL 1 /* marks of a slot */
 #define IS_SEEN 2  /* the collector may know what its Cell has */
 #define FEW_SEGMENTS 8
+#define FEW_SPARES 8
 
 #ifdef __GNUC__
 #  define FETCH(address) __builtin_prefetch((const void *)(address))
@@ -1831,6 +1835,8 @@ typedef struct {
     void **segments; /* NULL where there are no bins */
     size_t room;       /* segments that it has place for */
     uint64_t bins, low;
+    Bin *spare; /* bins that are in no chain, and serve again; each has the next in its first slot */
+    uint64_t spares;
     Py_ssize_t size, visible;
     uint64_t version; /* no other table has the same; another one after a key came, left, or was moved */
 } LargeTable;
@@ -1939,44 +1945,51 @@ bin_after(const Bin *bin)
     return bin->chained ? (Bin *)bin->slots[LAST_SLOT] : NULL;
 }
 
-/* Bins that are in no chain; each has the next in its first slot. */
 static inline void
-pool_add(Bin **pool, Bin *bin)
+spare_add(LargeTable *table, Bin *bin)
 {
-    bin->slots[0] = (uintptr_t)*pool;
-    *pool = bin;
+    bin->slots[0] = (uintptr_t)table->spare;
+    table->spare = bin;
+    table->spares++;
 }
 
+/* A bin that was spare, whatever is in it; there is one. */
 static Bin *
-pool_take(Bin **pool)
+spare_take(LargeTable *table)
 {
-    Bin *bin = *pool;
-    if (bin == NULL) {
-        return PyMem_Calloc(1, sizeof(Bin));
-    }
-    *pool = (Bin *)bin->slots[0];
-    memset(bin, 0, sizeof(Bin));
+    Bin *bin = table->spare;
+    table->spare = (Bin *)bin->slots[0];
+    table->spares--;
     return bin;
 }
 
-static void
-pool_free(Bin *pool)
+/* A bin for a chain, empty.  NULL without an error set: there is no memory. */
+static Bin *
+bin_made(LargeTable *table)
 {
-    while (pool != NULL) {
-        Bin *next = (Bin *)pool->slots[0];
-        PyMem_Free(pool);
-        pool = next;
+    if (table->spares == 0) {
+        return PyMem_Calloc(1, sizeof(Bin));
+    }
+    return memset(spare_take(table), 0, sizeof(Bin));
+}
+
+/* Give back what is spare but for so many. */
+static void
+spare_free(LargeTable *table, uint64_t most)
+{
+    while (table->spares > most) {
+        PyMem_Free(spare_take(table));
     }
 }
 
 /* Put a slot in at the end of a chain, whose last bin is *last* from now on.  -1 without an error set: there is no
  * memory, and nothing has happened. */
 static int
-chain_put(Bin **last, uint32_t hash, uintptr_t slot, Bin **pool)
+chain_put(LargeTable *table, Bin **last, uint32_t hash, uintptr_t slot)
 {
     Bin *bin = *last;
     if (bin->filled == BIN_SLOTS) {
-        Bin *next = pool_take(pool);
+        Bin *next = bin_made(table);
         if (next == NULL) {
             return -1;
         }
@@ -2005,7 +2018,7 @@ chain_end(Bin *bin)
 
 /* Take the slot at a place out, which another one of its chain fills. */
 static void
-chain_remove(Spot *spot)
+chain_remove(LargeTable *table, Spot *spot)
 {
     Bin *last = spot->head, *before = NULL;
     while (last->chained) {
@@ -2020,7 +2033,7 @@ chain_remove(Spot *spot)
         before->filled = BIN_SLOTS;
         before->hashes[LAST_SLOT] = last->hashes[0];
         before->slots[LAST_SLOT] = last->slots[0];
-        PyMem_Free(last);
+        spare_add(table, last);
     }
 }
 
@@ -2097,21 +2110,21 @@ bin_remove(LargeTable *table)
             }
         }
     }
+    spare_free(table, table->bins / 4 + FEW_SPARES); /* one that grows never has more */
 }
 
 /* Deal out what a chain has among two others: to *other* what has that bit in its hash, which may be 0.  The chain's bins but for
- * the first go into the pool, whence they come again: with them there are enough, but where *own* had something already.
- */
+ * the first are spare then, and serve again: with them there are enough, but where *own* had something already. */
 static void
-chain_deal(Bin *chain, Bin *own, Bin *other, uint64_t bit, Bin **pool)
+chain_deal(LargeTable *table, Bin *chain, Bin *own, Bin *other, uint64_t bit)
 {
     Bin dealt = *chain, *next;
     memset(chain, 0, sizeof(Bin));
     own = chain_end(own);
-    for (;; dealt = *next, pool_add(pool, next)) {
+    for (;; dealt = *next, spare_add(table, next)) {
         next = bin_after(&dealt);
         for (int i = 0; i < dealt.filled; i++) {
-            chain_put(dealt.hashes[i] & bit ? &other : &own, dealt.hashes[i], dealt.slots[i], pool);
+            chain_put(table, dealt.hashes[i] & bit ? &other : &own, dealt.hashes[i], dealt.slots[i]);
         }
         if (next == NULL) {
             return;
@@ -2124,13 +2137,11 @@ static void
 table_split(LargeTable *table)
 {
     uint64_t bit = table->low + 1;
-    Bin *pool = NULL, *from;
     if (table->bins >= MOST_BINS || bin_add(table) < 0) {
         return;
     }
-    from = bin_at(table, table->bins - 1 - bit);
-    chain_deal(from, from, bin_at(table, table->bins - 1), bit, &pool);
-    pool_free(pool);
+    Bin *from = bin_at(table, table->bins - 1 - bit);
+    chain_deal(table, from, from, bin_at(table, table->bins - 1), bit);
     table->version++;
 }
 
@@ -2139,19 +2150,17 @@ static void
 table_merge(LargeTable *table)
 {
     uint64_t last = table->bins - 1;
-    Bin *from = bin_at(table, last), *pool = NULL;
+    Bin *from = bin_at(table, last);
     Bin *into = bin_at(table, last & (last == table->low ? table->low >> 1 : table->low));
     if (from->filled) {
-        for (int i = 0; i < 2; i++) { /* as many more as two chains may need that become one */
+        while (table->spares < 2) { /* as many more as two chains may need that become one */
             Bin *more = PyMem_Malloc(sizeof(Bin));
             if (more == NULL) {
-                pool_free(pool);
                 return;
             }
-            pool_add(&pool, more);
+            spare_add(table, more);
         }
-        chain_deal(from, into, NULL, 0, &pool);
-        pool_free(pool);
+        chain_deal(table, from, into, NULL, 0);
         table->version++;
     }
     bin_remove(table);
@@ -2278,9 +2287,9 @@ large_add(State *state, LargeTable *table, PyObject *key, Py_hash_t hash, PyObje
         }
         head = bin_at(table, 0);
     }
-    Bin *last = chain_end(head), *pool = NULL;
+    Bin *last = chain_end(head);
     uintptr_t slot = slot_made(state, key, value);
-    if (slot == 0 || chain_put(&last, spread(hash), slot, &pool) < 0) {
+    if (slot == 0 || chain_put(table, &last, spread(hash), slot) < 0) {
         if (slot != 0) {
             slot_drop(slot); /* not the last reference to what the caller has */
         }
@@ -2329,7 +2338,7 @@ static uintptr_t
 large_take_out(LargeTable *table, Spot *spot)
 {
     uintptr_t slot = slot_at(spot);
-    chain_remove(spot);
+    chain_remove(table, spot);
     table->visible -= is_visible(slot);
     table->size--;
     table->version++;
@@ -2383,7 +2392,7 @@ large_pop(LargeTable *table)
     Bin *last = chain_end(head);
     Spot spot = {head, last, last->filled - 1};
     uintptr_t slot = slot_at(&spot);
-    chain_remove(&spot);
+    chain_remove(table, &spot);
     table->visible -= is_visible(slot);
     table->size--;
     table->version++;
@@ -2435,6 +2444,7 @@ large_free(LargeTable *table)
     table->bins = table->low = 0;
     table->size = table->visible = 0;
     table->version++;
+    spare_free(table, 0);
     for (uint64_t number = 0; number < had.bins; number++) { /* nobody else reaches these from here on */
         Bin *head = bin_at(&had, number), *bin = head, *next;
         for (; bin != NULL; bin = next) {
@@ -2952,6 +2962,13 @@ large_check(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     if (wrong == NULL && (size != table->size || visible != table->visible)) {
         wrong = "keys are miscounted";
+    }
+    uint64_t spares = 0;
+    for (Bin *bin = table->spare; bin != NULL && spares <= table->spares; bin = (Bin *)bin->slots[0]) {
+        spares++;
+    }
+    if (wrong == NULL && spares != table->spares) {
+        wrong = "spare bins are miscounted";
     }
     if (wrong != NULL) {
         PyErr_SetString(PyExc_AssertionError, wrong);

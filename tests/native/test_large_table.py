@@ -2,16 +2,19 @@
 
 import gc
 import random
+import subprocess
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from kit.dictionaries import KEYS, delete, look
+from kit.places import ROOT
 
 from memo._native import speed, why
 from memo._store import large_table
@@ -19,19 +22,6 @@ from memo._store.entries import Entry, TrackedEntry
 from memo._store.large_table import taken
 
 pytestmark = pytest.mark.skipif(speed is None, reason=why)
-
-KEYS: dict[str, Callable[[int], Hashable]] = {
-    "numbers": lambda n: n,
-    "negative numbers": lambda n: -n,
-    "even numbers": lambda n: 2 * n,
-    "addresses": lambda n: 4096 * n,
-    "far numbers": lambda n: n << 40,
-    "large numbers": lambda n: n << 200,
-    "fractions": lambda n: n / 8,
-    "texts": lambda n: f"user:{n}",
-    "wide texts": lambda n: f"\u20ac:{n}",
-    "tuples": lambda n: (n % 10, n // 10),
-}
 
 
 def made(items: Any = ()) -> Any:
@@ -86,24 +76,11 @@ class AsADictionary(RuleBasedStateMachine):
 
     @rule(key=keys)
     def look(self, key: Any) -> None:
-        assert (key in self.table) == (key in self.model)
-        assert self.table.get(key, "none") == self.model.get(key, "none")
-        assert self.table.get(key) == self.model.get(key)
-        if key in self.model:
-            assert self.table[key] == self.model[key]
-        else:
-            with pytest.raises(KeyError) as raised:
-                self.table[key]
-            assert raised.value.args == (key,)
+        look(self.table, self.model, key)
 
     @rule(key=keys)
     def delete(self, key: Any) -> None:
-        if key in self.model:
-            del self.model[key], self.table[key]
-        else:
-            with pytest.raises(KeyError) as raised:
-                del self.table[key]
-            assert raised.value.args == (key,)
+        delete(self.table, self.model, key)
 
     @rule(key=keys)
     def pop(self, key: Any) -> None:
@@ -402,6 +379,41 @@ def test_a_comparison_that_changes_the_table_is_made_again() -> None:
 
 
 # -- who owns what
+
+
+PROGRAM = """
+import itertools
+from memo._native import speed
+from memo._store.entries import Entry
+
+def jumps(table):
+    values = []
+    for number in range(20_000):
+        values.append([number])
+        table[number] = entry = Entry()
+        entry.key, entry.value = number, values[-1]
+    return sum(abs(id(one) - id(other)) > 16384 for one, other in itertools.pairwise(values))
+
+print(jumps(speed.LargeTable({})) < 500 > jumps({}))
+"""
+
+
+def test_values_lie_together_however_it_grows() -> None:
+    """What a table does with its bins leaves no holes, in which what is made meanwhile would lie far apart."""
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr[-500:]
+
+
+def test_spare_bins_go_as_a_table_shrinks() -> None:
+    """Of the bins that chains no longer need some are kept for others, and none for a table that is small again."""
+    table = made((number, entry(number)) for number in range(20_000))
+    for number in range(20_000):
+        del table[number]
+        if number % 1000 == 999:
+            table._check()
+    blocks = sys.getallocatedblocks()
+    del table
+    assert blocks - sys.getallocatedblocks() < 30
 
 
 def test_references_are_given_up() -> None:

@@ -2,28 +2,18 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from kit.dictionaries import KEYS, delete, look
 from kit.strikes import Struck, strike
 
 from memo._store import parted
 from memo._store.parted import MOST, PLACES, Parted
-
-KEYS: dict[str, Callable[[int], Hashable]] = {
-    "numbers": lambda n: n,
-    "negative numbers": lambda n: -n,
-    "even numbers": lambda n: 2 * n,
-    "addresses": lambda n: 4096 * n,
-    "far numbers": lambda n: n << 40,
-    "fractions": lambda n: n / 8,
-    "texts": lambda n: f"user:{n}",
-    "tuples": lambda n: (n % 10, n // 10),
-}
 
 
 def largest(table: Parted[Any, Any]) -> int:
@@ -62,22 +52,11 @@ class AsADictionary(RuleBasedStateMachine):
 
     @rule(key=keys)
     def look(self, key: int) -> None:
-        assert (key in self.table) == (key in self.model)
-        assert self.table.get(key, "none") == self.model.get(key, "none")
-        if key in self.model:
-            assert self.table[key] == self.model[key]
-        else:
-            with pytest.raises(KeyError) as raised:
-                self.table[key]
-            assert raised.value.args == (key,)
+        look(self.table, self.model, key)
 
     @rule(key=keys)
     def delete(self, key: int) -> None:
-        if key in self.model:
-            del self.model[key], self.table[key]
-        else:
-            with pytest.raises(KeyError):
-                del self.table[key]
+        delete(self.table, self.model, key)
 
     @rule(key=keys)
     def pop(self, key: int) -> None:
