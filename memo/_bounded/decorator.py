@@ -226,9 +226,9 @@ def bounded(
             Until then calls raise a copy of the exception, with a traceback of
             their own.  Nothing else that is raised is remembered.
         error_ttl: How long a failure counts, a duration; None: 1 second.
-            With cache_errors and without ttl it has to be given.
             How long it is remembered, and how long after a failed load there is
-            no other as long as there is a stale result.
+            no other as long as there is a stale result.  With cache_errors and
+            without ttl it has to be given.
         fallback: What to answer in place of an error, a value or a function.
             Where the load fails, times out or takes longer than soft_timeout,
             or its failure is remembered, and nothing stale answers.  A value

@@ -274,6 +274,9 @@ class BoundedLayer(FlightLayer):
             and not (self.is_watched and self.shape.is_async)
             and can_lead(options, is_async=self.shape.is_async)
         )
+        leads_made = leads
+        if self.shape.is_async:  # led by ``run()``, which knows all options
+            leads_made = self.kinds is None and not options.stands_in and not options.is_shared
         return Native(
             ages=options.ages,
             serves_stale=bool(options.stale_s) and not self._tells_stale,
@@ -281,9 +284,7 @@ class BoundedLayer(FlightLayer):
             copies=options.copy is not None,
             moves=bool(store.touches),
             leads=leads,
-            leads_made=self.kinds is None and not options.stands_in and not options.is_shared
-            if self.shape.is_async
-            else leads,
+            leads_made=leads_made,
         )
 
     def collected(self, owner: InstanceRef) -> None:

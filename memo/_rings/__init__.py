@@ -3,7 +3,7 @@
 Imports ``_native`` (and cachetools).
 """
 
-from memo._rings.ghost import BUCKETS, MARKS, NEXT_TURN, Ghost
+from memo._rings.ghost import BUCKETS, MARKS, NEXT_TURN, Ghost, mark_bytes
 from memo._rings.limits import MOST_ROUNDS, MOST_STEPS, PROMOTED_FROM, REMEMBERED
 from memo._rings.ring import Mark, Node, Queue, SizedNode, unlink
 from memo._rings.share import Share
@@ -28,5 +28,6 @@ __all__ = (
     "StoreNode",
     "StoreQueue",
     "TwoQueues",
+    "mark_bytes",
     "unlink",
 )

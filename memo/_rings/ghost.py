@@ -9,11 +9,11 @@ Invariants:
   and what an old one knows is moved a few buckets at a time, with each key that is added.
 """
 
-import sys
+import struct
 from array import array
 from collections.abc import Hashable
 
-__all__ = ("BUCKETS", "MARKS", "NEXT_TURN", "Ghost")
+__all__ = ("BUCKETS", "MARKS", "NEXT_TURN", "Ghost", "mark_bytes")
 
 MARKS = 4294967291
 """The largest prime below 2**32: a remainder by it depends on all bits of a hash."""
@@ -21,7 +21,8 @@ BUCKETS = 1024
 """Buckets of a segment, a power of two; of the last one perhaps fewer."""
 NEXT_TURN = (1, 2, 3, 4, 5, 6, 7, 0)
 """Which place of a bucket is taken after this one."""
-_ORDER = sys.byteorder
+mark_bytes = struct.Struct("=I").pack
+"""The bytes of a mark as they lie in a segment."""
 _MOVED = 2
 """Buckets of an old table that are moved with each key that is added."""
 _SLACK = 16
@@ -142,7 +143,7 @@ class Ghost:
         bucket = mark % buckets
         marks, cells, stamps, _ = segments[bucket // BUCKETS]
         first = bucket % BUCKETS * 32
-        wanted = mark.to_bytes(4, _ORDER)
+        wanted = mark_bytes(mark)
         at = marks.find(wanted, first, first + 32)
         while at > 0 and at & 3:  # the same bytes, but across two fingerprints
             at = marks.find(wanted, at + 1, first + 32)

@@ -1,11 +1,10 @@
 """The adaptive policy in the stores, which is the default: its two queues are rings of entries."""
 
-import struct
 from collections.abc import Hashable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memo._native import speed
-from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM, REMEMBERED, Share
+from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM, REMEMBERED, Share, mark_bytes
 from memo._store.entry_queues import EntryQueues
 from memo._store.queues_in_c import ADAPTIVE, QueuesInC
 from memo.policies import AdaptiveCache
@@ -13,9 +12,6 @@ from memo.policies import AdaptiveCache
 __all__ = ("EntryAdaptive",)
 
 K = TypeVar("K", bound=Hashable)
-
-_bytes_of = struct.Struct("=I").pack
-"""The bytes of a fingerprint as they lie in the ghost."""
 
 
 class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc]  # entries are nodes
@@ -74,7 +70,7 @@ class EntryAdaptive(EntryQueues[K], AdaptiveCache[K, Any]):  # type: ignore[misc
         mark = hash(key) % MARKS + 1
         bucket = mark % buckets
         first = bucket % BUCKETS * 32
-        at = segments[bucket // BUCKETS][0].find(_bytes_of(mark), first, first + 32)
+        at = segments[bucket // BUCKETS][0].find(mark_bytes(mark), first, first + 32)
         begun = 0
         if at >= 0 or moving:
             _, cells, stamps, _ = segments[bucket // BUCKETS]

@@ -1,11 +1,10 @@
 """S3-FIFO in the stores: its two queues are rings of entries."""
 
-import struct
 from collections.abc import Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memo._native import speed
-from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM
+from memo._rings import BUCKETS, MARKS, NEXT_TURN, PROMOTED_FROM, mark_bytes
 from memo._store.entry_queues import EntryQueues
 from memo._store.queues_in_c import S3FIFO, QueuesInC
 from memo.policies import S3FIFOCache
@@ -13,9 +12,6 @@ from memo.policies import S3FIFOCache
 __all__ = ("EntryS3FIFO",)
 
 K = TypeVar("K", bound=Hashable)
-
-_bytes_of = struct.Struct("=I").pack
-"""The bytes of a fingerprint as they lie in the ghost."""
 
 
 class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  # entries are nodes
@@ -41,7 +37,7 @@ class EntryS3FIFO(EntryQueues[K], S3FIFOCache[K, Any]):  # type: ignore[misc]  #
         bucket = mark % buckets
         first = bucket % BUCKETS * 32
         moving = ghost.old is not None
-        if segments[bucket // BUCKETS][0].find(_bytes_of(mark), first, first + 32) >= 0 or moving:
+        if segments[bucket // BUCKETS][0].find(mark_bytes(mark), first, first + 32) >= 0 or moving:
             entry.mark = int(ghost.take(key))
             queue = main if entry.mark else small
         else:
