@@ -28,6 +28,7 @@ from memo._flight.flight import (
     ABANDONED,
     ANY_TIME,
     CALL,
+    LATE_CALL,
     RAISED,
     RETURNED,
     RUNNING,
@@ -240,11 +241,14 @@ class CallerFlights(TaskFlights):
             current_work.set(work)
             if role is not None:
                 role.led = True
+            # beside saying that it leads, with no call in between: see Counters
             mine.led = True
             if mine.purpose is CALL:
                 self._counters.led += 1
+            elif mine.purpose is LATE_CALL:
+                self._counters.led_late += 1
             else:
-                self._counters.begin(mine.purpose)
+                self._counters.refreshes += 1
             if self._tags_of is not None:
                 mine.tags = self._tags_of(*args, **kwargs)
             if self._upstream is not None:

@@ -18,6 +18,10 @@ class Counters:
     the next three, and each execution that ends one of ``completed``, ``failed`` and ``cancelled``.  Plain additions to
     attributes: with the interpreter's global lock no other thread runs between reading and writing one, since no call
     stands in between.
+
+    Who begins an execution counts it in lines of its own, beside that from which its end is counted (``led``, or a
+    ``try``).  A method that counts would be a call between the two, and an exception that strikes there would have only
+    one of them happen.
     """
 
     __slots__ = (
@@ -53,15 +57,8 @@ class Counters:
         """All callers who were answered by another's execution."""
         return self.joins + self.joins_late + self.joins_refresh
 
-    def begin(self, purpose: Purpose) -> None:
-        """Count an execution that begins, other than a call's, which whoever begins it counts in passing."""
-        if purpose is REFRESH or purpose is BACKGROUND:
-            self.refreshes += 1
-        else:
-            self.led_late += 1
-
     def join(self, purpose: Purpose) -> None:
-        """Count a caller who was answered by another's execution, other than a call, likewise."""
+        """Count a caller who was answered by another's execution, other than a call, which is counted in passing."""
         if purpose is REFRESH or purpose is BACKGROUND:
             self.joins_refresh += 1
         else:

@@ -13,7 +13,7 @@ from typing import Any
 from memo._base import PLAIN, call_elsewhere, one_step
 from memo._flight.circles import still_running
 from memo._flight.deadlines import Deadlines
-from memo._flight.flight import ABANDONED, BACKGROUND, CALL, RAISED, RUNNING, TIMED_OUT, TaskFlight, Work
+from memo._flight.flight import ABANDONED, BACKGROUND, CALL, LATE_CALL, RAISED, RUNNING, TIMED_OUT, TaskFlight, Work
 from memo._flight.keeper import Keeper
 from memo._flight.lost_work import call_off, keep_quiet, lay_to_rest
 from memo._flight.role import Role
@@ -114,10 +114,13 @@ class TaskWork:
         loop = flight.loop
         before = current_work.get()
         work = None
+        # beside the ``try``, with no call in between: see Counters
         if flight.purpose is CALL:
             self._counters.led += 1
+        elif flight.purpose is LATE_CALL:
+            self._counters.led_late += 1
         else:
-            self._counters.begin(flight.purpose)
+            self._counters.refreshes += 1
         try:
             flight.work.within = still_running(inside)
             try:

@@ -66,6 +66,17 @@ def test_a_fallback_that_is_cut_short(is_async: bool) -> None:
     strike_all("fallback", "failure", Struck, everywhere=False, is_async=is_async, each=EACH)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("error", [Struck, StruckError])
+@pytest.mark.parametrize("operation", ["cache.refresh", "cache.within, old"])
+@pytest.mark.parametrize("decorator", ["lean", "alone"])
+def test_a_load_that_is_no_call_and_is_cut_short(
+    decorator: str, operation: str, error: type[BaseException], is_async: bool
+) -> None:
+    """Wherever it is struck, the executions that began are those that ended."""
+    strike_all(decorator, operation, error, everywhere=False, is_async=is_async, each=1)
+
+
 @pytest.mark.stress
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("is_async", [False, True])
