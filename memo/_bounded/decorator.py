@@ -249,7 +249,10 @@ def bounded(
             ``TimeoutError``.  Default: every ``Exception``.
         cache_if: Called with each result; if false, not stored; None: all are.
             Or as ``cache_if(value, call)``, with the ``CallInfo`` of its call
-            too.  What is not stored is returned all the same.
+            too.  What is not stored is returned all the same.  It drops what
+            was stored before if it is put or comes of ``refresh()``; a stale
+            value that a call, or a background load for one, meant to replace
+            may serve on.
         copy: How values are copied: "shallow", "deep", a function; None: not.
             Applied once to each value that is loaded or put, and to each value
             handed out, so that nobody can alter the stored one: neither

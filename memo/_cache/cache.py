@@ -182,7 +182,7 @@ class Cache:
         entry = self.maker.make(key, value, now, tags, self.store.entry)
         if entry is None:
             self.counts.rejected += 1
-            self.invalidate(key)
+            self.told.alter(self._refuse, key, now)
             return Put(False)
         shared_s = None if self.shared is None else self.shared.shared_life(entry, now)
         self.told.alter(self._put, key, entry, now)
@@ -320,6 +320,10 @@ class Cache:
     def _put(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> None:
         self.table.detach_at_hand(key)
         self.told.keep(gone, key, entry, now)
+
+    def _refuse(self, gone: list[Gone], key: Hashable, now: float) -> None:
+        self.table.detach_at_hand(key)
+        self.told.refuse(gone, key, now, is_word=True)
 
     def _invalidate(self, gone: list[Gone], key: Hashable, now: float) -> None:
         self.table.detach_at_hand(key)

@@ -156,7 +156,9 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """Load now, store, and return; for a coroutine function, awaitable.
 
         Supersedes a running load of the same call and shares with a running refresh.  If the load fails, its error is
-        raised and the old value stays.
+        raised and the old value stays.  If its result is not to be stored (``cache_if``, a ``ttl(value)`` of 0, too
+        large), the old value leaves all the same, as ``replaced``: what this returned is newer.  A load that a call
+        begins, or that runs in the background for one, leaves it then, for as long as it may serve.
         """
         key = self._key(args, kwargs)
         if self._generated.shape.is_async:
@@ -171,7 +173,11 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             return await flights.run(key, *self._with_prefix(args, kwargs), purpose=REFRESH)
 
     def put(self, value: V, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Store *value* as the result of one call; a running load of it will not replace it."""
+        """Store *value* as the result of one call; a running load of it will not replace it.
+
+        A value that is not to be stored (``cache_if``, a ``ttl(value)`` of 0, too large) drops the old one all the
+        same, as ``refresh()`` does.
+        """
         self._store(value, args, kwargs)
 
     def _store(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from memo._flight import (
     BACKGROUND,
     CALL,
     LATE_CALL,
+    REFRESH,
     RETURNED,
     RUNNING,
     TIMED_OUT,
@@ -236,12 +237,15 @@ class Loads:
     def _land(self, gone: list[Gone], flight: InFlight, value: Any, entry: Any, now: float, came: Came | None) -> None:
         """End a load, and store its result if its flight is still the current one, and the tier has not refused it."""
         key = flight.key
+        is_word = flight.purpose is REFRESH
         if self._by_key.get(key) is flight:
             if came is not None and came.refused:  # what is here is older than what was overtaken
                 self.store.drop(gone, key, EvictionReason.INVALIDATED, now)
                 if self.told.leases is not None:
                     self.told.leases.unstored((key, value, EvictionReason.INVALIDATED))
-            elif entry is not None and not self.told.keep(gone, key, entry, now) and self.told.leases is not None:
+            elif entry is None:
+                self.told.refuse(gone, key, now, is_word)
+            elif not self.told.keep(gone, key, entry, now, is_word) and self.told.leases is not None:
                 self.told.leases.unstored((key, value, EvictionReason.SIZE))
             if not flight.fenced:  # by what a comparison asked for meanwhile
                 self._by_key.pop(key, None)

@@ -109,7 +109,7 @@ class SharedLoads:
             value = run()
             life_s = self._made(flight, came, value, began)
             if came.asked is None or life_s is None:
-                self._say_alone(flight, came)
+                self._say_alone(flight)
             else:
                 came.refused = not self.link.store(came.asked, self._handed(value), life_s)
                 came.asked = None
@@ -134,7 +134,7 @@ class SharedLoads:
             value = await run()
             life_s = self._made(flight, came, value, began)
             if came.asked is None or life_s is None:
-                self._say_alone(flight, came)
+                self._say_alone(flight)
             else:
                 came.refused = not await self.link.store_awaited(came.asked, self._handed(value), life_s)
                 came.asked = None
@@ -201,9 +201,9 @@ class SharedLoads:
         """Tell the tier of *entry*, which comes from a file."""
         self.link.know(key, self.all_tags(entry.tags if self._maker.options.rich else ()))
 
-    def _say_alone(self, flight: InFlight, came: Came) -> None:
+    def _say_alone(self, flight: InFlight) -> None:
         """Have what the tier and others hold dropped, where a refresh does not replace it, fenced or not."""
-        if flight.purpose is REFRESH and came.entry is not None:
+        if flight.purpose is REFRESH:
             self.link.invalidate((flight.key,))
 
     def _release(self, came: Came) -> None:

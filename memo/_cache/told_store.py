@@ -10,7 +10,7 @@ from memo._cache.leases import Leases
 from memo._cache.listener import Listener, Reveal
 from memo._call import InstanceRef
 from memo._flight import Watch
-from memo._store import Departures, EvictionReason, Failure, Giveaway, Gone, Store
+from memo._store import Departures, EvictionReason, Failure, Giveaway, Gone, Standing, Store
 
 __all__ = ("ToldStore", "left_for")
 
@@ -139,16 +139,42 @@ class ToldStore:
 
     # -- steps of a change, called with the lock held
 
-    def keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float) -> bool:
-        """Put *entry* in, if it fits; whether it does."""
+    def keep(self, gone: list[Gone], key: Hashable, entry: Any, now: float, is_word: bool = True) -> bool:
+        """Put *entry* in, if it fits; whether it does.
+
+        Args:
+            gone: Gets what leaves for it.
+            key: Its key.
+            entry: The entry.
+            now: The time.
+            is_word: See ``refuse()``.
+        """
         if self.listener is not None and self.store.rich:
             self.listener.note_home(entry.loop)
         if self.fits(entry):
             self.store.put(gone, key, entry, now)
             return True
         self.counts.rejected += 1
-        self.store.drop(gone, key, EvictionReason.REPLACED, now)  # an older value must not outlive a newer one
+        self.refuse(gone, key, now, is_word)
         return False
+
+    def refuse(self, gone: list[Gone], key: Hashable, now: float, is_word: bool) -> None:
+        """Have what is there of *key* make way for a value that is refused: not wanted, too large, of no life.
+
+        ``put()`` and ``refresh()`` are a caller's word that what was there is over, so it leaves, whatever becomes of
+        the new value: no later call may be answered with less than that caller has seen.  Loads that calls begin, or
+        that run in the background for them, are no such word: refused, they leave what may still serve to the end of
+        its life, as those that fail do.
+
+        Args:
+            gone: Gets what leaves.
+            key: The key, as tables hold it.
+            now: The time.
+            is_word: The value was put, or loaded by a refresh.
+        """
+        entry = self.store.index.get(key)
+        if is_word or entry is None or self.store.standing(entry, now) is Standing.OVER:
+            self.store.drop(gone, key, EvictionReason.REPLACED, now)
 
     def fits(self, entry: Any) -> bool:
         """Whether *entry* alone is within the bounds."""

@@ -15,7 +15,7 @@ class EvictionReason(enum.StrEnum):
     EXPIRED = "expired"
     """It was past its life (``ttl``, ``idle``), whichever operation removed it."""
     REPLACED = "replaced"
-    """Another value was stored under its key."""
+    """Another value was stored under its key, or was put or refreshed there and is not to be stored."""
     INVALIDATED = "invalidated"
     """``invalidate()``, ``invalidate_where()`` or the invalidation of a tag."""
     CLEARED = "cleared"
