@@ -23,7 +23,8 @@ import sys
 import types
 import weakref
 from asyncio import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Protocol
 
 from memo._base.forks import Stage, hold
@@ -31,7 +32,7 @@ from memo._base.thread_locks import rlock
 
 __all__ = (
     "Caller", "Gate", "bounded_gate", "caller", "caller_lives", "claim", "gate_for", "greenlet_of",
-    "runs_a_loop", "thread_ident", "thread_lives", "who",
+    "is_running", "runs_a_loop", "thread_ident", "thread_lives", "who",
 )  # fmt: skip
 
 Caller = Any
@@ -109,13 +110,30 @@ def caller_lives(one: Caller) -> bool:
 
 def thread_lives(identifier: int) -> bool:
     """Whether the thread of that identifier has not ended (or another has inherited it)."""
+    return identifier in _frames()
+
+
+def is_running(function: Callable[..., object]) -> bool:
+    """Whether some thread is within a call of it, one that is written in Python; the present thread included."""
+    code = getattr(function, "__code__", None)
+    return any(frame.f_code is code for innermost in _frames().values() for frame in _outward(innermost))
+
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _frames() -> dict[int, FrameType]:
+    """The innermost frame of each thread."""
     if not _FRAMES_COLLECT:
-        return identifier in sys._current_frames()
+        return sys._current_frames()
     with _looking:
         collects = gc.isenabled()
         try:
             gc.disable()
-            return identifier in sys._current_frames()
+            return sys._current_frames()
         finally:
             if collects:
                 gc.enable()

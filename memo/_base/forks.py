@@ -58,6 +58,8 @@ class Stage(enum.IntEnum):
     """What is still to be told to a shared tier.  In a child it begins a thread, which changes what is above."""
     SERVERS = enum.auto()
     """What shows one registry outside.  It begins threads in a child as well, which look at all of the above."""
+    LISTINGS = enum.auto()
+    """The names under which generated code can be shown."""
     CALLERS = enum.auto()
     """A look at the frames of all threads."""
     WAITS = enum.auto()

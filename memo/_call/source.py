@@ -8,21 +8,18 @@ Invariants:
 
 - Functions of one shape share what was compiled for it; each has a copy with names of its own, since the interpreter
   notes in the code what it found in the function's globals.
-- The lines of code stand in ``linecache`` as long as the code is there: it holds their *listing* among its constants.
-  What removes them when that has gone is written in C, so that nothing runs in between.
-- Functions of one name whose lines are the same share a listing; otherwise their file names are numbered.
+- The lines of code can be shown as long as the code is there: it holds their *listing* among its constants.
 """
 
 import functools
-import itertools
 import keyword
-import linecache
 import re
-import weakref
 from collections.abc import Iterable
 from inspect import Parameter
 from types import CodeType
 from typing import Any, NamedTuple
+
+from memo._call.listings import listed
 
 __all__ = (
     "POSITIONAL", "PREFIX", "Block", "Titles", "code_of", "free_prefix", "keyword_defaults", "nameable",
@@ -53,7 +50,7 @@ def code_of(
     head = f"{'async ' if is_async else ''}def $wrapper({_declaration(parameters)}):"
     source = re.sub(r"\$(\w)", rf"{prefix}\1", _written([head, body], ""))
     code = _compiled(source)
-    listing = _listed(titles.file, source)
+    listing = listed(titles.file, source)
     return code.replace(
         co_name=titles.name,
         co_qualname=titles.qualname,
@@ -71,48 +68,6 @@ def _written(block: Block, indent: str) -> str:
 def _compiled(source: str) -> CodeType:
     module = compile(source, "<memo>", "exec", dont_inherit=True)
     return next(const for const in module.co_consts if isinstance(const, CodeType))
-
-
-# -- listings
-
-
-class _Listing:
-    """Lines that are shown under a file name; they go when it goes."""
-
-    __slots__ = ("__weakref__", "file")
-
-    def __init__(self, file: str) -> None:
-        self.file: str = file
-
-
-class _Lines(list[str]):
-    """Lines in ``linecache``, which know their listing."""
-
-    __slots__ = ("listing",)
-
-    listing: weakref.ref[_Listing]
-
-
-def _listed(file: str, source: str) -> _Listing:
-    """The listing of *source* under a name that begins with *file*."""
-    lines = _Lines(source.splitlines(keepends=True))
-    for number in itertools.count(1):
-        name = f"<{file}>" if number == 1 else f"<{file} #{number}>"
-        entry = (len(source), None, lines, name)  # without a time: linecache then looks for no file
-        made = _Listing(name)
-        # before others can see it: struck at the next line, it takes out again what it has put in
-        lines.listing = weakref.ref(made, functools.partial(linecache.cache.pop, name))
-        known: Any = linecache.cache.setdefault(name, entry)
-        if known is entry:
-            return made
-        del lines.listing  # else its end would take out what is another's
-        found = getattr(known[2], "listing", _nothing)()  # a stranger's lines have none
-        if found is not None and known[2] == lines:
-            return found  # type: ignore[no-any-return]
-    raise AssertionError("unreachable")
-
-
-def _nothing() -> None: ...
 
 
 # -- parameters
