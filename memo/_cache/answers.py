@@ -114,7 +114,7 @@ class Answers:
             if not answer.found:
                 answer = self._waits.wait(key, call, terms.seconds, terms)
                 if not answer.found:
-                    raise self._waits.too_late(key, terms.seconds, answer.began)
+                    raise self._waits.too_late(key, terms.seconds, answer.led)
             return answer.value
         except Exception as error:
             if not self._stands_in(error, terms, role):
@@ -140,7 +140,7 @@ class Answers:
             if not answer.found:
                 answer = await self._waits.wait_awaited(key, call, terms.seconds, terms)
                 if not answer.found:
-                    raise self._waits.too_late(key, terms.seconds, answer.began)
+                    raise self._waits.too_late(key, terms.seconds, answer.led)
             return answer.value
         except Exception as error:
             if not self._stands_in(error, terms, role):

@@ -41,6 +41,11 @@ class _Job:
     role: Role
 
     @property
+    def has_joined(self) -> bool:
+        """It waits for the load of a call, or was answered by one: whoever asked for it leads none."""
+        return self.role.joined or self.role.awaits is not None
+
+    @property
     def led(self) -> bool:
         """It led a load itself, and did not join a call that did."""
         return self.role.led
@@ -254,6 +259,15 @@ class Jobs(Asked):
                 flight.key, flight.started, flight.joined, flight.leader = key, job.began, job.watchers, None
                 flights.append(flight)
         return flights
+
+    def waiters(self) -> dict[InFlight, int]:
+        more: dict[InFlight, int] = {}
+        for jobs in list(self.by_loop.values()):
+            for job in list(jobs.values()):
+                flight = job.role.awaits
+                if flight is not None:
+                    more[flight] = more.get(flight, 0) + job.watchers - 1
+        return more
 
     def follow(self, now: float) -> None:
         for jobs in self.by_loop.values():

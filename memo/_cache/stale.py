@@ -76,7 +76,7 @@ class Stale:
             if answer.found:
                 return answer.value
             if self._soft_first_s is not None:
-                raise self._waits.too_late(key, soft_s, answer.began)
+                raise self._waits.too_late(key, soft_s, answer.led)
             # what was stale may answer no more: from here as without it
         role = Role() if role is None else role
         role.after = after
@@ -112,7 +112,7 @@ class Stale:
             if answer.found:
                 return answer.value
             if self._soft_first_s is not None:
-                raise self._waits.too_late(key, soft_s, answer.began)
+                raise self._waits.too_late(key, soft_s, answer.led)
             # what was stale may answer no more: from here as without it
         role = Role() if role is None else role
         role.after = after

@@ -37,7 +37,7 @@ class CacheStats(Snapshot):
     misses: int = counter()
     """Calls that led a load, whether it succeeded, failed, or was stored."""
     joins: int = counter()
-    """Calls that waited for a load which another call led."""
+    """Calls that waited for a load which another call led, also those that gave it up (``within()``)."""
     stale_hits: int = counter()
     """Calls answered with a value past its ttl, also those that led a load and were answered stale."""
     error_hits: int = counter()

@@ -22,8 +22,8 @@ class Answer(NamedTuple):
     found: bool
     """There is an answer; without one the call is counted nowhere yet."""
     value: Any = None
-    began: bool = False
-    """This call began the load."""
+    led: bool = False
+    """Without one: this call began the load, and that has not joined another's."""
 
 
 class Waits:
@@ -74,7 +74,7 @@ class Waits:
                 self._background.unwatch(job)
                 if self._is_overdue(key, job):
                     error = self._cache.flights.timed_out(key)
-                    return Answer(True, self._failed_or_stale(key, job, error, began, terms), began)
+                    return Answer(True, self._failed_or_stale(key, job, error, began and not job.has_joined, terms))
             if job is None or not (_is_another_s(job, began) or _is_too_old(job, began, terms)):
                 return self._outcome(key, job, began, terms)
 
@@ -93,9 +93,9 @@ class Waits:
             if not (_is_another_s(job, began) or _is_too_old(job, began, terms)):
                 return self._outcome(key, job, began, terms)
 
-    def too_late(self, key: Hashable, seconds: float, began: bool) -> InflightTimeout:
-        """The error of a call that got no answer in time, which this counts."""
-        self._counts.count(led=began)
+    def too_late(self, key: Hashable, seconds: float, led: bool) -> InflightTimeout:
+        """The error of a call that got no answer in time, which this counts: a miss if it led the load, or a join."""
+        self._counts.count(led)
         return InflightTimeout(
             f"{self._cache.name}(): no result within the {seconds:g} s that this caller allows; a load that has begun "
             f"goes on for others. Give more time, allow a stale value with stale_if_error=, or say what to answer with "
@@ -107,7 +107,8 @@ class Waits:
     def _leave(self, job: Any, began: bool) -> None:
         """Let a caller go who was cancelled or interrupted."""
         self._background.unwatch(job)
-        self._counts.count(led=began)
+        if began and not job.has_joined:
+            self._counts.count(led=True)  # else it waited for a load that another led, and counts as nothing
         self._background.tell(job)
 
     def _is_overdue(self, key: Hashable, job: ThreadJob) -> bool:
@@ -123,17 +124,17 @@ class Waits:
     def _outcome(self, key: Hashable, job: Any, began: bool, terms: Terms) -> Answer:
         if job is not None and job.done:
             if job.error is not None:
-                return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, terms), began)
+                return Answer(True, self._failed_or_stale(key, job, job.error, began and job.led, terms))
             self._counts.count(began and job.led, job.role.found)
-            return Answer(True, self._cache.handed(job.value), began)
+            return Answer(True, self._cache.handed(job.value))
         now = self._clock.read()
         fresh = self._cache.store.use(key, now, terms.after(now))  # put meanwhile
         if fresh is not None:
-            return Answer(True, self._cache.handed(fresh.value), began)
+            return Answer(True, self._cache.handed(fresh.value))
         entry = self._stale.still(key, now, terms)
         if entry is None:
-            return Answer(False, None, began)
-        return Answer(True, self._stale.serve(entry, now), began)
+            return Answer(False, led=began and not job.has_joined)
+        return Answer(True, self._stale.serve(entry, now))
 
     def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, terms: Terms) -> Any:
         entry = self._stale.instead(key, error, terms)

@@ -206,8 +206,12 @@ class CallerFlights(TaskFlights):
                 if mine is not None and current is mine:
                     return await self._lead(mine, role, args, kwargs)
                 try:
+                    if role is not None:
+                        role.awaits = current
                     joined = await self._attend(current, loop, False, inherited)
                 finally:
+                    if role is not None:
+                        role.awaits = None
                     if inside is not None:
                         no_longer_depend(inside, current)
                 if joined and current.state is not ABANDONED:

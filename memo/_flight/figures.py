@@ -91,20 +91,20 @@ class Counters:
         self.called_off = 0
 
 
-def figures(name: str, earlier: Counters, since: Counters, flights: list[InFlight], now: float) -> InflightStats:
+def figures(name: str, earlier: Counters, since: Counters, flights: dict[InFlight, int], now: float) -> InflightStats:
     """The figures of one function.
 
     Args:
         name: Its name.
         earlier: What was counted at first.
         since: What was counted since.
-        flights: What runs now, or waits for a thread.
+        flights: What runs now, or waits for a thread: how many callers wait for each.
         now: The time.
     """
     return InflightStats(
         name,
         len(flights),
-        sum([flight.joined for flight in flights]) if flights else 0,
+        sum(flights.values()),
         earlier.started + since.started,
         earlier.joined + since.joined,
         earlier.completed + since.completed,
@@ -115,12 +115,12 @@ def figures(name: str, earlier: Counters, since: Counters, flights: list[InFligh
     )
 
 
-def shown(flights: list[InFlight], reveal: Callable[[Any], Any], now: float) -> list[Flight]:
-    """Snapshots of *flights*, longest running first."""
+def shown(flights: dict[InFlight, int], reveal: Callable[[Any], Any], now: float) -> list[Flight]:
+    """Snapshots of *flights*, for each of which so many callers wait, longest running first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     rows = [
-        Flight(reveal(flight.key), max(0.0, now - flight.started), flight.joined, _leader_name(flight, names))
-        for flight in flights
+        Flight(reveal(flight.key), max(0.0, now - flight.started), waiters, _leader_name(flight, names))
+        for flight, waiters in flights.items()
     ]
     return sorted(rows, key=lambda row: -row.age)
 

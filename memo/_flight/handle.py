@@ -36,10 +36,10 @@ class InflightHandle(Handle, Generic[P, R_co]):
         super().__init__(generated, name, fence_others, prefix)
         self._flights = flights
 
-    def _running(self) -> list[InFlight]:
+    def _running(self) -> dict[InFlight, int]:
         flights = self._flights.table.pending()
         token = self._scope()
-        return flights if token is None else [flight for flight in flights if belongs_to(flight.key, token)]
+        return flights if token is None else {f: n for f, n in flights.items() if belongs_to(f.key, token)}
 
     def pending(self) -> list[Flight]:
         """The running calls, longest running first, and the background loads that wait for a thread."""

@@ -1,6 +1,6 @@
 """What a caller turned out to be, and what will do for it."""
 
-from memo._flight.flight import ANY_TIME
+from memo._flight.flight import ANY_TIME, InFlight
 
 __all__ = ("Role",)
 
@@ -12,7 +12,7 @@ class Role:
         after: Of what is kept already, only what came later than this will do for the caller.
     """
 
-    __slots__ = ("after", "found", "joined", "led", "stale")
+    __slots__ = ("after", "awaits", "found", "joined", "led", "stale")
 
     def __init__(self, after: float = ANY_TIME) -> None:
         self.after: float = after
@@ -22,5 +22,7 @@ class Role:
         """That found its result upstream, and did not run the function."""
         self.joined: bool = False
         """It was answered by another's, be it with an error."""
+        self.awaits: InFlight | None = None
+        """Another's, for whose end it waits now."""
         self.stale: bool = False
         """It is answered with a stale value instead, and counts as that."""

@@ -23,7 +23,7 @@ class InflightStats(Snapshot):
     active: int = 0
     """Gauge: calls running now that a newcomer would join, and background loads that wait for a thread."""
     waiting: int = 0
-    """Gauge: callers waiting now for a call that another leads."""
+    """Gauge: callers waiting now for a call that another leads, as ``Flight.waiters`` counts them."""
     started: int = counter()
     """Executions begun, also those that run straight through in a recursion."""
     joined: int = counter()
@@ -50,6 +50,7 @@ class Flight(Frozen):
     age: float
     """Seconds since it began, by the function's clock."""
     waiters: int
-    """Callers who joined it; its leader is not among them."""
+    """Callers who have joined it and wait for it now; not its leader, nor those for whom a load in the background leads
+    it.  Who gave up is none any more, though a load that was begun for it may still stand by."""
     leader: str
     """Name of the thread or task that runs it."""

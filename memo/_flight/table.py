@@ -51,6 +51,13 @@ class Asked:
         """Those that run as soon as there is a thread, as flights that stand for them."""
         return []
 
+    def waiters(self) -> dict[InFlight, int]:
+        """How many callers more wait for a flight that a load has joined which they asked for.
+
+        The load itself is none: less than nothing where nobody waits for it any more.
+        """
+        return {}
+
     def follow(self, now: float) -> None:
         """Go by another clock: what was asked for later than it shows counts as asked for now."""
 
@@ -326,10 +333,16 @@ class FlightTable:
         # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
         return [flight for flight in list(self.by_key.values()) if not flight.over] if self.by_key else []
 
-    def pending(self) -> list[InFlight]:
-        """The current flights, and those that stand for what waits for a thread."""
+    def pending(self) -> dict[InFlight, int]:
+        """The current flights, and those that stand for what waits for a thread: how many callers wait for each."""
         with self.lock:
-            return self._not_over() + self.asked.waiting()
+            return self._waited_for()
+
+    def _waited_for(self) -> dict[InFlight, int]:
+        flights = self._not_over() + self.asked.waiting()
+        more = self.asked.waiters() if flights else {}
+        # one that is about to join the flight has not done so: less than nobody is nobody
+        return {flight: max(0, flight.joined + more.get(flight, 0)) for flight in flights}
 
     def forget_counts(self) -> None:
         """Have ``counters`` begin anew; what they said is in the figures of flights still."""

@@ -135,8 +135,12 @@ class TaskFlights(Flights):
                 try:
                     if led:
                         self._work.launch(current, role, self.call, args, kwargs, inside)
+                    elif role is not None:
+                        role.awaits = current
                     joined = await self._attend(current, loop, led, inherited)
                 finally:
+                    if role is not None:
+                        role.awaits = None
                     if inside is not None:
                         no_longer_depend(inside, current)
                 if led:

@@ -122,7 +122,7 @@ class ThreadFlights(Flights):
             self.expire(current)
             return _Next.LOOK
         inherited = False
-        while (joined := self._wait(current, me, inherited)) is not None:
+        while (joined := self._wait_as(current, me, inherited, role)) is not None:
             if leaving and current.state is RETURNED:
                 return _Next.LOOK
             if mine.purpose is not CALL and self._is_too_old(current, mine.purpose, mine.after):
@@ -262,6 +262,16 @@ class ThreadFlights(Flights):
         return flight.over or not caller_lives(flight.leader)
 
     # -- waiting
+
+    def _wait_as(self, flight: InFlight, me: Caller, inherited: bool, role: Role | None) -> bool | None:
+        """Wait as ``_wait()`` does, which *role* tells meanwhile."""
+        if role is None:
+            return self._wait(flight, me, inherited)
+        role.awaits = flight
+        try:
+            return self._wait(flight, me, inherited)
+        finally:
+            role.awaits = None
 
     def _wait(self, flight: InFlight, me: Caller, inherited: bool) -> bool | None:
         """Wait until *flight* is no longer running.
