@@ -204,18 +204,26 @@ class Cache:
         Args:
             predicate: What is asked.
             scope: The token of an instance; None: all.
-            note: Told of the keys that were chosen, before any of them leaves.
+            note: Told of the keys that were chosen, a list at a time, before any of them leaves.
         """
         self.table.detach_within(scope)
         now = self.clock.read()
+        chosen = self._all_chosen(scope, predicate, now)
+        if note is not None:
+            for found in unhurried(chosen):
+                note([entry.key for entry in found])
+        return self._drop_lots(_drawn(chosen), _INVALIDATED, now)
+
+    def _all_chosen(
+        self, scope: Hashable | None, predicate: Callable[[Any, Any], object], now: float
+    ) -> deque[list[Any]]:
+        """Those within *scope* that *predicate* is true for, in lists that hold nothing else."""
         chosen: deque[list[Any]] = deque()
         for lot in unhurried(self._lots(scope)):
             found = self._chosen(lot, predicate, now)
             if found:
                 chosen.append(found)
-        if note is not None:
-            note([entry.key for found in chosen for entry in found])
-        return self._drop_lots(_drawn(chosen), _INVALIDATED, now)
+        return chosen
 
     def _chosen(self, entries: list[Any], predicate: Callable[[Any, Any], object], now: float) -> list[Any]:
         """Those that *predicate* is true for."""
@@ -251,16 +259,19 @@ class Cache:
             How many values left for *reason*.
         """
         count = 0
-        for part in _slices(lots):
+        pace = Pace()
+        for part in _slices(lots, pace):
             at = self.clock.read() if now is None else now
-            gone = self.told.alter(self.store.drop_all, part, reason, at)
+            gone = self.told.alter(self.store.drop_all, part.copy(), reason, at)  # which may be put off
             count += left_for(gone, reason)
-            del part, gone  # the values die before the next slice takes the lock
+            for items in (part, *gone.lists):  # the values die before the next slice takes the lock
+                pace.let_go(items)
+            del part, gone
         return count
 
     def alter_all(self, operation: Callable[..., None]) -> None:
         """Have the store do *operation* with all entries, a slice at a time, while others get their turn."""
-        for part in _slices(self.store.lots()):
+        for part in _slices(self.store.lots(), Pace()):
             self.told.alter(operation, part)
             del part
 
@@ -285,9 +296,11 @@ class Cache:
     def expire_entries(self, scope: Hashable | None = None) -> Iterator[int]:
         """Drop what is past its life, in slices between which no lock is held: how many entries, for each."""
         self.upwards.forget_closed()
+        pace = Pace()
         for gone in self.store.expire(self.clock.read(), scope, self.told.report):
             count = left_for(gone, EvictionReason.EXPIRED)
-            gone.clear()  # the values with it, before the next slice takes the lock
+            for items in gone.lists:  # the values die before the next slice takes the lock
+                pace.let_go(items)
             yield count
         if self.told.leases is not None:
             self.told.leases.overrule()
@@ -299,10 +312,12 @@ class Cache:
         try:
             while True:
                 gone = self.told.alter(resizing.step, self.clock.read())
-                if resizing.is_over:
-                    return
                 if not resizing.begun:  # asked for in the middle of a change, at whose end all of it is done
                     self.told.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
+                    return
+                for items in gone.lists:
+                    pace.let_go(items)
+                if resizing.is_over:
                     return
                 del gone
                 pace.rest()
@@ -429,14 +444,21 @@ class Cache:
             self.shared.forget_figures()
 
 
-def _slices(lots: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """*lots* in slices for one hold of the lock each, between which others get their turn."""
-    pace = Pace()
+def _slices(lots: Iterable[list[Any]], pace: Pace) -> Iterator[list[Any]]:
+    """*lots*, which are used up, in slices for one hold of the lock each, between which others get their turn.
+
+    Nobody but who is given a slice holds it.
+    """
     for lot in lots:
-        for begin in range(0, len(lot), SLICE):
-            yield lot[begin : begin + SLICE]
+        while lot:
+            yield _drawn_from(lot)
             pace.rest()
-        lot.clear()  # as a slice does not: what left dies before the next one takes the lock
+
+
+def _drawn_from(lot: list[Any]) -> list[Any]:
+    part = lot[:SLICE]
+    del lot[:SLICE]
+    return part
 
 
 def _drawn(lots: deque[list[Any]]) -> Iterator[list[Any]]:

@@ -68,8 +68,9 @@ class Everywhere:
             return cache.invalidate_where(predicate, scope)
         keys: list[Hashable] = []
         count = cache.invalidate_where(predicate, scope, keys.extend)
-        for begin in range(0, len(keys), SLICE):
-            some = keys[begin : begin + SLICE]
+        while keys:
+            some = keys[-SLICE:]
+            del keys[-SLICE:]
             try:
                 shared.link.invalidate(some)
             finally:

@@ -96,7 +96,9 @@ class ToldStore:
             gone = self.store.tell_apart(lot, giveaway.counted)
             self.report(gone)
             giveaway.done(left_for(gone, giveaway.reason))
-            del lot, gone  # the values die before others get their turn
+            for items in (lot.entries, *gone.lists):
+                pace.let_go(items)
+            del lot, gone
             pace.rest()
         for _ in giveaway.crumbs():
             pace.rest()
@@ -116,18 +118,18 @@ class ToldStore:
 
     def collected(self, owner: InstanceRef, now: float) -> None:
         """Drop the entries of an instance that died: as long as the lock is free, bit by bit."""
-        self._bury(self.store.collected, owner, now)
         pace = Pace(blocking=True)
+        self._bury(pace, self.store.collected, owner, now)
         missed = 0
         while missed < _TRIES and self.store.lingers:
-            if self._bury(self.store.bury):
+            if self._bury(pace, self.store.bury):
                 missed = 0
                 pace.rest()
             else:
                 missed += 1
                 pace.pause()
 
-    def _bury(self, take_some: Callable[..., bool], *args: Any) -> bool:
+    def _bury(self, pace: Pace, take_some: Callable[..., bool], *args: Any) -> bool:
         gone = Departures()
         try:
             free = take_some(*args, gone)
@@ -135,6 +137,8 @@ class ToldStore:
         except BaseException:
             self.report(gone)
             raise
+        for items in gone.lists:
+            pace.let_go(items)
         return free
 
     # -- steps of a change, called with the lock held

@@ -9,8 +9,8 @@ from memo._store.parted import Parted
 
 __all__ = ("crumbs", "free")
 
-_CRUMB = 20
-"""Items that are freed in one go."""
+_CRUMB = 4
+"""Items that are freed in one go; see ``Pace.let_go()``."""
 
 
 def crumbs(heaps: list[Any]) -> Iterator[int]:
@@ -53,8 +53,7 @@ def free(table: LargeTable[Any, Any], remains: list[Any], before: Callable[[list
     pace = Pace(blocking=True)  # it may be a finalizer
     for entries in taken(table):
         before(entries)
-        while entries:  # the last that lie in a stretch of memory give that back to the system, which takes long
-            del entries[-_CRUMB:]
-            pace.rest()
+        pace.let_go(entries)
+        pace.rest()
     for _ in crumbs(remains):
         pace.rest()

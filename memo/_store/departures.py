@@ -41,6 +41,11 @@ class Departures(list[Any]):
         """What is told, once that is settled."""
         return self._items if self.is_ready else []
 
+    @property
+    def lists(self) -> tuple[list[Any], list[Any]]:
+        """What holds all that left: to be let go of bit by bit, once it was told."""
+        return self, self.settled
+
     def make_ready(
         self,
         listener: Callable[..., object],

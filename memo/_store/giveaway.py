@@ -14,8 +14,7 @@ from memo._store.eviction import EvictionReason
 __all__ = ("Giveaway",)
 
 LOT = 50
-"""Most entries that are told, and die, in one go: the last that lie in a stretch of memory give that back to the
-system, which takes longer than all else that is done with them."""
+"""Most entries that are told in one go."""
 
 
 class Giveaway:
@@ -72,12 +71,15 @@ class Giveaway:
         return lot
 
     def done(self, number: int) -> None:
-        """Those whose turn it was have been told; *number* of them left for the reason that all do."""
+        """Those whose turn it was have been told; *number* of them left for the reason that all do.
+
+        The lot and what was told of it hold them now, and nothing else does.
+        """
         table, begin, _ = self._place
         self.number += number
         end = begin + LOT
         self._place = table, end, None
-        self.tables[table][begin:end] = [None] * len(self.tables[table][begin:end])  # they die, few at a time
+        self.tables[table][begin:end] = [None] * len(self.tables[table][begin:end])
 
     def crumbs(self) -> Iterator[int]:
         """Free what else there is, a bit at a time; how many items."""

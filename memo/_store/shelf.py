@@ -37,11 +37,13 @@ from memo._store.serving import Serving, Standing
 from memo._store.tag_index import TagIndex
 from memo._store.weights import ENTRY_BYTES
 
-__all__ = ("SLICE", "Operation", "PutOff", "Shelf", "ShowIndex")
+__all__ = ("DYING", "SLICE", "Operation", "PutOff", "Shelf", "ShowIndex")
 
 SLICE = 100
 """Most entries that are looked at, and perhaps taken out, in one hold of the lock by what goes through many: some
 0.2 ms."""
+DYING = 8
+"""Likewise where entries die under the lock, and what lists them; see ``Pace.let_go()``."""
 
 Operation = Callable[..., None]
 """Called with a list, to which it adds what leaves, and with its own arguments; for ``Changes.change()`` to run."""
@@ -163,7 +165,7 @@ class Shelf(ABC):
     def bury_some(self, gone: list[Gone]) -> None:
         """Take out some more of what lingers."""
         for burial in (*self.lingering.values(),)[:1]:
-            entries = burial.next(SLICE)
+            entries = burial.next(DYING)
             self.drop_all(gone, entries, _COLLECTED, burial.now)
             if not entries:
                 del self.lingering[burial.owner]

@@ -31,7 +31,7 @@ from memo._store.parted import WHOLE
 from memo._store.policy import CacheClass, make_cache
 from memo._store.resizing import Resizing
 from memo._store.serving import Serving, Standing
-from memo._store.shelf import SLICE, Operation, PutOff, Shelf, ShowIndex
+from memo._store.shelf import DYING, Operation, PutOff, Shelf, ShowIndex
 from memo._store.sweep import Sweep
 from memo._store.tag_index import TagIndex
 
@@ -307,7 +307,7 @@ class Store:
 
     def expire(
         self, now: float, scope: Hashable | None = None, tell: Callable[[Departures], object] | None = None
-    ) -> Iterator[list[Gone]]:
+    ) -> Iterator[Departures]:
         """Take out what is past its life, of one instance or (None) of all: what left, slice by slice.
 
         Args:
@@ -319,7 +319,7 @@ class Store:
 
     def resizing(self, max_entries: int | None, max_bytes: int | None) -> Resizing:
         """A change of the bounds, in slices."""
-        return Resizing(self._shelf, max_entries, max_bytes, SLICE)
+        return Resizing(self._shelf, max_entries, max_bytes, DYING)
 
     def _sweep(self, now: float, scope: Hashable | None = None) -> Sweep:
         return Sweep(self._shelf, self._changes, self._serving, now, scope)

@@ -8,6 +8,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
+from memo._base import Pace
 from memo._call import InstanceRef, belongs_to, comparing_outside
 from memo._store.changes import Changes, nothing
 from memo._store.departures import Departures, Gone
@@ -44,7 +45,7 @@ class Sweep:
         self._slice: list[Any] = []
         """What the walk came to and was not looked at: that begins again if it comes upon keys not compared yet."""
 
-    def slices(self, tell: Callable[[Departures], object] | None) -> Iterator[list[Gone]]:
+    def slices(self, tell: Callable[[Departures], object] | None) -> Iterator[Departures]:
         """Take out what is past its life: what left, slice by slice.
 
         Asked for by what a change of this store runs (a finalizer), it does nothing.
@@ -53,11 +54,13 @@ class Sweep:
             tell: Called with what left in a slice, also if an exception cuts that short; then once more.
         """
         walk = self._changes.walk(self.walk)
+        pace = Pace()
+        spent: list[Any] = []  # let go of without the lock
         try:
             while not walk.over or self._shelf.lingering:
                 gone = Departures()
                 try:
-                    if not comparing_outside(self._changes.lock, self._step, gone, walk):
+                    if not comparing_outside(self._changes.lock, self._step, gone, walk, spent):
                         return
                     if tell is not None:
                         tell(gone)
@@ -65,6 +68,9 @@ class Sweep:
                     if tell is not None:
                         tell(gone)
                     raise
+                if gone:
+                    pace.let_go(spent)
+                spent.clear()
                 yield gone
                 del gone
         finally:
@@ -80,9 +86,8 @@ class Sweep:
             return QueueWalk(shelf.cache.rings, len(shelf.index))
         return RingWalk(shelf.ring, len(shelf.index))
 
-    def _step(self, gone: Departures, walk: Walk) -> bool:
+    def _step(self, gone: Departures, walk: Walk, spent: list[Any]) -> bool:
         changes = self._changes
-        spent: list[Any] = []  # let go of without the lock
         with changes.lock:
             if changes.busy:
                 return False

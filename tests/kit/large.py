@@ -13,7 +13,8 @@ _SMALLEST: dict[str, tuple[Any, ...]] = {
     "WHOLE": (parted, shelf, store, lots, handle, entry_policy),
     "MOST": (parted, large_table, own_shelf),
     "LOT": (lots, giveaway),
-    "SLICE": (shelf, store, sweep, cache),
+    "SLICE": (shelf, sweep, cache),
+    "DYING": (shelf, store),
     "_CRUMB": (crumbs,),
 }
 

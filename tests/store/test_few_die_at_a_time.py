@@ -9,9 +9,9 @@ from kit.large import all_large
 
 from memo import Registry, bounded
 from memo._base import pacing
-from memo._store import figures, lots
+from memo._store import crumbs, figures, lots
 from memo._store.policy import POLICIES
-from memo.testing import isolated
+from memo.testing import FakeClock, isolated
 
 MOST = 4
 MANY = 60
@@ -132,3 +132,53 @@ def test_few_values_of_an_instance_die_between_two_turns(end: str, monkeypatch: 
     assert sum(turns.deaths) >= MANY - 2 * MOST  # the iterator has its part, and no more
     del iterator
     assert sum(turns.deaths) == MANY
+
+
+# -- whatever is told, or taken out, in one go
+
+ALSO: dict[str, Callable[[list[Any]], object]] = {
+    **ENDS,
+    "resize": lambda box: box[0].cache.resize(max=1),
+    "cleanup": lambda box: (box[0].clock.advance(100), box[0].cache.cleanup()),
+    "instance's death": lambda box: box.clear(),
+}
+
+
+@pytest.mark.parametrize("end", ALSO)
+@pytest.mark.parametrize("told", [False, True])
+def test_fewer_values_die_than_are_taken_out(end: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lots and slices are larger than what dies between two turns of other threads, also of what on_evict was told."""
+    turns = Turns()
+    all_large(monkeypatch, 30)
+    monkeypatch.setattr(crumbs, "_CRUMB", pacing._FEW)
+    clock = FakeClock()
+    options: dict[str, Any] = {"ttl": 50, "clock": clock, "registry": Registry(), "tags": ("all",)}
+    if told:
+        options["on_evict"] = lambda key, value, reason: None
+    if end == "instance's death":
+
+        class Service:
+            @bounded(max=1_000, **options)
+            def fetch(self, x: int) -> Any:
+                return turns.value()
+
+        owner: Any = Service()
+        fetch, box = owner.fetch, [owner]
+        del owner
+    else:
+
+        @bounded(max=1_000, **options)
+        def fetch(x: int) -> Any:
+            return turns.value()
+
+        fetch.clock = clock  # type: ignore[attr-defined]
+        box = [fetch]
+    for x in range(120):
+        fetch(x)
+    del fetch
+    gc.collect()
+    with monkeypatch.context() as patch:
+        patch.setattr(pacing.Pace, "rest", lambda pace: turns.deaths.append(0))
+        ALSO[end](box)
+    assert sum(turns.deaths) >= 119
+    assert max(turns.deaths) <= 2 * pacing._FEW

@@ -202,6 +202,22 @@ def test_clear_in_the_middle_of_a_change_is_told_by_that_change() -> None:
     fetch.cache._check()
 
 
+def test_invalidations_in_the_middle_of_a_change_are_done_at_its_end() -> None:
+    """A finalizer invalidates a tag, or much, while the store is changed: all of it leaves, though only then."""
+    told: list[int] = []
+    own = Registry()
+    fetch = make(own, on_evict=lambda key, value, reason: told.append(key), tags=lambda x: [f"tag{x % 2}"])
+    cache = fetch.cache._cache
+    for x in range(30):
+        fetch(x)
+    cache.told.alter(lambda gone: own.invalidate(tag="tag1"))
+    assert sorted(told) == list(range(1, 30, 2))
+    cache.told.alter(lambda gone: fetch.cache.invalidate_where(lambda key, value: True))
+    assert sorted(told) == list(range(30))
+    assert len(fetch.cache) == 0
+    fetch.cache._check()
+
+
 def test_nothing_that_was_given_away_is_kept() -> None:
     """Once clear() has returned, the values of a large store are gone, by reference counts alone."""
     import weakref
