@@ -27,6 +27,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     all_large(monkeypatch, 4)
     monkeypatch.setattr(dump_entries, "SLICE", 4)
     monkeypatch.setattr(dump_entries, "_RUN", 6)
+    monkeypatch.setattr(dump_entries, "_GROUP", 2)
 
 
 def make(clock: FakeClock | None = None, **options: Any) -> Any:
@@ -49,6 +50,34 @@ def test_a_large_dump_is_oldest_first(policy: str, tmp_path: Path) -> None:
     assert dump(fetch, tmp_path / "dump") == 50
     rows = (tmp_path / "dump").read_text().splitlines()[1:-1]
     assert [int(row[1:].split(",")[0]) for row in rows] == order
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_few_entries_are_sorted_and_drawn_between_two_turns(
+    cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No list of many is sorted, no merger begins with many runs, and few entries are let go of, in one go."""
+    fetch = make(max=1_000)
+    for x in range(400):
+        fetch(x)
+    looks = [0]
+
+    def stored(entry: Any) -> float:
+        looks[-1] += 1
+        if cut and sum(looks) > 900:
+            raise KeyboardInterrupt
+        return float(entry.stored)
+
+    monkeypatch.setattr(dump_entries, "_stored", stored)
+    monkeypatch.setattr(pacing.Pace, "rest", lambda pace: looks.append(0))
+    if cut:
+        with pytest.raises(KeyboardInterrupt):
+            dump(fetch, tmp_path / "dump")
+    else:
+        assert dump(fetch, tmp_path / "dump") == 400
+    groups = 400 // 8 // 2  # of runs of two lots each
+    assert sum(looks) > 900  # to sort, to merge those of a group, and groups
+    assert max(looks) <= groups + 6
 
 
 def test_the_newest_of_a_large_dump_fill_the_room_there_is(tmp_path: Path) -> None:
