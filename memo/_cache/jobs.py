@@ -13,7 +13,7 @@ from typing import Any
 from memo._base import bounded_gate, call_elsewhere, call_when, finish, real, until
 from memo._cache.refresh_pool import RefreshPool
 from memo._call import comparing_outside
-from memo._flight import Asked, InFlight, Role, call_off, keep_quiet, lay_to_rest
+from memo._flight import Asked, InFlight, Role, call_off, cancelled_with, keep_quiet, lay_to_rest
 from memo._store import Store
 
 __all__ = ("Jobs", "TaskJob", "ThreadJob")
@@ -168,7 +168,7 @@ class TaskJob(_Job):
         if task is None:
             return
         if task.cancelled():
-            self.error = asyncio.CancelledError()
+            self.error = asyncio.CancelledError(*cancelled_with(task))
         elif (error := task.exception()) is not None:
             self.error = _without_us(error)
         else:

@@ -31,7 +31,15 @@ from memo._flight.role import Role
 from memo._flight.setting_aside import fence_for, held, put_back, resume, set_aside
 from memo._flight.stats import Flight, InflightStats
 from memo._flight.table import Asked, FlightTable
-from memo._flight.task_work import current_work, first_step, note_bound, outside_work, take_bound
+from memo._flight.task_work import (
+    cancelled_with,
+    current_work,
+    first_step,
+    message_of,
+    note_bound,
+    outside_work,
+    take_bound,
+)
 from memo._flight.tasks import TaskFlights, own_loop
 from memo._flight.templates import BIRTH, FAILED, led_await, shared_await, shared_call, watched_call
 from memo._flight.threads import ThreadFlights
@@ -71,6 +79,7 @@ __all__ = (
     "WorkOptions",
     "born",
     "call_off",
+    "cancelled_with",
     "check_work",
     "current_work",
     "depend",
@@ -82,6 +91,7 @@ __all__ = (
     "leading",
     "leading_await",
     "led_await",
+    "message_of",
     "no_longer_depend",
     "note_bound",
     "outer_load",

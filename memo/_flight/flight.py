@@ -40,8 +40,9 @@ class InFlight:
     """
 
     __slots__ = (
-        "after", "came", "current", "error", "fenced", "heir", "joined", "key", "leader", "led", "load", "over",
-        "present", "purpose", "started", "state", "succeeds", "tags", "traceback", "value", "waiters", "was_current"
+        "after", "came", "cancelled_with", "current", "error", "fenced", "heir", "joined", "key", "leader", "led",
+        "load", "over", "present", "purpose", "started", "state", "succeeds", "tags", "traceback", "value", "waiters",
+        "was_current",
     )  # fmt: skip
 
     after: float
@@ -49,6 +50,9 @@ class InFlight:
     will."""
     came: Any
     """How its result came, for its keeper; set by a leader who looks upstream."""
+    cancelled_with: tuple[Any, ...]
+    """The arguments of the ``CancelledError`` that its work, in a task of its own, ended by, for its first caller, as
+    one who awaits a task gets them; not set where it ended otherwise."""
     key: Hashable
     current: bool
     """Set until somebody takes it out of the table: who deletes this does."""

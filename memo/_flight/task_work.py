@@ -24,8 +24,10 @@ from memo._native import speed
 __all__ = (
     "TaskWork",
     "cancel_work",
+    "cancelled_with",
     "current_work",
     "first_step",
+    "message_of",
     "note_bound",
     "outside_work",
     "take_bound",
@@ -204,6 +206,7 @@ class TaskWork:
             except BaseException as reason:
                 flight.work.over = True
                 if isinstance(reason, asyncio.CancelledError):  # else the context may be anybody's
+                    flight.cancelled_with = reason.args
                     note_bound(flight, before)
                 self._deadlines.disarm(flight)
                 counts = not flight.over
@@ -249,6 +252,8 @@ class TaskWork:
         flight.work.over = True
         try:
             self._deadlines.disarm(flight)
+            if not flight.led:
+                flight.cancelled_with = cancelled_with(task)
         finally:
             if not flight.led:  # cancelled before its first step
                 counts = not flight.over
@@ -299,16 +304,32 @@ async def first_step() -> None:
         raise
 
 
-async def cancel_work(flight: TaskFlight, loop: asyncio.AbstractEventLoop, may_wait: bool) -> None:
-    """End the work of *flight*, which nobody waits for any more, and wait for its end where that may be."""
+def cancelled_with(task: asyncio.Future[Any]) -> tuple[Any, ...]:
+    """The arguments of the ``CancelledError`` that *task*, which is done, ended by; asked a second time, a message at
+    most: tasks hand out the error itself once."""
+    try:
+        task.exception()
+    except asyncio.CancelledError as error:
+        return error.args
+    return ()
+
+
+def message_of(reason: BaseException) -> tuple[Any, ...]:
+    """What the work is cancelled with whose last caller leaves by *reason*: its message, if it is cancelled, as one who
+    awaits a task hands it on."""
+    return reason.args[:1] if isinstance(reason, asyncio.CancelledError) else ()
+
+
+async def cancel_work(flight: TaskFlight, loop: asyncio.AbstractEventLoop, reason: BaseException) -> None:
+    """End the work of *flight*, whose last caller left by *reason*, and wait for its end where that may be."""
     task, home = flight.task, flight.loop
     assert task is not None
     if home is not loop:
-        call_elsewhere(home, task.cancel)
+        call_elsewhere(home, task.cancel, *message_of(reason))
         return
     if loop.is_closed():
         lay_to_rest(task)
     else:
-        task.cancel()
-        if may_wait:
+        task.cancel(*message_of(reason))
+        if isinstance(reason, asyncio.CancelledError):
             await asyncio.wait((task,))

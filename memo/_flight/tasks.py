@@ -243,7 +243,7 @@ class TaskFlights(Flights):
             raise self.timed_out(flight.key)
         if flight.state is ABANDONED:
             if flight.task is None or flight.task.cancelled():
-                raise asyncio.CancelledError()
+                raise asyncio.CancelledError(*getattr(flight, "cancelled_with", ()))
             return self.keeper.hand_out(await asyncio.shield(flight.task))
         error = flight.error
         assert error is not None, "the leader was present when it ended"
@@ -319,7 +319,7 @@ class TaskFlights(Flights):
                 raise
             last = self._leave(flight, waiter, led)
             if last and flight.task is not None:
-                await cancel_work(flight, loop, may_wait=isinstance(reason, asyncio.CancelledError))
+                await cancel_work(flight, loop, reason)
             elif led and isinstance(reason, asyncio.CancelledError):
                 self._time_left(flight)
             raise

@@ -25,8 +25,10 @@ from memo._flight import (
     CALL,
     GatheredLoads,
     TaskFlight,
+    cancelled_with,
     current_work,
     depend,
+    message_of,
     no_longer_depend,
     note_bound,
     outer_load,
@@ -220,7 +222,7 @@ class _Batch:
         except BaseException as reason:
             task = self._leave(key, future)
             if task is not None:
-                task.cancel()
+                task.cancel(*message_of(reason))
                 if isinstance(reason, asyncio.CancelledError):
                     await asyncio.wait((task,))
             raise
@@ -311,14 +313,17 @@ class _Batch:
         if futures and not isinstance(error, asyncio.CancelledError):
             futures.pop(0).set_result(_Raised(error))
         for future in futures:
-            future.cancel()
+            future.cancel(*message_of(error))
         self._waiting.clear()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Let go whoever waits still: the task was cut short, cancelled by others than those who wait, or never ran."""
         self._node.work.over = True
         self._task = None
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()  # which the loop need not report
+        if task.cancelled():
+            error: BaseException | None = asyncio.CancelledError(*cancelled_with(task))
+        else:
+            error = task.exception()  # which the loop need not report
         if error is not None:
             try:
                 self.give_up(error)

@@ -24,6 +24,7 @@ from memo._flight import (
     current_work,
     depend,
     first_step,
+    message_of,
     no_longer_depend,
     own_loop,
     take_bound,
@@ -102,7 +103,7 @@ class TaskBatches(TaskFlights):
                 finally:
                     part.close()
             except BaseException as reason:
-                await self._leave_all(part, wait=isinstance(reason, asyncio.CancelledError))
+                await self._leave_all(part, reason)
                 raise
             wanted = {key: call for key, call in wanted.items() if key in again}
 
@@ -182,8 +183,8 @@ class TaskBatches(TaskFlights):
                 found.absent.add(flight.key)
         return again
 
-    async def _leave_all(self, part: _Round, wait: bool) -> None:
-        """Leave all flights, and end the work of those that nobody else waits for."""
+    async def _leave_all(self, part: _Round, reason: BaseException) -> None:
+        """Leave all flights because of *reason*, and end the work of those that nobody else waits for."""
         tasks: list[asyncio.Task[None]] = []
         for flights, led in ((part.begun, True), (part.met, False)):
             while flights:
@@ -192,11 +193,11 @@ class TaskBatches(TaskFlights):
                     self.table.settle(flight, ABANDONED)
                 elif self._leave(flight, None, led) and flight.task is not None:
                     if flight.loop is part.loop:
-                        flight.task.cancel()
+                        flight.task.cancel(*message_of(reason))
                         tasks.append(flight.task)
                     else:
-                        call_elsewhere(flight.loop, flight.task.cancel)
+                        call_elsewhere(flight.loop, flight.task.cancel, *message_of(reason))
                 elif led:
                     self._time_left(flight)  # this caller may have left before it had a timer
-        if tasks and wait:
+        if tasks and isinstance(reason, asyncio.CancelledError):
             await asyncio.wait(tasks)
