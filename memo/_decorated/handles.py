@@ -1,22 +1,44 @@
 """The attributes that decorating adds to a function, and to whatever it is bound to or held by."""
 
+import types
+from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle, CacheInfo
 from memo._decorated.layer import layer_of
-from memo._decorated.stack import HANDLES, find_handle
+from memo._decorated.stack import HANDLES, LIKE_LRU_CACHE, find_handle
 from memo._flight import InflightHandle
 from memo._rate import LimitHandle
 from memo._registry import Record
 from memo._window import WindowHandle
 
-__all__ = ("LIKE_LRU_CACHE", "SHOWN", "Handles")
+__all__ = ("SHOWN", "Handles")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
 SHOWN = (*HANDLES, *LIKE_LRU_CACHE, "__memo_record__")
+
+
+class _OfStore:
+    """A method of what has a store; to anything else it is not there, and ``__getattr__`` looks further."""
+
+    __slots__ = ("_method",)
+
+    def __init__(self, method: Any) -> None:
+        self._method = method
+
+    def __get__(self, obj: Any, owner: Any = None) -> Any:
+        if obj is None:
+            return self._method
+        function, prefix = obj._place()
+        find_handle(function, prefix, "cache")
+        return types.MethodType(self._method, obj)
+
+
+def _of_store(method: Method) -> Method:
+    return _OfStore(method)  # type: ignore[return-value]
 
 
 class Handles(Generic[P, R_co]):
@@ -48,10 +70,12 @@ class Handles(Generic[P, R_co]):
         """How often it may be called; AttributeError if it is not decorated with ``limit``."""
         return find_handle(*self._place(), kind="limit")  # type: ignore[no-any-return]
 
+    @_of_store
     def cache_info(self) -> CacheInfo:
         """Hits, misses, maxsize and currsize of the whole function, as ``functools.lru_cache`` tells them."""
         return self.cache._cache.cache_info()
 
+    @_of_store
     def cache_clear(self) -> None:
         """Drop every entry of the whole function and set its counters to zero, as ``functools.lru_cache`` does."""
         cache = self.cache
@@ -60,6 +84,7 @@ class Handles(Generic[P, R_co]):
             cache._answers.everywhere.clear(None)
         results.forget_counts()
 
+    @_of_store
     def cache_parameters(self) -> dict[str, Any]:
         """``maxsize`` and ``typed``, as ``functools.lru_cache`` tells them."""
         results = self.cache._cache

@@ -18,10 +18,18 @@ from memo._base import HELD
 from memo._call import LAYER, Through
 from memo._decorated.assignments import assign, unassign
 from memo._decorated.bound_method import Bound
-from memo._decorated.handles import LIKE_LRU_CACHE, SHOWN, Handles
+from memo._decorated.handles import SHOWN, Handles
 from memo._decorated.holders import DecoratedClassMethod
 from memo._decorated.layer import Layer
-from memo._decorated.stack import HANDLES, become_method, find_handle, find_one, original_of, tell_name
+from memo._decorated.stack import (
+    HANDLES,
+    LIKE_LRU_CACHE,
+    become_method,
+    find_below,
+    find_one,
+    original_of,
+    tell_name,
+)
 from memo._native import speed
 
 if TYPE_CHECKING:
@@ -95,8 +103,8 @@ class Transparent(Handles[P, R_co], _Proxy):
             return types.FunctionType if issubclass(kind, type) else kind  # a decorated class is one no longer
 
         def __getattr__(self, name):
-            if name in HANDLES:
-                return find_handle(self, (), name)
+            if name in HANDLES or name in LIKE_LRU_CACHE:
+                return find_below(self, name)
             if name == "one" and (one := find_one(*self._place())) is not None:
                 return one
             original = _layer(self).shape.function
@@ -147,10 +155,8 @@ class Transparent(Handles[P, R_co], _Proxy):
 
     def __dir__(self) -> list[str]:
         original = _layer(self).shape.function
-        handles = [name for name in HANDLES if hasattr(self, name)]
-        more = LIKE_LRU_CACHE if "cache" in handles else ()
-        if find_one(self, ()) is not None:
-            more = (*more, "one")
+        handles = [name for name in (*HANDLES, *LIKE_LRU_CACHE) if hasattr(self, name)]
+        more = () if find_one(self, ()) is None else ("one",)
         return sorted({*dir(original), *handles, *more, "__wrapped__"})
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:

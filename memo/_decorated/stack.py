@@ -1,5 +1,6 @@
 """The layers of a stack of decorators: how they are found, and which of them adds a handle."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +8,24 @@ from typing import Any
 from memo._base import wrapped_by
 from memo._decorated.layer import Layer, layer_of
 
-__all__ = ("HANDLES", "become_method", "find_handle", "find_one", "found_at", "layers_of", "original_of", "tell_name")
+__all__ = (
+    "HANDLES",
+    "LIKE_LRU_CACHE",
+    "become_method",
+    "find_below",
+    "find_handle",
+    "find_one",
+    "found_at",
+    "layers_of",
+    "original_of",
+    "tell_name",
+)
 
 HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding_window", "limit": "limit"}
 """The handles, and the decorators that add them."""
+
+LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
+"""What is there besides where there is a ``cache``."""
 
 
 def layers_of(function: Any) -> Iterator[Layer]:
@@ -38,8 +53,33 @@ def find_handle(function: Any, prefix: tuple[Any, ...], kind: str) -> Any:
             return layer.handle_for(prefix)
         if kind == "inflight" and layer.kind == "cache":
             return layer.handle_for(prefix).inflight
-    name = "it" if layer is None else layer.shape.qualname
-    raise AttributeError(f"{name} has no {kind!r}; decorate it with @{HANDLES[kind]} as well.")
+    raise _lacking(layer, kind)
+
+
+def find_below(function: Any, name: str) -> Any:
+    """What others have under the name of a handle that no layer has: ``functools.lru_cache`` its ``cache_info``.
+
+    They have what is found without calling their ``__getattr__``: a mock and many a proxy answers to every name.
+
+    Raises:
+        AttributeError: Nobody has one.
+    """
+    layer = None
+    for link in wrapped_by(function, _decorated):
+        if (own := layer_of(link)) is not None:
+            layer = own
+        elif inspect.getattr_static(link, name, _NOTHING) is not _NOTHING:
+            return getattr(link, name)
+    raise _lacking(layer, name)
+
+
+_NOTHING = object()
+
+
+def _lacking(layer: Layer | None, name: str) -> AttributeError:
+    decorator = HANDLES.get(name, HANDLES["cache"])
+    it = "it" if layer is None else layer.shape.qualname
+    return AttributeError(f"{it} has no {name!r}; decorate it with @{decorator} as well.")
 
 
 def find_one(function: Any, prefix: tuple[Any, ...]) -> Any:
