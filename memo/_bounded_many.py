@@ -25,6 +25,7 @@ from memo._base import (
     Swept,
     TagsOption,
     Weakly,
+    format_seconds,
     knows_its_options,
     positive_int,
     refuse_bare,
@@ -139,9 +140,9 @@ class _ManyLayer(Layer):
         check_suits(self.shape, options, keys)  # now, and not as the function of one key is made
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
-                f"{_WHERE}: gather={terms.gather_s:g} s has no effect on {self.shape.qualname}, a plain function, "
-                f"whose calls would each block a thread meanwhile; make it a coroutine function, or call it with many "
-                f"keys."
+                f"{_WHERE}: gather={format_seconds(terms.gather_s)!r} has no effect on {self.shape.qualname}, a plain "
+                f"function, whose calls would each block a thread meanwhile; make it a coroutine function, or call it "
+                f"with many keys."
             )
         if options.policy not in POLICIES.values():
             self.make_works()  # which shows whether it can be made

@@ -70,6 +70,7 @@ from memo._base.units import (
     positive_int,
     real_number,
     seconds,
+    seconds_in_words,
 )
 from memo._base.waits import finish, one_step, until
 from memo._base.weakly import Weakly
@@ -186,6 +187,7 @@ __all__ = (
     "run_by",
     "runs_a_loop",
     "seconds",
+    "seconds_in_words",
     "set_at_once",
     "shared_copy",
     "short_text",

@@ -27,7 +27,7 @@ _ALSO_CALLED: Mapping[str, str] = {
     "max_batch": "batch batch_size batchsize chunk chunk_size chunksize max_batch_size",
     "idle": "expire_after_access idle_s idle_seconds idle_time idle_timeout max_idle sliding time_to_idle tti",
     "policy": "algorithm cache_class eviction eviction_policy evict_policy replacement strategy",
-    "key": "cache_key hash_func hash_function key_builder key_fn key_func key_function key_maker keyfunc keymaker "
+    "key": "cache_key hash_func hash_function key_builder key_fn key_func key_function key_maker keyfunc keymaker keys "
     "make_key",
     "ignore": "exclude exclude_args ignore_args ignore_params ignored ignored_args ignores skip skip_args",
     "typed": "strict_types type types",
@@ -60,6 +60,7 @@ _ALSO_CALLED: Mapping[str, str] = {
     "max_waiting": "max_queue max_waiters queue_size waiters",
     "keys": "max_keys maxkeys most_keys top",
     "only": "error_types errors exception exceptions only_errors",
+    **dict.fromkeys(("fork", "jitter", "scope", "soft_timeout", "weak"), ""),
 }
 
 _OF_OLD_VALUES = (
@@ -74,6 +75,8 @@ _NOT_HERE: Mapping[tuple[str, str], str] = {
             "fallback_on",
         )
     },
+    ("bounded_many", "shared"): "which bounded_many has not: its results stay in this process. Use @bounded on a "
+    "function of one key to share them.",
     ("bounded_many", "work"): "which bounded_many has not: several callers share a batch, which runs in its own task.",
 }  # fmt: skip
 """What is an option of another decorator for good reasons, by decorator and option."""
@@ -101,6 +104,7 @@ def knows_its_options(function: F) -> F:
         if parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
     ]
     known = frozenset(options)
+    required = next((p.name for p in signature.parameters.values() if p.default is inspect.Parameter.empty), None)
 
     @functools.wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
@@ -108,6 +112,8 @@ def knows_its_options(function: F) -> F:
             if option not in known:
                 remedy = _NOT_HERE.get((where, option)) or _meant(option, options)
                 raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {remedy}")
+        if required is not None and not args and required not in given:
+            raise TypeError(f"{where}: {required}= is missing; write @{_WRITTEN[where]}.")
         return function(*args, **given)
 
     checked.__signature__ = signature  # type: ignore[attr-defined]
@@ -120,7 +126,7 @@ def _meant(option: str, options: list[str]) -> str:
     found = [name for name in options if plain == name or plain in _ALSO_CALLED.get(name, "").split()]
     if not found and "ttl" not in options and plain in ("ttl", *_ALSO_CALLED["ttl"].split()):
         found = [name for name in ("timeout", "window") if name in options]  # the only time that it knows
-    if not found:
+    if not found and plain not in _ALSO_CALLED:  # else it is well written, for another decorator
         from difflib import get_close_matches  # not above: few programs need it
 
         near = {slip: name for name in options for slip in _ALSO_CALLED.get(name, "").split()}

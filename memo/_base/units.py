@@ -17,6 +17,7 @@ __all__ = (
     "positive_int",
     "real_number",
     "seconds",
+    "seconds_in_words",
 )
 
 Duration: TypeAlias = int | float | str | timedelta | SupportsIndex | SupportsFloat
@@ -329,6 +330,11 @@ def format_seconds(s: float) -> str:
     if (count := round(s / 60)) < 48 * 60:
         return _two_units(count, 60, "h", "m")
     return _two_units(round(s / 3600), 24, "d", "h")
+
+
+def seconds_in_words(s: float) -> str:
+    """A duration of *s* seconds within a sentence: "7 s", and from a minute on as ``format_seconds()`` has it."""
+    return f"{s:g} s" if s < 60 else format_seconds(s)
 
 
 def _two_units(count: int, per: int, large: str, small: str) -> str:

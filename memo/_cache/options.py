@@ -170,17 +170,17 @@ def late_options(
         raise TypeError(f"{where}: jitter={jitter!r} is not a number; give a share such as 0.1.")
     if not 0 <= share < 1:
         raise ValueError(f"{where}: jitter={jitter!r} is out of range; give a share from 0 to below 1, such as 0.1.")
+    given = {
+        "stale_while_revalidate": stale_while_revalidate,
+        "stale_if_error": stale_if_error,
+        "soft_timeout": soft_timeout,
+        "error_ttl": error_ttl,
+    }
     spans = {
-        option: None if span is None else seconds(span, where=where, option=option)
-        for option, span in (
-            ("stale_while_revalidate", stale_while_revalidate),
-            ("stale_if_error", stale_if_error),
-            ("soft_timeout", soft_timeout),
-            ("error_ttl", error_ttl),
-        )
+        option: None if span is None else seconds(span, where=where, option=option) for option, span in given.items()
     }
     if not has_ttl:
-        for option, value in (("jitter", jitter if share else None), *spans.items()):
+        for option, value in (("jitter", jitter if share else None), *given.items()):
             if value is not None and option != "error_ttl" and not (option == "soft_timeout" and has_fallback):
                 raise TypeError(f"{where}: {option}={value!r} has no effect without ttl=; give ttl= as well.")
     stale = stale_while_revalidate is not None or stale_if_error is not None

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from memo._base import real, shared_copy
+from memo._base import real, seconds_in_words, shared_copy
 from memo._cache.background import Background
 from memo._cache.cache import Cache
 from memo._cache.fallback import Fallback
@@ -97,9 +97,9 @@ class Waits:
         """The error of a call that got no answer in time, which this counts: a miss if it led the load, or a join."""
         self._counts.count(led)
         return InflightTimeout(
-            f"{self._cache.name}(): no result within the {seconds:g} s that this caller allows; a load that has begun "
-            f"goes on for others. Give more time, allow a stale value with stale_if_error=, or say what to answer with "
-            f"default=.",
+            f"{self._cache.name}(): no result within the {seconds_in_words(seconds)} that this caller allows; a load "
+            f"that has begun goes on for others. Give more time, allow a stale value with stale_if_error=, or say what "
+            f"to answer with default=.",
             key,
             seconds,
         )

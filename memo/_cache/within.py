@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._base import seconds, short_text
+from memo._base import seconds, seconds_in_words, short_text
 from memo._cache.answers import Answers
 from memo._cache.terms import NOT_GIVEN, Terms
 from memo._call import Call, Generated
@@ -29,7 +29,7 @@ class Within(Generic[P, R_co]):
             raise TypeError(
                 f"within: {keys.shape.qualname}() is a plain function, which would run in a thread without an event "
                 f"loop, so that its result could not belong to the loop that scope='loop' keeps it for; leave the "
-                f"limit of {terms.seconds:g} s out, or decorate a coroutine function."
+                f"limit of {seconds_in_words(terms.seconds)} out, or decorate a coroutine function."
             )
         self._answers = answers
         self._generated = generated
@@ -63,8 +63,8 @@ class Within(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         terms = self._terms
-        limit = "" if terms.seconds is None else f" within {terms.seconds:g} s"
-        age = "" if terms.max_age_s is None else f", at most {terms.max_age_s:g} s old"
+        limit = "" if terms.seconds is None else f" within {seconds_in_words(terms.seconds)}"
+        age = "" if terms.max_age_s is None else f", at most {seconds_in_words(terms.max_age_s)} old"
         default = "" if terms.default is NOT_GIVEN else f", or {short_text(terms.default)}"
         return f"<calls of {self._answers.name}{limit}{age}{default}>"
 

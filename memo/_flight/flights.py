@@ -16,7 +16,7 @@ from itertools import starmap
 from operator import call as call_it
 from typing import Any
 
-from memo._base import Clock, shared_copy
+from memo._base import Clock, seconds_in_words, shared_copy
 from memo._call import stored_key
 from memo._flight.flight import ABANDONED, CALL, RETURNED, RUNNING, TIMED_OUT, InFlight, Purpose
 from memo._flight.keeper import Keeper
@@ -131,8 +131,9 @@ class Flights:
 
     def timed_out(self, key: Hashable) -> InflightTimeout:
         """The error of those who waited for a flight of *key* that is too old."""
+        within = seconds_in_words(self.timeout_s or 0.0)
         return InflightTimeout(
-            f"{self.name}(): the call that this one waited for did not end within {self.timeout_s:g} s "
+            f"{self.name}(): the call that this one waited for did not end within {within} "
             f"and was detached; the next call starts a new one.",
             key,
             self.timeout_s,

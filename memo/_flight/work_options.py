@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from memo._base import seconds
+from memo._base import format_seconds, seconds
 from memo._flight.caller_work import CallerFlights
 from memo._flight.tasks import TaskFlights
 from memo._flight.threads import ThreadFlights
@@ -37,8 +37,8 @@ class WorkOptions(NamedTuple):
         """
         if self.keep_s is not None and not is_async:
             raise TypeError(
-                f"{where}: keep={self.keep_s:g} (seconds) has no effect on {name}(), a plain function, whose work no "
-                f"caller leaves before it ends; leave keep= out, or decorate a coroutine function."
+                f"{where}: keep={format_seconds(self.keep_s)!r} has no effect on {name}(), a plain function, whose "
+                f"work no caller leaves before it ends; leave keep= out, or decorate a coroutine function."
             )
 
 

@@ -266,6 +266,6 @@ def test_terms_are_shown(make: Make) -> None:
     """In the repr, those that were given."""
     cache = make().cache
     assert repr(cache.within("50ms", max_age="5m", default=None)).endswith(
-        "fetch within 0.05 s, at most 300 s old, or None>"
+        "fetch within 0.05 s, at most 5m old, or None>"
     )
-    assert repr(cache.within(max_age="5m")).endswith("fetch, at most 300 s old>")
+    assert repr(cache.within(max_age="5m")).endswith("fetch, at most 5m old>")
