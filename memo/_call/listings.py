@@ -10,6 +10,7 @@ Invariants:
 - Functions of one name whose lines are the same share a listing; otherwise their file names are numbered.
 """
 
+import functools
 import itertools
 import linecache
 import operator
@@ -57,7 +58,7 @@ class _ToListing(weakref.ref[Listing]):
 def listed(file: str, source: str) -> Listing:
     """The listing of *source* under a name that begins with *file*."""
     _free_names.drop_where_many()
-    lines = _Lines(source.splitlines(keepends=True))
+    lines = _Lines(_split(source))
     for number in itertools.count(1):
         name = f"<{file}>" if number == 1 else f"<{file} #{number}>"
         entry = (len(source), None, lines, name)  # without a time: linecache then looks for no file
@@ -72,6 +73,11 @@ def listed(file: str, source: str) -> Listing:
         if found is not None and known[2] == lines:
             return found  # type: ignore[no-any-return]
     raise AssertionError("unreachable")
+
+
+@functools.lru_cache(maxsize=512)  # functions of one shape share the text of each line
+def _split(source: str) -> tuple[str, ...]:
+    return tuple(source.splitlines(keepends=True))
 
 
 def _nothing() -> None: ...
