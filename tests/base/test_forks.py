@@ -114,7 +114,7 @@ import sys, threading
 PLACES = {  # the longest beginning that fits
     "_base/forks": "FORKS", "_base/clock": "CLOCKS", "_base/callers": "CALLERS", "_registry/": "REGISTRIES",
     "_registry/janitor": "JANITORS", "_flight/": "FLIGHTS", "_flight/circles": "CIRCLES", "_store/": "FLIGHTS",
-    "_cache/": "POOLS", "_window/": "WINDOWS", "testing.py": "WAITS", "testing.py:<module>": "TESTS",
+    "_cache/": "POOLS", "_window/": "WINDOWS", "_call/listings": "LISTINGS", "testing.py": "WAITS", "testing.py:<module>": "TESTS",
 }
 make, held, nested, unknown = threading.RLock, threading.local(), set(), set()
 
@@ -175,6 +175,10 @@ async def main():
         return x
     await asyncio.gather(*(fetch(1) for _ in range(3)))
 
+for number in range(100):  # names of generated code, which come and go
+    same = lambda x: x
+    same.__qualname__ = f"same_{number}"
+    memo.bounded(max=3)(same)(1)
 functions = [use(), use(ttl=60), use(ttl=60, stale_while_revalidate=60), use(policy="lru"), use(max_bytes=10_000)]
 window = memo.sliding_window("1h")(abs)
 window(1)
