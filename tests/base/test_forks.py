@@ -114,7 +114,8 @@ import sys, threading
 PLACES = {  # the longest beginning that fits
     "_base/forks": "FORKS", "_base/clock": "CLOCKS", "_base/callers": "CALLERS", "_registry/": "REGISTRIES",
     "_registry/janitor": "JANITORS", "_flight/": "FLIGHTS", "_flight/circles": "CIRCLES", "_store/": "FLIGHTS",
-    "_cache/": "POOLS", "_window/": "WINDOWS", "_call/listings": "LISTINGS", "testing.py": "WAITS", "testing.py:<module>": "TESTS",
+    "_cache/": "POOLS", "_window/": "WINDOWS", "_call/listings": "LISTINGS", "testing.py": "WAITS",
+    "testing.py:<module>": "TESTS",
 }
 make, held, nested, unknown = threading.RLock, threading.local(), set(), set()
 
