@@ -150,7 +150,8 @@ def bounded(
             each result and returns one of these; there 0 or less means that the
             result is returned but not stored.  One with a second parameter that
             has no default, or is named "call", is given the ``CallInfo`` of the
-            call as well: ``ttl=lambda value, call: ...``.
+            call as well: ``ttl=lambda value, call: ...``.  By position: one
+            that is taken by name alone (``*, call=None``) keeps its default.
         max_bytes: Most bytes of entries, an int or "64MB"; None: unbounded.
             An entry takes what its value, its key and its tags take, and 400
             bytes for itself.  A value that does not fit with that is returned,

@@ -44,7 +44,8 @@ class CallInfo:
 def takes_call(where: str, option: str, function: Callable[..., Any]) -> bool:
     """Whether *function*, which is asked about results, is to be told of the call as well.
 
-    Its second positional parameter tells, if that has no default or is named "call".
+    Its second positional parameter tells, if that has no default or is named "call".  What it takes by name alone is
+    its own affair, whatever the name: it keeps its default.
 
     Raises:
         TypeError: It can be called neither with a result nor with a result and a call.
@@ -59,9 +60,9 @@ def takes_call(where: str, option: str, function: Callable[..., Any]) -> bool:
     try:
         signature.bind(*[None] * (1 + wants))
     except TypeError:
+        shown = signature.replace(return_annotation=signature.empty)
         raise TypeError(
-            f"{where}: {option}={short_text(function)} takes ({', '.join(map(str, parameters))}), but is called with a "
-            f"result, or with a result and its call; write {option}=lambda value: ... or {option}=lambda value, call: "
-            f"..."
+            f"{where}: {option}={short_text(function)} takes {shown}, but is called by position with a result, or with "
+            f"a result and its call; write {option}=lambda value: ... or {option}=lambda value, call: ..."
         ) from None
     return wants

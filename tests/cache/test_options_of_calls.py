@@ -200,7 +200,11 @@ def test_functions_that_ask_about_the_call(function: Callable[..., Any], own: Re
 @pytest.mark.parametrize("option", ["ttl", "cache_if"])
 def test_functions_of_neither_are_refused(option: str, own: Registry) -> None:
     """One that takes nothing, or needs more, fails at decoration with both ways to write it."""
-    for function, shown in ((lambda: 5, r"\(\)"), (lambda value, call, more: 5, r"\(value, call, more\)")):
+    for function, shown in (
+        (lambda: 5, r"\(\)"),
+        (lambda value, call, more: 5, r"\(value, call, more\)"),
+        (lambda value, *, call: 5, r"\(value, \*, call\)"),
+    ):
         with pytest.raises(TypeError, match=rf"^bounded: {option}=.*takes {shown}, .*write {option}=lambda value: "):
             bounded(max=8, **{option: function})
 
