@@ -1787,8 +1787,9 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
  * - Bins lie in segments that the interpreter's own allocator has.  The heap of the C library would give back to the
  *   system what was at its end, however much, and so stop all threads for as long as that takes.
  * - What follows another bin is a block of its own, as large as many small objects are, so that the table keeps it for the
- * next chain.  Given back, it would be a hole in which the next object of anybody's would lie: values in scattered memory,
- * which the collector, and whoever goes through them, would take twice as long for.
+ *   next chain.  Given back, it would be a hole in which the next object of anybody's would lie: values in scattered
+ *   memory, which the collector, and whoever goes through them, would take twice as long for.  Those that are too many
+ *   for a table that shrinks go with its bins, few at a time; who gets all that a table has gets them, too.
  * - Nothing but a comparison, a hash, and giving up a reference runs code of the user's.  A look-up whose comparison has
  *   changed the table, which its version tells, begins again.  What leaves is given up when the table is whole.
  *
@@ -1812,6 +1813,7 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
 #define IS_SEEN 2  /* the collector may know what its Cell has */
 #define FEW_SEGMENTS 8
 #define FEW_SPARES 8
+#define FREED_AT_ONCE 4 /* spare bins that go with a bin, which allows for a quarter of one less */
 
 #ifdef __GNUC__
 #  define FETCH(address) __builtin_prefetch((const void *)(address))
@@ -1836,7 +1838,7 @@ typedef struct {
     size_t room;       /* segments that it has place for */
     uint64_t bins, low;
     Bin *spare; /* bins that are in no chain, and serve again; each has the next in its first slot */
-    uint64_t spares;
+    uint64_t spares, blocks; /* how many of them; and with those that follow others */
     Py_ssize_t size, visible;
     uint64_t version; /* no other table has the same; another one after a key came, left, or was moved */
 } LargeTable;
@@ -1963,22 +1965,35 @@ spare_take(LargeTable *table)
     return bin;
 }
 
+/* Have so many bins that are spare at the least.  -1 without an error set: there is no memory. */
+static int
+spare_make(LargeTable *table, uint64_t least)
+{
+    while (table->spares < least) {
+        Bin *more = PyMem_Malloc(sizeof(Bin));
+        if (more == NULL) {
+            return -1;
+        }
+        spare_add(table, more);
+        table->blocks++;
+    }
+    return 0;
+}
+
 /* A bin for a chain, empty.  NULL without an error set: there is no memory. */
 static Bin *
 bin_made(LargeTable *table)
 {
-    if (table->spares == 0) {
-        return PyMem_Calloc(1, sizeof(Bin));
-    }
-    return memset(spare_take(table), 0, sizeof(Bin));
+    return spare_make(table, 1) < 0 ? NULL : memset(spare_take(table), 0, sizeof(Bin));
 }
 
-/* Give back what is spare but for so many. */
+/* Give back what is spare but for *kept*, and no more than so many. */
 static void
-spare_free(LargeTable *table, uint64_t most)
+spare_free(LargeTable *table, uint64_t kept, uint64_t most)
 {
-    while (table->spares > most) {
+    for (; table->spares > kept && most; most--) {
         PyMem_Free(spare_take(table));
+        table->blocks--;
     }
 }
 
@@ -2110,7 +2125,8 @@ bin_remove(LargeTable *table)
             }
         }
     }
-    spare_free(table, table->bins / 4 + FEW_SPARES); /* one that grows never has more */
+    uint64_t kept = table->bins / 4 + FEW_SPARES; /* one that grows never has more */
+    spare_free(table, kept < table->bins ? kept : table->bins - 1, FREED_AT_ONCE);
 }
 
 /* Deal out what a chain has among two others: to *other* what has that bit in its hash, which may be 0.  The chain's bins but for
@@ -2153,12 +2169,8 @@ table_merge(LargeTable *table)
     Bin *from = bin_at(table, last);
     Bin *into = bin_at(table, last & (last == table->low ? table->low >> 1 : table->low));
     if (from->filled) {
-        while (table->spares < 2) { /* as many more as two chains may need that become one */
-            Bin *more = PyMem_Malloc(sizeof(Bin));
-            if (more == NULL) {
-                return;
-            }
-            spare_add(table, more);
+        if (spare_make(table, 2) < 0) { /* as many more as two chains may need that become one */
+            return;
         }
         chain_deal(table, from, into, NULL, 0);
         table->version++;
@@ -2408,6 +2420,9 @@ large_move(LargeTable *from, LargeTable *to)
     from->room = to->room;
     from->bins = to->bins;
     from->low = to->low;
+    from->spare = to->spare;
+    from->spares = to->spares;
+    from->blocks = to->blocks;
     from->size = to->size;
     from->visible = to->visible;
     from->version++;
@@ -2415,6 +2430,9 @@ large_move(LargeTable *from, LargeTable *to)
     to->room = had.room;
     to->bins = had.bins;
     to->low = had.low;
+    to->spare = had.spare;
+    to->spares = had.spares;
+    to->blocks = had.blocks;
     to->size = had.size;
     to->visible = had.visible;
     to->version++;
@@ -2444,7 +2462,8 @@ large_free(LargeTable *table)
     table->bins = table->low = 0;
     table->size = table->visible = 0;
     table->version++;
-    spare_free(table, 0);
+    spare_free(table, 0, UINT64_MAX);
+    table->blocks = 0;
     for (uint64_t number = 0; number < had.bins; number++) { /* nobody else reaches these from here on */
         Bin *head = bin_at(&had, number), *bin = head, *next;
         for (; bin != NULL; bin = next) {
@@ -2927,7 +2946,8 @@ large_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     LargeTable *table = (LargeTable *)self;
     uint64_t segments = (table->bins + SEGMENT_BINS - 1) / SEGMENT_BINS;
-    return PyLong_FromSize_t(sizeof(LargeTable) + table->room * sizeof(void *) + (size_t)segments * SEGMENT);
+    return PyLong_FromSize_t(sizeof(LargeTable) + table->room * sizeof(void *) + (size_t)segments * SEGMENT
+                             + (size_t)table->blocks * sizeof(Bin));
 }
 
 /* Raise AssertionError unless the invariants hold; returns how many bins there are, how many more were chained to
@@ -2967,7 +2987,7 @@ large_check(PyObject *self, PyObject *Py_UNUSED(ignored))
     for (Bin *bin = table->spare; bin != NULL && spares <= table->spares; bin = (Bin *)bin->slots[0]) {
         spares++;
     }
-    if (wrong == NULL && spares != table->spares) {
+    if (wrong == NULL && (spares != table->spares || spares + (uint64_t)chained != table->blocks)) {
         wrong = "spare bins are miscounted";
     }
     if (wrong != NULL) {

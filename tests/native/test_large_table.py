@@ -2,7 +2,6 @@
 
 import gc
 import random
-import subprocess
 import sys
 import weakref
 from collections import Counter
@@ -14,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kit.dictionaries import KEYS, delete, look
-from kit.places import ROOT
 
 from memo._native import speed, why
 from memo._store import large_table
@@ -379,41 +377,6 @@ def test_a_comparison_that_changes_the_table_is_made_again() -> None:
 
 
 # -- who owns what
-
-
-PROGRAM = """
-import itertools
-from memo._native import speed
-from memo._store.entries import Entry
-
-def jumps(table):
-    values = []
-    for number in range(20_000):
-        values.append([number])
-        table[number] = entry = Entry()
-        entry.key, entry.value = number, values[-1]
-    return sum(abs(id(one) - id(other)) > 16384 for one, other in itertools.pairwise(values))
-
-print(jumps(speed.LargeTable({})) < 500 > jumps({}))
-"""
-
-
-def test_values_lie_together_however_it_grows() -> None:
-    """What a table does with its bins leaves no holes, in which what is made meanwhile would lie far apart."""
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr[-500:]
-
-
-def test_spare_bins_go_as_a_table_shrinks() -> None:
-    """Of the bins that chains no longer need some are kept for others, and none for a table that is small again."""
-    table = made((number, entry(number)) for number in range(20_000))
-    for number in range(20_000):
-        del table[number]
-        if number % 1000 == 999:
-            table._check()
-    blocks = sys.getallocatedblocks()
-    del table
-    assert blocks - sys.getallocatedblocks() < 30
 
 
 def test_references_are_given_up() -> None:
