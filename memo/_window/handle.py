@@ -211,7 +211,8 @@ class WindowHandle(Generic[P, R_co]):
         """Record an error that somebody was told of, as if a call that took no time had raised it now.
 
         The error is neither raised nor kept nor changed: its type and its message are.  Where the window has
-        ``only=``, an error of another type is left out.
+        ``only=``, an error of another type is left out.  What is no ``Exception`` (``KeyboardInterrupt``,
+        ``CancelledError``) counts as a call that was cancelled, as it does where the function raises it.
 
         Args:
             error: The exception.

@@ -148,11 +148,14 @@ class Intake(IntakeFields):
         }
 
     def record_now(self, error: BaseException, key: object) -> None:
-        """Record an error that took no time, unless `only` leaves it out; `key` from `stored_key()`."""
+        """Record a call that took no time and ended by `error`, unless `only` leaves it out; `key` from `stored_key()`.
+
+        What is no `Exception` has cancelled the call, as where a wrapper sees it: it is nobody's failure.
+        """
         if self._only is None or isinstance(error, self._only):
             with self._lock:
                 now = self.time.reading()
-            self.enter(now, now, failure_text(error), key)
+            self.enter(now, now, failure_text(error) if isinstance(error, Exception) else "cancelled", key)
 
     def _take_odd(self, started: float, ended: float) -> bool:
         """Whether to take in an event that ended before it began, or before its forerunner did."""

@@ -277,3 +277,37 @@ def test_told_of_errors(clock: FakeClock) -> None:
     assert track_error.window.count() == 5
     with pytest.raises(TypeError, match="error='no' is no exception"):
         track_error.window.record_error("no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("error", [ValueError("e"), KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError("why")])
+def test_told_of_what_is_no_failure(error: BaseException, is_async: bool, clock: FakeClock) -> None:
+    """``record_error()`` records what a call records that raises the same, in functions and methods."""
+
+    def fail(*args: Any) -> None:
+        raise error
+
+    async def fail_later(*args: Any) -> None:
+        raise error
+
+    work = fail_later if is_async else fail
+
+    class Service:
+        run = sliding_window("1h", clock=clock)(work)
+
+    function = sliding_window("1h", clock=clock)(work)
+    for made, told, handle in (
+        (function, sliding_window("1h", clock=clock)(work).window, function.window),
+        (Service().run, sliding_window("1h", clock=clock)(work).window, Service.run.window),
+    ):
+        with pytest.raises(type(error)):
+            if is_async:
+                made().send(None)  # without a loop, which some of these would end
+            else:
+                made()
+        told.record_error(error, key="k")
+        raised, recorded = handle.stats(), told.stats()
+        assert (recorded.count, recorded.errors, recorded.cancelled) == (raised.count, raised.errors, raised.cancelled)
+        assert (recorded.count, recorded.cancelled) == (1, not isinstance(error, Exception))
+        (seen,), (kept,) = handle.events(), told.events()
+        assert (kept.outcome, kept.error, kept.message) == (seen.outcome, seen.error, seen.message)
