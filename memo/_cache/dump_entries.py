@@ -54,6 +54,7 @@ def save(
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
     runs: list[list[Any]] = []
+    entries: Iterator[Any] = iter(())
     try:
         now, written, entries = _live(cache, wall, runs)
         header = {"function": name, "key": generated.keys.plan.signature, "written": written}
@@ -62,6 +63,8 @@ def save(
         pace = Pace()
         for run in runs:  # where that was cut short there may be millions in them
             pace.let_go(run)
+            pace.rest()
+        for _ in entries:  # what merges them ends one by one, too
             pace.rest()
 
 

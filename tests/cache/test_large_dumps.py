@@ -80,6 +80,31 @@ def test_few_entries_are_sorted_and_drawn_between_two_turns(
     assert max(looks) <= groups + 6
 
 
+def test_what_merges_a_dump_ends_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where encode= cuts a dump short, few of what draws from the runs are closed between two turns of others."""
+    fetch = make(max=1_000)
+    for x in range(400):
+        fetch(x)
+    ends = [0]
+    drawn = dump_entries._drawn
+
+    def noted(run: list[Any]) -> Any:
+        try:
+            yield from drawn(run)
+        finally:
+            ends[-1] += 1
+
+    def encode(value: Any) -> Any:
+        raise LookupError(value)
+
+    monkeypatch.setattr(dump_entries, "_drawn", noted)
+    monkeypatch.setattr(pacing.Pace, "rest", lambda pace: ends.append(0))
+    with pytest.raises(LookupError):
+        fetch.cache.dump(tmp_path / "dump", encode=encode)
+    assert sum(ends) > 400 // 8
+    assert max(ends) <= 4
+
+
 def test_the_newest_of_a_large_dump_fill_the_room_there_is(tmp_path: Path) -> None:
     """load() keeps what is there, leaves out what is older, and takes the newest that fit."""
     clock = FakeClock()
