@@ -358,8 +358,8 @@ def test_options_that_have_no_effect_are_refused() -> None:
         (lambda: bounded(max=2, keep="30s", work="caller"), ("bounded: keep='30s'", "work='caller'", "leave out")),
         (lambda: bounded(max=2, keep="30s", dedupe=False), ("bounded: keep='30s'", "dedupe=False", "leave out")),
         (lambda: dedupe_inflight(keep=5, work="caller"), ("dedupe_inflight: keep=5", "work='caller'", "leave out")),
-        (lambda: bounded(max=2, keep="30s")(plain), ("bounded: keep=30", "plain()", "coroutine function")),
-        (lambda: dedupe_inflight(keep="30s")(plain), ("dedupe_inflight: keep=30", "plain()", "coroutine function")),
+        (lambda: bounded(max=2, keep="30s")(plain), ("bounded: keep='30s'", "plain()", "coroutine function")),
+        (lambda: dedupe_inflight(keep="30s")(plain), ("dedupe_inflight: keep='30s'", "plain()", "coroutine function")),
     ):
         with pytest.raises(TypeError) as raised:
             decorate()  # type: ignore[no-untyped-call]
