@@ -11,6 +11,7 @@ own: what strikes there leaves by the call, which is within.
 """
 
 import _thread
+import sys
 import threading
 import weakref
 from typing import Any
@@ -99,6 +100,8 @@ def start(thread: threading.Thread, begun: list[int]) -> None:
     Raises:
         RuntimeError: It cannot be started; *begun* is empty.
     """
+    if sys.is_finalizing():  # 3.11 would make a thread that never runs, whose first step is waited for here
+        raise RuntimeError("can't start a new thread: the interpreter is ending")
     gate = Gate()
     failed: list[RuntimeError] = []
 

@@ -48,7 +48,8 @@ def code_of(
 ) -> CodeType:
     """The code of a function with these parameters, whose body names internals ``$word`` for *prefix* + word."""
     head = f"{'async ' if is_async else ''}def $wrapper({_declaration(parameters)}):"
-    source = re.sub(r"\$(\w)", rf"{prefix}\1", _written([head, body], ""))
+    # for a replacement with a group in it, 3.11 imports: wrong in what is called as the interpreter ends
+    source = re.sub(r"\$(?=\w)", prefix, _written([head, body], ""))
     code = _compiled(source)
     listing = listed(titles.file, source)
     return code.replace(

@@ -141,6 +141,21 @@ ENDINGS = {
         fetch(1); clock.advance(10)
         atexit.register(fetch, 1)
     """,
+    "sync, begun by a finalizer when no thread can run any more": """
+        from memo import dedupe_inflight
+        fetch = bounded(**options)(lambda x: calls.append(x) or len(calls))
+        fetch(1); clock.advance(10)
+        class Last:
+            fetch = staticmethod(fetch)
+            fresh = staticmethod(dedupe_inflight(lambda x: x))  # never called before
+            is_finalizing = staticmethod(sys.is_finalizing)
+            def __del__(self):
+                assert self.is_finalizing()
+                assert self.fetch(1) == 1
+                assert self.fresh(2) == 2
+                assert self.fetch.cache.invalidate(1)
+        last = Last(); last.itself = last
+    """,
     "sync, many queued": """
         @bounded(**{**options, "max": 500})
         def fetch(x):
