@@ -1,6 +1,7 @@
 """Tags: what bears one is dropped in every function, and nothing that was loading meanwhile comes back."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -346,14 +347,14 @@ def test_dropping_many_entries_gives_others_their_turn(own: Registry, monkeypatc
 
     for number in range(1_000):
         load(number)
-    left: list[int] = []
+    left: list[int] = []  # of those, at each rest; each adds one more
 
     def rest(seconds: float) -> None:
         other = threading.Thread(target=load, args=(-1 - len(left),))
         other.start()
         other.join(20)
         assert not other.is_alive(), "the lock is held during a rest"
-        left.append(len(load.cache))
+        left.append(len(load.cache) - len(left) - 1)
 
     now = iter(range(100_000))
     monkeypatch.setattr("memo._base.real_time.real.fine", lambda: next(now))  # each slice takes long
@@ -361,6 +362,7 @@ def test_dropping_many_entries_gives_others_their_turn(own: Registry, monkeypatc
     assert own.invalidate(tag="all") == 1_000
     assert len(left) >= 10
     assert left == sorted(left, reverse=True)
+    assert {0, 100} == {before - after for before, after in itertools.pairwise([1_000, *left])}
     assert sorted(key for key, _ in load.cache.items()) == list(range(-len(left), 0))
 
 
