@@ -85,14 +85,12 @@ def _current() -> Any:
 
 def claim(me: Caller, kind: type[Any]) -> None:
     """Name *me*, who calls now, the leader of each execution that he is in: it may have begun without greenlets."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
+    for frame in _outward(sys._getframe(1)):
         for name in frame.f_code.co_varnames:
             if name == "mine" or name.endswith("_flight"):
-                found = frame.f_locals.get(name)
+                found: Any = frame.f_locals.get(name)
                 if isinstance(found, kind) and getattr(found, "led", False):
                     found.leader = me
-        frame = frame.f_back
 
 
 def greenlet_of(one: Caller) -> Any:

@@ -264,8 +264,8 @@ class Cache:
             at = self.clock.read() if now is None else now
             gone = self.told.alter(self.store.drop_all, part.copy(), reason, at)  # which may be put off
             count += left_for(gone, reason)
-            for items in (part, *gone.lists):  # the values die before the next slice takes the lock
-                pace.let_go(items)
+            pace.let_go(part)  # the values die before the next slice takes the lock
+            gone.let_go(pace)
             del part, gone
         return count
 
@@ -299,8 +299,7 @@ class Cache:
         pace = Pace()
         for gone in self.store.expire(self.clock.read(), scope, self.told.report):
             count = left_for(gone, EvictionReason.EXPIRED)
-            for items in gone.lists:  # the values die before the next slice takes the lock
-                pace.let_go(items)
+            gone.let_go(pace)  # the values die before the next slice takes the lock
             yield count
         if self.told.leases is not None:
             self.told.leases.overrule()
@@ -315,8 +314,7 @@ class Cache:
                 if not resizing.begun:  # asked for in the middle of a change, at whose end all of it is done
                     self.told.alter(self.store.resize, max_entries, max_bytes, self.clock.read())
                     return
-                for items in gone.lists:
-                    pace.let_go(items)
+                gone.let_go(pace)
                 if resizing.is_over:
                     return
                 del gone

@@ -96,8 +96,8 @@ class ToldStore:
             gone = self.store.tell_apart(lot, giveaway.counted)
             self.report(gone)
             giveaway.done(left_for(gone, giveaway.reason))
-            for items in (lot.entries, *gone.lists):
-                pace.let_go(items)
+            pace.let_go(lot.entries)
+            gone.let_go(pace)
             del lot, gone
             pace.rest()
         for _ in giveaway.crumbs():
@@ -137,8 +137,7 @@ class ToldStore:
         except BaseException:
             self.report(gone)
             raise
-        for items in gone.lists:
-            pace.let_go(items)
+        gone.let_go(pace)
         return free
 
     # -- steps of a change, called with the lock held

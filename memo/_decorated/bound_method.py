@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from memo._decorated.handles import SHOWN, Handles
-from memo._decorated.stack import HANDLES, LIKE_LRU_CACHE, find_below, find_one
+from memo._decorated.stack import ADDED, find_below, find_one
 from memo._native import speed
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Bound(Handles[P, R_co], _Method):
             return self.__func__.__dict__
 
         def __getattr__(self, name):
-            if name in HANDLES or name in LIKE_LRU_CACHE:
+            if name in ADDED:
                 return find_below(self.__func__, name)
             if name == "one" and (one := find_one(*self._place())) is not None:
                 return one

@@ -6,7 +6,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle, CacheInfo
 from memo._decorated.layer import layer_of
-from memo._decorated.stack import HANDLES, LIKE_LRU_CACHE, find_handle
+from memo._decorated.stack import ADDED, find_handle
 from memo._flight import InflightHandle
 from memo._rate import LimitHandle
 from memo._registry import Record
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-SHOWN = (*HANDLES, *LIKE_LRU_CACHE, "__memo_record__")
+SHOWN = (*ADDED, "__memo_record__")
 
 
 class _OfStore:

@@ -22,8 +22,7 @@ from memo._decorated.handles import SHOWN, Handles
 from memo._decorated.holders import DecoratedClassMethod
 from memo._decorated.layer import Layer
 from memo._decorated.stack import (
-    HANDLES,
-    LIKE_LRU_CACHE,
+    ADDED,
     become_method,
     find_below,
     find_one,
@@ -103,7 +102,7 @@ class Transparent(Handles[P, R_co], _Proxy):
             return types.FunctionType if issubclass(kind, type) else kind  # a decorated class is one no longer
 
         def __getattr__(self, name):
-            if name in HANDLES or name in LIKE_LRU_CACHE:
+            if name in ADDED:
                 return find_below(self, name)
             if name == "one" and (one := find_one(*self._place())) is not None:
                 return one
@@ -155,7 +154,7 @@ class Transparent(Handles[P, R_co], _Proxy):
 
     def __dir__(self) -> list[str]:
         original = _layer(self).shape.function
-        handles = [name for name in (*HANDLES, *LIKE_LRU_CACHE) if hasattr(self, name)]
+        handles = [name for name in ADDED if hasattr(self, name)]
         more = () if find_one(self, ()) is None else ("one",)
         return sorted({*dir(original), *handles, *more, "__wrapped__"})
 

@@ -9,6 +9,7 @@ from memo._base import wrapped_by
 from memo._decorated.layer import Layer, layer_of
 
 __all__ = (
+    "ADDED",
     "HANDLES",
     "LIKE_LRU_CACHE",
     "become_method",
@@ -26,6 +27,8 @@ HANDLES = {"cache": "bounded", "inflight": "dedupe_inflight", "window": "sliding
 
 LIKE_LRU_CACHE = ("cache_clear", "cache_info", "cache_parameters")
 """What is there besides where there is a ``cache``."""
+ADDED = (*HANDLES, *LIKE_LRU_CACHE)
+"""All that decorating adds, if the decorator that does so is there."""
 
 
 def layers_of(function: Any) -> Iterator[Layer]:

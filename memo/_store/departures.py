@@ -6,6 +6,7 @@ from itertools import starmap
 from operator import call, length_hint
 from typing import Any
 
+from memo._base import Pace
 from memo._store.eviction import EvictionReason
 
 __all__ = ("Departures", "Gone", "Leaving")
@@ -41,10 +42,10 @@ class Departures(list[Any]):
         """What is told, once that is settled."""
         return self._items if self.is_ready else []
 
-    @property
-    def lists(self) -> tuple[list[Any], list[Any]]:
-        """What holds all that left: to be let go of bit by bit, once it was told."""
-        return self, self.settled
+    def let_go(self, pace: Pace) -> None:
+        """Have what left die bit by bit, once it was told and nobody else holds it."""
+        pace.let_go(self)
+        pace.let_go(self.settled)
 
     def make_ready(
         self,
