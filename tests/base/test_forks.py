@@ -109,8 +109,9 @@ def test_nothing_is_kept_alive(thing: Thing) -> None:
 
 # Every re-entrant lock that the package makes tells which others its thread holds when it is taken.
 WATCHED = """
-import sys, threading
+import os, sys, threading
 
+PACKAGE = os.path.join(os.getcwd(), "memo", "")
 PLACES = {  # the longest beginning that fits
     "_base/forks": "FORKS", "_base/clock": "CLOCKS", "_base/callers": "CALLERS", "_registry/": "REGISTRIES",
     "_registry/janitor": "JANITORS", "_flight/": "FLIGHTS", "_flight/circles": "CIRCLES", "_store/": "FLIGHTS",
@@ -153,7 +154,7 @@ class Watched:
 def watched():
     frame = sys._getframe(1)
     code = (frame.f_back if frame.f_code.co_name == "rlock" else frame).f_code
-    place = code.co_filename.rpartition("/memo/")[2]
+    place = code.co_filename.removeprefix(PACKAGE)  # a clone may be called memo, and have an environment in it
     return make() if place == code.co_filename else Watched(f"{place}:{code.co_name}")
 
 forking = False
