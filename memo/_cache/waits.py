@@ -133,7 +133,7 @@ class Waits:
             return Answer(True, self._cache.handed(fresh.value))
         entry = self._stale.still(key, now, terms)
         if entry is None:
-            return Answer(False, led=began and not job.has_joined)
+            return Answer(False, led=began and job is not None and not job.has_joined)
         return Answer(True, self._stale.serve(entry, now))
 
     def _failed_or_stale(self, key: Hashable, job: Any, error: BaseException, led: bool, terms: Terms) -> Any:

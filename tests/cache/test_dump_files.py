@@ -316,10 +316,10 @@ def test_a_failing_step_leaves_the_old_file(path: Path, step: str, monkeypatch: 
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, step, fail)
-    with pytest.raises(OSError, match="No space left"):
-        dump(make(), path)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        with pytest.raises(OSError, match="No space left"):
+            dump(make(), path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

@@ -133,9 +133,9 @@ def test_calls_change_the_store_while_it_is_dumped(tmp_path: Path, monkeypatch: 
         fetch(came[-1])
         fetch.cache.invalidate(59 - len(came) % 30)
 
-    monkeypatch.setattr(pacing.Pace, "rest", rest)
-    count = dump(fetch, tmp_path / "dump")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(pacing.Pace, "rest", rest)
+        count = dump(fetch, tmp_path / "dump")
     other = make(FakeClock(), max=1_000)
     assert load(other, tmp_path / "dump") == count
     assert set(range(30)) <= set(other.cache)

@@ -170,10 +170,10 @@ def test_an_error_at_the_end(
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, step, fail)
-    with f.cache.record(path) as recording:
-        f(1)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        with f.cache.record(path) as recording:
+            f(1)
     assert isinstance(recording.error, OSError)
     assert recording.bytes == 0
     assert ": failed: [Errno 28] No space left on device, 1 request" in repr(recording)

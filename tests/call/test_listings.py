@@ -44,7 +44,7 @@ def with_few_entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+def in_the_middle(tmp_path: Path) -> Callable[[Callable[[], object]], None]:
     """Has ``checkcache()`` come to a file in the middle of what it goes through, and something happen there."""
     file = str(tmp_path / "of_the_program.py")
     Path(file).write_text("x = 1\n")
@@ -59,9 +59,9 @@ def in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
                 happens()
             return stat(path, **options)
 
-        monkeypatch.setattr(os, "stat", happening)
-        linecache.checkcache()
-        monkeypatch.undo()
+        with pytest.MonkeyPatch.context() as patch:  # of its own: undoing leaves what the fixtures have set
+            patch.setattr(os, "stat", happening)
+            linecache.checkcache()
         assert lines("memo last")
         del last
 
@@ -164,19 +164,20 @@ def test_a_name_that_has_become_free_is_the_next_ones() -> None:
     assert (ones[1].file, lines("memo app #2")) == ("<memo app #2>", ["one more"])
 
 
-def test_a_free_name_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_name_is_taken_once() -> None:
     """Who finds a name free, and is overtaken by another who does, has the next name."""
     listed("memo app", "gone")
     took = listings._took
     faster: list[Any] = []
 
     def overtaken(name: str, entry: Any) -> bool:
-        monkeypatch.undo()
+        patch.undo()
         faster.append(listed("memo app", "faster"))
         return took(name, entry)
 
-    monkeypatch.setattr(listings, "_took", overtaken)
-    slower = listed("memo app", "slower")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listings, "_took", overtaken)
+        slower = listed("memo app", "slower")
     assert (faster[0].file, slower.file) == ("<memo app>", "<memo app #2>")
     assert (lines("memo app"), lines("memo app #2")) == (["faster"], ["slower"])
 

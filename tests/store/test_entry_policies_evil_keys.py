@@ -302,9 +302,9 @@ def test_a_hit_that_comes_too_late_changes_nothing(policy: str, monkeypatch: pyt
         store._check()
         let_go(*args)
 
-    monkeypatch.setattr(type(store._changes), "_let_go", late)
-    fetch.cache.clear()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._changes), "_let_go", late)
+        fetch.cache.clear()
     store._check()
     assert list(fetch.cache) == [7]
     assert fetch(7) == 7
