@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memo._adopted.peek import is_bare_cache
-from memo._base import attribute, wrapped_by
+from memo._base import attribute, way_to_weak_references, wrapped_by
 
 __all__ = ("adoptable", "check_lock", "find_adopted", "is_cached", "library_of", "name_of")
 
@@ -85,10 +85,10 @@ def adoptable(given: Any, refuse: Callable[[Any], object] | None = None) -> Any:
     try:
         weakref.ref(found)
     except TypeError:
-        kind = type(found)
+        way = way_to_weak_references(type(found))
         raise TypeError(
-            f"adopt: an object of type {kind.__qualname__!r} allows no weak reference, so the registry would keep it "
-            f"alive; add '__weakref__' to {kind.__qualname__}.__slots__, or adopt a function that uses it."
+            f"adopt: an object of type {type(found).__qualname__!r} allows no weak reference, so the registry would "
+            f"keep it alive; {f'{way}, or ' if way else ''}adopt a function that uses it."
         ) from None
     return found
 

@@ -73,6 +73,7 @@ from memo._base.units import (
     seconds_in_words,
 )
 from memo._base.waits import finish, one_step, until
+from memo._base.weak_ways import is_open_class, way_to_weak_references
 from memo._base.weakly import Weakly
 from memo._base.whole_files import Path, WholeFile
 from memo._base.wrapping import attribute, run_by, wrapped_by
@@ -163,6 +164,7 @@ __all__ = (
     "in_slices",
     "is_advanced_by_hand",
     "is_decorable",
+    "is_open_class",
     "is_running",
     "knows_its_options",
     "label",
@@ -199,6 +201,7 @@ __all__ = (
     "total_size",
     "unhurried",
     "until",
+    "way_to_weak_references",
     "who",
     "width",
     "widths",

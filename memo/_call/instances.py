@@ -22,12 +22,11 @@ import weakref
 from collections.abc import Callable, Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from memo._base import Weakly
+from memo._base import Weakly, is_open_class, way_to_weak_references
 from memo._native import speed
 
 __all__ = (
     "ArgumentRef", "InstanceRef", "Instances", "belongs_to", "held_parts", "owner_of", "refs_in", "rest_of",
-    "way_to_weak_references",
 )  # fmt: skip
 
 
@@ -123,13 +122,17 @@ class Instances:
         try:
             hash(instance)
         except TypeError as error:
-            kind = type(instance).__qualname__
+            kind = type(instance)
+            name = kind.__qualname__
             reason = str(error)
-            begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {kind!r}: {reason}"
+            begin = reason if reason.startswith("unhashable type:") else f"unhashable type: {name!r}: {reason}"
+            way = way_to_weak_references(kind)
+            if way is None and is_open_class(kind):
+                way = f"give {name} a __hash__, so that equal instances share entries"
             raise TypeError(
-                f"{begin}: {self._name}(): the instance of type {kind!r} can be neither weakly referenced nor hashed, "
-                f"so it cannot be part of a key; {way_to_weak_references(type(instance))}, or leave it out of the "
-                f"key with ignore=('self',)."
+                f"{begin}: {self._name}(): the instance of type {name!r} can be neither weakly referenced nor hashed, "
+                f"so it cannot be part of a key; {f'{way}, or ' if way else ''}leave it out of the key with "
+                f"ignore=('self',)."
             ) from None
         return instance  # type: ignore[no-any-return]  # hashable, as just tried
 
@@ -153,18 +156,6 @@ class Instances:
             self.refs.clear()  # whose tokens hold it, by what forgets them
         except AttributeError:  # its making was cut short before it had any
             pass
-
-
-def way_to_weak_references(kind: type) -> str:
-    """What to write so that instances of *kind* can be weakly referenced."""
-    own = vars(kind)
-    if "__dataclass_fields__" in own:
-        return f"write @dataclass(slots=True, weakref_slot=True) for {kind.__qualname__}"
-    if hasattr(kind, "__struct_fields__"):  # of msgspec
-        return f"write class {kind.__name__}(Struct, weakref=True)"
-    if "__attrs_attrs__" in own:
-        return f"write @define(weakref_slot=True) for {kind.__qualname__}"
-    return f"add '__weakref__' to {kind.__qualname__}.__slots__"
 
 
 def owner_of(key: Hashable) -> InstanceRef | None:

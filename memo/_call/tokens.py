@@ -8,12 +8,11 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
-from memo._call.instances import ArgumentRef, InstanceRef, Instances, refs_in, way_to_weak_references
+from memo._base import way_to_weak_references
+from memo._call.instances import ArgumentRef, InstanceRef, Instances, refs_in
 from memo._call.signature import KeyOptions
 
 __all__ = ("ABSENT", "Loops", "Tokens", "WeakArguments")
-
-_OF_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE: it may get __slots__ or __weakref__
 
 
 class _Absent:
@@ -51,10 +50,11 @@ class WeakArguments(Instances):
         token = self.token(value)
         if type(token) is not ArgumentRef:
             kind = type(value)
-            way = f"{way_to_weak_references(kind)}, or " if kind.__flags__ & _OF_A_CLASS_STATEMENT else ""
+            way = way_to_weak_references(kind)
             raise TypeError(
                 f"{self._name}(): the value of parameter {parameter!r}, which weak= names, is of type "
-                f"{kind.__qualname__!r}, which cannot be weakly referenced; {way}leave {parameter!r} out of weak=."
+                f"{kind.__qualname__!r}, which cannot be weakly referenced; {f'{way}, or ' if way else ''}leave "
+                f"{parameter!r} out of weak=."
             )
         return token
 

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from memo._base import counted, format_bytes, format_seconds
+from memo._base import counted, format_bytes, format_seconds, way_to_weak_references
 from memo._registry.kept_arguments import Arguments
 from memo._registry.leak_report import SAMPLE, Finding, StoreReport, tally
 
@@ -19,11 +19,17 @@ _LONG_S = 3600.0
 """Seconds from which on a lease is a long one, where ``lease_timeout=`` does not say."""
 _LARGE = 100_000
 """Bytes of arguments from which on keys are worth a look, if they are as large as the values."""
+_MOST_WAYS = 3
+"""Kinds of instances for which an advice says what to write."""
 _UNBOUNDED = "it is unbounded: no entry ever leaves."
 
 
 def findings_of_bounded(
-    store: StoreReport, arguments: Arguments, grows: bool, lease_timeout_s: float | None
+    store: StoreReport,
+    arguments: Arguments,
+    grows: bool,
+    lease_timeout_s: float | None,
+    in_keys: Iterable[type] = (),
 ) -> Iterable[Finding]:
     """What deserves a look in the store of a decorated function.
 
@@ -32,6 +38,7 @@ def findings_of_bounded(
         arguments: What was found of arguments in its keys.
         grows: It may come to hold more than one entry.
         lease_timeout_s: Seconds from which on a lease is too old; None: that is for this to say.
+        in_keys: The kinds of instances that its keys keep alive.
     """
     found = functools.partial(Finding, store.name)
     seen = _sample_note(store)
@@ -47,7 +54,7 @@ def findings_of_bounded(
         yield found(
             "medium",
             f"keys keep {tally(store.key_instances)} alive, since these instances allow no weak reference.",
-            "Add '__weakref__' to the __slots__ of the class, or give key= so that the key does not need the instance.",
+            _without_instances(in_keys),
         )
     if store.expired:
         yield found(
@@ -72,6 +79,21 @@ def findings_of_bounded(
     yield from _findings_of_arguments(store, arguments)
 
 
+def _without_instances(kinds: Iterable[type]) -> str:
+    ways = list(dict.fromkeys(filter(None, map(way_to_weak_references, kinds))))[:_MOST_WAYS]
+    way = f"{'; '.join(ways)}; or leave" if ways else "leave"
+    return (
+        f"{way[0].upper()}{way[1:]} the instance out of the key with ignore=('self',), and give key= for what of it "
+        f"counts."
+    )
+
+
+def _on_bounded(stiff: list[type]) -> str:
+    """What to do where keys of others hold instances, of which those of the kinds *stiff* allow no weak reference."""
+    instead = "Decorate the method with @bounded instead, whose keys hold instances weakly"
+    return f"{instead} that allow it. {_without_instances(stiff)}" if stiff else f"{instead}."
+
+
 def _findings_of_arguments(store: StoreReport, arguments: Arguments) -> Iterable[Finding]:
     for name, kinds, is_own in arguments.by_identity():
         yield Finding(
@@ -92,8 +114,13 @@ def _findings_of_arguments(store: StoreReport, arguments: Arguments) -> Iterable
         )
 
 
-def findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterable[Finding]:
-    """What deserves a look in a cache that others made; of one that *expires*, entries leave by their age."""
+def findings_of_adopted(
+    store: StoreReport, expires: bool, cache: Any, in_keys: Iterable[type] = ()
+) -> Iterable[Finding]:
+    """What deserves a look in a cache that others made, and whose keys keep alive what is of the kinds *in_keys*.
+
+    Of one that *expires*, entries leave by their age.
+    """
     found = functools.partial(Finding, store.name)
     seen = _sample_note(store)
     if store.bounded is False and _grows(cache):
@@ -113,7 +140,7 @@ def findings_of_adopted(store: StoreReport, expires: bool, cache: Any) -> Iterab
         yield found(
             "high" if store.bounded is False else "medium",
             f"keys keep {tally(store.key_instances)} alive, since each instance is part of its keys.",
-            "Decorate the method with @bounded instead, whose keys hold instances weakly.",
+            _on_bounded([kind for kind in in_keys if not kind.__weakrefoffset__]),
         )
     if store.value_instances:
         yield found(

@@ -107,7 +107,8 @@ def _of_bounded(name: str, part: Part) -> StoreReport:
     )
     plan = handle._generated.keys.plan
     grows = plan.count > 0 or plan.has_token
-    found = findings_of_bounded(report, arguments, grows, cache.options.lease_timeout_s)
+    lease_timeout_s = cache.options.lease_timeout_s
+    found = findings_of_bounded(report, arguments, grows, lease_timeout_s, search.kinds_in_keys())
     return replace(report, findings=tuple(found))
 
 
@@ -138,7 +139,7 @@ def _of_adopted(name: str, part: Adopted) -> StoreReport:
             unmeasured=search.unmeasured,
             **search.instances(),
         )
-    return replace(report, findings=tuple(findings_of_adopted(report, part.expires, cache)))
+    return replace(report, findings=tuple(findings_of_adopted(report, part.expires, cache, search.kinds_in_keys())))
 
 
 class _Spread:
@@ -260,6 +261,10 @@ class _Search:
         if self.measured == 0:
             return None if count else 0
         return round(self._bytes * count / self.measured)
+
+    def kinds_in_keys(self) -> list[type]:
+        """The kinds of instances that are part of keys themselves."""
+        return list({id(kind): kind for kind in map(type, self.in_keys.values())}.values())
 
     def instances(self) -> dict[str, Any]:
         """What was found of instances, as the fields of a report."""

@@ -1,6 +1,7 @@
 """Which caches of others are taken in, and which are refused."""
 
 import asyncio
+import dataclasses
 import functools
 import gc
 import threading
@@ -283,6 +284,16 @@ class Slotted:
         pass
 
 
+@dataclasses.dataclass(slots=True)
+class OfData(Slotted):
+    more: int = 0
+
+
+class OfTuples(tuple[int, ...]):
+    __slots__ = ()
+    maxsize, currsize, clear = Slotted.maxsize, Slotted.currsize, Slotted.clear
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -294,6 +305,8 @@ class Slotted:
         (lambda: cachetools.TTLCache, r"^adopt: TTLCache is a class; give a cache that was made of it"),
         (lambda: Service.of_instance, r"of_instance is a cachedmethod seen through its class.*: obj\.of_instance\.$"),
         (Slotted, r"^adopt: an object of type 'Slotted' allows no weak reference.*add '__weakref__' to Slotted"),
+        (OfData, r"allows no weak reference.*; write @dataclass\(slots=True, weakref_slot=True\) for OfData, or adopt"),
+        (OfTuples, r"allows no weak reference, so the registry would keep it alive; adopt a function that uses it\.$"),
         (lambda: bounded(max=3, registry=Registry())(abs), r"belongs to this package"),
         (lambda: passing(bounded(max=3, registry=Registry())(abs)), r"belongs to this package"),
         (lambda: bounded(max=3, registry=Registry())(functools.lru_cache(abs)), r"belongs to this package"),
