@@ -59,7 +59,7 @@ typedef int pid_t;
 
 #define STORE_TYPES(V)
 #define STORE_OBJECTS(V) V(Changes) V(Shelf) V(Owners) V(Figures) V(CallCounts) V(RLock) V(in_shelf) V(in_own_shelf) \
-    V(in_large_table) V(Listed) V(WHOLE_name) V(MOST_name)
+    V(in_large_table) V(Listed) V(WHOLE_name) V(MOST_name) V(LOT_name)
 
 #define FLIGHTS_TYPES(V) V(Leading)
 #define FLIGHTS_OBJECTS(V) V(InFlight) V(Counters) V(Clock) V(Known) V(modules) V(who) V(thread_ident) V(PLAIN) V(CALL) \
@@ -2538,11 +2538,12 @@ walk_lot(LargeWalk *walk)
 {
     State *state = state_of(Py_TYPE(walk));
     PyObject *lot = state == NULL ? NULL : PyList_New(0);
-    double most = state == NULL ? NAN : number_of(state->in_large_table, state->MOST_name);
+    double most = state == NULL ? NAN : number_of(state->in_large_table, state->LOT_name);
     Bin *bin;
     uint32_t begin;
     most = most >= 1 ? most : 1;
-    while (lot != NULL && !((double)PyList_GET_SIZE(lot) >= most) && (bin = walk_on(walk, &begin)) != NULL) {
+    while (lot != NULL && !(PyList_GET_SIZE(lot) && (double)(PyList_GET_SIZE(lot) + BIN_SLOTS) > most)
+           && (bin = walk_on(walk, &begin)) != NULL) {
         for (; bin != NULL; bin = bin_after(bin)) {
             for (int i = 0; i < bin->filled; i++) {
                 if (reversed(bin->hashes[i]) >= begin /* else a merger has brought it here */
@@ -4186,7 +4187,8 @@ add_store(PyObject *module)
     State *state = (State *)PyModule_GetState(module);
     state->WHOLE_name = PyUnicode_InternFromString("WHOLE");
     state->MOST_name = PyUnicode_InternFromString("MOST");
-    return state->WHOLE_name == NULL || state->MOST_name == NULL || try_lock(state) < 0
+    state->LOT_name = PyUnicode_InternFromString("LOT");
+    return state->WHOLE_name == NULL || state->MOST_name == NULL || state->LOT_name == NULL || try_lock(state) < 0
         ? -1 : PyModule_AddFunctions(module, store_functions);
 }
 

@@ -12,7 +12,7 @@ __all__ = ("all_large",)
 _SMALLEST: dict[str, tuple[Any, ...]] = {
     "WHOLE": (parted, shelf, store, lots, handle, entry_policy),
     "MOST": (parted, large_table, own_shelf),
-    "LOT": (lots, giveaway),
+    "LOT": (large_table, lots, giveaway),
     "SLICE": (shelf, sweep, cache),
     "DYING": (shelf, store),
     "_CRUMB": (crumbs,),

@@ -18,5 +18,6 @@ def keep_in_parts(patch: pytest.MonkeyPatch, most: int = 2) -> None:
     """Have every table be in parts that has more than *most* keys, and every part be divided; there are 13 places."""
     patch.setattr(parted, "PLACES", 13)
     patch.setattr(shelf, "WHOLE", 0)
+    patch.setattr(large_table, "LOT", most)
     for module in (parted, large_table, own_shelf):
         patch.setattr(module, "MOST", most)

@@ -198,7 +198,7 @@ def test_wrong_arguments() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_what_stays_is_met_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys come and leave between two lots, so that bins are divided and merged: what stays is met, and once."""
-    monkeypatch.setattr(large_table, "MOST", seed % 7)
+    monkeypatch.setattr(large_table, "LOT", seed % 7)
     dice = random.Random(seed)
     key: Callable[[int], Any] = Alike if seed % 5 == 0 else str
     table = made((key(n), object()) for n in range(dice.randrange(1, 300)))
@@ -222,6 +222,17 @@ def test_what_stays_is_met_once(seed: int, monkeypatch: pytest.MonkeyPatch) -> N
         table._check()
     assert {met[identity] for identity in staying} <= {1}
     assert set(met.values()) <= {1}
+
+
+def test_a_lot_is_small() -> None:
+    """No lot has many more values than ``LOT`` where keys spread, few have less, and together they are all."""
+    table = made((n, n) for n in range(50_000))
+    sizes = [len(lot) for lot in table.lots()]
+    assert sum(sizes) == 50_000
+    assert max(sizes) <= 1.2 * large_table.LOT  # the last chain of bins in it may be a long one
+    assert len(sizes) < 1.2 * 50_000 / large_table.LOT
+    few = [len(values) for values in taken(table)]
+    assert (sum(few), max(few)) == (50_000, large_table.LOT)
 
 
 def test_a_walk_tells_of_changes_and_goes_on() -> None:

@@ -226,8 +226,9 @@ def test_c_adds_up_what_it_is_meant_for() -> None:
 
 
 def test_a_look_at_a_large_store_lets_others_run_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a large store a quarter of what one look comes to is added up in one hold of the lock; of a small one all."""
+    """Of a large store a part of what one look comes to is added up in one hold of the lock; of a small one all."""
     monkeypatch.setattr(memo._store.figures, "LOOK", 40)
+    monkeypatch.setattr(memo._store.figures, "_STEP", 15)
     together: list[int] = []
 
     real = memo._store.figures.Figures._add_up_all
@@ -245,4 +246,4 @@ def test_a_look_at_a_large_store_lets_others_run_in_between(monkeypatch: pytest.
     for x in range(40, 150):
         fetch(x)
     fetch.cache.stats()
-    assert together[1:] == [10, 10, 10, 10]
+    assert together[1:] == [15, 15, 10]
