@@ -15,6 +15,7 @@ from kit.flights import (
     tables,
     waiters,
 )
+from kit.processes import HANG_S
 from kit.threads import Gate, Running, until
 
 import memo
@@ -124,21 +125,21 @@ def test_a_newcomer_detaches_what_is_stuck_by_the_clock_alone(make: Make) -> Non
 
 
 def test_a_call_before_the_deadline_joins() -> None:
-    """A call a moment before the timeout joins the running one."""
+    """A call before the timeout joins the running one."""
     now = [1000.0]
     gate = Gate()
 
-    @dedupe_inflight(timeout=30, clock=lambda: now[0])
+    @dedupe_inflight(timeout=10 * HANG_S, clock=lambda: now[0])
     def fetch(name: str) -> list[str]:
         gate.wait()
         return [name]
 
     leader = Running(lambda: fetch("a"))
     gate.reached()
-    now[0] += 29.99
+    now[0] += 9 * HANG_S  # the joiner waits for the rest by real time: so much that none of it is missed
     joiner = Running(lambda: fetch("a"))
     until(lambda: waiters(fetch) == [1])
-    now[0] -= 29.99
+    now[0] -= 9 * HANG_S
     gate.open()
     assert joiner.result() is leader.result()
 
