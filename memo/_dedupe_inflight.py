@@ -242,6 +242,7 @@ def dedupe_inflight(
         name: Name in the registry; None: ``module.qualname``.
         registry: Where the function is listed; None: ``memo.registry``.
         clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Read once when decorating, so that what is none is refused.
             Measures the age of a running call.  A wait itself follows real
             time.
 

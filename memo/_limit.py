@@ -179,6 +179,7 @@ def limit(
         name: Name in the registry; None: ``module.qualname``.
         registry: Where the function is listed; None: ``memo.registry``.
         clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Read once when decorating, so that what is none is refused.
             Must not call the function.
 
     Raises:

@@ -203,6 +203,7 @@ def sliding_window(
         name: Name in the registry; None: ``module.qualname``.
         registry: Where the function is listed; None: ``memo.registry``.
         clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Read once when decorating, so that what is none is refused.
             If it does go back, the window goes on from where it was.
 
     Raises:

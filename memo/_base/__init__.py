@@ -18,7 +18,15 @@ from memo._base.callers import (
     thread_ident,
     who,
 )
-from memo._base.clock import Clock, ReadClock, call_when, default_clock, exchange_default, is_advanced_by_hand
+from memo._base.clock import (
+    Clock,
+    ReadClock,
+    call_when,
+    check_clock,
+    default_clock,
+    exchange_default,
+    is_advanced_by_hand,
+)
 from memo._base.closest import did_you_mean
 from memo._base.depth import need_depth
 from memo._base.exception_copies import frameless_copy, renewed, shared_copy
@@ -135,6 +143,7 @@ __all__ = (
     "call_when",
     "caller",
     "caller_lives",
+    "check_clock",
     "check_error_types",
     "check_tag",
     "check_tag_names",

@@ -1,5 +1,13 @@
-"""The clock of a decorated function, exchangeable while it runs."""
+"""The clock of a decorated function, exchangeable while it runs.
 
+The rule for one that a user gives: it is called without arguments and returns a finite number of seconds.  That is
+looked at when decorating, by reading it once, so that no call is the first to learn of it.  One that only raises is
+taken: it may need what is there in calls alone, such as a running event loop.
+"""
+
+import inspect
+import math
+import numbers
 import sys
 import weakref
 from collections.abc import Callable
@@ -7,15 +15,19 @@ from typing import Any
 
 from memo._base.forks import Stage, hold
 from memo._base.real_time import ReadClock, real
+from memo._base.shortened import short_text
 from memo._base.thread_locks import rlock
 
 __all__ = (
-    "Clock", "ReadClock", "call_when", "default_clock", "exchange_default", "following_default", "is_advanced_by_hand",
+    "Clock", "ReadClock", "call_when", "check_clock", "default_clock", "exchange_default", "following_default",
+    "is_advanced_by_hand",
 )  # fmt: skip
 
 following_default: "weakref.WeakSet[Clock]" = weakref.WeakSet()
 """The clocks of functions that were given none, so that a test's clock can stand in for all of them.
 Guarded by ``_lock``."""
+
+_REMEDY = "give a function that returns seconds, like time.monotonic"
 
 _default = [real.monotonic]  # what they read, the only item; in a list, see real_time; guarded by _lock
 # Makes a clock that is born while the default is exchanged read either the old one and be told, or the new one.
@@ -71,6 +83,55 @@ def exchange_default(read: ReadClock | None) -> None:
         _default[0] = current = real.monotonic if read is None else read
         for clock in list(following_default):
             clock.exchange(current)
+
+
+def check_clock(where: str, clock: Any) -> None:
+    """Check what is given as ``clock=``.
+
+    Raises:
+        TypeError: It cannot be called without arguments, or returns no number.
+        ValueError: It returns a number that is not finite.
+    """
+    given = f"{where}: clock={short_text(clock)}"
+    if not callable(clock):
+        raise TypeError(f"{given} cannot be called; {_REMEDY}.")
+    if inspect.iscoroutinefunction(clock) or inspect.iscoroutinefunction(type(clock).__call__):
+        raise TypeError(f"{given} is a coroutine function, which nobody would await; {_REMEDY}.")
+    try:
+        now = clock()
+    except TypeError as error:
+        if _misfits(clock, error):
+            raise TypeError(f"{given} cannot be called without arguments; {_REMEDY}.") from None
+        return
+    except Exception:
+        return
+    if inspect.iscoroutine(now):
+        now.close()
+    if isinstance(now, bool) or not isinstance(now, numbers.Real):
+        raise TypeError(f"{given} returns {short_text(now)}, which is no number of seconds; {_REMEDY}.")
+    if not _is_moment(now):
+        raise ValueError(f"{given} returns {short_text(now)}, which is no moment; {_REMEDY}.")
+
+
+def _is_moment(now: numbers.Real) -> bool:
+    try:
+        return math.isfinite(now)
+    except OverflowError:  # more than a float can hold
+        return False
+
+
+def _misfits(clock: Any, error: TypeError) -> bool:
+    """Whether *clock* raised this *error* since it lacks arguments, and not by what it does."""
+    ran = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+    if not ran:
+        return True
+    try:
+        inspect.signature(clock).bind()
+    except TypeError:
+        return True
+    except Exception:  # it does not tell
+        pass
+    return False
 
 
 def is_advanced_by_hand(read: ReadClock) -> bool:

@@ -301,6 +301,7 @@ def bounded(
         name: Name in the registry; None: ``module.qualname``.
         registry: Where the function is listed; None: ``memo.registry``.
         clock: Returns seconds, never going back; None: ``time.monotonic``.
+            Read once when decorating, so that what is none is refused.
 
     Raises:
         TypeError: At decoration: an option is of the wrong type, or no bound is
