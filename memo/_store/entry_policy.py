@@ -115,6 +115,13 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
         """Begin anew, as if nothing had ever been here; what hung here is no concern any more."""
         self.ring.reset()
 
+    def abandon_order(self) -> None:
+        """Let go of what the rings keep beside the entries, for good.
+
+        Also called when the interpreter ends and has emptied modules such as ``math``: nothing is made anew.
+        """
+        self.forget_order()
+
     def remains(self) -> list[Any]:
         """What is large of what ``forget_order()`` lets go of, beside the rings: lists, for who frees them later."""
         return []
@@ -209,7 +216,7 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
             if _BORROWED and not self.holds_entries:
                 return  # nor does a ring keep anything; and the collector must find the entries that it visits for
             _cut_loose(nodes.values())
-            self.forget_order()
+            self.abandon_order()
             for ring in self.rings:
                 del ring.newer, ring.older
                 ring.key = None

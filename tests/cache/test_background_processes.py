@@ -266,6 +266,19 @@ ENDINGS = {
             loop.run_until_complete(main())
             loop.close()
     """,
+    "a class that typing keeps": """
+        import typing
+        T = typing.TypeVar("T")
+        class Shop(typing.Generic[T]):
+            @bounded(**options)
+            def price(self, item: T) -> T:
+                return item
+            @bounded(**options)
+            async def ask(self, item: T) -> T:
+                return item
+        Shop[int]().price(1)
+        asyncio.run(Shop[str]().ask("tea"))
+    """,
     "limited, sync": """
         from memo import InflightTimeout
         @bounded(max=8)

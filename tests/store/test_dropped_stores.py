@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import cachetools
@@ -115,6 +117,41 @@ def test_so_does_a_coroutine_function(policy: Any, options: str) -> None:
     store = weakref.ref(fetch.cache._cache.store)
     del fetch
     assert store() is None
+    assert not watch.alive
+
+
+def standard_modules() -> set[ModuleType]:
+    """Those that stores and policies refer to as modules, which the interpreter empties at its end."""
+    ours = ("memo._store", "memo._rings", "memo.policies")
+    names = [
+        value for name, module in list(sys.modules.items()) if name.startswith(ours) for value in vars(module).values()
+    ]
+    return {value for value in names if isinstance(value, ModuleType) and not value.__name__.startswith("memo")} - {sys}
+
+
+@every_policy
+@every_option
+def test_a_store_goes_where_the_interpreter_has_emptied_modules(
+    policy: Any, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that outlives the modules that it uses, as that of a generic class at the interpreter's end, complains
+    of nothing."""
+    watch = Watch()
+
+    @bounded(max=5, policy=policy, registry=Registry(), **OPTIONS[options])
+    def fetch(x: int) -> Value:
+        return watch.make()
+
+    exercise(fetch, fetch.cache)
+    said: list[str] = []
+    with monkeypatch.context() as patches:
+        patches.setattr(sys, "unraisablehook", lambda what: said.append(f"{what.object}: {what.exc_value!r}"))
+        for module in standard_modules():
+            for name, value in list(vars(module).items()):
+                if callable(value) and not name.startswith("__"):
+                    patches.setitem(vars(module), name, None)
+        del fetch
+    assert not said
     assert not watch.alive
 
 
