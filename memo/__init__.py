@@ -150,13 +150,17 @@ _FACES = (
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        """Import a public name from the folder that has it."""
+        """Import a public name from the folder that has it.
+
+        Names that come along are bound as well: as the interpreter ends nothing can be imported any more, and a
+        finalizer then finds all that the program has been using, such as the registry of what it decorated.
+        """
         if name in __all__:
             for face in _FACES:
                 module = importlib.import_module(f"{__name__}.{face}")
+                globals().update({one: getattr(module, one) for one in module.__all__ if one in __all__})
                 if name in module.__all__:
-                    globals()[name] = value = getattr(module, name)
-                    return value
+                    return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from memo._base.closest import alike
 from memo._base.shown_signature import shown_signature
 
 __all__ = ("is_decorable", "knows_its_options", "refuse_bare", "refuse_class")
@@ -127,11 +128,9 @@ def _meant(option: str, options: list[str]) -> str:
     if not found and "ttl" not in options and plain in ("ttl", *_ALSO_CALLED["ttl"].split()):
         found = [name for name in ("timeout", "window") if name in options]  # the only time that it knows
     if not found and plain not in _ALSO_CALLED:  # else it is well written, for another decorator
-        from difflib import get_close_matches  # not above: few programs need it
-
         near = {slip: name for name in options for slip in _ALSO_CALLED.get(name, "").split()}
-        found = get_close_matches(plain, options, n=1, cutoff=0.75)
-        found = found or [near[slip] for slip in get_close_matches(plain, near, n=1, cutoff=0.85)]
+        found = alike(plain, options, 1, 0.75)
+        found = found or [near[slip] for slip in alike(plain, near, 1, 0.85)]
     if found:
         return f"did you mean {' or '.join(f'{name}=' for name in found)}?"
     return f"its options are {', '.join(options)}."

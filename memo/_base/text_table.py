@@ -17,6 +17,7 @@ __all__ = (
 
 T = TypeVar("T")
 
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _GAP = "  "
 MOST = 80
 """Characters of a line, as many as a terminal has at least."""
@@ -106,9 +107,7 @@ def aligned_columns(columns: list[list[str]], pace: Pace) -> str:
 
 def escaped(text: str) -> str:
     """*text* as HTML shows it."""
-    from html import escape  # here: it takes a thirtieth of the time in which all else is imported, for few readers
-
-    return escape(text)
+    return text.translate(_ESCAPES)
 
 
 def html_rows(rows: Iterable[Iterable[str]]) -> str:

@@ -27,6 +27,14 @@ W = TypeVar("W")
 D = TypeVar("D")
 
 
+@functools.cache  # held, since nothing can be imported any more as the interpreter ends
+def _dumps() -> tuple[Callable[..., int], Callable[..., int]]:
+    """What writes entries, and what reads them: few programs do, and what that needs takes long to import."""
+    from memo._cache.dump_entries import restore, save
+
+    return save, restore
+
+
 class CacheHandle(Handle, Generic[P, R_co, V]):
     """The store of a decorated function: ``f.cache``.
 
@@ -238,8 +246,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             TypeError: A key or a value is of another type, or entries belong to instances.
             OSError: The file cannot be written.
         """
-        from memo._cache.dump_entries import save
-
+        save, _ = _dumps()
         return save(self._cache, self._generated, self._name(), path, encode)
 
     def load(self, path: Path, *, decode: Callable[[Any], V] | None = None) -> int:
@@ -265,8 +272,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             TypeError: Entries of this function belong to instances.
             OSError: The file cannot be read.
         """
-        from memo._cache.dump_entries import restore
-
+        _, restore = _dumps()
         return restore(self._cache, self._generated, self._name(), path, decode)
 
     def record(self, path: Path, *, max_bytes: int | str = "64MB") -> Recording:

@@ -4,7 +4,9 @@ No library is imported: what was made by one has imported it.
 """
 
 import dataclasses
+import functools
 import sys
+from types import ModuleType
 from typing import Any, NamedTuple
 
 __all__ = ("Parts", "parts_of")
@@ -75,6 +77,11 @@ def _content(array: Any) -> list[Any]:
     content = array.tobytes()
     if len(content) < _DIGESTED:
         return [content]
+    return [_hashes().blake2b(content, digest_size=32).digest()]
+
+
+@functools.cache  # held, since nothing can be imported any more as the interpreter ends
+def _hashes() -> ModuleType:
     import hashlib  # here: few freeze large arrays, and it takes long to import
 
-    return [hashlib.blake2b(content, digest_size=32).digest()]
+    return hashlib

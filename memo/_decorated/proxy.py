@@ -68,6 +68,12 @@ class Transparent(Handles[P, R_co], _Proxy):
 
     if not TYPE_CHECKING:
 
+        def __init_subclass__(cls) -> None:
+            if "__orig_bases__" in vars(cls):
+                super().__init_subclass__()
+            else:  # made as the program runs, maybe as it ends, when Generic can no longer import what it needs
+                cls.__parameters__ = ()
+
         def __init__(self, layer: Layer) -> None:
             super().__init__(None)  # what it wraps is made when it is needed: see __wrapped_get__
             _set_layer(self, layer)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from memo._base import Tracked, stored_key
 from memo._window.events import Raw
 from memo._window.intake import Intake
-from memo._window.key_tables import KeyTables, Tally, apart, counted, shown
+from memo._window.key_tables import KeyTables, Tally, apart, counted, most_counted, shown
 from memo._window.stats import KeyCount
 from memo._window.totals import PER_SLICE
 
@@ -72,9 +72,9 @@ class KeyReader:
         look = self._look(last)
         if look.tables is not None:
             tables, cut = look.tables, look.cut
-            return [_count(told, tables.of(told, cut)) for told, _ in tables.counts(cut).most_common(n)]
+            return [_count(told, tables.of(told, cut)) for told, _ in most_counted(tables.counts(cut), n)]
         calls, failed = counted(look.raws)
-        return [_count(told, _of_kept(count, failed[told], look.others)) for told, count in calls.most_common(n)]
+        return [_count(told, _of_kept(count, failed[told], look.others)) for told, count in most_counted(calls, n)]
 
     def tracked(self) -> Tracked | None:
         """The keys that are counted in tables; None where there are none."""

@@ -27,16 +27,20 @@ compared.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 from memo._base import KeyText, sizeof
 from memo._window.events import Raw
 from memo._window.totals import SLICES
 
-__all__ = ("KeyTables", "Tally", "apart", "counted", "shown")
+__all__ = ("KeyTables", "Tally", "apart", "counted", "most_counted", "shown")
+
+K = TypeVar("K")
 
 
 class Tally(NamedTuple):
@@ -80,6 +84,11 @@ def counted(batch: Iterable[Raw]) -> tuple[Counter[object], Counter[object]]:
         if type(raw[2]) is tuple:
             failed.append(key)
     return Counter(keys), Counter(failed)
+
+
+def most_counted(counts: Counter[K], n: int) -> list[tuple[K, int]]:
+    """As ``Counter.most_common()``, which imports what it needs when called: as the interpreter ends nothing can be."""
+    return heapq.nlargest(n, counts.items(), key=itemgetter(1))
 
 
 class _Table:

@@ -9,7 +9,7 @@ from typing import Any
 from memo._base import label, real, stored_key
 from memo._window.events import KeptEvents, Raw
 from memo._window.intake import Intake
-from memo._window.key_tables import KeyTables
+from memo._window.key_tables import KeyTables, most_counted
 from memo._window.stats import Bucket, Event, WindowStats
 from memo._window.totals import percentiles
 
@@ -181,7 +181,7 @@ class Recorder:
         calls that are kept, which are then the only ones it knows. Keys that share their text count as one.
         """
         _, raws = self._raws(None)
-        return Counter([label(raw[3]) for raw in reversed(raws)]).most_common(n)
+        return most_counted(Counter([label(raw[3]) for raw in reversed(raws)]), n)
 
     def __len__(self) -> int:
         intake = self.intake
