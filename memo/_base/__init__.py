@@ -29,7 +29,7 @@ from memo._base.clock import (
 )
 from memo._base.closest import did_you_mean
 from memo._base.depth import need_depth
-from memo._base.exception_copies import frameless_copy, renewed, shared_copy
+from memo._base.exception_copies import frameless_copy, note_on, renewed, shared_copy
 from memo._base.forks import Stage, hold, renew
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
@@ -178,6 +178,7 @@ __all__ = (
     "knows_its_options",
     "label",
     "need_depth",
+    "note_on",
     "observe_loads",
     "one_step",
     "positive_int",

@@ -1,15 +1,28 @@
-"""Copies of an exception, so that many callers can raise it without adding to one traceback."""
+"""Exceptions of users: copies, so that many callers can raise one without adding to one traceback; notes."""
 
 import copy as copying
 import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ("frameless_copy", "renewed", "shared_copy")
+__all__ = ("frameless_copy", "note_on", "renewed", "shared_copy")
 
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _HEAP_TYPE = 1 << 9  # of types made by a class statement
 _NOT_COPIED = frozenset({"__dict__", "__weakref__", "__traceback__", "args"})
+
+
+def note_on(error: BaseException, note: str) -> None:
+    """Add *note* to *error*, a user's, which may be raised many times: once.
+
+    What is told beside an error never takes its place: one that cannot have notes, such as that of a frozen dataclass,
+    stays as it is.
+    """
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:
+        pass
 
 
 def shared_copy(error: BaseException, traceback: types.TracebackType | None) -> BaseException:

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memo._base import Pace, Path, in_slices, real, short_text, unhurried
+from memo._base import Pace, Path, in_slices, note_on, real, short_text, unhurried
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Hashes, Unsupported, decoded, encoded
 from memo._call import comparing_outside
@@ -147,7 +147,7 @@ def _rows(
             try:
                 value = encode(cache.handed(value))
             except Exception as error:
-                error.add_note(f"{where}: encode= was called with the value of key {short_text(shown)}")
+                note_on(error, f"{where}: encode= was called with the value of key {short_text(shown)}")
                 raise
         try:
             row_value = encoded(value)
@@ -250,8 +250,9 @@ def _entries(
             try:
                 value = decode(value)
             except Exception as error:
-                error.add_note(
-                    f"load: {cache.name}(): decode= was called for key {short_text(cache.upwards.revealer()(row.key))}"
+                note_on(
+                    error,
+                    f"load: {cache.name}(): decode= was called for key {short_text(cache.upwards.revealer()(row.key))}",
                 )
                 raise
         # without the tags that it should bear it could not be dropped by them, so it is not stored

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from memo._base import short_text
+from memo._base import note_on, short_text
 from memo._cache import Cache
 from memo._call import Call
 from memo._many.asked import Found, ManyFunction
@@ -129,8 +129,7 @@ class BatchAnswers:
         shown = ", ".join([short_text(item) for item in lacking[:_SHOWN]])
         more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         note = f"{self._function.name}(): no result for the keys {shown}{more}; what else was asked for is kept."
-        if note not in getattr(error, "__notes__", ()):  # one object may be raised many times
-            error.add_note(note)
+        note_on(error, note)
 
 
 def _in_order(

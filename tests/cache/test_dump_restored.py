@@ -96,6 +96,28 @@ def test_a_raising_decode_stores_nothing(path: Path) -> None:
     assert len(again.cache) == 0
 
 
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Takes no notes: none of its attributes can be set."""
+
+    code: int
+
+
+def test_an_error_that_takes_no_notes_reaches_the_caller(path: Path) -> None:
+    """If encode= or decode= raises what cannot have a note, that is raised as it is."""
+    function = make()
+    function("a")
+    dump(function, path)
+
+    def fail(value: str) -> str:
+        raise Frozen(3)
+
+    for step in (lambda: dump(function, path, encode=fail), lambda: load(make(), path, decode=fail)):
+        with pytest.raises(Frozen) as caught:
+            step()
+        assert caught.value.code == 3
+
+
 @pytest.mark.parametrize("call", ["dump", "load"])
 def test_encode_must_be_callable(call: str, path: Path) -> None:
     """What cannot be called is refused before the file is touched."""

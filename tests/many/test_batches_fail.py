@@ -36,6 +36,39 @@ def test_an_error_names_the_keys_that_did_not_come(make: Make) -> None:
     assert (stats.loads, stats.load_errors) == (2, 4)
 
 
+class Sealed(Exception):
+    """Cannot be given notes, as an exception that is a frozen dataclass."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "__notes__":
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Reserved(Exception):
+    """Refuses notes."""
+
+    def add_note(self, note: str) -> None:
+        raise TypeError(note)
+
+
+@pytest.mark.parametrize("error", [Sealed("x"), Reserved("x")], ids=["sealed", "reserved"])
+def test_an_error_that_takes_no_notes_is_raised_as_it_is(make: Make, error: Exception) -> None:
+    """Where the keys that did not come cannot be noted on an error, the caller gets the error all the same."""
+    source = make()
+
+    def fail(keys: list[str]) -> None:
+        raise error
+
+    source.before = fail
+    for _ in range(2):
+        with pytest.raises(type(error)) as caught:
+            answered(lambda: source.many(["a", "b"]))
+        assert caught.value is error
+    with pytest.raises(type(error)):
+        answered(lambda: source.many.one("a"))
+
+
 @pytest.mark.parametrize("absent_ttl", [None, 0])
 @pytest.mark.parametrize("limits", [{}, {"limit": "10s"}], ids=["", "limit"])
 def test_a_default_for_an_absent_key_is_no_failure(
