@@ -3,17 +3,17 @@
 import gc
 import itertools
 import os
-import platform
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from memo._native import speed, why
+from _where import where
+
+from memo._native import speed
 
 __all__ = (
     "Ratio", "Spread", "by_path", "headline", "interleaved", "on_eight_threads", "spread", "table", "timed", "together",
@@ -134,11 +134,7 @@ def timed(run: Callable[[int], object], count: int) -> Timed:
 
 def headline() -> str:
     """What ran, where and when."""
-    return (
-        f"{' '.join([os.path.basename(sys.executable), *sys.argv])}\n"
-        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} processors, "
-        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d}; calls run in {'Python' if speed is None else 'C'}: {why}"
-    )
+    return f"{' '.join([os.path.basename(sys.executable), *sys.argv])}\n{where()}"
 
 
 def table(rows: list[Ratio]) -> str:

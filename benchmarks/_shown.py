@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import os
-import platform
 import statistics
 import textwrap
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from _peers import PEERS
-
-from memo._native import speed, why
+from _where import where
 
 __all__ = ("COLUMNS", "Column", "Measured", "shown")
 
@@ -74,7 +70,7 @@ def shown(rows: list[Measured], width: int) -> str:
         lines = []
     else:
         columns = [column for column in COLUMNS if any(column.peer in row.ratios for row in rows)]
-        told = [_how(rows), _where(), _with_what(columns[1:]), _without()]
+        told = [_how(rows), where(), _with_what(columns[1:]), _without()]
         lines = [*_table(rows, columns, width), ""]
     for sentence in filter(None, told):
         lines += textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
@@ -125,14 +121,6 @@ def _how(rows: list[Measured]) -> str:
         f"Times as long as what is 1, so that less is faster: the median of {how_many} rounds, in each of which all run"
         f" in turn. Half of the rounds lie within {usual:.0%} of it, at worst {worst:.0%} ({peer}, {name})."
         " -: it has nothing to that end, or does something else."
-    )
-
-
-def _where() -> str:
-    return (
-        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} processors,"
-        f" {platform.machine()}, {datetime.now(UTC):%Y-%m-%d}; memo's calls run in"
-        f" {f'Python: {why}' if speed is None else 'C'}."
     )
 
 

@@ -7,6 +7,7 @@ import urllib.parse
 from types import TracebackType
 from typing import Any, Self
 
+from memo._base import seconds_in_words
 from memo.errors import MemoError
 from memo.exporters._sockets import UNIX, Place, connected, serving
 
@@ -119,7 +120,8 @@ class Source:
         except TimeoutError:
             self.close()
             raise SourceError(
-                f"{self.target!r} did not answer within {self._timeout:g} s; it may be stopped, or too busy: try again."
+                f"{self.target!r} did not answer within {seconds_in_words(self._timeout)}; it may be stopped, or too "
+                f"busy: try again."
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()

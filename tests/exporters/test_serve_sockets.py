@@ -289,6 +289,19 @@ def test_what_answers_otherwise_is_told_of(runtime: Path) -> None:
         listener.accept()[0].close()
 
 
+@pytest.mark.parametrize(("timeout", "words"), [(0.05, "0.05 s"), (7, "7 s"), (90, "1m 30s")])
+def test_how_long_it_waited_is_told_in_words(timeout: float, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time that ran out is told as durations are elsewhere."""
+
+    def exchange(*_: object) -> None:
+        raise TimeoutError
+
+    source = Source("web", timeout=timeout)
+    monkeypatch.setattr(source, "_exchange", exchange)
+    with pytest.raises(SourceError, match=rf"^'web' did not answer within {words}; it may be stopped"):
+        source.get("/stats.json")
+
+
 # -- where there are no Unix sockets
 
 
