@@ -22,7 +22,9 @@ def exposition(registry: Registry, accept: str) -> tuple[str, bytes]:
     except ImportError as error:
         raise MissingExtra("/metrics needs prometheus-client; install memo-toolkit[prometheus].") from error
     gathered = CollectorRegistry(auto_describe=False)
-    # Where there are other workers, the one that is asked tells of all; alone it needs no label to say which it is.
-    gathered.register(MemoCollector(registry, per_process=bool(view_of(registry).find_siblings())))
+    # The rule: one of several workers tells of all, each with its label, and keeps that label when it is left alone, as
+    # during a restart: a series whose labels change has ended, and another one begins.  One that is alone from the
+    # start needs no label: its target says which it is, and with a process's number each restart were new series.
+    gathered.register(MemoCollector(registry, per_process=view_of(registry).is_one_of_several()))
     encode, kind = choose_encoder(accept)
     return kind, encode(gathered)

@@ -63,6 +63,7 @@ class View:
         self._boot = secrets.token_hex(4)
         self._own = Own()
         self._workers = Workers(self._own)
+        self._had_siblings = False
 
     def serve_at(self, place: Place | None, name: str | None) -> None:
         """Note where this process serves, and the name that it was given, if any: by these siblings know each other."""
@@ -86,6 +87,13 @@ class View:
         with self._lock:
             siblings = self._workers.siblings
         return [sibling.place for sibling in siblings if sibling.has_answered]
+
+    def is_one_of_several(self) -> bool:
+        """Whether other processes of this service serve, or have done so since this one began.  Blocking."""
+        found = bool(self.find_siblings())
+        with self._lock:
+            self._had_siblings = self._had_siblings or found
+            return self._had_siblings
 
     @bounded(max=1, ttl=1.0, timeout=30.0, registry=_apart)
     def _ask_siblings(self) -> None:

@@ -106,8 +106,14 @@ def test_a_scrape_tells_of_siblings(own: Registry, runtime: Path, sibling: Inter
         sibling.end()
         clock.advance(1)
         assert processes(scraped(url)) == {me}
-        alone = scraped(f"{server.url}metrics")
-        assert alone.value("memo_functions") == 1, "without others it needs no label"
+        assert processes(scraped(f"{server.url}metrics")) == {me}, "its series go on under their label"
+
+
+def test_a_process_that_was_alone_all_the_time_has_no_label(own: Registry, runtime: Path) -> None:
+    """A service of one process is told of without a label, by as many scrapes as there are."""
+    with own.serve(name="test-prom", http=0) as server:
+        for _ in range(2):
+            assert scraped(f"{server.url}metrics").value("memo_functions") == 0
 
 
 def test_a_worker_that_does_not_answer_is_left_out(
