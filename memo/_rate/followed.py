@@ -5,6 +5,7 @@ Everything here happens under the lock of the limiter.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple
@@ -58,6 +59,18 @@ class Followed:
                 continue
             room -= 1
         return room
+
+    def earlier(self, turn: Turn | None, loop: asyncio.AbstractEventLoop | None) -> Turn | None:
+        """Who waits in *loop* before *turn* (None: who waits there at all), and has its turn; None: nobody.
+
+        To be asked after ``room()``, which notes who has had its turn for too long.
+        """
+        for waiter in self.queue if loop is not None else ():
+            if waiter is turn:
+                break
+            if waiter.loop is loop and (waiter.due is None or real.monotonic() <= waiter.due + _PATIENCE_S):
+                return waiter
+        return None
 
     def planned(self, now: float, turn: Turn | None = None) -> float:
         """When there will be room for a call that comes after those that wait before *turn* (None: all of them)."""

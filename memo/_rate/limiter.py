@@ -10,8 +10,9 @@ Invariants
   calls of further keys are refused.
 - ``by_key`` is ordered by the latest start: the key that may be forgotten first is the first.
 - Who waits has a place in the queue of its key, in the order of coming.  Nobody begins before those who came earlier
-  could: a newcomer, or who waits, begins if there is room for all that stand before it, and itself.  Only who has had
-  its turn for a second, and is not there (its thread or loop is stuck), holds up nobody.
+  could: a newcomer, or who waits, begins if there is room for all that stand before it, and itself; and not before
+  those of its own loop, in whichever order their timers ring: it has them look first.  Only who has had its turn for a
+  second, and is not there (its thread or loop is stuck), holds up nobody.
 - Whoever enters a queue leaves it, whatever strikes (the loops of waiting are functions of their own within the
   ``try``, see ``_base.gates``); who leaves it without having begun rings those behind.
 - User code never runs under the lock, but for ``clock=``: keys are compared outside (``_call.stored_keys``), and before
@@ -21,6 +22,7 @@ Invariants
 from __future__ import annotations
 
 import threading
+from asyncio import _get_running_loop
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from types import SimpleNamespace
@@ -202,7 +204,7 @@ class Limiter:
                 if full is not None:
                     return self._refused(full) if refuses else full
                 one = self.table.follow(key)
-            elif one.room(now) > 0:
+            elif one.room(now) > 0 and not (one.queue and one.earlier(None, _get_running_loop())):
                 self.table.by_key.move_to_end(key)
             else:
                 self.counts.refused += refuses
@@ -218,6 +220,9 @@ class Limiter:
             RateLimited: It would have to wait too long.
         """
         done = comparing_outside(self.lock, self._take_or_plan, key, turn)
+        rung, turn.rings = turn.rings, None
+        if rung is not None:
+            rung.ring()
         if isinstance(done, Full):
             raise self._refusal(key, done)
         return done
@@ -236,12 +241,17 @@ class Limiter:
                 if full is not None:
                     return self._refused(full)
                 one = self.table.follow(key)
-            if one.room(now, turn) > 0:
+            has_room = one.room(now, turn) > 0
+            turn.rings = one.earlier(turn, turn.loop) if has_room else None
+            turn.held = turn.rings is not None
+            if has_room and not turn.held:
                 if self.table.by_key.get(key) is one:
                     self.table.by_key.move_to_end(key)
                 one.starts.add(now)
                 one.queue.pop(turn, None)
                 self.waiting.pop(turn, None)
+                after = one.earlier(None, turn.loop)
+                turn.rings = after if after is not None and after.held else None
                 self._count_begun(now - turn.came)
                 return True
             turn.at, turn.due = one.planned(now, turn), None

@@ -26,14 +26,20 @@ class Turn:
         at: When its turn is planned to come, by the limit's clock.
         came: When it came, by the same clock.
         due: When it was first seen that its turn had come, in real time; None: not yet.
+        loop: The event loop in which it waits; None: in none.
+        held: There is room for it, and one that came earlier, in the same loop, is to begin first and ring it then.
+        rings: Whom it is to ring, once it has looked.
     """
 
-    __slots__ = ("__weakref__", "at", "came", "due")
+    __slots__ = ("__weakref__", "at", "came", "due", "held", "loop", "rings")
 
     def __init__(self) -> None:
         self.at: float = 0.0
         self.came: float = 0.0
         self.due: float | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.held: bool = False
+        self.rings: Turn | None = None
 
     def ring(self) -> None:
         """Have it look again; in any thread."""
@@ -76,7 +82,7 @@ class TaskTurn(Turn):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
+        self._loop = self.loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] | None = None
         self._rung = False
 
@@ -105,6 +111,9 @@ class TaskTurn(Turn):
                     cancel.append(call_in(self._loop, seconds, finish, over).cancel)
                     # should an exception strike that one, which the loop then only logs
                     cancel.append(call_in(self._loop, seconds + _LATE_S, finish, over).cancel)
+                await over
+            elif self.held and not self._rung:
+                cancel.append(call_in(self._loop, _LATE_S, finish, over).cancel)  # should that one not be there
                 await over
         finally:
             self._over, self._rung = None, False

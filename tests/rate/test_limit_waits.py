@@ -107,6 +107,43 @@ def test_tasks_begin_in_the_order_of_coming(
     assert (work.limit.stats().delayed, clock.waiting()) == (4, 0)
 
 
+@pytest.mark.parametrize("patient", [True, False], ids=["", "the first is cancelled"])
+@pytest.mark.parametrize("placed", ["function", "method"])
+def test_tasks_of_one_loop_begin_in_order_however_they_wake(placed: str, patient: bool) -> None:
+    """Who wakes before those that came earlier, or comes just then, lets them begin first."""
+    now = [0.0]
+    began: list[int] = []
+    limited = limit("4/1h", when_full="delay", clock=lambda: now[0], registry=Registry())
+
+    class Shop:
+        @limited
+        async def work(self, x: int) -> None:
+            began.append(x)
+
+    @limited
+    async def work(x: int) -> None:
+        began.append(x)
+
+    call = work if placed == "function" else Shop().work
+    limiter = call.limit._limiter
+
+    async def main() -> None:
+        calls = [asyncio.create_task(call(x)) for x in range(7)]
+        await until_async(lambda: waiting(call) == 3)
+        now[0] = 3600.0
+        for turn in reversed(limiter.waiting):
+            turn.ring()
+        calls.append(asyncio.create_task(call(7)))
+        if not patient:
+            calls[4].cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    play(main)
+    assert began == [x for x in range(8) if patient or x != 4]
+    assert waiting(call) == 0
+    limiter._check()
+
+
 def test_a_cancelled_task_gives_its_place_back(
     task: Callable[..., Any], clock: FakeClock, began: list[tuple[Any, float]]
 ) -> None:
