@@ -131,7 +131,7 @@ def test_a_call_that_finds_a_load_just_before_it_fails_gets_its_error_or_loads_a
     threads: list[threading.Thread] = []
 
     def clock() -> float:
-        if threading.current_thread() not in threads[:1]:
+        if threads and threading.current_thread() is not threads[0]:
             reads.append(None)
             if len(reads) == 2:  # it has found the load, and asks how old it is: let it fail now
                 gate.opened.set()
