@@ -2,7 +2,8 @@
 
 From Python 3.13 on, ``classmethod`` binds what it wraps without asking it; before that, what cannot be bound.
 ``C.load.cache``, where ``@classmethod`` stands above ``@bounded``, then arrives at the function without the class.
-What drops something acts on every class; what answers or stores for one class is refused.
+What drops something acts on every class; what answers or stores for one class is refused.  So no method that takes
+the arguments of a call is inherited here: it would take the first of them for the class.
 """
 
 from collections.abc import Callable
@@ -10,11 +11,19 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 
-__all__ = ("CacheOfEveryClass", "InflightOfEveryClass")
+__all__ = ("CacheOfEveryClass", "InflightOfEveryClass", "LimitOfEveryClass")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+def _refuse(name: str, what: str, decorator: str = "@bounded") -> NoReturn:
+    raise TypeError(
+        f"{name}: {what} is about one class, and @classmethod above {decorator} does not say which; "
+        f"write {decorator} above @classmethod."
+    )
 
 
 class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
@@ -43,11 +52,7 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
         return InflightOfEveryClass(self._whole.inflight, lambda: [handle.inflight for handle in self._each()])
 
     def _refuse(self, what: str) -> NoReturn:
-        name = self._name()
-        raise TypeError(
-            f"{name}: {what} is about one class, and @classmethod above @bounded does not say which; "
-            f"write @bounded above @classmethod."
-        )
+        _refuse(self._name(), what)
 
     def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
@@ -60,6 +65,10 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
     def within(self, span: Any = None, /, *, max_age: Any = None, default: Any = None) -> NoReturn:
         """Refused."""
         self._refuse("cache.within()")
+
+    def lease(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        self._refuse("cache.lease()")
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
@@ -99,3 +108,31 @@ class InflightOfEveryClass(InflightHandle[P, R_co]):
         """Detach a running call, of every class; whether there was one of any."""
         detached = [handle.forget(*args, **kwargs) for handle in self._each()]
         return any(detached)
+
+
+class LimitOfEveryClass(LimitHandle[P, R_co]):
+    """How often a class method may be called, reached through any class.
+
+    Args:
+        handle: That of the function as a whole.
+        each: Gives those of the classes that it was called on.
+    """
+
+    __slots__ = ("_each",)
+
+    def __init__(self, handle: LimitHandle[P, R_co], each: Callable[[], list[LimitHandle[P, R_co]]]) -> None:
+        super().__init__(handle._limiter, handle._generated, handle._name, handle._fence_others)
+        self._each = each
+
+    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Have the calls with a key count no more, of every class; whether there were any of one."""
+        forgotten = [handle.forget(*args, **kwargs) for handle in self._each()]
+        return any(forgotten)
+
+    def remaining(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        _refuse(self._name(), "limit.remaining()", "@limit")
+
+    def retry_after(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused."""
+        _refuse(self._name(), "limit.retry_after()", "@limit")

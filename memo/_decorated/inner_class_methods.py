@@ -4,11 +4,12 @@ import functools
 from typing import Any, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
-from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
+from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass, LimitOfEveryClass
 from memo._decorated.layer import layer_of
 from memo._decorated.proxy import Decorated, Transparent, call_directly
 from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
+from memo._rate import LimitHandle
 
 __all__ = ("InnerClassMethod", "OfAnyClass")
 
@@ -49,6 +50,13 @@ class OfAnyClass(Transparent[P, R_co]):
         handle = find_handle(function, prefix, "inflight")
         of_one = prefix or hasattr(self, "_self_placed")
         return handle if of_one else InflightOfEveryClass(handle, functools.partial(self._each, "inflight"))
+
+    @property
+    def limit(self) -> LimitHandle[P, R_co]:
+        function, prefix = self._place()
+        handle = find_handle(function, prefix, "limit")
+        of_one = prefix or hasattr(self, "_self_placed")
+        return handle if of_one else LimitOfEveryClass(handle, functools.partial(self._each, "limit"))
 
     def _each(self, kind: str) -> list[Any]:
         # without any, it is still to be told that a call does not fit

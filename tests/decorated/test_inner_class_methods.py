@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from kit.coroutines import finished
 
-from memo import bounded, dedupe_inflight, sliding_window
+from memo import bounded, dedupe_inflight, limit, sliding_window
+from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass, LimitOfEveryClass
 
 BINDS_BY_ITSELF = sys.version_info >= (3, 13)
 Decorate = Callable[[Any], Any]
@@ -107,12 +108,20 @@ def test_what_is_about_one_class_is_that_class_s_or_refused(kinds: Kinds, which:
     named = kinds.all[which]
     before = {kind: finished(kind.load(1)) for kind in kinds.all}
     cache = named.load.cache
+
+    def leased() -> Any:
+        lease = cache.lease(1)
+        value = finished(lease.__aenter__()) if hasattr(lease, "__aenter__") else lease.__enter__()
+        del lease  # which ends it
+        return value
+
     operations: dict[str, Callable[[], Any]] = {
         "entry": lambda: cache.entry(1).value is before[named],
         "in": lambda: (1, 1) in cache,
         "call": lambda: finished(cache.call(1)) is before[named],
         "fresh": lambda: finished(cache.fresh(1)) is before[named],
         "within": lambda: finished(cache.within("1h").call(1)) is before[named],
+        "lease": lambda: leased() is before[named],
         "put": lambda: cache.put([named], 2) is None and finished(named.load(2)) == [named],
         "put_many": lambda: cache.put_many({(3, 1): [named]}) == 1 and finished(named.load(3)) == [named],
         "refresh": lambda: finished(cache.refresh(1)) is finished(named.load(1)),
@@ -162,6 +171,46 @@ def test_running_calls_of_every_class_are_forgotten() -> None:
     for thread in threads:
         thread.join()
     assert results == ["old", "old"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_limits_are_those_of_the_class_named_or_refused(which: int, is_async: bool) -> None:
+    """remaining() and retry_after() tell of the class named, or raise TypeError with advice; forget() reaches it."""
+    kinds = Kinds(limit("2/1h", key=lambda cls, x, y: x), is_async=is_async)
+    named = kinds.all[which]
+    for kind in kinds.all:
+        finished(kind.load(1))
+    told: dict[str, Callable[[], Any]] = {
+        "remaining": lambda: named.load.limit.remaining(1),
+        "retry_after": lambda: named.load.limit.retry_after(1),
+    }
+    for name, tell in told.items():
+        if BINDS_BY_ITSELF:
+            with pytest.raises(TypeError, match=rf"limit\.{name}\(\) is about one class.*; write @limit above @class"):
+                tell()
+        else:
+            assert tell() == (1 if name == "remaining" else 0.0)
+    assert not named.load.limit.forget(2)
+    assert named.load.limit.forget(1)
+    assert not named.load.limit.forget(1)
+    finished(named.load(1))
+    finished(named.load(1))
+    assert len(named.load.limit) == 1
+    assert named.load.limit.reset() == 1
+
+
+@pytest.mark.parametrize("handle", [CacheOfEveryClass, InflightOfEveryClass, LimitOfEveryClass])
+def test_no_argument_of_a_call_is_taken_for_the_class(handle: type) -> None:
+    """Whatever takes the arguments of a call is written anew for the handles of every class."""
+    inherited = handle.__mro__[1]
+    takes_a_call = [
+        name
+        for name, method in vars(inherited).items()
+        if not name.startswith("_") and callable(method) and "P.kwargs" in map(str, method.__annotations__.values())
+    ]
+    assert takes_a_call
+    assert [name for name in takes_a_call if name not in vars(handle)] == []
 
 
 class OddlyNamed:
