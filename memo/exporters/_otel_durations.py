@@ -21,6 +21,7 @@ class Durations:
     """The histogram of one meter, and what it has not been told yet.
 
     Threads add to it, one hands over: each step is one of the interpreter's own, so that nothing is lost or told twice.
+    What was handed over leaves nothing behind, since functions that are made for each request have names without end.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -39,6 +40,8 @@ class Durations:
         except KeyError:
             waiting = self._waiting.setdefault((function, outcome), array("d"))
         waiting.append(seconds)
+        if self._waiting.get((function, outcome)) is not waiting:  # it was handed over just before
+            self._tell(function, outcome, waiting)
 
     def record(self, function: str, outcome: str, seconds: float) -> None:
         """Tell the histogram at once: the present span may be shown as an example of its bucket."""
@@ -46,10 +49,15 @@ class Durations:
 
     def hand_over(self) -> None:
         """Tell the histogram what waits."""
-        for (function, outcome), waiting in list(self._waiting.items()):
-            for seconds in _taken(waiting):
-                self.record(function, outcome, seconds)
+        for whose, waiting in list(self._waiting.items()):
+            self._tell(*whose, waiting)
+            left = self._waiting.pop(whose, waiting)
+            self._tell(*whose, left)  # what came meanwhile; what comes later is told by who adds it
         self._room = _MOST
+
+    def _tell(self, function: str, outcome: str, waiting: "array[float]") -> None:
+        for seconds in _taken(waiting):
+            self.record(function, outcome, seconds)
 
 
 def _taken(waiting: "array[float]") -> Iterator[float]:
