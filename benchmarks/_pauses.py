@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from _stalls import Stalls, waited_s
+
 from memo._base import Pace
 
 __all__ = ("Pauses", "while_it_runs")
 
 NAP_S = 0.0003
-LATE_S = 0.002
+LATE_S = 0.001
 LONG_S = 0.005
-"""What counts as a long wait.  One among thousands may be the machine's: beside nothing there is one, too, if one looks
-for long enough."""
+"""What counts as a long wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,9 @@ class Pauses:
     others up for all of that, while between the instructions of Python they get the interpreter after 5 ms.
 
     And how many of how many calls of either thread were late by more than 5 ms.
+
+    All of that less what the threads waited for a processor that other programs had, or the machine stood still, if
+    that was longer; which was so for so long at most, that often, and made calls late by so much.
     """
 
     operation: str
@@ -35,6 +39,22 @@ class Pauses:
     stretch_ms: float = 0.0
     long_waits: int = 0
     calls: int = 0
+    stalls: int = 0
+    stall_ms: float = 0.0
+    late_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """From when to when, by ``time.monotonic()``; what of that it should not have taken; what it waited for others."""
+
+    began: float
+    ended: float
+    late_s: float
+    waited_s: float = 0.0
+
+    def own_s(self, stalls: Stalls) -> float:
+        return self.late_s - max(self.waited_s, stalls.within_s(self.began, self.ended))
 
 
 class _Waits:
@@ -47,7 +67,7 @@ class _Waits:
             self._files = []
 
     def read(self) -> float:
-        return sum(int(os.pread(file, 100, 0).split()[1]) for file in self._files) / 1e9
+        return sum(map(waited_s, self._files))
 
     def close(self) -> None:
         for file in self._files:
@@ -64,7 +84,9 @@ class _Caller(threading.Thread):
         self.threads = {threading.get_native_id()}
         """All whose waits for a processor make others late: each may have the interpreter meanwhile."""
         self.longest_s = 0.0
-        self.long_waits = self.calls = 0
+        """Of those that are not listed."""
+        self.delays: list[_Delay] = []
+        self.calls = 0
         self.ready = threading.Event()
         self.over = False
 
@@ -75,14 +97,15 @@ class _Caller(threading.Thread):
         before = waits.read()
         self.ready.set()
         while not self.over:
-            began = time.perf_counter()
+            began = time.monotonic()
             time.sleep(NAP_S)
             self._call()
-            late = time.perf_counter() - began - NAP_S
-            if late > LATE_S:  # less what any of them waited for a processor that other programs had
-                late -= waits.read() - before
-            self.longest_s = max(self.longest_s, late)
-            self.long_waits += late > LONG_S
+            ended = time.monotonic()
+            late = ended - began - NAP_S
+            if late > LATE_S:
+                self.delays.append(_Delay(began, ended, late, waits.read() - before))
+            else:
+                self.longest_s = max(self.longest_s, late)
             self.calls += 1
             before = waits.read()
         self._together.wait()  # none of them is gone while another asks for its waits
@@ -94,11 +117,21 @@ class _Stretches:
 
     def __init__(self) -> None:
         self.longest_s = 0.0
+        """Of those that are not listed."""
+        self.delays: list[_Delay] = []
         self._thread = threading.get_ident()
         self._pause = Pace.pause
 
+    def begin(self) -> None:
+        self._began = time.monotonic()
+        self._since = time.thread_time()
+
     def note(self) -> None:
-        self.longest_s = max(self.longest_s, time.thread_time() - self._since)
+        took = time.thread_time() - self._since
+        if took > LATE_S:
+            self.delays.append(_Delay(self._began, time.monotonic(), took))
+        else:
+            self.longest_s = max(self.longest_s, took)
 
     def __enter__(self) -> "_Stretches":
         pause = self._pause
@@ -109,10 +142,10 @@ class _Stretches:
                 self.note()
             pause(pace)
             if mine:
-                self._since = time.thread_time()
+                self.begin()
 
         Pace.pause = noted  # type: ignore[method-assign]
-        self._since = time.thread_time()
+        self.begin()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -127,20 +160,33 @@ def while_it_runs(
     together = threading.Barrier(2)
     callers = [_Caller(hit, together), _Caller(miss, together)]
     callers[1].threads = callers[0].threads
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.ready.wait()
-    time.sleep(0.02)
-    began = time.perf_counter()
-    with _Stretches() as stretches:
-        run()
-    took = time.perf_counter() - began
-    time.sleep(0.01)
-    for caller in callers:
-        caller.over = True
-    for caller in callers:
-        caller.join()
-    waits = (took, callers[0].longest_s, callers[1].longest_s, stretches.longest_s)
-    counts = [sum(caller.long_waits for caller in callers), sum(caller.calls for caller in callers)]
-    return Pauses(operation, *[seconds * 1e3 for seconds in waits], *counts)
+    with Stalls() as stalls:
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.ready.wait()
+        time.sleep(0.02)
+        began = time.perf_counter()
+        with _Stretches() as stretches:
+            run()
+        took = time.perf_counter() - began
+        time.sleep(0.01)
+        for caller in callers:
+            caller.over = True
+        for caller in callers:
+            caller.join()
+    hit, miss, stretch = (_longest(noted, stalls) for noted in (*callers, stretches))
+    delays = [delay for caller in callers for delay in caller.delays]
+    return Pauses(
+        operation,
+        *[seconds * 1e3 for seconds in (took, hit, miss, stretch)],
+        long_waits=sum(delay.own_s(stalls) > LONG_S for delay in delays),
+        calls=sum(caller.calls for caller in callers),
+        stalls=len(stalls.intervals),
+        stall_ms=stalls.longest_s() * 1e3,
+        late_ms=max((delay.late_s for delay in delays), default=0.0) * 1e3,
+    )
+
+
+def _longest(noted: "_Caller | _Stretches", stalls: Stalls) -> float:
+    return max([noted.longest_s, *(delay.own_s(stalls) for delay in noted.delays)])

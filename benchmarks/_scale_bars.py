@@ -5,6 +5,8 @@ when its time is over is said to be missing.
 
 Waits are those of two threads beside an operation.  What the same two wait beside nothing, beside a thread that rests
 as the library does, and beside one that never rests, is told with them: so much is the machine's and the interpreter's.
+A wait is told less what other programs had of it and what the machine stood still meanwhile, for which ``_stalls.py``
+looks; where that matters, with it, too.
 
 By how much a call grows is told beyond what a dictionary of tuples grows by, and beyond ``functools.lru_cache`` of the
 same size, the plain structure that touches about as much memory: the table, the key, a record linked with its
@@ -103,6 +105,9 @@ def _waits(found: Pauses) -> Figure:
     told = f"hit {found.hit_ms:.2f}, miss {found.miss_ms:.2f}, stretch {found.stretch_ms:.2f} ms"
     if found.long_waits:
         told += f"; {found.long_waits} of {found.calls:,} calls late by 5 ms"
+    if found.late_ms > HIT_MS:
+        told += f"; {found.late_ms:.2f} with what others, or a machine that stood still ({found.stalls} times, for "
+        told += f"{found.stall_ms:.2f} ms at most), had part in"
     told += f"; took {found.ms / 1e3:,.2f} s"
     within = found.hit_ms <= HIT_MS and found.miss_ms <= MISS_MS
     return Figure(found.operation, told, f"hit {HIT_MS:g} ms, miss {MISS_MS:g} ms", within)

@@ -1,5 +1,8 @@
 """Dumps, reports, isolation and the end of large stores: bit by bit, and right."""
 
+import ctypes
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 from kit.dumps import dump, load
 from kit.large import all_large
+from kit.places import ROOT
 
 from memo import Registry, bounded
 from memo._base import pacing
@@ -296,3 +300,40 @@ def test_a_function_that_dies_lets_go_part_by_part(policy: str, placed: str, mon
     keep.clear()
     assert not [ref for ref in refs if ref() is not None]
     assert len(rests) >= 10
+
+
+PROGRAM = """
+import ctypes, gc, sys
+from memo import bounded
+
+class Info(ctypes.Structure):  # what mallinfo2() returns; smblks: small pieces that are free, and were not put together
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Info
+gc.disable()
+fetch = bounded(max=100_000)(lambda x: [x])
+for x in range(100_000):
+    fetch(x)
+seen = []
+
+def encode(value):
+    if not value[0] % 500:
+        seen.append(library.mallinfo2().smblks)
+    return value
+
+fetch.cache.dump(sys.argv[1], encode=encode)
+print(len(seen), max(seen) - seen[0])
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="only glibc since 2.33 counts its pieces")
+def test_what_holds_the_entries_leaves_no_pieces_of_memory(tmp_path: Path) -> None:
+    """The C library has none to put together, which keeps all threads up, as ever more entries have been written."""
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "dump")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    looks, pieces = map(int, ran.stdout.split())
+    assert looks == 200
+    assert pieces < 50  # of 100 lists that shrink 300 to 600
