@@ -283,6 +283,7 @@ class BoundedLayer(FlightLayer):
             idles=options.idle_s is not None,
             copies=options.copy is not None,
             moves=bool(store.touches),
+            counts=store.touches == "count",
             leads=leads,
             leads_made=leads_made,
         )

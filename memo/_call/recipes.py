@@ -20,8 +20,8 @@ __all__ = ("NATIVE_WORDS", "Native", "recipe")
 _MOST_PARAMETERS = 16
 _ONE_BY_ONE = (*POSITIONAL, Parameter.KEYWORD_ONLY)
 _WORDS = (
-    "index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring", "leading",
-    "function", "lead_made", "intake", "fail", "unkeyed", "untimed", "dropped", "stored",
+    "index", "clock", "refs", "copy", "idle_s", "user_key", "weak_refs", "loop_refs", "running_loop", "ring", "touch",
+    "leading", "function", "lead_made", "intake", "fail", "unkeyed", "untimed", "dropped", "stored",
 )  # fmt: skip
 """What C may need of a wrapper's globals, in the order of ``enum Word``."""
 
@@ -43,6 +43,8 @@ class Native(NamedTuple):
     """Values are handed out as copies."""
     moves: bool = False
     """A hit moves the entry in its ring: to the new end, or, where its mark is one, among those of the next count."""
+    counts: bool = False
+    """The latter: ``touch()`` moves it where that puts a mark in, or takes one out."""
     looks: bool = True
     """There may be hits."""
     leads: bool = False
@@ -84,6 +86,7 @@ def recipe(plan: KeyPlan, native: Native | None) -> Any:
         "loop_refs": plan.options.scope is not None,
         "running_loop": plan.options.scope is not None,
         "ring": native.moves,
+        "touch": native.counts,
         "leading": native.leads,
         "function": native.leads or native.records,
         "lead_made": makes,

@@ -5120,7 +5120,9 @@ enum Part {
 /* What a recipe may name of the wrapper's globals, in the order in which it names it. */
 enum Word {
     WORD_INDEX, WORD_CLOCK, WORD_REFS, WORD_COPY, WORD_IDLE, WORD_MAKE, WORD_WEAK_REFS, WORD_LOOP_REFS, WORD_RUNNING_LOOP,
-    WORD_RING, WORD_LEADING, WORD_FUNCTION,
+    WORD_RING,
+    WORD_TOUCH, /* where the policy counts uses */
+    WORD_LEADING, WORD_FUNCTION,
     WORD_LEAD_MADE, /* of key=, where results are kept or calls shared */
     WORD_INTAKE, WORD_FAIL, WORD_UNKEYED, WORD_UNTIMED, WORD_DROPPED, WORD_STORED, /* of windows */
     WORDS,
@@ -5981,20 +5983,23 @@ note_use(Call *call, Entry *entry, Moment *moment)
     return 1;
 }
 
+/* Whether an entry hangs where its policy wants it of a hit, or Python is to see to that. */
+enum Moved { MOVE_DOUBTED, MOVED, MOVE_LEFT };
+
 /* Move an entry to the new end of its ring, as a hit does where the policy wants that.  A ring whose key is set is
- * half-changed by Python code, and left alone.  Returns 0 for a doubt. */
-static inline int
+ * half-changed by Python code, and left alone. */
+static inline enum Moved
 move_newest(Node *ring, Node *node)
 {
     if (node->newer == ring || (ring->key != NULL && ring->key != Py_None)) {
-        return 1;
+        return MOVED;
     }
     if (!hangs(node) || !hangs(ring)) {
-        return 0;
+        return MOVE_DOUBTED;
     }
     unhang(node);
     hang_newest(ring, node);
-    return 1;
+    return MOVED;
 }
 
 /* Whether a node is the mark of a count, or the ring that ends the marks, and hangs: what move_counted() goes by. */
@@ -6006,44 +6011,48 @@ is_count(Node *ring, Node *mark, PyObject *next)
 
 /* Move an entry that its policy counts, as a hit does: to the end of those behind the next mark, if that has the next
  * count, else by raising its own mark, if it is alone behind that (memo/_store/frequency.py).  Marks are put in and taken
- * out by Python alone: where that is due it is a doubt (0), and nothing has happened. */
-static int
+ * out by Python alone: where that is due the move is left to touch(), and nothing has happened. */
+static enum Moved
 move_counted(State *state, Node *ring, Node *node)
 {
     if (ring->key != NULL && ring->key != Py_None) {
-        return 1;
+        return MOVED;
     }
     Node *mark = (Node *)mark_object(node);
     if (mark == NULL || !PyObject_TypeCheck((PyObject *)mark, (PyTypeObject *)state->Mark) || !hangs(node) || !hangs(mark)
         || !is_count(ring, mark, mark->key)) {
-        return 0;
+        return MOVE_DOUBTED;
     }
     Node *above = (Node *)mark->key;
     int alone = node->older == mark && node->newer == above;
     if (above == ring || above->hits != mark->hits + 1) {
         mark->hits += alone;
-        return alone;
+        return alone ? MOVED : MOVE_LEFT;
     }
-    if (alone || !is_count(ring, above, above->key)) {
-        return 0;
+    if (alone) {
+        return MOVE_LEFT;
+    }
+    if (!is_count(ring, above, above->key)) {
+        return MOVE_DOUBTED;
     }
     unhang(node);
     hang_newest((Node *)above->key, node);
     node->mark = (intptr_t)Py_NewRef(above) / 8;
     Py_DECREF(mark); /* the mark below it holds it, too */
-    return 1;
+    return MOVED;
 }
 
-/* Move an entry as its policy wants it of a hit.  Returns 0 for a doubt. */
-static inline int
+/* Move an entry as its policy wants it of a hit. */
+static inline enum Moved
 move_used(State *state, Node *ring, Node *node)
 {
     return mark_object(node) == NULL ? move_newest(ring, node) : move_counted(state, ring, node);
 }
 
-/* The value of an entry that answers, counted: a new reference.  NULL: a doubt.  It runs no user code before that. */
+/* The value of an entry that answers, counted: a new reference; and what is still to be called of the entry, a new reference
+ * or NULL.  NULL: a doubt.  It runs no user code before that. */
 static PyObject *
-counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
+counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment, PyObject **touch)
 {
     if (!is_entry(call->state, found) || ((Entry *)found)->value == NULL) {
         return NULL;
@@ -6054,13 +6063,15 @@ counted_value(Call *call, Recipe *recipe, PyObject *found, Moment *moment)
     }
     enum May may = may_answer(call, recipe, entry, moment);
     Node *ring = (Node *)call->copies[WORD_RING];
-    if (may == MAY_NOT || (ring != NULL && !move_used(call->state, ring, &entry->node))) {
+    enum Moved moved = may == MAY_NOT ? MOVE_DOUBTED : ring == NULL ? MOVED : move_used(call->state, ring, &entry->node);
+    if (moved == MOVE_DOUBTED) {
         return NULL; /* before anything is counted: the wrapper counts it */
     }
     if ((may == ANSWER_STALE && !add_one(entry, call->form.stale_hits)) || (recipe->idles && !note_use(call, entry, moment))) {
         return NULL;
     }
     entry->node.hits++;
+    *touch = moved == MOVE_LEFT ? Py_XNewRef(call->copies[WORD_TOUCH]) : NULL;
     return Py_NewRef(entry->value);
 }
 
@@ -6097,10 +6108,18 @@ hit(Call *call, Bound *bound, Moment *moment)
             return NULL;
         }
     }
-    PyObject *value = NULL, *copy = NULL;
+    PyObject *value = NULL, *copy = NULL, *touch = NULL;
     if (call->condition == READY && call->recipe == recipe) {
-        value = counted_value(call, recipe, entry, moment);
+        value = counted_value(call, recipe, entry, moment, &touch);
         copy = recipe->copies ? Py_NewRef(call->copies[WORD_COPY]) : NULL;
+    }
+    if (touch != NULL) { /* as in the wrapper, the hit is counted by then, whatever strikes there */
+        PyObject *touched = PyObject_CallOneArg(touch, entry);
+        if (touched == NULL) {
+            Py_CLEAR(value);
+        }
+        Py_XDECREF(touched);
+        Py_DECREF(touch);
     }
     Py_DECREF(entry);
     if (value != NULL && copy != NULL) {
