@@ -1,13 +1,11 @@
 """A frozen snapshot of what a cache that others made tells of itself."""
 
-from dataclasses import dataclass
-
-from memo._base import Snapshot, counter
+from memo._base import Snapshot, counter, frozen_dataclass
 
 __all__ = ("AdoptedStats",)
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class AdoptedStats(Snapshot):
     """The figures of a cache that others made.  What it does not know itself is None, never zero.
 

@@ -31,6 +31,7 @@ from memo._base.closest import did_you_mean
 from memo._base.depth import need_depth
 from memo._base.exception_copies import frameless_copy, note_on, renewed, shared_copy
 from memo._base.forks import Stage, hold, renew
+from memo._base.frozen_dataclass import frozen_dataclass
 from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
 from memo._base.load_observers import Load, LoadObserver, observe_loads
@@ -165,6 +166,7 @@ __all__ = (
     "format_seconds",
     "frameless_copy",
     "freeze_fields",
+    "frozen_dataclass",
     "gate_for",
     "greenlet_of",
     "hold",

@@ -70,8 +70,6 @@ class FrozenDict(dict[K, V]):
 
 def counter(default: Any = 0) -> Any:
     """A dataclass field that only grows, so that snapshots subtract it; other fields are gauges."""
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: default, metadata={_COUNTER: True})
     return field(default=default, metadata={_COUNTER: True})
 
 
@@ -89,10 +87,9 @@ def freeze_fields(snapshot: Any, *names: str) -> None:
 
 
 class Frozen:
-    """Base of all snapshots, which are dataclasses with ``repr=False, eq=False``.
+    """Base of all snapshots, each a ``frozen_dataclass``.
 
-    What these would write for each class by itself stands here once: writing it is a third of what importing the
-    package takes.
+    What these would write for each class by itself stands here once, as ``frozen_dataclass`` has it.
     """
 
     __slots__ = ()

@@ -4,10 +4,18 @@ import asyncio
 import copy as copying
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
-from memo._base import Duration, Tags, byte_size, check_error_types, positive_int, real_number, seconds
+from memo._base import (
+    Duration,
+    Tags,
+    byte_size,
+    check_error_types,
+    frozen_dataclass,
+    positive_int,
+    real_number,
+    seconds,
+)
 from memo._cache.awaited_listener import EvictLoop
 from memo._cache.terms import NOT_GIVEN
 from memo._call import CallInfo
@@ -38,7 +46,7 @@ LEASE_S = 1.0
 _COPIERS: dict[str, Callable[[Any], Any]] = {"shallow": copying.copy, "deep": copying.deepcopy}
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class CacheOptions:
     """What ``bounded`` was told, checked and in plain units."""
 

@@ -6,10 +6,10 @@ gauge (marked so below) keeps the later value.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, NamedTuple, TypeVar
 
-from memo._base import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields
+from memo._base import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields, frozen_dataclass
 from memo._store import EvictionReason
 
 __all__ = ("CacheInfo", "CacheStats", "EntryInfo")
@@ -19,7 +19,7 @@ V = TypeVar("V")
 _NO_EVICTIONS: Mapping[EvictionReason, int] = FrozenDict(dict.fromkeys(EvictionReason, 0))
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class CacheStats(Snapshot):
     """One function's store.  Every call raises exactly one of the first five counters.
 
@@ -150,7 +150,7 @@ class CacheInfo(NamedTuple):
 CacheInfo.__module__ = "memo"  # in the body of a named tuple it would be a field to type checkers
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class EntryInfo(Frozen, Generic[V]):
     """One entry of a store, as ``cache.entry()`` saw it."""
 

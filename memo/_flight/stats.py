@@ -5,15 +5,14 @@ Snapshots of one function subtract: in ``later - earlier`` a counter is the diff
 gauge (marked so below) keeps the later value.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-from memo._base import Frozen, Snapshot, counter
+from memo._base import Frozen, Snapshot, counter, frozen_dataclass
 
 __all__ = ("Flight", "InflightStats")
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class InflightStats(Snapshot):
     """One function's running calls."""
 
@@ -40,7 +39,7 @@ class InflightStats(Snapshot):
     """Gauge: seconds since the oldest running call began; None if none runs."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class Flight(Frozen):
     """One running call, as ``inflight.pending()`` saw it."""
 

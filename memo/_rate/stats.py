@@ -1,13 +1,11 @@
 """The figures of a limit.  Each counter is defined once, beside its field."""
 
-from dataclasses import dataclass
-
-from memo._base import Snapshot, counter
+from memo._base import Snapshot, counter, frozen_dataclass
 
 __all__ = ("LimitStats",)
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class LimitStats(Snapshot):
     """The figures of a limit at one moment; of all keys together."""
 

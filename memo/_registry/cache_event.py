@@ -1,11 +1,10 @@
 """What a subscriber is told of: one thing that happened in a decorated function."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from memo._base import Frozen, did_you_mean
+from memo._base import Frozen, did_you_mean, frozen_dataclass
 from memo._store import EvictionReason
 
 __all__ = ("CacheEvent", "EventKind", "checked_kinds")
@@ -14,7 +13,7 @@ EventKind = Literal["load", "error", "cancelled", "timeout", "stale", "eviction"
 """What may happen, as ``CacheEvent.kind`` tells it."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class CacheEvent(Frozen):
     """One thing that happened in a decorated function, as ``registry.subscribe()`` tells it.
 

@@ -4,7 +4,6 @@ It keeps no value and no instance alive.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from memo._base import (
@@ -17,11 +16,14 @@ from memo._base import (
     format_bytes,
     format_seconds,
     freeze_fields,
+    frozen_dataclass,
     html_rows,
 )
 from memo._registry.tiers import line_of
 
 __all__ = ("SAMPLE", "Finding", "LeakReport", "Severity", "StoreReport", "order", "tally", "urgency")
+
+_NO_COUNTS: Mapping[str, int] = FrozenDict()
 
 Severity = Literal["high", "medium", "low"]
 
@@ -36,7 +38,7 @@ _LEASES = "leases"
 _SHORT = {"never hit": "unhit", "expired": "past", "instances": "keeps"}
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class Finding(Frozen):
     """Something about one store that deserves a look."""
 
@@ -55,7 +57,7 @@ class Finding(Frozen):
         return f"[{self.severity}] {self.store}: {self.what} {self.advice}"
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class StoreReport(Frozen):
     """What one store holds.  What could not be learnt is None."""
 
@@ -87,15 +89,15 @@ class StoreReport(Frozen):
     """Entries that have answered no call yet."""
     expired: int | None = None
     """Entries past their life that nothing has removed yet."""
-    instances: Mapping[str, int] = field(default_factory=FrozenDict)
+    instances: Mapping[str, int] = _NO_COUNTS
     """Distinct instances of the method's class that its entries keep alive, by type."""
-    key_instances: Mapping[str, int] = field(default_factory=FrozenDict)
+    key_instances: Mapping[str, int] = _NO_COUNTS
     """Those of them that keys keep alive."""
-    value_instances: Mapping[str, int] = field(default_factory=FrozenDict)
+    value_instances: Mapping[str, int] = _NO_COUNTS
     """Those of them that values keep alive, as far as the sample shows."""
     findings: tuple[Finding, ...] = ()
     """What deserves a look, most urgent first."""
-    arguments: Mapping[str, int] = field(default_factory=FrozenDict)
+    arguments: Mapping[str, int] = _NO_COUNTS
     """Bytes of the arguments that its keys keep alive, by parameter, the most first: estimated from at most 1,000 keys.
     What ``key=`` returned goes by that name.  Empty for an adopted cache, whose keys do not name them."""
 
@@ -128,7 +130,7 @@ class StoreReport(Frozen):
         return self.findings[0].severity if self.findings else None
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class LeakReport(Frozen):
     """What the stores of a registry hold, those to look at first on top: by severity, then by bytes.
 

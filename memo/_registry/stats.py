@@ -1,11 +1,10 @@
 """Frozen snapshots of what a registry sees: one function's figures, and what a clean-up removed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from memo._adopted import AdoptedStats
-from memo._base import Frozen, FrozenDict, freeze_fields, in_lines
+from memo._base import Frozen, FrozenDict, freeze_fields, frozen_dataclass, in_lines
 from memo._cache import CacheStats
 from memo._flight import InflightStats
 from memo._rate import LimitStats
@@ -13,8 +12,10 @@ from memo._window import WindowStats
 
 __all__ = ("CleanupReport", "FunctionStats")
 
+_NO_COUNTS: Mapping[str, int] = FrozenDict()
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+
+@frozen_dataclass
 class FunctionStats(Frozen):
     """The figures of one decorated function; a part that it does not have is None."""
 
@@ -56,7 +57,7 @@ def _minus(later: Any, earlier: Any) -> Any:
     return later - earlier if later is not None and earlier is not None else later
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class CleanupReport(Frozen):
     """What one clean-up removed."""
 
@@ -70,7 +71,7 @@ class CleanupReport(Frozen):
     """Window events past their span."""
     seconds: float = 0.0
     """How long it took, in real time."""
-    functions: Mapping[str, int] = field(default_factory=FrozenDict)
+    functions: Mapping[str, int] = _NO_COUNTS
     """How much went, by name of the function; functions that had nothing to clean are left out."""
     keys: int = 0
     """Keys that limits need not follow any more."""

@@ -4,18 +4,17 @@ Each counter is defined once, beside its field. Snapshots hold plain numbers and
 kept, compared, pickled and sent anywhere; none of them refers to the window that made it.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from memo._base import Frozen, Snapshot, counter
+from memo._base import Frozen, Snapshot, counter, frozen_dataclass
 
 __all__ = ("Bucket", "Event", "KeyCount", "Outcome", "WindowStats")
 
 Outcome = Literal["ok", "error", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class Event(Frozen):
     """One call that has ended."""
 
@@ -41,7 +40,7 @@ class Event(Frozen):
     """For an error the exception's message, cut at 200 characters, else None."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class Bucket(Frozen):
     """One of the equal parts into which `series()` divides the window."""
 
@@ -63,7 +62,7 @@ class Bucket(Frozen):
     """Mean duration of its calls in seconds; None where there was no call."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class KeyCount(Frozen):
     """How many calls one key had."""
 
@@ -90,7 +89,7 @@ class KeyCount(Frozen):
         return self.at_least == self.at_most
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class WindowStats(Snapshot):
     """The figures of a window at one moment.
 

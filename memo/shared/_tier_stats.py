@@ -1,13 +1,11 @@
 """Frozen snapshots of a tier: what its counters say at one moment, in this process."""
 
-from dataclasses import dataclass
-
-from memo._base import Snapshot, counter
+from memo._base import Snapshot, counter, frozen_dataclass
 
 __all__ = ("TierStats",)
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@frozen_dataclass
 class TierStats(Snapshot):
     """One tier, as this process has it: ``tier.stats()``.  Snapshots of one tier subtract."""
 
