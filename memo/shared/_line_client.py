@@ -60,7 +60,8 @@ class WakeUp:
 class LineClient:
     """A connection that was made for the line.
 
-    What its methods raise of the connection is an ``Unreachable`` of the wire; the connection is closed then.
+    What its methods raise of the connection is an ``Unreachable`` of the wire; the connection is closed then.  So it is
+    where an answer makes no sense: what comes next may be the answer to something else.
 
     Args:
         connection: Of the client library, connected, with ``allow()``.
@@ -103,7 +104,7 @@ class LineClient:
             reply = self._guarded(self._ask, command.in_full())
             if isinstance(reply, Exception):
                 raise self._failure(reply)
-        return command.parse(reply)
+        return self._guarded(command.parse, reply)  # type: ignore[no-any-return]
 
     def read(
         self, log: bytes, after: bytes, *, block_s: float = 0.0, wait_s: float = 0.0
@@ -133,11 +134,7 @@ class LineClient:
         reply = self._guarded(self._receive)
         if isinstance(reply, Exception):
             raise self._failure(reply)
-        if not reply:
-            return ()
-        streams = reply.items() if isinstance(reply, dict) else reply
-        (_, messages), *_ = streams
-        return list(map(tuple, messages))
+        return self._guarded(_messages_in, reply) if reply else ()  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the connection; in a forked child this process's end of it alone."""
@@ -193,6 +190,13 @@ class LineClient:
         elif by <= real.monotonic():
             raise TimeoutError("the server is silent")
         return wait_s is None and self._is_answered(by, wait_s)
+
+
+def _messages_in(reply: Any) -> list[tuple[bytes, Sequence[Any]]]:
+    """The messages of the one log that was asked for."""
+    streams = reply.items() if isinstance(reply, dict) else reply
+    (_, messages), *_ = streams
+    return list(map(tuple, messages))
 
 
 def _is_unknown_script(reply: Exception) -> bool:
