@@ -134,7 +134,7 @@ class LineClient:
         reply = self._guarded(self._receive)
         if isinstance(reply, Exception):
             raise self._failure(reply)
-        return self._guarded(_messages_in, reply) if reply else ()  # type: ignore[no-any-return]
+        return self._guarded(_messages_in, reply) if reply else ()
 
     def close(self) -> None:
         """Close the connection; in a forked child this process's end of it alone."""

@@ -226,6 +226,8 @@ class LoopPool:
             asked.task.uncancel()
             outcome = Unreachable(Reason.TIMEOUT)
         except Exception as error:
+            if self.loop.is_closed():  # this coroutine dies with it: that says nothing of the server, and to nobody
+                return
             outcome = reason_of(error)
             if outcome is None:
                 if not asked.future.done():

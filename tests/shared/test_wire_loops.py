@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 
@@ -87,6 +88,35 @@ def test_a_loop_that_is_gone_is_not_held(wire: Wire, own_valkey: Server, kind: s
     gc.collect()
     assert loop() is None
     assert (wire.connections, own_valkey.clients()) == (0, [])
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_loop_that_is_closed_says_nothing_of_the_server(wire: Wire, own_valkey: Server, kind: str) -> None:
+    """What was under way in a loop dies with it, and is no failure: others go on asking the server."""
+
+    async def left_behind() -> list[asyncio.Task[bytes]]:
+        await many(wire)
+        own_valkey.pause()
+        asked = [asyncio.ensure_future(wire.run_awaited(echo(b"%d" % n))) for n in range(9)]
+        for _ in range(5):
+            await asyncio.sleep(0)  # three are sent
+        return asked
+
+    def run() -> None:
+        loop = new_loop(kind)
+        for task in loop.run_until_complete(left_behind()):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # that it was closed with open connections is its owner's
+            run()
+            gc.collect()
+    finally:
+        own_valkey.go_on()
+    assert (wire.breaker.opened, wire.breaker.is_open) == (0, False)
+    assert wire.run(echo(b"on")) == b"on"
 
 
 def test_a_loop_that_stood_still_has_its_replies(own_valkey: Server) -> None:
