@@ -7,7 +7,6 @@ taken: it may need what is there in calls alone, such as a running event loop.
 
 import inspect
 import math
-import numbers
 import sys
 import weakref
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from memo._base.forks import Stage, hold
 from memo._base.real_time import ReadClock, real
 from memo._base.shortened import short_text
 from memo._base.thread_locks import rlock
+from memo._base.units import is_of
 
 __all__ = (
     "Clock", "ReadClock", "call_when", "check_clock", "default_clock", "exchange_default", "following_default",
@@ -107,13 +107,13 @@ def check_clock(where: str, clock: Any) -> None:
         return
     if inspect.iscoroutine(now):
         now.close()
-    if isinstance(now, bool) or not isinstance(now, numbers.Real):
+    if isinstance(now, bool) or not (isinstance(now, int | float) or is_of("numbers", "Real", now)):
         raise TypeError(f"{given} returns {short_text(now)}, which is no number of seconds; {_REMEDY}.")
     if not _is_moment(now):
         raise ValueError(f"{given} returns {short_text(now)}, which is no moment; {_REMEDY}.")
 
 
-def _is_moment(now: numbers.Real) -> bool:
+def _is_moment(now: Any) -> bool:
     try:
         return math.isfinite(now)
     except OverflowError:  # more than a float can hold

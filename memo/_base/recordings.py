@@ -22,7 +22,7 @@ that hashes by its address, once another has come to live there), and chance: of
 recordings.
 """
 
-import json
+import functools
 import math
 import os
 import struct
@@ -30,6 +30,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterator
+from types import ModuleType
 from typing import IO, Any, NamedTuple
 
 from memo._base.units import counted
@@ -51,10 +52,17 @@ _LONGEST_HEADER = 1 << 16  # bytes
 _CHUNK = 1 << 18  # bytes
 
 
+@functools.cache  # held, since nothing can be imported any more as the interpreter ends
+def _json() -> ModuleType:
+    import json  # here: few programs record, and it takes as long to import as eight modules of this package
+
+    return json
+
+
 def recording_header(function: str, started: float, most: int | None, most_bytes: int | None) -> bytes:
     """What a file begins with, its header included."""
     fields = {"function": function, "started": started, "max": most, "max_bytes": most_bytes}
-    text = json.dumps(fields, separators=(",", ":")).encode()  # names may hold lone surrogates: as ASCII
+    text: bytes = _json().dumps(fields, separators=(",", ":")).encode()  # names may hold lone surrogates: as ASCII
     text += b" " * (-len(text) % 8)
     return _START.pack(RECORDING_MAGIC, _VERSION, 0, len(text)) + text
 
@@ -200,7 +208,7 @@ def _crc_of(file: IO[bytes], size: int, crc: int) -> int:
 
 def _header(text: bytes, shown: str) -> _Header:
     try:
-        fields: Any = json.loads(text)
+        fields: Any = _json().loads(text)
         header = _Header(fields["function"], float(fields["started"]), fields["max"], fields["max_bytes"])
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         header = None

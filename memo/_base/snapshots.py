@@ -8,7 +8,6 @@ added at the end with a default.
 
 import enum
 import math
-import numbers
 import reprlib
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from memo._base.shortened import encodable, short_text
-from memo._base.units import format_bytes, format_seconds
+from memo._base.units import format_bytes, format_seconds, is_of
 
 __all__ = (
     "Frozen", "FrozenDict", "Snapshot", "counter", "counter_where_there", "freeze_fields", "in_lines", "plain",
@@ -203,10 +202,10 @@ def _scalar(value: Any) -> Any:
         return encodable(str.__str__(value))
     if isinstance(value, Frozen):
         return value.as_dict()
-    if isinstance(value, numbers.Integral):
+    if isinstance(value, int) or is_of("numbers", "Integral", value):
         number = int(value)
         return number if number.bit_length() <= _LONGEST_BITS else short_text(number)
-    if isinstance(value, numbers.Real):
+    if isinstance(value, float) or is_of("numbers", "Real", value):
         figure = float(value)
         return figure if math.isfinite(figure) else None  # JSON has no sign for what is not
     if isinstance(value, datetime | date | time):

@@ -1,7 +1,7 @@
 """Durations and byte sizes: what users may write for them, checked, and how tables show them."""
 
+import functools
 import math
-import numbers
 import operator
 import re
 import sys
@@ -14,6 +14,7 @@ __all__ = (
     "counted",
     "format_bytes",
     "format_seconds",
+    "is_of",
     "positive_int",
     "real_number",
     "seconds",
@@ -59,9 +60,9 @@ for _power, (_decimal, _binary) in enumerate(
 
 # ASCII digits only: what \d takes beyond them is more often a slip of the keyboard than a number.
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-_TERM = re.compile(rf"({_NUMBER})?\s*([^\W\d_]+)?\s*")
+_TERM = rf"({_NUMBER})?\s*([^\W\d_]+)?\s*"
 # So many digits that no real size is refused, so few that int() takes them.
-_SIZE = re.compile(r"([0-9]{0,30})(?:\.([0-9]{0,30}))?\s*([A-Za-z]*)")
+_SIZE = r"([0-9]{0,30})(?:\.([0-9]{0,30}))?\s*([A-Za-z]*)"
 
 _GIVE_DURATION = "give a positive number of seconds, a timedelta or text such as '24h'"
 _GIVE_SIZE = "give a positive number of bytes or text such as '64MB'"
@@ -91,6 +92,11 @@ class _Given(NamedTuple):
         return TypeError(self.message(f"is {name}, not {wanted}", remedy))
 
 
+@functools.cache  # not above: most programs write no text of either kind
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
 def real_number(value: Any) -> int | float | None:
     """*value* as an int or a float, if it is a number: of ``numbers.Real``, a Decimal, or with ``__index__``.
 
@@ -101,12 +107,12 @@ def real_number(value: Any) -> int | float | None:
     """
     if type(value) is int or type(value) is float:
         return value
-    if isinstance(value, bool) or _is_of("numpy", "bool_", value) or _is_of("numpy", "timedelta64", value):
+    if isinstance(value, bool) or is_of("numpy", "bool_", value) or is_of("numpy", "timedelta64", value):
         return None
     try:
         return operator.index(value)
     except Exception:  # whatever stands in for it there
-        if not isinstance(value, numbers.Real) and not _is_of("decimal", "Decimal", value):
+        if not is_of("numbers", "Real", value) and not is_of("decimal", "Decimal", value):
             return None
     number: Any = value
     try:
@@ -117,8 +123,11 @@ def real_number(value: Any) -> int | float | None:
         return math.nan
 
 
-def _is_of(module: str, name: str, value: object) -> bool:
-    """Whether *value* is of a class in a module that need not be imported for that."""
+def is_of(module: str, name: str, value: object) -> bool:
+    """Whether *value* is of a class in a module that need not be imported for that.
+
+    Of ``numbers``, too: what is a number there but no int, float or complex is so by a class that has imported it.
+    """
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(value, kind)
 
@@ -150,7 +159,7 @@ def seconds(value: object, *, where: str, option: str, zero_ok: bool = False, ne
         result = value.total_seconds()
     elif isinstance(value, str):
         result = _parse_duration(value.strip(), given)
-    elif _is_of("numpy", "timedelta64", value):
+    elif is_of("numpy", "timedelta64", value):
         result = float(value / sys.modules["numpy"].timedelta64(1, "s"))
     else:
         number = real_number(value)
@@ -183,7 +192,7 @@ def _parse_duration(text: str, given: _Given) -> float:
     terms: dict[str, float] = {}
     at = 0
     while at < len(text):
-        term = _TERM.match(text, at)
+        term = _compiled(_TERM).match(text, at)
         assert term is not None  # all its parts are optional
         number, name = term.groups()
         if number is None and name is None:
@@ -257,7 +266,7 @@ def byte_size(value: object, *, where: str, option: str) -> int:
 def _parse_size(text: str, given: _Given) -> int:
     if not text:
         raise given.bad_value("is empty", _GIVE_SIZE)
-    match = _SIZE.fullmatch(text.removeprefix("-"))
+    match = _compiled(_SIZE).fullmatch(text.removeprefix("-"))
     if match is None:
         raise given.bad_value("is not a size in bytes", _GIVE_SIZE)
     whole, fraction, name = match[1], match[2] or "", match[3]

@@ -6,6 +6,7 @@ than its lower end; answering with the harmonic middle errs by at most 1/33, abo
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 import sys
@@ -41,8 +42,12 @@ def _middle(cell: int) -> float:
     return float(low if cell == CELLS - 1 else 2 * low * high / (low + high))
 
 
-_MIDDLES = tuple(map(_middle, range(CELLS)))
 _NUMBERS = range(CELLS)
+
+
+@functools.cache  # a table of 642 takes longer than all else here, and few programs ask for percentiles
+def _middles() -> tuple[float, ...]:
+    return tuple(map(_middle, range(CELLS)))
 
 
 def cells_of(codes: array[int]) -> Iterator[tuple[int, int]]:
@@ -244,7 +249,8 @@ def _sums(slices: Iterable[array[int]]) -> list[int]:
 def percentiles(cells: list[int], *qs: float) -> list[float | None]:
     """What q percent of what a histogram holds do not exceed, by nearest rank; None where it holds nothing."""
     numbers = _reached(cells, *qs) if speed is None else speed.percentile_cells(cells, *qs)
-    return [None if number is None else _MIDDLES[number] for number in numbers]
+    middles = _middles()
+    return [None if number is None else middles[number] for number in numbers]
 
 
 def _reached(cells: list[int], *qs: float) -> list[int | None]:
