@@ -1,5 +1,6 @@
 """``Shared``: a tier, as one function uses it."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,12 @@ def _check_coding(encode: Any, decode: Any) -> None:
     for option, given in (("encode", encode), ("decode", decode)):
         if given is not None and not callable(given):
             raise TypeError(f"{_WHERE}: {option}={given!r} is not callable; give a function of one value, or None.")
+        called = inspect.getattr_static(type(given), "__call__", None)  # of an object that is called as a function is
+        if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(called):
+            raise TypeError(
+                f"{_WHERE}: {option}={given!r} is a coroutine function, which nobody would await; give a plain "
+                f"function."
+            )
     if (encode is None) is not (decode is None):
         alone, given, missing = ("encode", encode, "decode") if decode is None else ("decode", decode, "encode")
         raise TypeError(

@@ -40,12 +40,24 @@ def test_nobody_changes_it(tier: Member) -> None:
     assert repr(made) == f"Shared({tier!r}, version='2', wait=30.0)"
 
 
+async def _awaited(value: Any) -> Any:
+    return value
+
+
+class _Awaited:
+    async def __call__(self, value: Any) -> Any:
+        return value
+
+
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
         ({"encode": str}, TypeError, r"encode=<class 'str'> is given without decode="),
         ({"decode": str}, TypeError, r"decode=<class 'str'> is given without encode="),
         ({"encode": 1, "decode": 2}, TypeError, r"encode=1 is not callable"),
+        ({"encode": _awaited, "decode": str}, TypeError, r"encode=<function .*> is a coroutine function"),
+        ({"encode": str, "decode": _awaited}, TypeError, r"decode=<function .*> is a coroutine function"),
+        ({"encode": str, "decode": _Awaited()}, TypeError, r"decode=<.*> is a coroutine function, which nobody"),
         ({"version": 2}, TypeError, r"version=2 is not text"),
         ({"read_only": 1}, TypeError, r"read_only=1 is not a bool"),
         ({"local_ttl": 0}, ValueError, r"local_ttl=0 is zero"),
