@@ -179,7 +179,7 @@ class Pending:
         """Make room, as far as there is something that can be widened: functions are as many as the program has."""
         keys = Counter([function for function, digest, _ in self._entries if digest is not None])
         if keys:
-            (widest, _), *_ = keys.most_common(1)
+            widest = max(keys, key=keys.__getitem__)  # most_common() imports something, as late as at the end
             narrow = [subject for subject in self._entries if subject[0] == widest and subject[1] is not None]
             self._add_function(widest)  # before they go: whoever is struck in between has lost nothing
             self._take(narrow)
