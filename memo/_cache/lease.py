@@ -1,7 +1,7 @@
 """One lease of one value: what ``f.cache.lease()`` returns, for a ``with`` statement."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar
 
 from memo._cache.cache import Cache
 from memo._cache.holding import Hold
@@ -88,6 +88,12 @@ class _AnyLease(Generic[V_co]):
         except BaseException:
             self._end()
             raise
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"lease: a lease of {self._name}() is ended once, so it cannot be copied or pickled; ask f.cache.lease() "
+            f"for another one."
+        )
 
     def __repr__(self) -> str:
         state = "not begun" if self._call is not None else "over" if self._hold is None else "under way"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from memo._base import Staying
 from memo._call.wrapper import Generated
 
 __all__ = ("Call", "FenceOthers", "Handle")
@@ -21,7 +22,7 @@ FenceOthers = Callable[[Call | None], AbstractContextManager[None]]
 all (None)."""
 
 
-class Handle:
+class Handle(Staying):
     """Reached through an instance or a class, a handle takes the arguments without ``self``, and is always true.
 
     Args:
@@ -55,6 +56,9 @@ class Handle:
     def _scope(self) -> Hashable | None:
         """What stands in keys for the instance that it was reached through; None: it is the whole function's."""
         return self._generated.keys.scope(self._prefix)
+
+    def _whose(self) -> str:
+        return self._name()
 
     def __bool__(self) -> bool:
         return True

@@ -7,6 +7,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from memo._base import (
     Duration,
     KeyText,
+    Staying,
     counted,
     failure_text,
     format_seconds,
@@ -38,7 +39,7 @@ class _EveryKey:
 _EVERY: Any = _EveryKey()
 
 
-class WindowHandle(Generic[P, R_co]):
+class WindowHandle(Staying, Generic[P, R_co]):
     """What happened to a decorated function within its window: ``f.window``.
 
     The window is the function's: reached through an instance or a class, too, it tells of the calls
@@ -68,6 +69,9 @@ class WindowHandle(Generic[P, R_co]):
         self._recorder = recorder
         self._keys = KeyReader(recorder.intake)
         self._name = name
+
+    def _whose(self) -> str:
+        return self._name()
 
     def _seconds(self, last: Duration | None, method: str) -> float | None:
         """How far *method* is to look back, called by it and it by the user."""

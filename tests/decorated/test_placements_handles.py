@@ -1,5 +1,8 @@
 """The handles in every placement act on what is the instance's own."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from kit.placements import (
     skip_inner_class_methods_that_python_binds,
 )
 
-from memo import EvictionReason
+from memo import EvictionReason, bounded, limit, sliding_window
 
 pytestmark = pytest.mark.usefixtures("_nothing_left_running")
 
@@ -130,3 +133,32 @@ def test_a_call_through_the_class_has_the_key_of_the_bound_one(build: Build) -> 
     assert len(fetch.owner.fetch.cache) == 1
     assert fetch.owner.fetch.cache.invalidate(fetch.instance, "a")
     assert fetch("a") is not bound
+
+
+@over(*ALL)
+@pytest.mark.parametrize("take", [pickle.dumps, copy.deepcopy])
+def test_handles_say_that_they_do_not_travel(build: Build, take: Callable[[Any], object]) -> None:
+    """Pickled or deep-copied, a handle of any kind names its function and the remedy; a copy of it is itself."""
+    fetch = build(lambda function: bounded(max=9)(sliding_window("1h")(limit("99/1h")(function))))
+    target = fetch.get()
+    handles = [target.cache, target.inflight, target.window, target.limit]
+    if "CacheOfEveryClass" not in type(target.cache).__name__:
+        handles.append(target.cache.within("1s"))
+    for handle in handles:
+        with pytest.raises(TypeError, match=r"\w: a handle stands for .* pickled or deep-copied; hand on the function"):
+            take(handle)
+        assert copy.copy(handle) is handle
+
+
+@over(*ALL)
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_leases_say_that_there_is_one_of_each(build: Build, take: Callable[[Any], object]) -> None:
+    """A lease is neither pickled nor copied, before it begins, or while it lasts: it would end twice."""
+    skip_inner_class_methods_that_python_binds(build)
+    fetch = placed(build)
+    lease = fetch.get().cache.lease("a")
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"^lease: a lease of .*\w\(\) is ended once, so it cannot be copied"):
+            take(lease)
+        if "not begun" in repr(lease):
+            finished(lease.__aenter__()) if hasattr(lease, "__aenter__") else lease.__enter__()
