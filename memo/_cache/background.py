@@ -89,10 +89,15 @@ class Background:
             if self._start(job, key, call, watched, ended):
                 return Begun(job, True)
         except BaseException:
-            if watching is not None and watched:
-                self.unwatch(watching)
-            if watching is job:
+            try:
+                if watching is job:
+                    ended()
+            except BaseException:  # struck once more: a job that never begins would keep others from beginning one
                 ended()
+                raise
+            finally:
+                if watching is not None and watched:
+                    self.unwatch(watching)
             raise
         ended()
         if not is_ending():

@@ -1,6 +1,8 @@
 """Background loads whose loop ends, whose value is invalidated, whose instance dies, which call themselves."""
 
 import asyncio
+import inspect
+from typing import Any
 
 import pytest
 from kit.coroutines import a_loop, every_loop, play, quietly, some_turns, until_async
@@ -8,6 +10,7 @@ from kit.stale_flights import SWR, TTL, AsyncFetch, Fetch
 from kit.threads import Gate, until
 
 from memo import Registry, bounded
+from memo._cache.jobs import Jobs, TaskJob, ThreadJob
 from memo.testing import FakeClock
 
 # -- loops that end
@@ -109,6 +112,68 @@ def test_a_closed_loop_is_not_kept_alive_by_its_refresh() -> None:
     asyncio.run(second())
     gc.collect()
     assert gone() is None
+
+
+# -- loads that are struck as they begin
+
+
+def _struck_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Ctrl-C strike as a job is handed over, and as what is left of that is taken back."""
+    remove, left = Jobs.remove, [KeyboardInterrupt("second")]
+
+    def start(*args: object) -> None:
+        for given in args:
+            if inspect.iscoroutine(given):
+                given.close()
+        raise KeyboardInterrupt("first")
+
+    def struck_remove(*args: Any) -> None:
+        if left:
+            raise left.pop()
+        remove(*args)
+
+    for job in (ThreadJob, TaskJob):
+        monkeypatch.setattr(job, "start", start)
+    monkeypatch.setattr(Jobs, "remove", struck_remove)
+
+
+def test_a_load_that_never_began_keeps_no_other_from_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is struck, and struck again as that is tidied up, leaves nothing that others would wait for."""
+    fetch = Fetch(**SWR)
+    fetch()
+    fetch.clock.advance(TTL)
+    with monkeypatch.context() as patch:
+        _struck_twice(patch)
+        with pytest.raises(KeyboardInterrupt, match="second"):
+            fetch()
+    assert fetch.cache.inflight.pending() == []
+    fetch.clock.advance(1)  # the lease of a load that failed
+    assert fetch() == "a1"
+    fetch.settle()
+    assert fetch() == "a2"
+
+
+@every_loop
+def test_an_awaited_load_that_never_began_keeps_no_other_from_beginning(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is in a loop."""
+    fetch = AsyncFetch(**SWR)
+
+    async def main() -> None:
+        await fetch()
+        fetch.clock.advance(TTL)
+        with monkeypatch.context() as patch:
+            _struck_twice(patch)
+            with pytest.raises(KeyboardInterrupt, match="second"):
+                await fetch()
+        assert fetch.idle
+        fetch.clock.advance(1)
+        assert await fetch() == "a1"
+        await fetch.settle()
+        assert await fetch() == "a2"
+
+    play(main, kind)
 
 
 # -- invalidation and instances
