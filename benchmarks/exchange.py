@@ -19,7 +19,7 @@ from typing import Any
 from _ratios import headline
 from _traces import options, to_replay
 
-from memo._store import POLICIES, Entry
+from memo._store import Entry, check_policy
 
 __all__ = ("main", "request_us")
 
@@ -28,7 +28,7 @@ NAMES = ("s3fifo", "adaptive")
 
 def request_us(policy: str, size: int, keys: Sequence[int]) -> float:
     """Microseconds a request of a policy with *size* entries."""
-    cache: Any = POLICIES[policy](size)
+    cache: Any = check_policy("benchmark", policy)(size)
     entry_of, exchange = cache.nodes.get, cache.exchange
     gc.disable()
     try:

@@ -25,7 +25,8 @@ from typing import Any
 
 from _ratios import headline
 
-from memo._store import POLICIES, Entry, Store
+from memo._store import Entry, Store, check_policy
+from memo._store.policy import POLICIES
 
 __all__ = ("longest", "main", "misses")
 
@@ -55,7 +56,7 @@ def keys_of(size: int, store: Store) -> Iterator[int]:
 
 def misses(name: str, size: int) -> tuple[array[int], array[int]]:
     """Nanoseconds of each entry that is put in: into a store that is not full, and into one that is."""
-    store = Store("benchmark", size, None, POLICIES[name])
+    store = Store("benchmark", size, None, check_policy("benchmark", name))
     growing, full = array("q"), array("q")
     for key in range(size):
         one = entry()

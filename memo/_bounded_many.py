@@ -38,7 +38,7 @@ from memo._decorated import Decorated, Decorator, Layer, Placement, levels_aroun
 from memo._flight import InflightStats, Watch
 from memo._many import BatchAnswers, Gatherer, ManyFunction, TaskBatches, ThreadBatches, many_calls
 from memo._registry import Record, Registry
-from memo._store import POLICIES, CacheClass, EvictionReason
+from memo._store import CacheClass, EvictionReason, is_ours
 from memo.errors import AbsentKey
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _ManyLayer(Layer):
                 f"function, whose calls would each block a thread meanwhile; make it a coroutine function, or call it "
                 f"with many keys."
             )
-        if options.policy not in POLICIES.values():
+        if not is_ours(options.policy):
             self.make_works()  # which shows whether it can be made
 
     # -- what it consists of

@@ -37,7 +37,7 @@ from memo._decorated import FlightLayer
 from memo._flight import CallerFlights, InflightStats, TaskFlights, ThreadFlights
 from memo._registry import is_apart
 from memo._registry import registry as default_registry
-from memo._store import POLICIES, first_share
+from memo._store import first_share, is_ours
 
 __all__ = ("BoundedLayer",)
 
@@ -65,7 +65,7 @@ class BoundedLayer(FlightLayer):
         self._check_fallback(keys)
         check_suits(self.shape, options, keys)
         check_keys_travel(self.shape, options, keys)
-        if options.policy not in POLICIES.values():
+        if not is_ours(options.policy):
             self.make_works()  # which shows whether it can be made
             if options.is_shared:
                 self._works = None  # its link is not known yet

@@ -11,14 +11,13 @@ from memo._store.giveaway import Giveaway
 from memo._store.large_table import LargeTable, taken
 from memo._store.owners import Listing
 from memo._store.parted import WHOLE
-from memo._store.policy import POLICIES, AnyCache, CacheClass, check_policy, first_share
+from memo._store.policy import AnyCache, CacheClass, check_policy, first_share, is_ours
 from memo._store.serving import Standing
 from memo._store.shelf import SLICE
 from memo._store.store import Store
 from memo._store.weights import weight
 
 __all__ = (
-    "POLICIES",
     "SLICE",
     "WHOLE",
     "AnyCache",
@@ -40,6 +39,7 @@ __all__ = (
     "WeighedEntry",
     "check_policy",
     "first_share",
+    "is_ours",
     "nothing",
     "taken",
     "weight",

@@ -7,31 +7,50 @@ from typing import Any
 import cachetools
 
 from memo._store.entry_adaptive import EntryAdaptive
-from memo._store.entry_s3fifo import EntryS3FIFO
-from memo._store.entry_sieve import EntrySieve
-from memo._store.frequency import EntryLFU
-from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
-from memo.policies import LIRSCache
+from memo._store.entry_policy import EntryPolicy
 
-__all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "first_share", "make_cache")
+__all__ = ("POLICIES", "AnyCache", "CacheClass", "check_policy", "first_share", "is_ours", "make_cache")
 
 AnyCache = cachetools.Cache[Any, Any]
 CacheClass = type[AnyCache]
 """A policy."""
 
-POLICIES: dict[str, CacheClass] = {
-    "adaptive": EntryAdaptive,
-    "s3fifo": EntryS3FIFO,
-    "sieve": EntrySieve,
-    "lru": EntryLRU,
-    "lfu": EntryLFU,
-    "fifo": EntryFIFO,
-    "random": EntryRandom,
-}
+POLICIES = ("adaptive", "s3fifo", "sieve", "lru", "lfu", "fifo", "random")
 """Policies of our own, made of entries."""
-_AS_CLASSES: dict[str, CacheClass] = {"lirs": LIRSCache}
+_AS_CLASSES = ("lirs",)
 """Those that are run like a class of the user's: a hit takes the lock."""
 _NAMES = ", ".join(map(repr, (*POLICIES, *_AS_CLASSES)))
+
+
+@functools.cache  # held, since nothing can be imported any more as the interpreter ends
+def _named(policy: str) -> CacheClass:  # one for each
+    """The class of a name: but for the default, imported by the first function that is decorated with it."""
+    if policy == "s3fifo":
+        from memo._store.entry_s3fifo import EntryS3FIFO
+
+        return EntryS3FIFO
+    if policy == "sieve":
+        from memo._store.entry_sieve import EntrySieve
+
+        return EntrySieve
+    if policy == "lfu":
+        from memo._store.frequency import EntryLFU
+
+        return EntryLFU
+    if policy == "lirs":
+        from memo.policies import LIRSCache
+
+        return LIRSCache
+    if policy in ("lru", "fifo", "random"):
+        from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+
+        return {"lru": EntryLRU, "fifo": EntryFIFO, "random": EntryRandom}[policy]
+    return EntryAdaptive
+
+
+def is_ours(policy: CacheClass) -> bool:
+    """Whether the class is one of our own, made of entries."""
+    return issubclass(policy, EntryPolicy)
 
 
 def check_policy(where: str, policy: Any) -> CacheClass:
@@ -42,13 +61,12 @@ def check_policy(where: str, policy: Any) -> CacheClass:
         TypeError: It is neither a name nor a subclass of ``cachetools.Cache``.
     """
     if isinstance(policy, str):
-        found = POLICIES.get(policy) or _AS_CLASSES.get(policy)
-        if found is None:
+        if policy not in (*POLICIES, *_AS_CLASSES):
             raise ValueError(
                 f"{where}: policy={policy!r} is unknown; choose one of {_NAMES}, "
                 f"or give a subclass of cachetools.Cache."
             )
-        return found
+        return _named(str(policy))
     if not (isinstance(policy, type) and issubclass(policy, cachetools.Cache)):
         raise TypeError(
             f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; choose one of {_NAMES}."
@@ -58,7 +76,7 @@ def check_policy(where: str, policy: Any) -> CacheClass:
 
 def first_share(policy: CacheClass) -> float | None:
     """What ``Store.small_share`` is of an empty store of that policy."""
-    return _share_of_ours(policy) if policy in POLICIES.values() else None
+    return _share_of_ours(policy) if is_ours(policy) else None
 
 
 @functools.cache  # never of a class of the user's, which it would keep alive

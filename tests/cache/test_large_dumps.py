@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kit.dumps import dump, load
 from kit.large import all_large
+from kit.own_policies import POLICIES
 from kit.places import ROOT
 
 from memo import Registry, bounded
@@ -19,7 +20,6 @@ from memo._cache import dump_entries
 from memo._cache.dump_values import Hashes
 from memo._registry import leak_search
 from memo._store.owners import Owners
-from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
 
 __all__ = ()

@@ -6,7 +6,7 @@ from typing import Any
 import cachetools
 import pytest
 
-from memo._store.policy import POLICIES
+from kit.own_policies import POLICIES
 from memo._store.store import Store
 
 __all__ = ("TTL", "Dropper", "Value", "every_policy", "store_of")

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.own_policies import POLICIES
 
 from memo import bounded
 from memo._native import speed
 from memo._rings import StoreMark, StoreNode, StoreQueue
-from memo._store import POLICIES, Entry, TrackedEntry
+from memo._store import Entry, TrackedEntry
 from memo._store.entries import IdleEntry, LoopEntry, RichEntry, WeighedEntry
 
 __all__ = ()
@@ -239,7 +240,7 @@ def test_copies_and_pickles_have_what_is_set(kind: type[Any]) -> None:
 
 FILL = """
 import pickle, sys
-from memo._store.policy import POLICIES
+from kit.own_policies import POLICIES
 from memo._store.entries import Entry
 for name, kind in POLICIES.items():
     cache = kind(20)

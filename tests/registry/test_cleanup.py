@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from kit.cleanups import TTL, Value, every_policy, store_of
+from kit.own_policies import POLICIES
 
 from memo import EvictionReason, Registry, bounded, sliding_window
 from memo._base.pacing import Pace, in_slices
-from memo._store.policy import POLICIES
 from memo._store.shelf import SLICE
 from memo._store.weights import weight
 from memo._window.events import EXPIRE

@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kit.cleanups import TTL, Value, every_policy, store_of
+from kit.own_policies import POLICIES
 
 from memo import EvictionReason, Registry, bounded
 from memo._store.entries import Entry
 from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_s3fifo import EntryS3FIFO
-from memo._store.policy import POLICIES
 from memo._store.shelf import SLICE
 from memo._store.store import Store
 from memo._store.walks import QueueWalk, RingWalk

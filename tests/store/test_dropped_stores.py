@@ -11,12 +11,12 @@ from typing import Any
 
 import cachetools
 import pytest
+from kit.own_policies import POLICIES
 from kit.processes import in_a_child
 
 from memo import Registry, bounded
 from memo._decorated.stack import layers_of
 from memo._native import speed
-from memo._store.policy import POLICIES
 
 __all__ = ()
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from kit.entry_policies import Sly, every_own, make_entry
+from kit.own_policies import POLICIES
 
 from memo import Registry, bounded
 from memo._call.stored_keys import HashedValue, plain_key, stored_key
 from memo._store.entry_policy import EntryPolicy
-from memo._store.policy import POLICIES
 
 pytestmark = pytest.mark.usefixtures("meek")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from kit.large import all_large
+from kit.own_policies import POLICIES
 
 from memo import Registry, bounded
 from memo._base import pacing
 from memo._store import crumbs, figures, lots
-from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
 
 MOST = 4

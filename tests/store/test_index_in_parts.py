@@ -12,6 +12,7 @@ from typing import Any
 import cachetools
 import pytest
 from kit.instructions import WRAPPER, at_every_instruction, stopped
+from kit.own_policies import POLICIES
 from kit.parts import keep_in_parts, largest_part
 from kit.strikes import StruckError
 from kit.struck import Subject, strike_everywhere
@@ -21,7 +22,6 @@ from memo import Registry, bounded
 from memo._store import figures
 from memo._store.large_table import LargeTable
 from memo._store.parted import MOST, WHOLE
-from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
 
 own = Registry()

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from kit.large import all_large
+from kit.own_policies import POLICIES
 
 from memo import EvictionReason, Registry, bounded
 from memo._store import lots as lots_module
 from memo._store import parted
 from memo._store.large_table import LargeTable
 from memo._store.parted import Parted
-from memo._store.policy import POLICIES
 from memo.testing import FakeClock, isolated
 
 __all__ = ()

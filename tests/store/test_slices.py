@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from kit.large import all_large
+from kit.own_policies import POLICIES
 
 from memo import EvictionReason, Registry, bounded
 from memo._base import pacing
-from memo._store.policy import POLICIES
 from memo._store.shelf import Shelf
 from memo.testing import isolated
 

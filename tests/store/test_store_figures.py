@@ -5,11 +5,11 @@ import threading
 from typing import Any
 
 import pytest
+from kit.own_policies import POLICIES
 
 import memo._store.figures
 from memo import Registry, bounded
 from memo._native import speed
-from memo._store.policy import POLICIES
 from memo.testing import FakeClock
 
 __all__ = ()

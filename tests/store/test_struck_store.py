@@ -9,11 +9,11 @@ from typing import Any
 
 import cachetools
 import pytest
+from kit.own_policies import POLICIES
 from kit.strikes import Struck, StruckError, at_the_limit, every, strike
 from kit.struck import Subject, strike_everywhere
 
 from memo import bounded
-from memo._store.policy import POLICIES
 
 __all__ = ()
 

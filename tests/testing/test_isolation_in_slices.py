@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from kit.large import all_large
+from kit.own_policies import POLICIES
 from kit.testing_kit import check
 
 from memo import EvictionReason, Registry, bounded
 from memo._base import pacing
 from memo._store.owners import Listing, Owners
-from memo._store.policy import POLICIES
 from memo.testing import isolated
 
 MOST = 4
