@@ -21,6 +21,7 @@ from memo._native import speed
 from memo._rings import StoreMark, StoreNode, StoreQueue
 from memo._store.crumbs import free
 from memo._store.large_table import LargeTable
+from memo._store.last_reference import ALONE
 from memo._store.parted import WHOLE
 
 __all__ = ("EntryPolicy",)
@@ -215,6 +216,8 @@ class EntryPolicy(cachetools.Cache[K, Any], Generic[K]):
                 free(nodes, self.remains(), _cut_loose)
             if _BORROWED and not self.holds_entries:
                 return  # nor does a ring keep anything; and the collector must find the entries that it visits for
+            if sys.getrefcount(self) > ALONE:
+                return  # the collector's, which takes rings as well; what goes with this may call on it yet
             _cut_loose(nodes.values())
             self.abandon_order()
             for ring in self.rings:

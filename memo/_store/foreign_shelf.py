@@ -7,12 +7,14 @@
 """
 
 import math
+import sys
 from collections.abc import Hashable
 from typing import Any
 
 from memo._rings import StoreQueue
 from memo._store.departures import Gone
 from memo._store.eviction import EvictionReason
+from memo._store.last_reference import ALONE
 from memo._store.shelf import Shelf
 from memo._store.walks import RingWalk
 
@@ -30,9 +32,10 @@ class ForeignShelf(Shelf):
     def __del__(self) -> None:
         # by reference counts alone: the ring would keep its entries, and itself
         try:
-            for entry in self.index.values():
-                del entry.older, entry.newer
-            del self.ring.newer, self.ring.older
+            if sys.getrefcount(self) == ALONE:  # else the collector's, and what goes with this may call on it yet
+                for entry in self.index.values():
+                    del entry.older, entry.newer
+                del self.ring.newer, self.ring.older
         except AttributeError:  # it was never whole
             pass
         super().__del__()

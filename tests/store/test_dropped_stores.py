@@ -237,3 +237,70 @@ def test_a_large_store_goes_within_its_time() -> None:
     watch.append(weakref.ref(fetch(5)))
     del fetch
     assert watch[1]() is None
+
+
+class _Farewell:
+    """Goes with what it refers to, and does *last* with that as it goes."""
+
+    def __init__(self, last: Callable[[Any], object]) -> None:
+        self.last = last
+        self.own: Any = None
+        self.me = self  # so that the collector finds it, and what is its own alone
+
+
+def _goodbyes(troubles: list[BaseException]) -> type[_Farewell]:
+    class Goodbye(_Farewell):
+        def __del__(self) -> None:
+            try:
+                self.last(self.own)
+            except BaseException as error:
+                troubles.append(error.with_traceback(None))
+
+    return Goodbye
+
+
+@every_policy
+@every_option
+@pytest.mark.parametrize("is_late", [False, True], ids=["made before", "made after"])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("number", [1, 4, 20])
+def test_a_function_may_be_used_by_a_finalizer_that_goes_with_it(
+    policy: Any, options: str, is_late: bool, is_async: bool, number: int
+) -> None:
+    """Collected together, in whatever order, a function answers, stores and drops as long as somebody calls on it."""
+    troubles: list[BaseException] = []
+    kind = _goodbyes(troubles)
+
+    def last(function: Any) -> None:
+        for key in (0, 1, 50, 51, 52, 53, 54):
+            if is_async:
+                function.cache.put(key, key)
+            else:
+                assert function(key) == key
+        function.cache.invalidate(50)
+        function.cache.resize(max=3)
+        assert len(function.cache) <= 3
+        assert function.cache.cleanup() == 0
+        function.cache.clear()
+        assert function.cache.items() == []
+
+    def make() -> Any:
+        if is_async:
+
+            async def awaited(key: int) -> int:
+                return key
+
+            return awaited
+        return lambda key: key
+
+    def goes() -> None:
+        goodbye = None if is_late else kind(last)
+        function: Any = bounded(max=4, policy=policy, registry=Registry(), **OPTIONS[options])(make())
+        for key in range(number):
+            asyncio.run(function(key)) if is_async else function(key)
+        goodbye = goodbye or kind(last)
+        goodbye.own = function
+
+    goes()
+    gc.collect()
+    assert troubles == []
