@@ -19,9 +19,10 @@ T = TypeVar("T")
 def frozen_dataclass(kind: type[T]) -> type[T]:
     """A frozen dataclass with slots, without a repr and a comparison of its own.
 
-    It has a docstring, or else dataclass() would look at its constructor to write one, and no default is a factory.
+    It has a docstring, and no default is a factory.
     """
     plain: Any = kind
+    plain.__doc__ = plain.__doc__ or plain.__name__  # python -OO: dataclass() would look at the constructor for one
     plain.__init__, plain.__setattr__, plain.__delattr__ = _Constructor(), _refuse_setting, _refuse_deleting
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(plain)
     made.__dataclass_params__.init = made.__dataclass_params__.frozen = True  # for dataclasses that derive from it
