@@ -11,15 +11,15 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
-from memo._rate import LimitHandle
 
-__all__ = ("CacheOfEveryClass", "InflightOfEveryClass", "LimitOfEveryClass")
+__all__ = ("CacheOfEveryClass", "InflightOfEveryClass", "refuse")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-def _refuse(name: str, what: str, decorator: str = "@bounded") -> NoReturn:
+def refuse(name: str, what: str, decorator: str = "@bounded") -> NoReturn:
+    """Refuse what is about one class."""
     raise TypeError(
         f"{name}: {what} is about one class, and @classmethod above {decorator} does not say which; "
         f"write {decorator} above @classmethod."
@@ -51,43 +51,43 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
         """Its running loads."""
         return InflightOfEveryClass(self._whole.inflight, lambda: [handle.inflight for handle in self._each()])
 
-    def _refuse(self, what: str) -> NoReturn:
-        _refuse(self._name(), what)
+    def refuse(self, what: str) -> NoReturn:
+        refuse(self._name(), what)
 
     def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.call()")
+        self.refuse("cache.call()")
 
     def fresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.fresh()")
+        self.refuse("cache.fresh()")
 
     def within(self, span: Any = None, /, *, max_age: Any = None, default: Any = None) -> NoReturn:
         """Refused."""
-        self._refuse("cache.within()")
+        self.refuse("cache.within()")
 
     def lease(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.lease()")
+        self.refuse("cache.lease()")
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.refresh()")
+        self.refuse("cache.refresh()")
 
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.put()")
+        self.refuse("cache.put()")
 
     def put_many(self, results: Any, /) -> NoReturn:
         """Refused."""
-        self._refuse("cache.put_many()")
+        self.refuse("cache.put_many()")
 
     def entry(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self._refuse("cache.entry()")
+        self.refuse("cache.entry()")
 
     def __contains__(self, call: object) -> bool:
-        self._refuse("'in' its cache")
+        self.refuse("'in' its cache")
 
 
 class InflightOfEveryClass(InflightHandle[P, R_co]):
@@ -108,31 +108,3 @@ class InflightOfEveryClass(InflightHandle[P, R_co]):
         """Detach a running call, of every class; whether there was one of any."""
         detached = [handle.forget(*args, **kwargs) for handle in self._each()]
         return any(detached)
-
-
-class LimitOfEveryClass(LimitHandle[P, R_co]):
-    """How often a class method may be called, reached through any class.
-
-    Args:
-        handle: That of the function as a whole.
-        each: Gives those of the classes that it was called on.
-    """
-
-    __slots__ = ("_each",)
-
-    def __init__(self, handle: LimitHandle[P, R_co], each: Callable[[], list[LimitHandle[P, R_co]]]) -> None:
-        super().__init__(handle._limiter, handle._generated, handle._name, handle._fence_others)
-        self._each = each
-
-    def forget(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Have the calls with a key count no more, of every class; whether there were any of one."""
-        forgotten = [handle.forget(*args, **kwargs) for handle in self._each()]
-        return any(forgotten)
-
-    def remaining(self, /, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refused."""
-        _refuse(self._name(), "limit.remaining()", "@limit")
-
-    def retry_after(self, /, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refused."""
-        _refuse(self._name(), "limit.retry_after()", "@limit")

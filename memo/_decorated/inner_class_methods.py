@@ -1,20 +1,29 @@
 """What ``@classmethod`` may be going to wrap, and not to ask which class it is reached through."""
 
 import functools
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
-from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass, LimitOfEveryClass
+from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.layer import layer_of
 from memo._decorated.proxy import Decorated, Transparent, call_directly
 from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
-from memo._rate import LimitHandle
+
+if TYPE_CHECKING:  # most class methods have no limit
+    from memo._rate import LimitHandle
 
 __all__ = ("InnerClassMethod", "OfAnyClass")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+@functools.cache  # held, since nothing can be imported any more as the interpreter ends
+def _limit_of_every_class() -> type[Any]:
+    from memo._decorated.limit_of_every_class import LimitOfEveryClass  # here: it needs what no other function has
+
+    return LimitOfEveryClass
 
 
 class OfAnyClass(Transparent[P, R_co]):
@@ -52,11 +61,13 @@ class OfAnyClass(Transparent[P, R_co]):
         return handle if of_one else InflightOfEveryClass(handle, functools.partial(self._each, "inflight"))
 
     @property
-    def limit(self) -> LimitHandle[P, R_co]:
+    def limit(self) -> "LimitHandle[P, R_co]":
         function, prefix = self._place()
         handle = find_handle(function, prefix, "limit")
         of_one = prefix or hasattr(self, "_self_placed")
-        return handle if of_one else LimitOfEveryClass(handle, functools.partial(self._each, "limit"))
+        if of_one:
+            return handle  # type: ignore[no-any-return]
+        return _limit_of_every_class()(handle, functools.partial(self._each, "limit"))  # type: ignore[no-any-return]
 
     def _each(self, kind: str) -> list[Any]:
         # without any, it is still to be told that a call does not fit

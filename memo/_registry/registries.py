@@ -19,15 +19,15 @@ from memo._base import (
     Weakly,
     counted,
     hold,
+    is_of,
     positive_int,
     rlock,
     seconds,
     shown_signatures,
     unhurried,
 )
-from memo._cache import CacheHandle, RefreshPool
-from memo._flight import InflightHandle
-from memo._rate import LimitHandle
+from memo._cache import RefreshPool
+from memo._call import Handle
 from memo._registry.audiences import Audiences
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
@@ -38,7 +38,6 @@ from memo._registry.record import Record, record_of
 from memo._registry.stats import CleanupReport
 from memo._registry.subscriptions import Subscription
 from memo._registry.view import View
-from memo._window import WindowHandle
 
 if TYPE_CHECKING:
     from memo.exporters.http import Server
@@ -361,8 +360,7 @@ def _name_of(record: Record) -> str:
 
 
 def _refuse_own(given: Any) -> None:
-    handle = isinstance(
-        given, CacheHandle | InflightHandle | WindowHandle | LimitHandle | Record | View | AdoptedHandle
-    )
-    if handle or isinstance(getattr(given, "__memo_record__", None), Record):
+    ours = isinstance(given, Handle | Record | View | AdoptedHandle)
+    ours = ours or is_of("memo._window.handle", "WindowHandle", given)  # which is imported where there is a window
+    if ours or isinstance(getattr(given, "__memo_record__", None), Record):
         raise TypeError(f"adopt: {given!r} belongs to this package and is in a registry; see list(registry).")

@@ -95,7 +95,7 @@ USERS = {
 LAZY = {"__main__", "_commands", "_demo", "exporters", "pytest_plugin"}
 # What few programs use and takes long to import.
 RARE = {
-    "_cache.dump_entries", "_cache.recording_file",
+    "_cache.dump_entries", "_cache.recording_file", "_decorated.limit_of_every_class",
     "_store.entry_s3fifo", "_store.entry_sieve", "_store.frequency", "_store.orders", "policies",
 }  # fmt: skip
 
