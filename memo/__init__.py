@@ -49,6 +49,7 @@ imported already.  This word in a docstring is the way that it leaves to say no:
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from memo.errors import (
@@ -152,16 +153,27 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
     def __getattr__(name: str) -> Any:
         """Import a public name from the folder that has it.
 
-        Names that come along are bound as well: as the interpreter ends nothing can be imported any more, and a
-        finalizer then finds all that the program has been using, such as the registry of what it decorated.
+        A decorator has a face of its own name: so nobody who asks for one imports another.
         """
         if name in __all__:
-            for face in _FACES:
-                module = importlib.import_module(f"{__name__}.{face}")
-                globals().update({one: getattr(module, one) for one in module.__all__ if one in __all__})
-                if name in module.__all__:
+            own = f"_{name}"
+            for face in (own,) if own in _FACES else _FACES:
+                if name in importlib.import_module(f"{__name__}.{face}").__all__:
+                    _bind_what_came()
                     return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def _bind_what_came() -> None:
+        """Bind all public names that are imported by now.
+
+        As the interpreter ends nothing can be imported any more, and a finalizer then finds what the program has been
+        using, such as the registry of what it decorated.
+        """
+        public = set(__all__).difference(globals())
+        for face in _FACES:
+            if f"{__name__}.{face}" in sys.modules:
+                module = importlib.import_module(f"{__name__}.{face}")  # waits where another thread is importing it
+                globals().update({one: getattr(module, one) for one in public.intersection(module.__all__)})
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 from kit.coroutines import finished
 
 from memo import bounded, dedupe_inflight, limit, sliding_window
-from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass, LimitOfEveryClass
+from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
+from memo._decorated.limit_of_every_class import LimitOfEveryClass
 
 BINDS_BY_ITSELF = sys.version_info >= (3, 13)
 Decorate = Callable[[Any], Any]
