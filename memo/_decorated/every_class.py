@@ -51,43 +51,43 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
         """Its running loads."""
         return InflightOfEveryClass(self._whole.inflight, lambda: [handle.inflight for handle in self._each()])
 
-    def refuse(self, what: str) -> NoReturn:
+    def _refuse(self, what: str) -> NoReturn:
         refuse(self._name(), what)
 
     def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.call()")
+        self._refuse("cache.call()")
 
     def fresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.fresh()")
+        self._refuse("cache.fresh()")
 
     def within(self, span: Any = None, /, *, max_age: Any = None, default: Any = None) -> NoReturn:
         """Refused."""
-        self.refuse("cache.within()")
+        self._refuse("cache.within()")
 
     def lease(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.lease()")
+        self._refuse("cache.lease()")
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.refresh()")
+        self._refuse("cache.refresh()")
 
     def put(self, value: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.put()")
+        self._refuse("cache.put()")
 
     def put_many(self, results: Any, /) -> NoReturn:
         """Refused."""
-        self.refuse("cache.put_many()")
+        self._refuse("cache.put_many()")
 
     def entry(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
-        self.refuse("cache.entry()")
+        self._refuse("cache.entry()")
 
     def __contains__(self, call: object) -> bool:
-        self.refuse("'in' its cache")
+        self._refuse("'in' its cache")
 
 
 class InflightOfEveryClass(InflightHandle[P, R_co]):
