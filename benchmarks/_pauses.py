@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from _stalls import Stalls, waited_s
+from _stalls import Stalls, now_s, waited_s
 
 from memo._base import Pace
 
@@ -28,8 +28,8 @@ class Pauses:
 
     And how many of how many calls of either thread were late by more than 5 ms.
 
-    All of that less what the threads waited for a processor that other programs had, or the machine stood still, if
-    that was longer; which was so for so long at most, that often, and made calls late by so much.
+    All of that less what one of the threads waited for a processor that other programs had, or the machine stood still,
+    if that was longer.  It did so that often, for so long at most; and calls were late by so much, with all of that.
     """
 
     operation: str
@@ -46,7 +46,7 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True)
 class _Delay:
-    """From when to when, by ``time.monotonic()``; what of that it should not have taken; what it waited for others."""
+    """From when to when, by ``now_s()``; what of that it should not have taken; what it waited for others."""
 
     began: float
     ended: float
@@ -58,7 +58,7 @@ class _Delay:
 
 
 class _Waits:
-    """Seconds for which threads waited for a processor, as the kernel counts them; nothing where it does not."""
+    """For how long threads waited for a processor, as the kernel counts it; nothing where it does not."""
 
     def __init__(self, *threads: int) -> None:
         try:
@@ -66,8 +66,13 @@ class _Waits:
         except OSError:
             self._files = []
 
-    def read(self) -> float:
-        return sum(map(waited_s, self._files))
+    def read(self) -> list[float]:
+        """Seconds of each."""
+        return [waited_s(file) for file in self._files]
+
+    def since(self, before: list[float]) -> float:
+        """Seconds of the one that has waited for longest: two may have waited at the same time."""
+        return max((after - earlier for after, earlier in zip(self.read(), before, strict=True)), default=0.0)
 
     def close(self) -> None:
         for file in self._files:
@@ -95,15 +100,16 @@ class _Caller(threading.Thread):
         self._together.wait()
         waits = _Waits(*self.threads)
         before = waits.read()
+        ended = now_s()
         self.ready.set()
         while not self.over:
-            began = time.monotonic()
+            began = ended  # so that no time is left out
             time.sleep(NAP_S)
             self._call()
-            ended = time.monotonic()
+            ended = now_s()
             late = ended - began - NAP_S
             if late > LATE_S:
-                self.delays.append(_Delay(began, ended, late, waits.read() - before))
+                self.delays.append(_Delay(began, ended, late, waits.since(before)))
             else:
                 self.longest_s = max(self.longest_s, late)
             self.calls += 1
@@ -123,13 +129,13 @@ class _Stretches:
         self._pause = Pace.pause
 
     def begin(self) -> None:
-        self._began = time.monotonic()
+        self._began = now_s()
         self._since = time.thread_time()
 
     def note(self) -> None:
         took = time.thread_time() - self._since
         if took > LATE_S:
-            self.delays.append(_Delay(self._began, time.monotonic(), took))
+            self.delays.append(_Delay(self._began, now_s(), took))
         else:
             self.longest_s = max(self.longest_s, took)
 

@@ -19,11 +19,16 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterable
 
-__all__ = ("Stalls", "waited_s")
+__all__ = ("Stalls", "now_s", "waited_s")
 
 NAP_S = 0.0005
 LATE_S = 0.001
 """By less a witness may be late of itself: the timer, its own instructions."""
+
+
+def now_s() -> float:
+    """By a clock that all processes share, which ``time.monotonic()`` need not be: a program may replace that."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else time.monotonic()
 
 
 def waited_s(file: int) -> float:
@@ -35,7 +40,7 @@ class Stalls:
     """When the machine stood still, from entering to leaving; nothing is known of one that is not Linux.
 
     Attributes:
-        intervals: When it did, by ``time.monotonic()``, from the first to the last; no two of them meet.
+        intervals: When it did, by ``now_s()``, from the first to the last; no two of them meet.
     """
 
     def __init__(self) -> None:
@@ -98,9 +103,9 @@ def _sit(processor: int) -> list[tuple[float, float]]:
     file = os.open("/proc/self/schedstat", os.O_RDONLY)
     waited = waited_s(file)
     while not select.select([0], [], [], 0)[0]:
-        began = time.monotonic()
+        began = now_s()
         time.sleep(NAP_S)
-        ended = time.monotonic()
+        ended = now_s()
         before, waited = waited, waited_s(file)
         awake = ended - (waited - before)
         if awake - began - NAP_S > LATE_S:

@@ -30,13 +30,16 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def spin(seconds: float) -> None:
     """Have that time go by, while other threads of this process may run."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
         os.sched_yield()
 
 
-def test_one_call_that_keeps_the_interpreter_is_seen(pauses: Any) -> None:
+def test_one_call_that_keeps_the_interpreter_is_seen(pauses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done in one step of C is told as the wait of a hit, of a miss, and as a stretch."""
+    # without any excuse, since other programs run meanwhile, and the machine may stand still
+    monkeypatch.setattr(pauses._Waits, "since", lambda waits, before: 0.0)
+    monkeypatch.setattr(pauses.Stalls, "within_s", lambda stalls, begin, end: 0.0)
     own: list[float] = []
 
     def work() -> None:
@@ -45,10 +48,9 @@ def test_one_call_that_keeps_the_interpreter_is_seen(pauses: Any) -> None:
         own.append((time.thread_time() - began) * 1e3)
 
     found = pauses.while_it_runs("sum", work, lambda: None, lambda: None)
-    least = (own[0] - found.stalls * found.stall_ms) / 2  # the clock of a thread goes on while the machine stands still
-    assert found.stretch_ms > least
-    assert min(found.hit_ms, found.miss_ms, found.late_ms) > least
-    assert found.long_waits == 2
+    assert found.stretch_ms >= own[0]
+    assert min(found.hit_ms, found.miss_ms, found.late_ms) > own[0] - 1 > 5
+    assert found.long_waits >= 2
 
 
 def test_what_rests_is_no_stretch(pauses: Any) -> None:
@@ -69,10 +71,10 @@ def test_a_machine_that_stands_still_is_seen(pauses: Any) -> None:
     stalls = pauses.Stalls()
     with stalls:
         (witness, *_) = stalls._witnesses
-        before = time.monotonic()
+        before = pauses.now_s()
         with stopped(witness.pid):
             spin(0.02)
-        after = time.monotonic()
+        after = pauses.now_s()
     assert 0.018 < stalls.within_s(before, after) <= after - before
     assert stalls.longest_s() >= 0.018
     assert stalls.within_s(after + 10, after + 20) == 0
@@ -100,3 +102,17 @@ def test_the_larger_of_two_excuses_counts(pauses: Any) -> None:
     assert pauses._Delay(0.0, 2.0, 1.0, waited_s=0.125).own_s(stalls) == 0.75
     assert pauses._Delay(0.0, 2.0, 1.0, waited_s=0.5).own_s(stalls) == 0.5
     assert pauses._Delay(0.0, 0.5, 1.0).own_s(stalls) == 1.0
+
+
+def test_two_threads_that_wait_at_once_are_one_excuse(pauses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what threads waited for a processor, that of the one that waited for longest is taken off."""
+    waits = pauses._Waits(*map(int, os.listdir("/proc/self/task")))
+    try:
+        before = waits.read()
+        assert len(before) >= 1
+        waited = iter([0.5, *before[1:]])
+        monkeypatch.setattr(pauses, "waited_s", lambda file: next(waited) + 0.25)
+        assert waits.since([0.125, *before[1:]]) == pytest.approx(0.625)
+        assert pauses._Waits().since([]) == 0.0
+    finally:
+        waits.close()
