@@ -53,7 +53,7 @@ def save(
 ) -> int:
     """Write the live entries to *path*, oldest first; returns how many."""
     _check_call("dump", generated, encode, "encode")
-    runs: list[deque[Any]] = []
+    runs: list[_Run] = []
     entries: Iterator[Any] = iter(())
     try:
         now, written, entries = _live(cache, wall, runs)
@@ -68,13 +68,13 @@ def save(
             pace.rest()
 
 
-def _live(cache: Cache, wall: Callable[[], float], runs: list[deque[Any]]) -> tuple[float, float, Iterator[Any]]:
+def _live(cache: Cache, wall: Callable[[], float], runs: list[_Run]) -> tuple[float, float, Iterator[Any]]:
     """The time, the wall clock's, and the entries that are alive then, oldest first: each held until its turn alone.
 
     Args:
         cache: Whose they are.
         wall: The wall clock.
-        runs: Gets the queues that hold them.
+        runs: Gets what holds them.
     """
     store = cache.store
     times: tuple[float, float] | None = None
@@ -98,25 +98,31 @@ def _merged(runs: Iterable[Iterator[Any]]) -> Iterator[Any]:
 
 def _begun(run: Iterator[Any]) -> Iterator[Any]:
     """The same items, the first of which has been drawn."""
-    return chain(_drawn(deque(islice(run, 1))), run)
+    return chain(list(islice(run, 1)), run)
 
 
-def _sorted(run: list[Any]) -> deque[Any]:
-    """The oldest first, to be taken from there.
-
-    No list: as it is used up, that gives small pieces of memory back, and of ten thousand lists there are so many that
-    the thread for which the C library puts them together, at whatever moment, keeps all others up for 4 ms.
-    """
+def _sorted(run: list[Any]) -> _Run:
+    """The oldest at the end, to be taken from there."""
     run.sort(key=_stored)
-    return deque(run)
+    run.reverse()
+    return [run[begin : begin + _PIECE] for begin in range(0, len(run), _PIECE)]
 
 
-def _drawn(run: deque[Any]) -> Iterator[Any]:
-    while run:
-        yield run.popleft()
+def _drawn(run: _Run) -> Iterator[Any]:
+    while run:  # others may draw from it in between
+        if run[-1]:
+            yield run[-1].pop()
+        else:
+            del run[-1]
 
 
 _stored = attrgetter("stored")
+_Run = list[list[Any]]
+"""Entries in lists of some ``_PIECE``."""
+_PIECE = 60
+"""So many references are a block of the interpreter's own memory, which takes up to 512 bytes.  What is longer the C
+library has; of ten million entries it would get so many blocks back, one by one, that the thread for which it puts them
+together, at whatever moment, would keep all others up for 4 to 8 ms."""
 _RUN = 1_000
 """Entries that are sorted in one go, which takes some 0.3 ms, and merged with others then."""
 _GROUP = 100
