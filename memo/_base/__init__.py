@@ -87,7 +87,7 @@ from memo._base.waits import finish, one_step, until
 from memo._base.weak_ways import is_open_class, way_to_weak_references
 from memo._base.weakly import Weakly
 from memo._base.whole_files import Path, WholeFile
-from memo._base.wrapping import attribute, run_by, wrapped_by
+from memo._base.wrapping import attribute, is_awaited, run_by, wrapped_by
 
 __all__ = (
     "BIG",
@@ -177,6 +177,7 @@ __all__ = (
     "in_lines",
     "in_slices",
     "is_advanced_by_hand",
+    "is_awaited",
     "is_decorable",
     "is_of",
     "is_open_class",

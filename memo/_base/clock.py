@@ -17,6 +17,7 @@ from memo._base.real_time import ReadClock, real
 from memo._base.shortened import short_text
 from memo._base.thread_locks import rlock
 from memo._base.units import is_of
+from memo._base.wrapping import is_awaited
 
 __all__ = (
     "Clock", "ReadClock", "call_when", "check_clock", "default_clock", "exchange_default", "following_default",
@@ -95,7 +96,7 @@ def check_clock(where: str, clock: Any) -> None:
     given = f"{where}: clock={short_text(clock)}"
     if not callable(clock):
         raise TypeError(f"{given} cannot be called; {_REMEDY}.")
-    if inspect.iscoroutinefunction(clock) or inspect.iscoroutinefunction(type(clock).__call__):
+    if is_awaited(clock):
         raise TypeError(f"{given} is a coroutine function, which nobody would await; {_REMEDY}.")
     try:
         now = clock()

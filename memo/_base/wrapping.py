@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ("attribute", "run_by", "wrapped_by")
+__all__ = ("attribute", "is_awaited", "run_by", "wrapped_by")
 
 _LINKS = 100
 """After so many a walk ends: it may go in a circle."""
@@ -71,3 +71,8 @@ def run_by(function: Any) -> Iterator[Any]:
             return
         else:  # an object: of a proxy, __class__ tells what it stands for
             function = inspect.getattr_static(function.__class__, "__call__", None)
+
+
+def is_awaited(function: Any) -> bool:
+    """Whether a call of *function* returns a coroutine, as far as ``run_by()`` tells."""
+    return any(map(inspect.iscoroutinefunction, run_by(function)))

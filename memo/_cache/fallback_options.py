@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from memo._base import check_error_types, refuser, short_text
+from memo._base import check_error_types, is_awaited, refuser, short_text
 from memo._cache.terms import NOT_GIVEN
 
 __all__ = ("check_colour", "check_fit", "fallback_options", "without_arguments")
@@ -58,8 +58,7 @@ def check_colour(where: str, name: str, fallback: Any, *, is_async: bool) -> Non
     """
     if inspect.isgeneratorfunction(fallback) or inspect.isasyncgenfunction(fallback):
         raise TypeError(f"{where}: fallback={fallback!r} is a generator function; give one that returns a list.")
-    call = getattr(type(fallback), "__call__", None)  # noqa: B004  # of an object, what calls it
-    if not is_async and (inspect.iscoroutinefunction(fallback) or inspect.iscoroutinefunction(call)):
+    if not is_async and is_awaited(fallback):
         raise TypeError(
             f"{where}: fallback={fallback!r} is a coroutine function, which nobody would await, since {name}() is a "
             f"plain function; give a plain function."

@@ -12,6 +12,7 @@ from memo._base import (
     byte_size,
     check_error_types,
     frozen_dataclass,
+    is_awaited,
     positive_int,
     real_number,
     seconds,
@@ -265,10 +266,9 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
     """
     if on_evict is not None and not callable(on_evict):
         raise TypeError(f"{where}: on_evict={on_evict!r} cannot be called; give a function.")
-    called = inspect.getattr_static(type(on_evict), "__call__", None)  # of an object that is called as a function is
-    is_awaited = inspect.iscoroutinefunction(on_evict) or inspect.iscoroutinefunction(called)
+    awaited = is_awaited(on_evict)
     if evict_loop is None:
-        return is_awaited
+        return awaited
     if not (isinstance(evict_loop, asyncio.AbstractEventLoop) or callable(evict_loop)):
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
@@ -278,7 +278,7 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
             f"{where}: evict_loop={evict_loop!r} is a coroutine function, which nobody would await; give a loop, or a "
             f"plain function that returns it."
         )
-    if not is_awaited:
+    if not awaited:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "
             f"on_evict={on_evict!r} is none; leave it out."

@@ -1,11 +1,10 @@
 """``Shared``: a tier, as one function uses it."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from memo._base import Duration, format_seconds, seconds
+from memo._base import Duration, format_seconds, is_awaited, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._link import FunctionLink
 from memo.shared._names import function_label
@@ -137,8 +136,7 @@ def _check_coding(encode: Any, decode: Any) -> None:
     for option, given in (("encode", encode), ("decode", decode)):
         if given is not None and not callable(given):
             raise TypeError(f"{_WHERE}: {option}={given!r} is not callable; give a function of one value, or None.")
-        called = inspect.getattr_static(type(given), "__call__", None)  # of an object that is called as a function is
-        if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(called):
+        if is_awaited(given):
             raise TypeError(
                 f"{_WHERE}: {option}={given!r} is a coroutine function, which nobody would await; give a plain "
                 f"function."
