@@ -1,10 +1,9 @@
 """The remembered results of one function: how they are loaded, kept fresh, and shown.
 
-Imports ``_store``, ``_flight``, ``_call``, ``_base``, ``_native`` and ``memo.errors``.
+Imports ``_store``, ``_flight``, ``_call``, ``_base``, ``_native``, ``_late`` and ``memo.errors``.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memo._cache.answers import Answers
 from memo._cache.awaited_listener import EvictLoop
@@ -32,6 +31,7 @@ from memo._cache.stats import CacheInfo, CacheStats, EntryInfo
 from memo._cache.templates import found_call, remembered_call
 from memo._cache.terms import NOT_GIVEN
 from memo._cache.tier_link import Found, Grant, Link, LinkFigures, LinkTerms, Local, Place
+from memo._late import late
 
 if TYPE_CHECKING:  # few programs write results, and what that needs takes long to import
     from memo._cache.dump_values import Unsupported, decoded, encoded, refuse_colliding
@@ -83,12 +83,7 @@ __all__ = (
     "without_arguments",
 )
 
-_DUMP_VALUES = frozenset({"Unsupported", "decoded", "encoded", "refuse_colliding"})
-
-if not TYPE_CHECKING:  # a type checker would take any name for one of these
-
-    def __getattr__(name: str) -> Any:
-        """Import what a dump writes values by, when it is asked for."""
-        if name in _DUMP_VALUES:
-            return getattr(importlib.import_module("memo._cache.dump_values"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # what a dump writes values by
+    __getattr__ = late(
+        globals(), dict.fromkeys(("Unsupported", "decoded", "encoded", "refuse_colliding"), "dump_values")
+    )

@@ -1,13 +1,14 @@
 """What happened of late: events within a moving span of time, in bounded memory.
 
-Imports ``_call`` (a recorded call is written in its words), ``_base`` and ``_native``.
+Imports ``_call`` (a recorded call is written in its words), ``_base``, ``_late`` and ``_native``.
 
 The face imports none of its modules before another module names what is in it: the figures are a part of those of every
 function, all else is of use to ``@sliding_window`` alone.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memo._late import late
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo._window.by_key import KeyReader
@@ -30,25 +31,19 @@ __all__ = (
     "sparks",
 )
 
-_MODULES = {
-    "Bucket": "stats",
-    "Event": "stats",
-    "Intake": "intake",
-    "KeyCount": "stats",
-    "KeyReader": "by_key",
-    "Recorder": "recorder",
-    "WindowHandle": "handle",
-    "WindowStats": "stats",
-    "recorded_call": "templates",
-    "sparks": "recorder",
-}
-
-if not TYPE_CHECKING:  # a type checker would take any name for one of these
-
-    def __getattr__(name: str) -> Any:
-        """Import a name from the module that has it."""
-        if name in _MODULES:
-            module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-            globals()[name] = value = getattr(module, name)
-            return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = late(
+        globals(),
+        {
+            "Bucket": "stats",
+            "Event": "stats",
+            "Intake": "intake",
+            "KeyCount": "stats",
+            "KeyReader": "by_key",
+            "Recorder": "recorder",
+            "WindowHandle": "handle",
+            "WindowStats": "stats",
+            "recorded_call": "templates",
+            "sparks": "recorder",
+        },
+    )

@@ -7,8 +7,9 @@ Imports the package as its users do, and of ``_base`` what makes text of figures
 before a name is asked for: each needs a library, or the sockets, that only its users have.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memo._late import late
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo.exporters._client import Source, SourceError
@@ -16,17 +17,10 @@ if TYPE_CHECKING:  # for type checkers: where each is made
 
 __all__ = ("Place", "Source", "SourceError", "serving")
 
-_MODULES = {"Place": "_sockets", "Source": "_client", "SourceError": "_client", "serving": "_sockets"}
-
-if not TYPE_CHECKING:  # a type checker would take any name for one of these
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name from the module that has it."""
-        if name in _MODULES:
-            module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-            globals()[name] = value = getattr(module, name)
-            return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = late(
+        globals(), {"Place": "_sockets", "Source": "_client", "SourceError": "_client", "serving": "_sockets"}
+    )
 
 
 def __dir__() -> list[str]:

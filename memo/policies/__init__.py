@@ -9,11 +9,12 @@
 The head of each policy's file names its paper, its invariants and what its operations cost.  ``bounded(policy=)`` takes
 the classes as they are, and has forms of its own for some names, in which a hit takes no lock.
 
-Imports ``_rings`` (and cachetools).  The face imports a policy when it is asked for: most programs have one.
+Imports ``_rings``, ``_late`` (and cachetools).  The face imports a policy when it is asked for: most programs have one.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memo._late import late
 
 if TYPE_CHECKING:  # for type checkers: where each is made
     from memo.policies.adaptive import AdaptiveCache
@@ -23,17 +24,10 @@ if TYPE_CHECKING:  # for type checkers: where each is made
 
 __all__ = ("AdaptiveCache", "LIRSCache", "S3FIFOCache", "SieveCache")
 
-_MODULES = {"AdaptiveCache": "adaptive", "LIRSCache": "lirs", "S3FIFOCache": "s3fifo", "SieveCache": "sieve"}
-
-if not TYPE_CHECKING:  # a type checker would take any name for one of these
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name from the module that has it."""
-        if name in _MODULES:
-            module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-            globals()[name] = value = getattr(module, name)
-            return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = late(
+        globals(), {"AdaptiveCache": "adaptive", "LIRSCache": "lirs", "S3FIFOCache": "s3fifo", "SieveCache": "sieve"}
+    )
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,9 @@ import sys
 import pytest
 from kit.places import ROOT
 
+from memo._late import late
+from memo.policies import SieveCache
+
 MODULES = {
     "registry": 200,
     "bounded": 220,
@@ -75,3 +78,13 @@ def test_all_names_bring_few_modules_of_others() -> None:
     found = {module.partition(".")[0] for module in brought("*")} - {"memo"}
     allowed = {"__future__", "_datetime", "copy", "dataclasses", "datetime", "gc"}
     assert found <= allowed, f"'from memo import *' imports {sorted(found - allowed)}: see the rule above"
+
+
+def test_a_late_name_is_imported_when_it_is_asked_for() -> None:
+    """It is bound from then on; a name that the face does not have is an AttributeError, as of any module."""
+    face = {"__name__": "memo.policies"}
+    ask = late(face, {"SieveCache": "sieve"})
+    assert ask("SieveCache") is SieveCache
+    assert face["SieveCache"] is SieveCache
+    with pytest.raises(AttributeError, match=r"^module 'memo\.policies' has no attribute 'LIRSCache'$"):
+        ask("LIRSCache")

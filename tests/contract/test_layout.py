@@ -24,15 +24,16 @@ ARROWS: dict[str, set[str]] = {
     "_info": {"_native"},
     "_freeze": set(),
     "_rings": {"_native"},
-    "policies": {"_rings"},
+    "_late": set(),
+    "policies": {"_rings", "_late"},
     "_base": {"errors"},
     "_call": {"_base", "_freeze", "_native"},
     "_store": {"policies", "_rings", "_call", "_base", "_native"},
     "_flight": {"_call", "_base", "_native", "errors"},
-    "_window": {"_call", "_base", "_native"},
-    "_rate": {"_call", "_base", "errors"},
+    "_window": {"_call", "_base", "_native", "_late"},
+    "_rate": {"_call", "_base", "_late", "errors"},
     "_adopted": {"_base"},
-    "_cache": {"_store", "_flight", "_call", "_base", "_native", "errors"},
+    "_cache": {"_store", "_flight", "_call", "_base", "_native", "_late", "errors"},
     "_many": {"_native", "_cache", "_store", "_flight", "_call", "_base", "errors"},
     "shared": {"_cache", "_flight", "_call", "_base", "_freeze", "errors"},
     "_registry": {"shared", "_cache", "_store", "_flight", "_window", "_rate", "_adopted", "_call", "_base"},
@@ -59,7 +60,7 @@ ARROWS: dict[str, set[str]] = {
     "testing": {"_benchmark", "_decorated", "_registry", "_base"},
     "pytest_plugin": {"_benchmark", "testing"},
     # Users of the package like any other; of the rest they have what makes text of figures.
-    "exporters": {"__init__", "_base", "_info", "errors"},
+    "exporters": {"__init__", "_base", "_info", "_late", "errors"},
     "_demo": {"__init__", "_base", "errors", "shared"},
     "_replay": {"__init__", "_base", "errors", "policies"},
     "_commands": {"exporters", "_base", "errors"},
@@ -72,7 +73,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "shared": ("Shared", "Tier", "TierStats"),
 }
 # What a face has besides, to import what it names when that is asked for.
-LAZY_FACE = {"Any", "TYPE_CHECKING", "_MODULES", "__dir__", "__getattr__", "importlib"}
+LAZY_FACE = {"TYPE_CHECKING", "__dir__", "__getattr__", "late"}
 # The one call upwards: registry.serve(), which is looked for on a registry, and is the work of what stands on the roof.
 # It is imported when called, by name; this is the annotation of what it returns.
 UPWARDS = {"_registry.registries": {"memo.exporters.http.Server"}}
