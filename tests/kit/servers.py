@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,11 @@ def certificate(folder: Path) -> Certificate:
         capture_output=True, timeout=20, check=True,
     )  # fmt: skip
     return made
+
+
+def _reads_a_log(connection: Mapping[str, str]) -> bool:
+    """Whether that is what it asked for last, of what CLIENT LIST shows of it."""
+    return connection["cmd"] in ("xread", "xrevrange")
 
 
 def _is_free(port: int) -> bool:
@@ -223,14 +228,31 @@ class Server:
         self.command("CONFIG", "SET", "maxmemory", 0)
 
     def cut(self, kind: str = "all") -> int:
-        """Cut connections: those on which the log is read ("line"), the others ("callers"), or "all"; how many."""
-        reading = ("xread", "xrevrange")
+        """Cut connections: those on which a log was read last ("line"), the others ("callers"), or "all"; how many.
+
+        A line that is new, or asks for the counter, counts as a caller: who means certain ones asks for ``lines()``.
+        """
         chosen = {
-            "line": lambda one: one["cmd"] in reading,
-            "callers": lambda one: one["cmd"] not in reading,
+            "line": _reads_a_log,
+            "callers": lambda one: not _reads_a_log(one),
             "all": lambda one: True,
         }[kind]
-        return sum(self.command("CLIENT", "KILL", "ID", one["id"]) for one in self.clients() if chosen(one))
+        return self.cut_off([one["id"] for one in self.clients() if chosen(one)])
+
+    def lines(self, number: int) -> list[str]:
+        """The connections on which logs are read, for ``cut_off()``, as soon as there are so many."""
+        found: list[str] = []
+
+        def are_there() -> bool:
+            found[:] = [one["id"] for one in self.clients() if _reads_a_log(one)]
+            return len(found) == number
+
+        until(are_there)
+        return found
+
+    def cut_off(self, connections: Sequence[str]) -> int:
+        """Cut these connections; how many of them were there."""
+        return sum(self.command("CLIENT", "KILL", "ID", one) for one in connections)
 
     def users(self, *rules: str) -> None:
         """Set users, such as ``"ann on >secret ~shop:1:* +get"`` or ``"default off"``; they outlive restarts."""

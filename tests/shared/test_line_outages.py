@@ -39,7 +39,7 @@ def test_cut_connection_loses_nothing(own_valkey: Server) -> None:
     """The line comes back by itself, and hears what was said meanwhile, without a gap."""
     with party(own_valkey.url, "p") as (one, other):
         for digest in (A, B, C):
-            own_valkey.cut("line")
+            assert own_valkey.cut_off(own_valkey.lines(2)) == 2
             one.say(digest)
             until(is_heard(other, digest))
         assert other.heard.told == [A, B, C]
@@ -245,8 +245,9 @@ def test_user_who_may_not_read_the_log(own_valkey: Server, monkeypatch: pytest.M
     own_valkey.users("ann on >sesame ~p:1:* +@all")
     one = Party(own_valkey.url_of("redis", "ann:sesame"), "p", **SOON).begin()
     try:
+        (line,) = own_valkey.lines(1)
         own_valkey.users("ann -xread")
-        own_valkey.cut("line")
+        own_valkey.cut_off([line])
         until(lambda: one.line.state == "down")
         own_valkey.users("ann +xread")
         one.is_up()
