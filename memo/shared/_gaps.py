@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memo.shared._messages import Said
 from memo.shared._scripts import Where
 
-__all__ = ("Place", "has_more", "lost", "missed", "place_of")
+__all__ = ("Place", "has_more", "is_known", "lost", "missed", "place_of")
 
 
 class Place(NamedTuple):
@@ -25,6 +25,11 @@ class Place(NamedTuple):
 def place_of(there: Where | Said) -> Place:
     """The place of a message, or of the end of the log."""
     return Place(there.epoch, there.n, there.position)
+
+
+def is_known(known: Place, message: Said) -> bool:
+    """Whether *message* was accounted for: it was on its way as a gap was found, and the place moved past it."""
+    return message.epoch == known.epoch and message.n <= known.n and not _is_after(message.position, known.at)
 
 
 def missed(known: Place, message: Said) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from memo._base import Seldom, rlock
-from memo.shared._gaps import Place, missed, place_of
+from memo.shared._gaps import Place, is_known, missed, place_of
 from memo.shared._messages import ALL, DONE, DROP, Said
 from memo.shared._scripts import Where
 
@@ -156,9 +156,9 @@ class Reader:
         self._move(known, place_of(there))
 
     def take(self, message: Said) -> None:
-        """Apply the next message."""
+        """Apply the next message; nothing, if a gap that was found meanwhile has dropped what it is about."""
         known = self.place
-        if known is None:
+        if known is None or is_known(known, message):
             return
         why = missed(known, message)
         if why is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memo.shared._gaps import Place, has_more, lost, missed, place_of
+from memo.shared._gaps import Place, has_more, is_known, lost, missed, place_of
 from memo.shared._messages import DROP, Said
 from memo.shared._scripts import Where
 
@@ -23,6 +23,27 @@ def test_next_message_is_no_gap() -> None:
 def test_other_messages_are_gaps(message: Said) -> None:
     """A number that was left out or comes again, and another epoch, are gaps."""
     assert missed(KNOWN, message)
+
+
+@pytest.mark.parametrize("message", [said(7, position=b"1000-9"), said(6, position=b"999-10")])
+def test_messages_that_were_on_their_way_are_known(message: Said) -> None:
+    """What the log had up to the place, by number and position, is no news, and was dropped by the gap before."""
+    assert is_known(KNOWN, message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        said(8),
+        said(7),  # the same number later: the server fell back to an older copy, and has counted on
+        said(6, position=b"1001-0"),
+        said(8, position=b"1000-9"),
+        said(7, b"other", b"1000-9"),
+    ],
+)
+def test_other_messages_are_not_known(message: Said) -> None:
+    """A later position, a higher number or another epoch is to be looked at."""
+    assert not is_known(KNOWN, message)
 
 
 @pytest.mark.parametrize(
