@@ -1,7 +1,8 @@
 """All that is promised of large stores and of many functions, each figure beside its bar: ``scale.py --bars``.
 
-Each part is a process of its own, so that two of them run at a time, and ends by itself; what a part has not come to
-when its time is over is said to be missing.
+Each part is a process of its own, since memory that one has left in pieces costs the next; what has not been measured
+when the time is over is said to be missing.  One runs at a time: two take turns in the caches and in what memory takes
+in, and let a call grow by half as much again.
 
 Waits are those of two threads beside an operation.  What the same two wait beside nothing, beside a thread that rests
 as the library does, and beside one that never rests, is told with them: so much is the machine's and the interpreter's.
@@ -23,6 +24,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -364,7 +366,7 @@ PARTS: dict[str, Callable[[int], Iterator[Figure]]] = {
 }
 
 
-# -- one after another, two at a time
+# -- one after another
 
 
 def _tell(figure: Figure) -> None:
@@ -388,43 +390,35 @@ def bars(entries: int, seconds: float) -> bool:
         seconds: When all of it ends; what has not been measured then is missing.
     """
     end = time.monotonic() + seconds
-    with tempfile.TemporaryDirectory() as folder:
-        waiting = [name for name in PARTS if name != "functions"]
-        running = {"functions": _started("functions", entries, folder)}
-        failed = []
-        while running or waiting:
-            for name, process in list(running.items()):
-                if process.poll() is not None:
-                    del running[name]
-                    failed += [name] if process.returncode else []
-            if time.monotonic() > end:
-                failed += [*running, *waiting]
-                break
-            if "functions" not in running:  # alone, since nothing but its own processor time matters there
-                while waiting and len(running) < 2:
-                    name = waiting.pop(0)
-                    running[name] = _started(name, entries, folder)
-            time.sleep(0.2)
-        for process in running.values():
-            process.kill()
-            process.wait()
-        kept = not failed
-        for name in PARTS:
-            told = Path(folder, name)
-            figures = [Figure(**json.loads(line)) for line in told.read_text().splitlines()] if told.exists() else []
-            kept &= all(figure.within for figure in figures)
-            for figure in figures:
+    kept = True
+    for name in PARTS:
+        for figure in _measured(name, entries, end):
+            if figure is None:
+                print(f"MISSING the rest of the part {name!r}: it failed, or its time was over", flush=True)
+            elif figure.bar == CONTROL:
+                print(f"        {figure.what}: {figure.told}", flush=True)
+            else:
                 verdict = "within" if figure.within else "OVER  "
-                if figure.bar == CONTROL:
-                    print(f"        {figure.what}: {figure.told}")
-                else:
-                    print(f"{verdict}  {figure.what}: {figure.told}  (bar: {figure.bar})")
-            if name in failed:
-                print(f"MISSING the rest of the part {name!r}: it failed, or its time was over")
+                print(f"{verdict}  {figure.what}: {figure.told}  (bar: {figure.bar})", flush=True)
+            kept &= figure is not None and figure.within
     return kept
 
 
-def _started(name: str, entries: int, folder: str) -> "subprocess.Popen[bytes]":
+def _measured(name: str, entries: int, end: float) -> Iterator[Figure | None]:
+    """The figures of one part, each as soon as it is there; None at last if some are missing."""
     command = [sys.executable, str(Path(__file__).with_name("scale.py")), "--part", name, "--most", str(entries)]
-    with open(Path(folder, name), "wb") as file:
-        return subprocess.Popen(command, stdout=file)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        alarm = threading.Timer(max(0.0, end - time.monotonic()), process.kill)
+        alarm.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.endswith("\n"):  # else it was killed in the midst of it
+                    yield Figure(**json.loads(line))
+        except BaseException:  # who reads has stopped
+            process.kill()
+            raise
+        finally:
+            alarm.cancel()
+    if process.returncode:
+        yield None
