@@ -153,7 +153,7 @@ class Runner:
             if is_down:
                 self._breaker.probe_failed(failure)
             else:
-                self._breaker.failed(failure, era)
+                self._breaker.failed(failure, era, by_thread=True)
             self._give_up()
         except BaseException:
             log.exception("tier %r: the thread that reads the log was struck; it goes on", self._reader.name)
@@ -204,13 +204,17 @@ class Runner:
                 there = self._wire.run(where(self._log_of()))
                 self._look(there)
                 self._prove(began, there)
-        except Unreachable:  # which was counted; later, then
+        except Unreachable as failure:  # later, then
             self._pending.put_no_more()
+            if failure.reason is Reason.OTHERS:  # all else was counted
+                raise
 
-    def _send_by(self, run: Run) -> None:
-        self._deliver(run)
+    def _send_by(self, run: Run) -> int:
+        """Send all that there is; how many changes that were."""
+        count = self._deliver(run)
         self._return(run)
         self._renew(run)
+        return count
 
     def _deliver(self, run: Run) -> int:
         """Send all that is pending; how many changes that were."""
@@ -330,13 +334,13 @@ class Runner:
         self._catch_up(client)
         if not self._is_wanted(self):  # another one takes it up from here
             return
-        count = self._deliver(client.run)
+        count = self._send_by(client.run)  # all of it: what fails here is what it would fail at once more
         if is_down:
             self._counts.replayed += count
             self._catch_up(client, prove=True)
             self._breaker.close()
         else:
-            self._breaker.ok(era)
+            self._breaker.ok(era, by_thread=True)
         self._failures = 0
         self._changed()
 

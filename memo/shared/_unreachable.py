@@ -24,7 +24,7 @@ class Reason(enum.Enum):
     DENIED = "denies access"
     TLS = "cannot be trusted, or does not speak TLS"
     CLUSTER = "is part of a cluster, which the tier does not support"
-    TOO_OLD = "is too old: it must be Valkey, or Redis 6.0 or later"
+    TOO_OLD = "is too old, or lacks a command: it must be Valkey, or Redis 6.0 or later, with no command renamed"
     MISUSED = "cannot be asked with these options"
     WAITING = "was not asked, since no connection became free in time"
     OPEN = "was not asked, since it was not to be reached before"
@@ -86,18 +86,32 @@ _BY_CODE = {
     "CLUSTERDOWN": Reason.CLUSTER,
 }
 _CODE = re.compile(rf"(?:^|-)({'|'.join(_BY_CODE)})\b")
+# What a script was kept from is said without a code that tells so.
+_BY_TEXT = {
+    "max number of clients": Reason.LOADING,
+    "db index": Reason.MISUSED,  # of the URL's database, as a connection is made: no other one will do better
+    "acl failure in script": Reason.DENIED,
+    "the user executing the script can't": Reason.DENIED,
+    "unknown command": Reason.TOO_OLD,
+    "unknown redis command": Reason.TOO_OLD,
+}
+_WORD = re.compile(r"[A-Z]{3,20}(?= |$)")
 _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Unreachable(Exception):
     """The server did not do what it was asked for.  Never leaves this package.
 
-    Holds nothing of the library's exception, which may name what nobody is to read.
+    Holds nothing of the library's exception, which may name what nobody is to read, but the word in front of it.
     """
 
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(f"the server {reason.value}")
+    def __init__(self, reason: Reason, word: str = "") -> None:
         self.reason = reason
+        self.said = f"{reason.value} ({word})" if word else reason.value
+        """What the server does, to be put behind its name."""
+        self.word = word
+        """What kind of error the server names, if it is none that is known here; the libraries leave ERR out."""
+        super().__init__(f"the server {self.said}")
 
 
 class Skipped(Unreachable):
@@ -114,7 +128,8 @@ def reason_of(error: BaseException) -> Unreachable | None:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_ENDS) and not isinstance(cause, TimeoutError):
             return Unreachable(Reason.TLS)
     if _is_theirs(error):
-        return Unreachable(_of_text(error) or _of_class(error))
+        reason = _of_text(error) or _of_class(error)
+        return Unreachable(reason, _word_of(error) if reason is Reason.OTHERS else "")
     # what a library makes of an answer that is none is anything; what befell this process is not the server's fault,
     # nor is what somebody else's class says: a signal's exception, which may strike here
     if isinstance(error, MemoryError | RecursionError) or type(error).__module__.partition(".")[0] not in _PARSERS:
@@ -148,11 +163,13 @@ def _of_text(error: Exception) -> Reason | None:
     code = _CODE.search(text)
     if code is not None:
         return _BY_CODE[code[1]]
-    if "max number of clients" in text:
-        return Reason.LOADING
-    if "DB index" in text:  # of the URL's database, as a connection is made: no other one will do better
-        return Reason.MISUSED
-    return Reason.TOO_OLD if "unknown command" in text.lower() else None
+    text = text.lower()
+    return next((reason for part, reason in _BY_TEXT.items() if part in text), None)
+
+
+def _word_of(error: Exception) -> str:
+    found = _WORD.match(str(error))
+    return "ERR" if found is None else found[0]
 
 
 def _of_class(error: Exception) -> Reason:
