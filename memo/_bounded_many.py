@@ -247,7 +247,7 @@ class _ManyLayer(Layer):
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
         single = self.single
-        return CacheHandle(single.answers, single.generated, self.name, self.fence_others, prefix)
+        return CacheHandle(single.answers, single.answer, single.generated, self.name, self.fence_others, prefix)
 
     def stats(self, name: str) -> CacheStats:
         return self.single.stats(name) if self.is_made else BoundedLayer.no_stats(self.options, name)

@@ -293,7 +293,8 @@ class BoundedLayer(FlightLayer):
             self.cache.collected(owner)
 
     def handle_for(self, prefix: tuple[Any, ...]) -> CacheHandle[..., Any, Any]:
-        return CacheHandle(self.answers, self.generated_for(prefix), self.name, self.fence_others, prefix)
+        generated = self.generated_for(prefix)
+        return CacheHandle(self.answers, self.answer, generated, self.name, self.fence_others, prefix)
 
     def stats(self, name: str) -> CacheStats:
         if self.is_made:

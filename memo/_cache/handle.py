@@ -48,23 +48,26 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
     ``entry()`` and ``in`` show live values alone.
     """
 
-    __slots__ = ("_answers", "_cache")
+    __slots__ = ("_answer", "_answers", "_cache")
 
     def __init__(
         self,
         answers: Answers,
+        answer: Callable[..., Any],
         generated: Generated,
         name: Callable[[], str],
         fence_others: FenceOthers,
         prefix: tuple[Any, ...] = (),
     ) -> None:
         super().__init__(generated, name, fence_others, prefix)
+        self._answer = answer
+        """Answers a call as the decorated function does."""
         self._answers = answers
         self._cache = answers.cache
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call as the decorated function does, so load if need be: the counterpart of ``within()``."""
-        return self._generated.call(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._answer(*self._prefix, *args, **kwargs)  # type: ignore[no-any-return]
 
     def fresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Answer a call, but with no stale value: load rather, or wait for the load that runs.

@@ -27,7 +27,7 @@ from memo._call.signature import ExactSignature, KeyOptions, Scope, Shape, check
 from memo._call.source import Block
 from memo._call.stored_keys import PLAIN_KEYS, Known, Undecided, comparing_outside, plain_key, stored_key
 from memo._call.tokens import Tokens
-from memo._call.wrapper import LAYER, Generated, Maker, share
+from memo._call.wrapper import LAYER, Generated, share
 
 __all__ = (
     "LAYER",
@@ -48,7 +48,6 @@ __all__ = (
     "KeyPlan",
     "Keys",
     "Known",
-    "Maker",
     "Native",
     "Scope",
     "Shape",

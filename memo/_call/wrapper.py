@@ -11,8 +11,10 @@ template of the decorator, in which
 - the parts of the call (its key, its arguments) are spelled as its ``CallSource`` says.
 
 Who holds whom: the decorated function its wrapper, the wrapper (by its globals) the layer, the layer what it works
-with.  The layer knows its wrappers weakly, so that nothing is in a circle.  A wrapper is made at the first call,
-without a lock: of two threads that make one, both go on with what they made.
+with.  The layer knows its wrappers weakly, so that nothing is in a circle.  What stands below never asks a weak
+reference for the layer: the caller who wants a wrapper hands it on, and whoever has a wrapper finds it there.  For in
+garbage, whose finalizers may call functions that are garbage with them, weak references are gone before anything else.
+A wrapper is made at the first call, without a lock: of two threads that make one, both go on with what they made.
 
 Where the path in C answers calls, the decorated function has a ``speed.Call`` that holds the wrapper and answers in
 its place what a recipe says.  The wrapper's code, defaults and globals remain the truth: the ``Call`` has copies of
@@ -45,10 +47,6 @@ LAYER = "_memo_layer"
 
 class Maker(Protocol):
     """What a wrapper belongs to: a layer."""
-
-    def callable(self, *, through: bool) -> Callable[..., Any]:
-        """What holds the wrapper and answers a call as it does."""
-        ...
 
     def body(self, call: CallSource) -> Block:
         """The wrapper's body at present."""
@@ -121,43 +119,40 @@ class Generated:
 
     Args:
         keys: The keys.
-        layer: What it belongs to.
         through: It is called through the instances of a class that refers to a plain function.
     """
 
-    __slots__ = ("_layer", "_made", "_through", "_version", "_versions", "keys", "shape")
+    __slots__ = ("_made", "_through", "_version", "_versions", "keys", "shape")
 
     keys: Keys
 
-    def __init__(self, keys: Keys, layer: Maker, *, through: bool = False) -> None:
+    def __init__(self, keys: Keys, *, through: bool = False) -> None:
         self.keys = keys
         self.shape: Shape = keys.shape
-        self._layer = weakref.ref(layer)
         self._through = through
         self._versions = itertools.count()
         self._version = next(self._versions)
         self._made: list[_Made] = []
         """Every function made.  Only added to."""
 
-    @property
-    def wrapper(self) -> FunctionType:
-        """The wrapper; a new one, if nobody holds the last one."""
+    def wrapper_of(self, layer: Maker) -> FunctionType:
+        """The wrapper of *layer*, to which this belongs; a new one, if nobody holds the last one."""
         for function, made in self._alive():
             if not made.bound and function.__code__ not in _UNWRITTEN:  # another thread is about to write it
                 return function
-        return self._make(bound=False)
+        return self._make(layer, bound=False)
 
-    def bound_wrapper(self) -> FunctionType:
-        """The wrapper as a method of bound methods, whose ``__self__`` it takes for the instance.
+    def bound_wrapper(self, layer: Maker) -> FunctionType:
+        """The wrapper of *layer* as a method of bound methods, whose ``__self__`` it takes for the instance.
 
         Thus a call of ``obj.f`` needs neither an object that calls the wrapper nor one that stores the instance
         in front of its arguments.
         """
-        return self._make(bound=True)
+        return self._make(layer, bound=True)
 
-    def _make(self, *, bound: bool) -> FunctionType:
+    def _make(self, layer: Maker, *, bound: bool) -> FunctionType:
         shape = self.shape
-        namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: self._owner()}
+        namespace = {"__builtins__": _SHARED, "__name__": shape.module, LAYER: layer}
         function = FunctionType(_UNWRITTEN[shape.is_async], namespace, shape.name)
         made = _Made(function, bound)
         self._made.append(made)  # first, so that what changes meanwhile reaches it
@@ -171,14 +166,9 @@ class Generated:
         made.call = weakref.ref(call)  # first, so that what changes meanwhile reaches it
         while True:
             version = self._version
-            call.recipe = self._recipe(made)
+            call.recipe = self._recipe(wrapper.__globals__[LAYER], made)
             if version == self._version:
                 return call
-
-    def _owner(self) -> Maker:
-        layer = self._layer()
-        assert layer is not None, "whoever asks holds the layer"
-        return layer
 
     def _alive(self) -> Iterator[tuple[FunctionType, _Made]]:
         for made in self._made:
@@ -196,11 +186,10 @@ class Generated:
             namespace[name] = value
             call.stale = True  # in the same step
 
-    def read(self, word: str) -> Any:
-        """The present value of an internal of the wrapper."""
-        wrapper: Any = self.wrapper
-        namespace, name = wrapper.__globals__, self.keys.plan.prefix + word
-        return namespace[name] if name in namespace else self._words()[name]
+    def read(self, word: str, layer: Maker) -> Any:
+        """The present value of an internal of the wrapper of *layer*."""
+        namespace, name = self.wrapper_of(layer).__globals__, self.keys.plan.prefix + word
+        return namespace[name] if name in namespace else self._words(layer)[name]
 
     def exchange_keys(self, keys: Keys) -> None:
         """Have calls make other keys from now on."""
@@ -227,12 +216,6 @@ class Generated:
         """
         return self.keys.checked_key_of(*args, **kwargs)
 
-    def call(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Answer a call as the wrapper does."""
-        if self._through and args and type(args[0]) is Through:
-            args = (args[0].instance, *args[1:])
-        return self._owner().callable(through=self._through)(*args, **kwargs)
-
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without the instance and the types."""
         return self.keys.shown.reveal(key)
@@ -241,19 +224,20 @@ class Generated:
 
     def _write(self, function: FunctionType, made: _Made) -> None:
         """Give *function* the code that belongs to it now."""
+        layer: Maker = function.__globals__[LAYER]
         while True:
             version = self._version
-            parameters, body = self._source(bound=made.bound)
+            parameters, body = self._source(layer, bound=made.bound)
             keys, shape = self.keys, self.shape
             titles = Titles(shape.name, shape.qualname, f"memo wrapper of {shape.module}.{shape.qualname}")
             code = code_of(parameters, body, keys.plan.prefix, titles, is_async=shape.is_async)
-            words = self._words()
+            words = self._words(layer)
             for name in (*code.co_names, *(keys.plan.prefix + word for word in NATIVE_WORDS)):
                 if name in words and _SHARED.get(name) is not words[name]:
                     function.__globals__[name] = words[name]
             defaults, by_name = positional_defaults(parameters), keyword_defaults(parameters)
             call = made.call() or _NOBODY
-            answered = None if call is _NOBODY else self._recipe(made)
+            answered = None if call is _NOBODY else self._recipe(layer, made)
             # no call and no jump stands between these: no call sees a half
             function.__code__ = code
             function.__defaults__ = defaults
@@ -263,10 +247,10 @@ class Generated:
             if version == self._version:
                 return  # else what was written may be outdated already
 
-    def _recipe(self, made: _Made) -> Any:
-        return None if made.bound else recipe(self.keys.plan, self._owner().native())
+    def _recipe(self, layer: Maker, made: _Made) -> Any:
+        return None if made.bound else recipe(self.keys.plan, layer.native())
 
-    def _words(self) -> dict[str, Any]:
+    def _words(self, layer: Maker) -> dict[str, Any]:
         keys = self.keys
         words = {
             **(
@@ -276,13 +260,13 @@ class Generated:
             ),
             **keys.words(),
             **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
-            **self._owner().words(through=self._through),
+            **layer.words(through=self._through),
         }
         if keys.plan.has_token and "lead_made" in words:
             words["lead_made"] = functools.partial(_led_for_instance, words["lead_made"], keys.token)
         return {keys.plan.prefix + word: value for word, value in words.items()}
 
-    def _source(self, *, bound: bool) -> tuple[tuple[Parameter, ...], Block]:
+    def _source(self, layer: Maker, *, bound: bool) -> tuple[tuple[Parameter, ...], Block]:
         """The parameters and the body of a wrapper."""
         plan = self.keys.plan
         anything = (
@@ -290,7 +274,7 @@ class Generated:
             Parameter(plan.prefix + "kwargs", Parameter.VAR_KEYWORD),
         )
         parameters = plan.parameters if self.shape.exact else anything
-        body = self._owner().body(plan.call())
+        body = layer.body(plan.call())
         if not bound:
             return parameters, body
         method = Parameter(plan.prefix + "bound", Parameter.POSITIONAL_ONLY)

@@ -37,7 +37,7 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
     __slots__ = ("_each", "_whole")
 
     def __init__(self, handle: CacheHandle[P, R_co, Any], each: Callable[[], list[CacheHandle[P, R_co, Any]]]) -> None:
-        super().__init__(handle._answers, handle._generated, handle._name, handle._fence_others)
+        super().__init__(handle._answers, handle._answer, handle._generated, handle._name, handle._fence_others)
         self._whole = handle
         self._each = each
 

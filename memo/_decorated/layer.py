@@ -95,7 +95,7 @@ class Layer(OfTheProgram):
         clock = Clock(self._read)
         tokens = Tokens(self.shape.qualname, self._options, Weakly(self.collected))
         engine = self.make_engine(clock)
-        made = Works(self, self.shape, self._options, self.tags, clock, tokens, engine, self.asked())
+        made = Works(self.shape, self._options, self.tags, clock, tokens, engine, self.asked())
         self.show_keys(engine, made.generated.keys)
         clock.on_exchange(self._follow_exchanged)
         works: Works = self.__dict__.setdefault("_works", made)
@@ -129,12 +129,17 @@ class Layer(OfTheProgram):
 
     # -- wrappers
 
-    def callable(self, *, through: bool) -> Callable[..., Any]:
-        """What answers calls, and holds the wrapper if anything does."""
-        decorated = None if through else self.decorated()
-        if decorated is not None:
-            return decorated
-        return self.through().wrapper if through else self.generated.wrapper
+    @property
+    def wrapper(self) -> Callable[..., Any]:
+        """The wrapper; a new one, if nobody holds the last one."""
+        return self.generated.wrapper_of(self)
+
+    def answer(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Answer a call, which may be marked by ``Through``, as the wrapper that is concerned with it does."""
+        if args and type(args[0]) is Through:
+            return self.through().wrapper_of(self)(args[0].instance, *args[1:], **kwargs)
+        decorated = self.decorated()  # which holds the wrapper, if anything does
+        return (self.wrapper if decorated is None else decorated)(*args, **kwargs)
 
     def template(self, call: CallSource) -> Block:
         """What *call* does, as lines of the wrapper."""
@@ -182,6 +187,10 @@ class Layer(OfTheProgram):
         for generated in self._wrappers:
             generated.assign(word, value)
 
+    def read(self, word: str) -> Any:
+        """What the wrapper knows by that name now."""
+        return self.generated.read(word, self)
+
     def write_anew(self) -> None:
         """Make the wrappers' code anew, after something that the template depends on changed."""
         for generated in self._wrappers:
@@ -219,7 +228,7 @@ class Layer(OfTheProgram):
         found = self.works.through
         if found is None:
             self.serve_through(_PlainOrThrough(self.called, _called_through(self.shape.function)))
-            found = self.works.make_through(self)
+            found = self.works.make_through()
         return found
 
     @property
@@ -387,7 +396,7 @@ def _called_through(function: Any) -> Callable[..., Any]:
     below = layer_of(function)
     if below is None:
         return called_with_instance(function)
-    return function if below.shape.takes_instance else below.through().wrapper
+    return function if below.shape.takes_instance else below.through().wrapper_of(below)
 
 
 class _PlainOrThrough:

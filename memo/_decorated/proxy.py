@@ -87,7 +87,7 @@ class Transparent(Handles[P, R_co], _Proxy):
         __wrapped_factory__ = True
 
         def __wrapped_get__(self):
-            return _layer(self).generated.wrapper
+            return _layer(self).wrapper
 
         def __getattribute__(self, name):
             if name in _ASKED_OF_FUNCTIONS:
@@ -342,7 +342,8 @@ def _call_through(function: Any) -> Any:
     try:
         return _through_in(function)
     except AttributeError:
-        call = function._self_through = _layer(function).through().wrapper
+        layer = _layer(function)
+        call = function._self_through = layer.through().wrapper_of(layer)
         return call
 
 
@@ -401,7 +402,8 @@ def _class_of_bound(function: Any) -> type[Bound[..., Any]]:
     known = _bound_in(function)
     if known is not Bound or speed is not None:
         return known  # type: ignore[no-any-return]
-    call = _layer(function).generated.bound_wrapper()
+    layer = _layer(function)
+    call = layer.generated.bound_wrapper(layer)
     shown = {name: Bound.__dict__[name] for name in ("__annotations__", "__doc__", "__module__")}
     # in each class, which else would have its own
     bound_class: Any = type("method", (Bound,), {"__slots__": (), "__call__": call, **shown})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import Clock, Tags
-from memo._call import CallInfo, Generated, KeyOptions, Keys, Maker, Shape, Tokens
+from memo._call import CallInfo, Generated, KeyOptions, Keys, Shape, Tokens
 
 __all__ = ("Works",)
 
@@ -13,7 +13,6 @@ class Works:
     """What a layer works with, made when it is first needed.
 
     Args:
-        layer: Whose they are.
         shape: The function.
         options: The key's options.
         tags: What the decorator was told about tags.
@@ -33,7 +32,6 @@ class Works:
 
     def __init__(
         self,
-        layer: Maker,
         shape: Shape,
         options: KeyOptions,
         tags: Tags,
@@ -53,7 +51,7 @@ class Works:
         self.clock: Clock = clock
         self.tokens: Tokens = tokens
         self.engine: Any = engine
-        self.generated: Generated = Generated(self._keys(), layer)
+        self.generated: Generated = Generated(self._keys())
 
     def _keys(self, *, through: bool = False) -> Keys:
         keys = Keys(self._shape, self._options, self.tokens, through=through)
@@ -79,9 +77,9 @@ class Works:
         """The wrapper of calls through instances, and the keys of those; None if nobody needed it yet."""
         return self._through.get("through")
 
-    def make_through(self, layer: Maker) -> Generated:
+    def make_through(self) -> Generated:
         """That wrapper; of two threads that make it, the first one's is taken."""
-        return self._through.setdefault("through", Generated(self._keys(through=True), layer, through=True))
+        return self._through.setdefault("through", Generated(self._keys(through=True), through=True))
 
     def forget_through(self) -> None:
         """Have no such wrapper any more: the function is a method itself."""

@@ -367,7 +367,7 @@ def test_keys_that_cannot_be_hashed(path: Path) -> None:
 
 
 def lines_of(function: Any) -> tuple[bytes, list[str]]:
-    code = layer_of_store(function).generated.wrapper.__code__
+    code = layer_of_store(function).wrapper.__code__
     return code.co_code, linecache.getlines(code.co_filename)
 
 

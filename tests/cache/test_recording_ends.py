@@ -25,7 +25,7 @@ def make(**options: Any) -> Any:
 
 def is_noting(function: Any) -> bool:
     """Whether a call of the function notes its key."""
-    return "_memo_note" in layer_of_store(function).generated.wrapper.__code__.co_names
+    return "_memo_note" in layer_of_store(function).wrapper.__code__.co_names
 
 
 # -- bounds

@@ -177,7 +177,7 @@ def test_a_call_that_comes_while_a_load_is_failing_takes_nothing_from_those_who_
     fetch("first")  # which makes the wrapper
     cache_before, flights_before = fetch.cache.stats(), fetch.inflight.stats()
     generated = fetch._self_layer.generated
-    failed = generated.read("failed")
+    failed = fetch._self_layer.read("failed")
     newcomers: list[Running] = []
 
     def failing(flight: Any, error: BaseException) -> None:

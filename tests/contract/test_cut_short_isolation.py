@@ -73,7 +73,7 @@ class World:
         for layer in self.layers:
             if layer.kind == "cache":
                 layer.cache.store._check()  # type: ignore[attr-defined]
-                assert layer.generated.read("index") is layer.cache.store.index, where  # type: ignore[attr-defined]
+                assert layer.read("index") is layer.cache.store.index, where  # type: ignore[attr-defined]
             if layer.kind == "window":
                 layer.recorder._check()  # type: ignore[attr-defined]
             else:

@@ -56,4 +56,4 @@ def check(*functions: Any) -> None:
         for part in layers_of(function):
             if part.kind == "cache":
                 part.cache.store._check()  # type: ignore[attr-defined]
-                assert part.generated.read("index") is part.cache.store.index  # type: ignore[attr-defined]
+                assert part.read("index") is part.cache.store.index  # type: ignore[attr-defined]

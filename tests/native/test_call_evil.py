@@ -182,7 +182,7 @@ def test_hits_keep_no_reference(own: Registry, shape: str) -> None:
     for _ in range(10):
         call()
     layer: Any = layer_of(function)
-    wrapper = layer.generated.wrapper
+    wrapper = layer.wrapper
     watched = [default, value, args, wrapper, wrapper.__globals__, wrapper.__defaults__, function, *args]
     gc.collect()
     before = [sys.getrefcount(one) for one in watched]

@@ -78,7 +78,7 @@ def test_calls_mean_what_they_mean_to_the_wrapper(
     theirs = bounded(max=100, registry=own, name="theirs", **options)(function)
     layer = layer_of(theirs)
     assert layer is not None
-    wrapper = layer.generated.wrapper
+    wrapper = layer.wrapper
     for _ in range(3):
         for args, kwargs in SPELLED:
             found, _ = came_by(lambda args=args, kwargs=kwargs: ours(*args, **kwargs))  # type: ignore[misc]

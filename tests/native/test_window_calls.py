@@ -105,7 +105,7 @@ def compare(function: Callable[..., object], caplog: pytest.LogCaptureFixture, *
         clock = FakeClock()
         work = watched(function, clock, **options)
         layer = work._self_layer
-        called = work if in_c else layer.generated.wrapper
+        called = work if in_c else layer.wrapper
         caplog.clear()
         answers.append([])
         for call in CALLS:
@@ -148,7 +148,7 @@ def test_a_key_of_the_user_s_own(caplog: pytest.LogCaptureFixture) -> None:
     for in_c in (True, False):
         asked.clear()
         work = watched(raising, FakeClock(), key=key)
-        called = work if in_c else work._self_layer.generated.wrapper
+        called = work if in_c else work._self_layer.wrapper
         answers.append([[outcome(call, called) for call in CALLS], told(work), len(asked)])
     assert answers[0] == answers[1]
 
@@ -183,7 +183,7 @@ def test_odd_clocks(kind: str, caplog: pytest.LogCaptureFixture) -> None:
         clock = OddClock(kind)
         caplog.clear()
         work = watched(raising, clock)
-        called = work if in_c else work._self_layer.generated.wrapper
+        called = work if in_c else work._self_layer.wrapper
         results = [outcome(call, called) for call in CALLS]
         clock.kind = "well"
         answers.append([results, told(work), [record.getMessage() for record in caplog.records]])

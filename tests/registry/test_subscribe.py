@@ -291,7 +291,7 @@ def test_hits_are_what_they_were(own: Registry, kind: str, is_async: bool) -> No
     layer = f._self_layer
 
     def shown() -> tuple[Any, ...]:
-        return layer.generated.wrapper.__code__.co_code, layer.native()
+        return layer.wrapper.__code__.co_code, layer.native()
 
     def call() -> Any:
         return asyncio.run(f(1)) if is_async else f(1)

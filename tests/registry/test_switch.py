@@ -250,7 +250,7 @@ def test_a_generator_that_is_closed_elsewhere_leaves_nothing_switched_off(own: R
 def test_without_a_block_a_call_looks_at_no_switch(own: Registry) -> None:
     """The code of a wrapper is the same before, between and after blocks."""
     load, _ = counted(own)
-    wrapper = load.cache._generated.wrapper
+    wrapper = load._self_layer.wrapper
     before = wrapper.__code__
     with own.disabled():
         assert "is_off" in " ".join(wrapper.__code__.co_names)

@@ -110,10 +110,10 @@ def test_real_time_comes_back() -> None:
     with FakeClock() as clock:
         inside, _ = counted(bounded(max=10), sliding_window("1h"), dedupe_inflight)
         for part in (*layers_of(before), *layers_of(inside)):
-            assert part.clock.read is part.generated.read("clock") is clock
+            assert part.clock.read is part.read("clock") is clock
     after, _ = counted(bounded(max=10))
     for part in (*layers_of(before), *layers_of(inside), *layers_of(after)):
-        assert part.clock.read is part.generated.read("clock") is time.monotonic
+        assert part.clock.read is part.read("clock") is time.monotonic
 
 
 def test_what_was_there_before_is_as_if_the_clock_had_never_been() -> None:
@@ -335,7 +335,7 @@ def test_decorating_while_a_clock_comes_and_goes() -> None:
     stop.set()
     for thread in threads:
         thread.result()
-    reads = {(layer(f).clock.read, layer(f).generated.read("clock")) for functions in made for f in functions}
+    reads = {(layer(f).clock.read, layer(f).read("clock")) for functions in made for f in functions}
     assert reads == {(time.monotonic, time.monotonic)}
 
 
