@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
-from memo._base import Aside, counted, default_clock, exchange_default, rlock, seconds
+from memo._base import Aside, Staying, counted, default_clock, exchange_default, rlock, seconds
 from memo._benchmark import MemoBenchmark
 from memo._decorated import Layer
 from memo._registry import Record, View, begin_apart, end_apart, record_of, registry
@@ -35,7 +35,7 @@ def _installed_beside(one: "FakeClock") -> list["FakeClock"]:
     return [clock for clock in _installed if clock is not one]
 
 
-class FakeClock:
+class FakeClock(Staying):
     """A clock that stands still until it is advanced; give it as ``clock=``, or install it for every function.
 
     ``with FakeClock() as clock:`` installs it, and so does ``install()`` until ``uninstall()``: it then
@@ -64,6 +64,12 @@ class FakeClock:
     def __call__(self) -> float:
         """The time in seconds."""
         return self._now
+
+    def _stays(self) -> tuple[str, str]:
+        return (
+            "FakeClock: a clock is read by functions of this process",
+            "what it shows, and make another of that there",
+        )
 
     def __repr__(self) -> str:
         return f"<FakeClock at {self._now:g} s{', installed' if self in _installed else ''}>"

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from memo._adopted.adoptable import is_cached, library_of
 from memo._adopted.peek import Contents, bounds_of, contents_of, entries_of, entries_through_collector, is_bare_cache
 from memo._adopted.stats import AdoptedStats
-from memo._base import NO_TAGS, Swept, attribute
+from memo._base import NO_TAGS, Staying, Swept, attribute
 
 __all__ = ("Adopted", "AdoptedHandle", "AdoptedRef")
 
@@ -238,7 +238,7 @@ def _number(told: Any, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-class AdoptedHandle:
+class AdoptedHandle(Staying):
     """A cache that others made, as the registry sees it: ``record.adopted``.
 
     It does not keep the cache alive.  Once that is gone, every figure is None and there is nothing to drop.
@@ -248,6 +248,12 @@ class AdoptedHandle:
 
     def __init__(self, part: Adopted) -> None:
         self._part = part
+
+    def _stays(self) -> tuple[str, str]:
+        return (
+            f"{self._part.name()}: a handle stands for what this process has of the cache",
+            "its stats(), or the cache itself",
+        )
 
     @property
     def cache(self) -> Any:

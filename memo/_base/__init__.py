@@ -54,7 +54,7 @@ from memo._base.shown_signature import shown_signatures
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
 from memo._base.snapshots import Frozen, FrozenDict, Snapshot, counter, counter_where_there, freeze_fields, in_lines
-from memo._base.staying import Staying
+from memo._base.staying import Staying, StayingHandle
 from memo._base.swept import Swept
 from memo._base.tags import NO_TAGS, TaggedCall, Tags, TagsOption, check_tag, check_tag_names, check_tags
 from memo._base.text_table import (
@@ -129,6 +129,7 @@ __all__ = (
     "Snapshot",
     "Stage",
     "Staying",
+    "StayingHandle",
     "Swept",
     "TaggedCall",
     "Tags",

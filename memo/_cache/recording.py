@@ -19,6 +19,7 @@ from memo._base import (
     Pace,
     Path,
     Stage,
+    Staying,
     counted,
     format_bytes,
     real,
@@ -44,7 +45,7 @@ _BEHIND = 1 << 16  # hashes that wait, from which on the writer takes no rest
 _SEAL_SIZE = len(recording_seal(0, False, 0))
 
 
-class Recording:
+class Recording(Staying):
     """What ``f.cache.record()`` records, and how far it has come.
 
     To be entered once, with ``with``.  The file is there when the block has ended.
@@ -84,6 +85,9 @@ class Recording:
         self._is_ending = False
         self._is_dropped = False
         self._ended = Bell()
+
+    def _stays(self) -> tuple[str, str]:
+        return f"record: a recording of {self._name} is written by this process", "its path"
 
     @property
     def requests(self) -> int:

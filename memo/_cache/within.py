@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from memo._base import Staying, seconds, seconds_in_words, short_text
+from memo._base import StayingHandle, seconds, seconds_in_words, short_text
 from memo._cache.answers import Answers
 from memo._cache.terms import NOT_GIVEN, Terms
 from memo._call import Call, Generated
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Within(Staying, Generic[P, R_co]):
+class Within(StayingHandle, Generic[P, R_co]):
     """Calls on terms of the caller's own: what ``f.cache.within("50ms", max_age="5m", default=None)`` returns.
 
     They are this caller's alone: a load that he does not wait for goes on, for others and for the store, in a task or

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from memo._base import Staying
+from memo._base import StayingHandle
 from memo._call.wrapper import Generated
 
 __all__ = ("Call", "FenceOthers", "Handle")
@@ -22,7 +22,7 @@ FenceOthers = Callable[[Call | None], AbstractContextManager[None]]
 all (None)."""
 
 
-class Handle(Staying):
+class Handle(StayingHandle):
     """Reached through an instance or a class, a handle takes the arguments without ``self``, and is always true.
 
     Args:

@@ -22,7 +22,20 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from memo._base import Bell, Clock, Gate, ReadClock, Stage, format_seconds, real, renew, rlock, runs_a_loop, start
+from memo._base import (
+    Bell,
+    Clock,
+    Gate,
+    ReadClock,
+    Stage,
+    Staying,
+    format_seconds,
+    real,
+    renew,
+    rlock,
+    runs_a_loop,
+    start,
+)
 from memo._registry.interval import Interval
 from memo._registry.stats import CleanupReport
 
@@ -35,7 +48,7 @@ _PARTING_S = 2.0  # for the interpreter at its end, or an event loop, to wait fo
 _LONGEST_WAIT_S = 86400.0  # platforms limit how long a lock can be waited for
 
 
-class Janitor:
+class Janitor(Staying):
     """Cleans up every store of a registry at an interval: ``registry.janitor(every="1h")``.
 
     One daemon thread, however many stores.  It drops expired entries, detaches stuck running calls and drops old
@@ -70,6 +83,9 @@ class Janitor:
         clock.on_exchange(self._follow)
         _all.add(self)
         renew(Stage.JANITORS, self)
+
+    def _stays(self) -> tuple[str, str]:
+        return "janitor: a janitor is a thread of this process", "its interval, and call registry.janitor() there"
 
     # -- what users see
 

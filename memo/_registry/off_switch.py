@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from memo._base import Covers
+from memo._base import Covers, Staying
 
 __all__ = ("SwitchedOff", "is_off", "off_for_good")
 
@@ -33,7 +33,7 @@ def is_off(record: Any) -> bool:
     return any(view.covers(record) for view in _off.get())
 
 
-class SwitchedOff:
+class SwitchedOff(Staying):
     """A block in which some functions are off: what ``registry.disabled()`` returns.
 
     To be entered once, with ``with``.  It is no decorator: of a coroutine function it would be over before the work
@@ -52,6 +52,12 @@ class SwitchedOff:
         self._complaint = complaint
         self._watch = watch
         self._mark: _Mark | None = None
+
+    def _stays(self) -> tuple[str, str]:
+        return (
+            "disabled(): the block is about functions of this process",
+            "what to switch off, and call disabled() there",
+        )
 
     def __enter__(self) -> None:
         if self._mark is not None:

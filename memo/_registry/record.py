@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from memo._adopted import Adopted, AdoptedHandle
-from memo._base import attribute, wrapped_by
+from memo._base import Staying, attribute, wrapped_by
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
 from memo._registry.cleanup import sweep
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # most functions have neither
 __all__ = ("Record", "record_of")
 
 
-class Record:
+class Record(Staying):
     """One decorated function in a registry.
 
     Attributes:
@@ -169,6 +169,12 @@ class Record:
         """Drop every entry, in every layer."""
         for part in reversed(self.parts):  # innermost first: what begins meanwhile above may be given what is below
             part.empty()
+
+    def _stays(self) -> tuple[str, str]:
+        return (
+            f"{self.name}: a record stands for what this process has of the function",
+            "its stats(), or the function itself, and look that up there: registry[function]",
+        )
 
     def __repr__(self) -> str:
         return f"<record of {self.name}>"

@@ -347,6 +347,12 @@ class Registry(View):
         """
         return self._note(False).splitlines()
 
+    def _stays(self) -> tuple[str, str]:
+        return (
+            "registry: a registry has the functions of this process",
+            "its stats(); functions are pickled by name, and are in the registry of the process that imports them",
+        )
+
     def __repr__(self) -> str:
         return f"<registry of {counted(len(self), 'function')}>"
 

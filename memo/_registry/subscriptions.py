@@ -22,7 +22,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from memo._base import Bell, Gate, Item, Seldom, Stage, counted, label, real, renew, rlock, seconds, start
+from memo._base import Bell, Gate, Item, Seldom, Stage, Staying, counted, label, real, renew, rlock, seconds, start
 from memo._registry.cache_event import CacheEvent
 
 __all__ = ("Subscription",)
@@ -38,7 +38,7 @@ _PARTING_S = 2.0
 """Seconds for which ``close()``, and the interpreter at its end, wait for a callback that does not return."""
 
 
-class Subscription:
+class Subscription(Staying):
     """What ``registry.subscribe()`` returns: a callback that is told what happens, until ``close()``.
 
     A daemon thread of its own calls the callback with one ``CacheEvent`` after another, in the order in which they
@@ -71,6 +71,12 @@ class Subscription:
         self._begin_anew()
         _all.add(self)
         renew(Stage.JANITORS, self)
+
+    def _stays(self) -> tuple[str, str]:
+        return (
+            "subscribe: a subscription tells what happens in this process, in a thread of its own",
+            "the callback, and call registry.subscribe() there",
+        )
 
     def _begin_anew(self) -> None:
         self._lock = rlock()

@@ -11,6 +11,7 @@ from memo._base import (
     SEVERAL,
     LoadObserver,
     OfTheProgram,
+    Staying,
     check_tag,
     counted,
     did_you_mean,
@@ -42,7 +43,7 @@ _SPARKS = 12  # characters of a sparkline: half of what a window shows by itself
 
 
 @shown_signatures
-class View(OfTheProgram):
+class View(OfTheProgram, Staying):
     """Some decorated functions, and what can be done with all of them."""
 
     def _records(self) -> list[Record]:
@@ -324,6 +325,9 @@ class Selection(View):
 
     def _home(self) -> Home:
         return self._of._home()
+
+    def _stays(self) -> tuple[str, str]:
+        return "select: a view shows functions of this process", "its stats(), and select() there from what is there"
 
     def __repr__(self) -> str:
         asked = [f"{name}={value!r}" for name, value in (("pattern", self._pattern), ("tag", self._tag)) if value]

@@ -7,7 +7,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from memo._base import (
     Duration,
     KeyText,
-    Staying,
+    StayingHandle,
     counted,
     failure_text,
     format_seconds,
@@ -39,7 +39,7 @@ class _EveryKey:
 _EVERY: Any = _EveryKey()
 
 
-class WindowHandle(Staying, Generic[P, R_co]):
+class WindowHandle(StayingHandle, Generic[P, R_co]):
     """What happened to a decorated function within its window: ``f.window``.
 
     The window is the function's: reached through an instance or a class, too, it tells of the calls
