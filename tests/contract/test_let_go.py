@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from kit.coroutines import finished
+from kit.processes import counts_alone
 from kit.tools import stacked
 
 from memo import bounded, dedupe_inflight, limit, lru_cache, registry, sliding_window
@@ -326,6 +327,7 @@ def test_a_coroutine_outlives_its_function(decorate: Decorate) -> None:
 
 
 @over
+@counts_alone
 def test_decorating_makes_nothing_that_no_call_needs(decorate: Decorate) -> None:
     """At most 3 kB for each decorator, until the first call or the first use of a handle; a look is neither."""
     decorate(lambda name: None)

@@ -1,14 +1,18 @@
 """Forks whose children cannot hang, and processes that are stopped for a while."""
 
 import contextlib
+import functools
+import gc
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from kit.threads import until
 
-__all__ = ("HANG_S", "fork", "in_a_child", "status_of", "stop", "stopped")
+__all__ = ("HANG_S", "counts_alone", "fork", "in_a_child", "status_of", "stop", "stopped")
 
 HANG_S = 60
 """Seconds after which whatever waits for another process takes it that it hangs; an alarm kills a forked child then."""
@@ -35,6 +39,29 @@ def status_of(child: int) -> int:
 
 def in_a_child(act: Callable[[], object]) -> int:
     return status_of(fork(act))
+
+
+def counts_alone(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test in a forked child without the collector.
+
+    Memory is counted of a process: also of its other threads, such as that of the test's runner, which now and then is
+    given the numbers of the next thousand tests, and of the garbage of other tests.
+    """
+
+    @functools.wraps(test)
+    def forked(*args: Any, **kwargs: Any) -> None:
+        def passes() -> bool:
+            gc.disable()
+            try:
+                test(*args, **kwargs)
+            except BaseException:
+                traceback.print_exc()
+                return False
+            return True
+
+        assert in_a_child(passes) == 0, "what the child says of it is in its output"
+
+    return forked
 
 
 def stop(process: int) -> None:

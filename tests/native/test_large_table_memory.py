@@ -1,16 +1,12 @@
 """The memory of the large table in C: it has few holes, counts, and is given back bit by bit."""
 
-import functools
-import gc
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kit.places import ROOT
-from kit.processes import in_a_child
+from kit.processes import counts_alone
 
 from memo._native import speed, why
 from memo._store.entries import Entry
@@ -26,26 +22,6 @@ def entry(key: Any) -> Any:
     new = Entry()
     new.key, new.value = key, None
     return new
-
-
-def counts_blocks(test: Callable[[], None]) -> Callable[[], None]:
-    """Run in a forked child without the collector: the blocks of a process are also those of its other threads, and of
-    the garbage of other tests."""
-
-    def passes() -> bool:
-        gc.disable()
-        try:
-            test()
-        except AssertionError:
-            traceback.print_exc()
-            return False
-        return True
-
-    @functools.wraps(test)
-    def forked() -> None:
-        assert in_a_child(passes) == 0
-
-    return forked
 
 
 PROGRAM = """
@@ -71,7 +47,7 @@ def test_values_lie_together_however_it_grows() -> None:
     assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr[-500:]
 
 
-@counts_blocks
+@counts_alone
 def test_spare_bins_go_as_a_table_shrinks() -> None:
     """Of the bins that chains no longer need some are kept for others, and none for a table that is small again."""
     table = made((number, entry(number)) for number in range(20_000))
@@ -84,7 +60,7 @@ def test_spare_bins_go_as_a_table_shrinks() -> None:
     assert blocks - sys.getallocatedblocks() < 30
 
 
-@counts_blocks
+@counts_alone
 def test_its_size_tells_of_all_bins() -> None:
     """Those that follow others, and those that are kept for that, count as those in segments do."""
     entries = [entry(number) for number in range(20_000)]
@@ -101,7 +77,7 @@ def test_its_size_tells_of_all_bins() -> None:
         assert segments - 160 <= places <= max(8, 4 * segments) + 160  # a few blocks are others' own
 
 
-@counts_blocks
+@counts_alone
 def test_few_blocks_go_with_each_key() -> None:
     """What a table kept for its chains goes with what it gives away, and bit by bit as that is taken."""
     entries = [entry(number) for number in range(20_000)]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.processes import counts_alone
 from kit.recorders import Clock
 
 from memo import sliding_window
@@ -197,6 +198,7 @@ def test_folding_twice_counts_once() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 100, 10_000])
+@counts_alone
 def test_memory_is_less_than_python_s(most: int) -> None:
     """Kept events take a quarter of what tuples of floats take; few events take no more than before."""
     sizes = []
@@ -216,6 +218,7 @@ def test_memory_is_less_than_python_s(most: int) -> None:
         assert sys.getsizeof(recorder.intake.contents.kept.ring) > 0
 
 
+@counts_alone
 def test_nothing_grows_over_many_windows() -> None:
     """A window that is filled, emptied and dropped leaves no memory behind."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from kit.processes import fork, status_of
+from kit.processes import counts_alone, fork, status_of
 from kit.recorders import Clock
 
 from memo import RateLimited, Registry, bounded, dedupe_inflight, limit, sliding_window
@@ -244,6 +244,7 @@ def test_keys_of_the_dead_make_room(clock: FakeClock) -> None:
     assert [tries(client.get, 2) for client in (*kept, Client())] == [1, 1, 1, 0]
 
 
+@counts_alone
 def test_asking_for_instances_that_die_keeps_nothing_of_them(clock: FakeClock) -> None:
     """Whoever asks what instances may do, and never calls them, leaves nothing behind when they die."""
 
@@ -360,6 +361,7 @@ def test_what_the_registry_shows(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(("calls", "most"), [(1, 508), (EXACT, 500 + 8 * EXACT), (100_000, 6_000)])
+@counts_alone
 def test_state_takes_no_more_than_is_stated(calls: int, most: int) -> None:
     """A key takes 8 bytes for each call and some 500, whatever the rate at most 6 kB."""
     clock, keys = Clock(), range(100_000, 100_100)

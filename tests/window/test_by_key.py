@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kit.processes import counts_alone
 from kit.recorders import Clock, note
 
 from memo import KeyCount, Registry, sliding_window
@@ -145,6 +146,7 @@ def heap_of(keys: int | None, size: int) -> int:
         tracemalloc.stop()
 
 
+@counts_alone
 def test_tables_of_keys_take_no_more_than_is_stated() -> None:
     """27 times `keys` keys of 400 bytes each, where each slice sees only keys that no other has."""
     size = 200 - len("''")

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import cachetools
 import pytest
+from kit.processes import counts_alone
 from kit.recorders import Clock, make, note
 
 from memo._base.shortened import short_text
@@ -38,6 +39,7 @@ def heap_of(number: int, max_events: int) -> int:
         tracemalloc.stop()
 
 
+@counts_alone
 def test_memory_does_not_depend_on_the_number_of_events() -> None:
     """Ten times the events over the same time take the same memory; the totals at most 200 kB."""
     few, many = heap_of(20_000, 1_000), heap_of(200_000, 1_000)
