@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.sizes import BIG, Plain, Point, plain
 
@@ -273,6 +273,7 @@ def brute_force(value: Any, seen: set[int]) -> int:
     return getsizeof(value) + sum(brute_force(item, seen) for item in held)
 
 
+@settings(deadline=None)
 @given(nested)
 def test_agrees_with_recursion(value: Any) -> None:
     """Nested values of every kind take what a plain recursion finds."""
@@ -282,6 +283,7 @@ def test_agrees_with_recursion(value: Any) -> None:
     assert measured == expected
 
 
+@settings(deadline=None)
 @given(nested, nested)
 def test_more_takes_more(first: Any, second: Any) -> None:
     """A container takes more than each thing in it, and adding to it never makes it smaller."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo._base.units import byte_size, format_bytes, format_seconds, positive_int, seconds
@@ -312,6 +312,7 @@ def test_shown_sizes(value: int, expected: str) -> None:
     assert format_bytes(value) == expected
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-9, max_value=1e12))
 def test_shown_durations_are_read_back(value: float) -> None:
     """What is shown means what was given: to half a percent below a minute, above to half the smaller unit."""
@@ -320,6 +321,7 @@ def test_shown_durations_are_read_back(value: float) -> None:
     assert abs(seconds(format_seconds(value), where="x", option="y") - value) <= allowed
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=10**20))
 def test_shown_sizes_are_read_back(value: int) -> None:
     """What is shown means what was given, to half a percent."""
@@ -329,6 +331,7 @@ def test_shown_sizes_are_read_back(value: int) -> None:
 UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": Fraction(1, 1000), "us": Fraction(1, 10**6)}
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(UNITS)), st.decimals(0, 10_000, places=3), min_size=1),
     st.sampled_from(["", " ", "  "]),
@@ -341,6 +344,7 @@ def test_duration_text_adds_up(terms: dict[str, Any], between: str, before_unit:
     assert seconds(text, where="x", option="y", zero_ok=True) == pytest.approx(float(exact), rel=1e-14)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.hmsdwuMkKGiBb+-e \u00b5", max_size=12) | st.text(max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text gets anything but a sound result or the documented error."""

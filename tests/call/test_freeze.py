@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo._call.freezing import freeze
@@ -361,6 +361,7 @@ def are_alike(first: Any, second: Any) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(nested, nested)
 def test_keys_are_equal_exactly_where_values_are(first: Any, second: Any) -> None:
     """Equality of keys is equality of values."""
@@ -395,6 +396,7 @@ def similar(value: Any, draw: Any) -> Any:
     return copy.copy(value)
 
 
+@settings(deadline=None)
 @given(nested, st.data())
 def test_keys_of_similar_values(first: Any, data: st.DataObject) -> None:
     """The same for values that differ in little or in nothing, which chance alone would hardly find."""
@@ -406,6 +408,7 @@ def test_keys_of_similar_values(first: Any, data: st.DataObject) -> None:
 names = st.sampled_from(["a", "b", "values"])
 
 
+@settings(deadline=None)
 @given(st.lists(nested, max_size=3), st.dictionaries(names, nested, max_size=2), st.data())
 def test_keys_of_calls(values: list[Any], named: dict[str, Any], data: st.DataObject) -> None:
     """Calls have equal keys exactly if they pass equal values in the same way."""

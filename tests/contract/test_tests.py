@@ -26,6 +26,20 @@ def test_every_test_says_what_it_checks(path: Path) -> None:
     assert not silent, f"{path.name}: give each of these a sentence that is true: {', '.join(silent)}"
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_no_example_has_a_deadline(path: Path) -> None:
+    """Each test of hypothesis's says that its examples may take long, as they do on a busy machine."""
+    text = path.read_text(encoding="utf-8")
+    tests = [node for node in ast.walk(ast.parse(text, str(path))) if isinstance(node, ast.FunctionDef)]
+    called = [(test, [ast.unparse(one) for one in test.decorator_list]) for test in tests]
+    hurried = [
+        f"{test.name} in line {test.lineno}"
+        for test, marks in called
+        if any(mark.startswith("given(") for mark in marks) and not any("deadline=None" in mark for mark in marks)
+    ]
+    assert not hurried, f"{path.name}: give each of these @settings(deadline=None): {', '.join(hurried)}"
+
+
 def test_no_module_of_tests_is_too_long_to_be_read() -> None:
     """A module of tests has at most 500 lines, and the few that are named have at most their own number."""
     lengths = {path.relative_to(TESTS).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in PATHS}

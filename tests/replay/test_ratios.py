@@ -8,7 +8,7 @@ from typing import Any
 
 import cachetools
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.replays import numbers, replayed, write, zipf
 
@@ -65,6 +65,7 @@ def optimal_misses(order: list[int], size: int, chunk: int) -> int:
     return sum(misses)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=14).map(numbers), st.integers(1, 4), st.integers(1, 5))
 def test_optimum_is_what_trying_everything_finds(order: list[int], size: int, chunk: int) -> None:
     """No choice of what to keep has fewer misses than the optimum, and some choice has as few."""

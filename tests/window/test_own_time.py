@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memo._window.own_time import OwnTime
@@ -24,6 +24,7 @@ def shown(readings: list[Any]) -> Callable[[], float]:
     return clock
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1000, 1000), min_size=2))
 def test_goes_on_by_what_the_clock_goes_forward(readings: list[int]) -> None:
     """Steps forward add up, and steps back are left out."""
