@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from kit.freezes import FREEZES
+from kit.threads import LIMIT_S
 
-from memo._base.loop_time import call_in, now_of
+from memo._base import loop_time
+from memo._base.loop_time import call_elsewhere, call_in, now_of
 from memo._base.real_time import real
 
 SOON_S = 0.03
@@ -121,9 +123,16 @@ def test_cancelled(freeze: Callable[[], AbstractContextManager[object]]) -> None
         thread.join(20)
 
 
-def test_closed_while_a_thread_waits() -> None:
+def test_closed_while_a_thread_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that is closed before its timer rings is left alone."""
     freezegun = pytest.importorskip("freezegun")
+    closed, left_alone = threading.Event(), list[None]()
+
+    def later(*args: Any) -> None:
+        assert closed.wait(LIMIT_S)
+        left_alone.append(call_elsewhere(*args))
+
+    monkeypatch.setattr(loop_time, "call_elsewhere", later)
     before = set(threading.enumerate())
 
     async def main(rung: list[int]) -> None:
@@ -131,8 +140,10 @@ def test_closed_while_a_thread_waits() -> None:
             call_in(asyncio.get_running_loop(), SOON_S, rung.append, 1)
 
     assert play(main) == []
+    closed.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(20)
+        thread.join(LIMIT_S)
+    assert left_alone == [None]
 
 
 class FastLoop(asyncio.SelectorEventLoop):

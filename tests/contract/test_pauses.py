@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from kit.places import ROOT
 from kit.processes import stopped
+from kit.threads import Gate, Running
 
 from memo._base import Pace
 
@@ -106,13 +108,17 @@ def test_the_larger_of_two_excuses_counts(pauses: Any) -> None:
 
 def test_two_threads_that_wait_at_once_are_one_excuse(pauses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what threads waited for a processor, that of the one that waited for longest is taken off."""
-    waits = pauses._Waits(*map(int, os.listdir("/proc/self/task")))
+    gate = Gate()
+    other = Running(gate.wait)
+    gate.reached()  # and stays: of a thread that has ended nothing is known
+    waits = pauses._Waits(threading.get_native_id(), other.thread.native_id)
     try:
-        before = waits.read()
-        assert len(before) >= 1
-        waited = iter([0.5, *before[1:]])
+        (_, others) = waits.read()
+        waited = iter([0.5, others])
         monkeypatch.setattr(pauses, "waited_s", lambda file: next(waited) + 0.25)
-        assert waits.since([0.125, *before[1:]]) == pytest.approx(0.625)
+        assert waits.since([0.125, others]) == pytest.approx(0.625)
         assert pauses._Waits().since([]) == 0.0
     finally:
         waits.close()
+        gate.open()
+        other.join()

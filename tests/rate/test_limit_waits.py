@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -306,20 +307,24 @@ def test_waits_follow_a_clock_that_is_installed_meanwhile() -> None:
 
 
 def test_real_time_passes_a_wait() -> None:
-    """Without a clock that is advanced by hand, a wait ends by itself."""
+    """Without a clock that is advanced by hand, a wait ends by itself; what was waited is counted."""
     work = limit((1, 0.05), when_full="delay", registry=Registry())(lambda x: x)
-    assert [work(x) for x in range(3)] == [0, 1, 2]
-    assert work.limit.stats().delay_seconds >= 0.09
+    begun, calls = time.monotonic(), 0
+    while work.limit.stats().delay_seconds < 0.09:  # who comes late, as on a busy machine, has less to wait
+        assert work(calls) == calls
+        calls += 1
+    passed_s = time.monotonic() - begun
+    assert passed_s >= max(0.049 * (calls - 1), work.limit.stats().delay_seconds)
 
     @limit((1, 0.05), when_full="delay", max_delay=1, registry=Registry())
     async def task(x: int) -> int:
         return x
 
-    async def main() -> list[int]:
-        return await asyncio.gather(*map(task, range(3)))
+    async def main() -> None:
+        while task.limit.stats().delay_seconds < 0.14:
+            assert await asyncio.gather(*map(task, range(3))) == [0, 1, 2]
 
-    assert play(main) == [0, 1, 2]
-    assert task.limit.stats().delay_seconds >= 0.14
+    play(main)
 
 
 @settings(max_examples=40, deadline=None)
