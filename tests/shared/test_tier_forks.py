@@ -188,7 +188,10 @@ def test_grandchild_hears(processes: tuple[Process, Process]) -> None:
 
 
 class Leaving:
-    """Changes results in an event loop, as a process of multiprocessing does that ends right behind it."""
+    """Changes results in an event loop, as a process of multiprocessing does that ends right behind it.
+
+    As it ends it takes no longer than its ``timeout``, which is far more than three hundred changes take.
+    """
 
     def __init__(self, room: Room) -> None:
         self.url, self.prefix = room.url, room.prefix
@@ -197,7 +200,7 @@ class Leaving:
         asyncio.run(self._change())
 
     async def _change(self) -> None:
-        tier = Tier(self.url, prefix=self.prefix, timeout="2s")
+        tier = Tier(self.url, prefix=self.prefix, timeout="15s", lease="1m")
         f = bounded(max=1_000, ttl="1h", shared=tier, name="f")(str)
         f.cache.invalidate(0)
         for key in range(1, 300):
