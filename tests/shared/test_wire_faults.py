@@ -14,6 +14,7 @@ from kit.threads import LIMIT_S, until
 from kit.tiers import Key
 
 from memo.shared import _scripts as scripts
+from memo.shared._loop_pool import LoopPool
 from memo.shared._scripts import Command, new_id
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._wire import Wire
@@ -222,18 +223,35 @@ def test_threads_that_find_no_connection_free(own_valkey: Server) -> None:
 def test_coroutines_that_find_no_connection_free(own_valkey: Server) -> None:
     """The same, in a loop: those that were never sent are told so; what holds the connection is ended all the same."""
 
+    async def held(wire: Wire, pool: LoopPool, timeout_s: float) -> tuple["asyncio.Future[Any]", asyncio.Event]:
+        """A command that has the only connection for so long, and what is set once it has ended."""
+        pool._timeout_s = timeout_s
+        late = asyncio.Event()
+        holder = asyncio.ensure_future(wire.run_awaited(Command((b"BLPOP", b"list", b"60"), list), late.set))
+        await asyncio.sleep(0)
+        while pool._queue:  # until it was sent
+            await asyncio.sleep(0)
+        pool._timeout_s = 0.1
+        return holder, late
+
     async def main(wire: Wire) -> None:
         await wire.run_awaited(scripts.ping())
-        late = asyncio.Event()
-        holder = asyncio.ensure_future(wire.run_awaited(Command((b"BLPOP", b"list", b"9"), list), late.set))
-        await asyncio.sleep(0)
+        (pool,) = wire._loops
+        holder, late = await held(wire, pool, LIMIT_S)  # one that is out of time first would make way for a ping
         outcomes = await asyncio.gather(*(wire.run_awaited(scripts.ping()) for _ in range(8)), return_exceptions=True)
-        assert {outcome.reason for outcome in outcomes if isinstance(outcome, Unreachable)} == {Reason.WAITING}
+        assert [getattr(outcome, "reason", None) for outcome in outcomes] == [Reason.WAITING] * 8
         assert not wire.breaker.is_open
-        with pytest.raises(Unreachable):
+        holder.cancel()
+        with pytest.raises(asyncio.CancelledError):
             await holder
         await late.wait()
+        holder, late = await held(wire, pool, 0.1)
+        with pytest.raises(Unreachable) as told:
+            await holder
+        assert told.value.reason is Reason.TIMEOUT
+        await late.wait()
+        pool._timeout_s = LIMIT_S
         await wire.run_awaited(scripts.ping())
 
-    with wire_to(own_valkey.url, timeout_s=0.1, connections=1) as wire:
+    with wire_to(own_valkey.url, connections=1) as wire:
         asyncio.run(main(wire))
