@@ -13,12 +13,39 @@ from memo._base import real
 from memo.shared._scripts import Command
 from memo.shared._unreachable import Unreachable
 
-__all__ = ("AT_ONCE", "LineClient", "WakeUp")
+__all__ = ("LineClient", "Portion", "WakeUp")
 
 T = TypeVar("T")
 
-AT_ONCE = 500
-"""Messages that are read together."""
+_AT_ONCE = 500
+"""Messages that are read together, at most."""
+
+
+class Portion:
+    """How many messages are asked for at once: as many as come in time, however slow the way is, and however long they
+    are.  It outlives connections: else who has missed more than comes in time would ask for that again and again.
+
+    Args:
+        timeout_s: How long the server may take for an answer.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self.messages = _AT_ONCE
+
+    def came(self, seconds: float) -> None:
+        """An answer came, which took so long from its first byte to its last."""
+        if seconds < self._timeout_s / 4:
+            self.messages = min(_AT_ONCE, self.messages * 2)
+        elif seconds > self._timeout_s / 2:
+            self._lessen(2)
+
+    def failed(self) -> None:
+        """One did not, or not whole."""
+        self._lessen(4)
+
+    def _lessen(self, times: int) -> None:
+        self.messages = max(1, self.messages // times)
 
 
 class WakeUp:
@@ -68,6 +95,7 @@ class LineClient:
         reason_of: Makes of what that raises an ``Unreachable``; None: it is none of the connection's business.
         wake_up: Ends a wait for messages.
         timeout_s: How long the server may take for an answer.
+        portion: Tells how many messages to ask for.
     """
 
     def __init__(
@@ -76,7 +104,12 @@ class LineClient:
         reason_of: Callable[[BaseException], Unreachable | None],
         wake_up: WakeUp,
         timeout_s: float,
+        portion: Portion,
     ) -> None:
+        self._portion = portion
+        self._asked_for = 0
+        self.has_all = False
+        """Whether the last ``read()`` had all that there was."""
         self._connection = connection
         self._reason_of = reason_of
         self._wake_up = wake_up
@@ -123,7 +156,8 @@ class LineClient:
             connection, which goes on with the same question.
         """
         if self._answers_by is None:
-            words: tuple[bytes | int, ...] = (b"XREAD", b"COUNT", AT_ONCE)
+            self._asked_for = self._portion.messages
+            words: tuple[bytes | int, ...] = (b"XREAD", b"COUNT", self._asked_for)
             if block_s > 0:
                 words += (b"BLOCK", max(1, round(block_s * 1000)))
             self._guarded(self._send, (*words, b"STREAMS", log, after))
@@ -131,10 +165,18 @@ class LineClient:
         if not self._guarded(self._is_answered, self._answers_by, wait_s if block_s > 0 else None):
             return None
         self._answers_by = None
-        reply = self._guarded(self._receive)
+        began = real.monotonic()
+        try:
+            reply = self._guarded(self._receive)
+        except Unreachable:
+            self._portion.failed()
+            raise
+        self._portion.came(real.monotonic() - began)
         if isinstance(reply, Exception):
             raise self._failure(reply)
-        return self._guarded(_messages_in, reply) if reply else ()
+        messages: Sequence[tuple[bytes, Sequence[Any]]] = self._guarded(_messages_in, reply) if reply else ()
+        self.has_all = len(messages) < self._asked_for
+        return messages
 
     def close(self) -> None:
         """Close the connection; in a forked child this process's end of it alone."""

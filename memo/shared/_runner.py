@@ -19,7 +19,7 @@ from memo._base import ReadClock, real
 from memo.shared._breaker import Breaker
 from memo.shared._gaps import Place, has_more, lost, place_of
 from memo.shared._held import Held
-from memo.shared._line_client import AT_ONCE, LineClient, WakeUp
+from memo.shared._line_client import LineClient, Portion, WakeUp
 from memo.shared._messages import Log, said
 from memo.shared._names import Names
 from memo.shared._pending import Entry, Pending, Run
@@ -103,6 +103,7 @@ class Runner:
         self._is_wanted = is_wanted
         self._gap_first = begins_with_gap
         self._client: LineClient | None = None
+        self._portion = Portion(timeout_s)
         self._failures = 0
         """Attempts to reach the server that failed in a row."""
         self._tidied_at = clock()
@@ -185,7 +186,7 @@ class Runner:
         self._counts.answered_at = self._clock()
         if messages:
             self._take(client, messages)
-            if len(messages) < AT_ONCE:  # else there may be more
+            if client.has_all:
                 self._counts.proved_at = began
             self._changed()
         else:
@@ -328,7 +329,7 @@ class Runner:
         wake_up = self._wake_up
         assert wake_up is not None
         connection = self._wire.line_connection()
-        client = self._client = LineClient(connection, self._wire.reason_of, wake_up, self._timeout_s)
+        client = self._client = LineClient(connection, self._wire.reason_of, wake_up, self._timeout_s, self._portion)
         self._counts.connected += 1
         client.run(ping())
         self._catch_up(client)

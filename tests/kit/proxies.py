@@ -30,6 +30,8 @@ class Proxy:
         """While it is cleared, commands are kept back."""
         self.way_back = threading.Event()
         """While it is cleared, replies are kept back."""
+        self.bytes_back = 0
+        """How many bytes of replies go through in a second; 0: as many as there are."""
         self.way_there.set()
         self.way_back.set()
         self._sockets: list[socket.socket] = []
@@ -85,8 +87,10 @@ class Proxy:
 
     def _hand_back(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while reply := server.recv(65536):
+            while reply := server.recv(self.bytes_back // 100 or 65536):
                 self.way_back.wait(LIMIT_S)
+                if self.bytes_back:
+                    threading.Event().wait(len(reply) / self.bytes_back)
                 client.sendall(reply)
         _shut(client)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memo.shared._line_client import LineClient, WakeUp
+from memo.shared._line_client import LineClient, Portion, WakeUp
 from memo.shared._scripts import Log, bump_function, bump_tag, drop, release, renew, where
 from memo.shared._unreachable import Reason, Unreachable, reason_of
 
@@ -39,7 +39,7 @@ class Speaker:
 @contextlib.contextmanager
 def client_of(speaker: Speaker) -> Iterator[LineClient]:
     bell = WakeUp()
-    client = LineClient(speaker, reason_of, bell, 5.0)
+    client = LineClient(speaker, reason_of, bell, 5.0, Portion(5.0))
     try:
         yield client
     finally:
@@ -105,3 +105,16 @@ def test_a_lease_that_is_given_back_tells_whether_it_was_there() -> None:
     for reply, was_there in ((0, False), (1, True), (None, False)):
         with client_of(Speaker(reply)) as client:
             assert client.run(release(A, LOG, token=A, function=b"f", digest=A)) is was_there
+
+
+def test_a_portion_is_what_comes_in_time() -> None:
+    """A quarter after a failure, half where it was close, twice as much where it was quick; one to 500."""
+    portion = Portion(1.0)
+    asked = [portion.messages]
+    for _ in range(5):
+        portion.failed()
+        asked.append(portion.messages)
+    for seconds in (0.1, 0.1, 0.3, 0.6, *[0.1] * 9):
+        portion.came(seconds)
+        asked.append(portion.messages)
+    assert asked == [500, 125, 31, 7, 1, 1, 2, 4, 4, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500]
