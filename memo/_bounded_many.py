@@ -419,9 +419,9 @@ def bounded_many(
 
     Raises:
         TypeError: At decoration: an option is of the wrong type, no bound is
-            given, or the function takes no keys.  At a call: the keys are a
-            text or no collection, one cannot be hashed, the function returned
-            no mapping.
+            given, it is a generator function, or one that takes no keys.  At a
+            call: the keys are a text or no collection, one cannot be hashed,
+            the function returned no mapping.
         ValueError: At decoration: an option's value makes no sense.
         AbsentKey: At a call of ``f.one()``: the key has no value.
         RuntimeError: At a call: the function raised the ``AbsentKey`` of

@@ -247,9 +247,9 @@ def dedupe_inflight(
             time.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or timeout is
-            None.  At a call: an argument cannot be hashed, or the result can be
-            used only once.
+        TypeError: At decoration: an option is of the wrong type, timeout is
+            None, or it is a generator function.  At a call: an argument cannot
+            be hashed, or the result can be used only once.
         ValueError: At decoration: an option's value makes no sense.
         InflightTimeout: At a call: the execution that it waited for took longer
             than timeout.

@@ -183,8 +183,9 @@ def limit(
             Must not call the function.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or the rate is
-            missing.  At a call: the key cannot be hashed.
+        TypeError: At decoration: an option is of the wrong type, the rate is
+            missing, or it is a generator function, whose calls end before its
+            work begins.  At a call: the key cannot be hashed.
         ValueError: At decoration: an option's value makes no sense.
         RateLimited: At a call: there is no room for it.
     """
@@ -214,8 +215,8 @@ def _check_waits(rate: Rate, when_full: Any, max_delay: Any, max_waiting: Any) -
     if not isinstance(when_full, str):
         raise TypeError(f'limit: when_full={when_full!r} is not text; write "refuse" or "delay".')
     if when_full not in ("refuse", "delay"):
-        hint = did_you_mean(when_full, ["refuse", "delay"])
-        raise ValueError(f'limit: when_full={when_full!r} is neither "refuse" nor "delay"{hint}.')
+        hint = did_you_mean(when_full, ["refuse", "delay"]) or "; give one of them."
+        raise ValueError(f'limit: when_full={when_full!r} is neither "refuse" nor "delay"{hint}')
     if when_full == "delay":
         return Waits(
             rate.span_s if max_delay is None else seconds(max_delay, where=where, option="max_delay"),

@@ -207,8 +207,9 @@ def sliding_window(
             If it does go back, the window goes on from where it was.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or the window
-            is missing.
+        TypeError: At decoration: an option is of the wrong type, the window is
+            missing, or it is a generator function, whose calls end before its
+            work begins.
         ValueError: At decoration: an option's value makes no sense.
     """
     where = "sliding_window"

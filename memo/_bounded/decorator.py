@@ -122,20 +122,22 @@ def bounded(
     Safe from any thread and any event loop.  A hit takes no lock
     (``policy="lirs"``, a policy of your own, and ``"lfu"`` where nothing else
     was used as often excepted).  Calls that miss at the same time share one
-    load; user code never runs under a lock, but for a policy of your own.  A
-    key is hashed once in a hit, and once more in a miss; in a store that has
-    more than 500 entries, and may have more than 10,000, twice in a hit.  A
-    result is stored only if nothing invalidated it while it loaded.  A plain
-    function that is called in a thread that runs an event loop waits for no
-    other thread's load, which may need that loop: it runs straight through, and
-    only the load that it did not wait for is stored.  Where calls run in
-    Python a recursion goes half as deep as without
-    (``sys.setrecursionlimit()``): each call takes two levels of the
-    interpreter's limit, three under Python 3.11, and five or six with an option
-    about staleness or failures.  Where they run in C it goes about as deep as
-    without; whoever raises the limit beyond ten thousand calls has to enlarge
-    the stack as well, as with ``functools.lru_cache`` (under Python 3.11, 8 MB
-    last for some 11,000 calls, and for 16,000 of that one).
+    load; user code never runs under a lock, but for a policy of your own (and
+    for the ``__eq__`` of a key under ``"lirs"``).  A key is hashed once in a
+    hit, and once more in a miss; in a store that has more than 500 entries, and
+    may have more than 10,000, twice in a hit that runs in Python.  A result is
+    stored only if nothing invalidated it while it loaded.  A plain function
+    that is called in a thread that runs an event loop waits for no other
+    thread's load, which may need that loop: it runs straight through, and only
+    the load that it did not wait for is stored.  Where calls run in Python a
+    recursion goes half as deep as without (``sys.setrecursionlimit()``): each
+    call takes two levels of the interpreter's limit, three under Python 3.11,
+    and four to six with an option about staleness or failures.  Where they run
+    in C it goes about as deep as without, half as deep with ``dedupe=False`` or
+    a function as ``tags``, and a quarter as deep with an option about staleness
+    or failures; whoever raises the limit beyond ten thousand calls has to
+    enlarge the stack as well, as with ``functools.lru_cache`` (under Python
+    3.11, 8 MB last for some 11,000 calls, and for 16,000 of that one).
 
     What is *not* promised: that a result is stored at all (it may not fit),
     that expired entries leave by themselves (they do when they are evicted,
@@ -228,8 +230,8 @@ def bounded(
             their own.  Nothing else that is raised is remembered.
         error_ttl: How long a failure counts, a duration; None: 1 second.
             How long it is remembered, and how long after a failed load there is
-            no other as long as there is a stale result.  With cache_errors and
-            without ttl it has to be given.
+            no other as long as there is a stale result.  With cache_errors it
+            has to be given.
         fallback: What to answer in place of an error, a value or a function.
             Where the load fails, times out or takes longer than soft_timeout,
             or its failure is remembered, and nothing stale answers.  A value
@@ -304,9 +306,9 @@ def bounded(
             Read once when decorating, so that what is none is refused.
 
     Raises:
-        TypeError: At decoration: an option is of the wrong type, or no bound is
-            given.  At a call: an argument cannot be hashed, or the result can
-            be used only once.
+        TypeError: At decoration: an option is of the wrong type, no bound is
+            given, or it is a generator function.  At a call: an argument cannot
+            be hashed, or the result can be used only once.
         ValueError: At decoration: an option's value makes no sense, or another
             function of this process shares its results under the same name.
         InflightTimeout: At a call: the load that it waited for took longer than

@@ -262,7 +262,8 @@ class Limiter:
                 if len(self.waiting) >= self._waits.most:
                     self._drop_lost()
                 if len(self.waiting) >= self._waits.most:
-                    crowd = f"{counted(len(self.waiting), 'call')} are waiting (max_waiting={self._waits.most})"
+                    crowd = counted(len(self.waiting), "call is", "calls are")
+                    crowd = f"{crowd} waiting (max_waiting={self._waits.most})"
                     return self._refused(Full(turn.at - now, crowd))
                 self.waiting[turn] = one
                 one.queue[turn] = None

@@ -19,7 +19,7 @@ class EvictionReason(enum.StrEnum):
     INVALIDATED = "invalidated"
     """``invalidate()``, ``invalidate_where()`` or the invalidation of a tag."""
     CLEARED = "cleared"
-    """``clear()`` or ``cache_clear()``."""
+    """``clear()`` or ``cache_clear()``; a property was set or deleted; or ``memo.testing.isolated()`` has ended."""
     COLLECTED = "collected"
     """The instance, a weak argument or the event loop that its key belongs to was garbage-collected; or that loop was
     closed."""

@@ -327,6 +327,36 @@ def test_a_lease_keeps_on_evict_waiting_no_longer_than_its_timeout(caplog: pytes
     assert cache.fetch.cache.stats().overruled == 0
 
 
+def test_an_overdue_lease_is_noticed_where_a_lease_is_concerned() -> None:
+    """What leaves and is leased, and the end of a lease of what had left, notice it; what nobody leases does not."""
+    cache = Cache(lease_timeout=30)
+    overdue = cache.fetch.cache.lease("a")
+    client = overdue.__enter__()
+    cache.fetch.cache.invalidate("a")
+    cache.clock.advance(30)
+    cache.fetch("b")
+    assert cache.fetch.cache.invalidate("b")
+    with cache.fetch.cache.lease("c"):
+        pass
+    assert client.closed == 0, "no lease of what had left was concerned"
+    with cache.fetch.cache.lease("d"):
+        assert cache.fetch.cache.invalidate("d")
+        assert client.closed == 1, "what is leased left"
+
+    again = cache.fetch.cache.lease("a")
+    client = again.__enter__()
+    cache.fetch.cache.invalidate("a")
+    cache.clock.advance(15)
+    with cache.fetch.cache.lease("e"):
+        cache.fetch.cache.invalidate("e")
+        cache.clock.advance(15)
+        assert client.closed == 0
+    assert client.closed == 1, "a lease of what had left ended"
+    overdue.__exit__(None, None, None)
+    again.__exit__(None, None, None)
+    assert client.closed == 1
+
+
 def test_a_lease_past_its_timeout_does_not_keep_what_leaves_later() -> None:
     """What leaves then is told at once, but for a value that a younger lease has in use."""
     cache = Cache(lease_timeout=30)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -83,6 +84,29 @@ def test_a_recursion_too_deep_leaves_nothing_behind() -> None:
         return 0 if n == 0 else down(n - 1) + 1
 
     assert down(100) == 100
+
+
+@pytest.mark.parametrize(
+    ("levels", "options"),
+    [
+        pytest.param(3, {}, id="plain"),
+        pytest.param(3, {"ttl": 60, "timeout": 60, "idle": 60, "copy": "shallow"}, id="lives"),
+        pytest.param(3, {"dedupe": False, "tags": lambda n: ["tag"]}, id="tags"),
+        pytest.param(6, {"ttl": 60, "stale_while_revalidate": 60}, id="stale"),
+        pytest.param(6, {"ttl": 60, "stale_if_error": 60}, id="errors"),
+        pytest.param(6, {"cache_errors": KeyError, "error_ttl": 60}, id="remembered"),
+        pytest.param(6, {"fallback": 0, "fallback_on": KeyError}, id="fallback"),
+    ],
+)
+def test_a_call_takes_few_levels_of_the_limit(levels: int, options: dict[str, Any]) -> None:
+    """A recursion takes at most three levels of the interpreter's limit a call, six with stale answers or failures."""
+
+    @bounded(max=5000, **options)
+    def down(n: int) -> int:
+        return 0 if n == 0 else down(n - 1) + 1
+
+    depth = (sys.getrecursionlimit() - 100) // levels
+    assert Running(lambda: down(depth)).result() == depth  # in a thread, whose stack has nothing else on it
 
 
 def test_a_failure_is_not_remembered() -> None:

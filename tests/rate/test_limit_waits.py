@@ -209,6 +209,17 @@ def test_who_would_wait_too_long_or_in_too_large_a_crowd_is_refused(
     assert [call.result() for call in first] == [10, 11]
 
 
+def test_a_crowd_of_one_is_told_as_one(plain: Callable[..., Any], clock: FakeClock) -> None:
+    """The message says how many wait, also where it is a single call."""
+    work = plain("1/1m", max_delay="1h", max_waiting=1)
+    work(0)
+    first = in_threads(work, 1)
+    with pytest.raises(RateLimited, match=r"1 call is waiting \(max_waiting=1\)"):
+        work(2)
+    clock.advance("1m")
+    assert [call.result() for call in first] == [1]
+
+
 def test_loops_and_threads_share_a_limit(clock: FakeClock, began: list[tuple[Any, float]]) -> None:
     """Tasks of several loops in several threads wait in one queue; a loop that is stuck holds up nobody for long."""
 
