@@ -53,6 +53,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from memo._late import in_time
 from memo.errors import (
     AbsentKey,
     DumpError,
@@ -158,10 +159,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
         """
         if name in __all__:
             own = f"_{name}"
-            for face in (own,) if own in _FACES else _FACES:
-                if name in importlib.import_module(f"{__name__}.{face}").__all__:
-                    _bind_what_came()
-                    return globals()[name]
+            with in_time(f"{__name__}.{name}"):
+                for face in (own,) if own in _FACES else _FACES:
+                    if name in importlib.import_module(f"{__name__}.{face}").__all__:
+                        _bind_what_came()
+                        return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def _bind_what_came() -> None:

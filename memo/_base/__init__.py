@@ -1,6 +1,6 @@
 """What everything stands on and what knows nothing of memo: time, locks, callers, sizes, text, units, options.
 
-Knows no function, no key and no entry.  Imports nothing of the package but ``memo.errors``.
+Knows no function, no key and no entry.  Imports nothing of the package but ``_late`` and ``memo.errors``.
 """
 
 from memo._base.asides import Aside, Pair, set_at_once

@@ -34,6 +34,7 @@ from types import ModuleType
 from typing import IO, Any, NamedTuple
 
 from memo._base.units import counted
+from memo._late import in_time
 from memo.errors import RecordingError
 
 __all__ = ("RECORDING_MAGIC", "RecordedKeys", "read_recording", "recording_header", "recording_seal")
@@ -54,7 +55,8 @@ _CHUNK = 1 << 18  # bytes
 
 @functools.cache  # held, since nothing can be imported any more as the interpreter ends
 def _json() -> ModuleType:
-    import json  # here: few programs record, and it takes as long to import as eight modules of this package
+    with in_time("recording, and reading one,"):
+        import json  # here: few programs record, and it takes as long to import as eight modules of this package
 
     return json
 

@@ -15,6 +15,7 @@ from memo._cache.terms import FRESH, NOT_GIVEN
 from memo._cache.within import Within, missing, own_terms
 from memo._call import FenceOthers, Generated, Handle
 from memo._flight import REFRESH, InflightHandle
+from memo._late import in_time
 from memo._store import WHOLE, AnyCache
 
 __all__ = ("CacheHandle",)
@@ -30,7 +31,8 @@ D = TypeVar("D")
 @functools.cache  # held, since nothing can be imported any more as the interpreter ends
 def _dumps() -> tuple[Callable[..., int], Callable[..., int]]:
     """What writes entries, and what reads them: few programs do, and what that needs takes long to import."""
-    from memo._cache.dump_entries import restore, save
+    with in_time("cache.dump(), or load(),"):
+        from memo._cache.dump_entries import restore, save
 
     return save, restore
 

@@ -30,6 +30,7 @@ from memo._base import (
 )
 from memo._cache.cache import Cache
 from memo._cache.key_notes import KeyNotes
+from memo._late import in_time
 
 if TYPE_CHECKING:
     from memo._cache.recording_file import RecordingFile
@@ -106,7 +107,8 @@ class Recording(Staying):
         return self._notes.is_full
 
     def __enter__(self) -> "Recording":
-        from memo._cache.recording_file import RecordingFile
+        with in_time(f"recording {self._name}()"):
+            from memo._cache.recording_file import RecordingFile
 
         cache, notes = self._cache, self._notes
         if self._is_entered or cache is None:

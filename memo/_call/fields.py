@@ -6,7 +6,7 @@ No library is imported: what was made by one has imported it.
 import dataclasses
 import functools
 import sys
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 __all__ = ("Parts", "parts_of")
@@ -43,8 +43,18 @@ def parts_of(value: Any, kind: type) -> Parts | None:
 
 
 def _is_a(kind: type, module: str, name: str) -> bool:
-    base = getattr(sys.modules.get(module), name, None)
+    base = getattr(_imported(module), name, None)
     return isinstance(base, type) and base in kind.__mro__
+
+
+_found: dict[str, Any] = {}
+"""The libraries that were found, since none is as the interpreter ends."""
+
+
+def _imported(module: str) -> Any:
+    """A module of a library, if it was imported; else None."""
+    library = sys.modules.get(module)
+    return _found.get(module) if library is None else _found.setdefault(module, library)
 
 
 def _compared(field: Any, value: Any) -> Any:
@@ -63,7 +73,7 @@ def _of_model(value: Any, kind: Any) -> Parts:
 
 
 def _of_array(value: Any, kind: type) -> Parts:
-    numpy = sys.modules["numpy"]
+    numpy = _imported("numpy")
     parts = [value.dtype, value.shape]
     if _is_a(kind, "numpy.ma", "MaskedArray"):
         # what is masked does not count, whatever lies beneath
@@ -77,11 +87,15 @@ def _content(array: Any) -> list[Any]:
     content = array.tobytes()
     if len(content) < _DIGESTED:
         return [content]
-    return [_hashes().blake2b(content, digest_size=32).digest()]
+    return [_digest()(content)]
 
 
 @functools.cache  # held, since nothing can be imported any more as the interpreter ends
-def _hashes() -> ModuleType:
-    import hashlib  # here: few freeze large arrays, and it takes long to import
-
-    return hashlib
+def _digest() -> Callable[[bytes], bytes]:
+    """What represents the content of a large array; the content itself if the first is frozen as the interpreter ends:
+    a call whose key is frozen is to be answered then as well."""
+    try:
+        import hashlib  # here: few freeze large arrays, and it takes long to import
+    except ImportError:
+        return bytes
+    return lambda content: hashlib.blake2b(content, digest_size=32).digest()

@@ -1,6 +1,6 @@
 """The decorated function: its layers, the proxy that stands for it, and how it is put in place.
 
-Imports ``_registry``, ``_cache``, ``_flight``, ``_window``, ``_rate``, ``_call`` and ``_base``.
+Imports ``_registry``, ``_cache``, ``_flight``, ``_window``, ``_rate``, ``_call``, ``_base`` and ``_late``.
 """
 
 from typing import TYPE_CHECKING

@@ -9,6 +9,7 @@ from memo._decorated.layer import layer_of
 from memo._decorated.proxy import Decorated, Transparent, call_directly
 from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
+from memo._late import in_time
 
 if TYPE_CHECKING:  # most class methods have no limit
     from memo._rate import LimitHandle
@@ -21,7 +22,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 @functools.cache  # held, since nothing can be imported any more as the interpreter ends
 def _limit_of_every_class() -> type[Any]:
-    from memo._decorated.limit_of_every_class import LimitOfEveryClass  # here: it needs what no other function has
+    with in_time("the limit of a class method"):
+        from memo._decorated.limit_of_every_class import LimitOfEveryClass  # here: it needs what no other function has
 
     return LimitOfEveryClass
 

@@ -1,7 +1,7 @@
 """Every decorated function in one place: named, counted, cleaned up, searched for leaks.
 
-Imports ``_cache``, ``_store``, ``_flight``, ``_window``, ``_rate``, ``_adopted``, ``_call`` and ``_base``.  Nothing
-below knows that there is one.
+Imports ``_cache``, ``_store``, ``_flight``, ``_window``, ``_rate``, ``_adopted``, ``_call``, ``_base`` and ``_late``.
+Nothing below knows that there is one.
 """
 
 from memo._registry.cache_event import CacheEvent

@@ -28,6 +28,7 @@ from memo._base import (
 )
 from memo._cache import RefreshPool
 from memo._call import Handle
+from memo._late import in_time
 from memo._registry.audiences import Audiences
 from memo._registry.cleanup import alive, sweep
 from memo._registry.janitor import Janitor
@@ -277,7 +278,8 @@ class Registry(View):
                 process, too.
         """
         # By name, since the exporters stand above: they are users of the package, and this a short way to one of them.
-        exporter = importlib.import_module("memo.exporters.http")
+        with in_time("registry.serve()"):
+            exporter = importlib.import_module("memo.exporters.http")
         server: Server = exporter.serve(
             self, http=http, socket=socket, token=token, show_keys=show_keys, actions=actions, name=name, hosts=hosts
         )

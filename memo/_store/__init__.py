@@ -1,6 +1,7 @@
 """What is kept, and what leaves: entries, the policies that rank them, and the store that holds both.
 
-Imports ``policies``, ``_rings``, ``_native``, ``_base``, and of ``_call`` the instances and how keys are compared.
+Imports ``policies``, ``_rings``, ``_native``, ``_base``, ``_late``, and of ``_call`` the instances and how keys are
+compared.
 """
 
 from memo._store.changes import nothing

@@ -6,6 +6,7 @@ from typing import Any
 
 import cachetools
 
+from memo._late import in_time
 from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_policy import EntryPolicy
 
@@ -25,26 +26,27 @@ _NAMES = ", ".join(map(repr, (*POLICIES, *_AS_CLASSES)))
 @functools.cache  # held, since nothing can be imported any more as the interpreter ends
 def _named(policy: str) -> CacheClass:  # one for each
     """The class of a name: but for the default, imported by the first function that is decorated with it."""
-    if policy == "s3fifo":
-        from memo._store.entry_s3fifo import EntryS3FIFO
+    with in_time(f"policy={policy!r}"):
+        if policy == "s3fifo":
+            from memo._store.entry_s3fifo import EntryS3FIFO
 
-        return EntryS3FIFO
-    if policy == "sieve":
-        from memo._store.entry_sieve import EntrySieve
+            return EntryS3FIFO
+        if policy == "sieve":
+            from memo._store.entry_sieve import EntrySieve
 
-        return EntrySieve
-    if policy == "lfu":
-        from memo._store.frequency import EntryLFU
+            return EntrySieve
+        if policy == "lfu":
+            from memo._store.frequency import EntryLFU
 
-        return EntryLFU
-    if policy == "lirs":
-        from memo.policies import LIRSCache
+            return EntryLFU
+        if policy == "lirs":
+            from memo.policies import LIRSCache
 
-        return LIRSCache
-    if policy in ("lru", "fifo", "random"):
-        from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
+            return LIRSCache
+        if policy in ("lru", "fifo", "random"):
+            from memo._store.orders import EntryFIFO, EntryLRU, EntryRandom
 
-        return {"lru": EntryLRU, "fifo": EntryFIFO, "random": EntryRandom}[policy]
+            return {"lru": EntryLRU, "fifo": EntryFIFO, "random": EntryRandom}[policy]
     return EntryAdaptive
 
 
