@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from kit.threads import until
 from memo._cache import Found, LinkTerms
 from memo.shared._envelope import Seal
 from memo.shared._line import Line
@@ -96,6 +97,12 @@ class Member:
             stale_s=stale_s,
         )
         return Shared(self, **using).link(terms)
+
+    def begin(self) -> "Member":
+        """Have it know its place in the log, however long a busy machine takes for that."""
+        self.line.begin()
+        until(lambda: self.line.place is not None)
+        return self
 
     def close(self) -> None:
         self.line.close()

@@ -56,7 +56,7 @@ class Shop:
         awaited: ``price()`` is a coroutine function.
         using: Options of ``tier.using()``.
         bounds: Options of ``@bounded``.
-        options: Of the tier.
+        options: Of the tier; its timeout is longer than by default, since a busy machine takes its time.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Shop:
         self._counting = threading.Lock()
         self._loads = 0
         self.stands = False
-        self.tier = Tier(url, prefix=prefix, **options)
+        self.tier = Tier(url, prefix=prefix, **{"timeout": "2s", **options})
         self.registry = Registry()
         decorate = bounded(
             **{"max": 10_000, "ttl": "1h", "name": "shop.price", "tags": ("prices",), **(bounds or {})},

@@ -35,11 +35,11 @@ Make = Callable[[str, str, Load], Way]
 class Memo:
     """``@bounded(shared=)``, which now and then changes things by other means than by ``invalidate()``."""
 
-    def __init__(self, url: str, prefix: str, load: Load) -> None:
+    def __init__(self, url: str, prefix: str, load: Load, *, timeout: str = "250ms") -> None:
         from memo import Registry, bounded
         from memo.shared import Tier
 
-        self.tier = Tier(url, prefix=prefix)
+        self.tier = Tier(url, prefix=prefix, timeout=timeout)
         self.registry = Registry()
         decorate = bounded(
             max=10_000, ttl="1h", name="price", tags=("prices",), registry=self.registry, shared=self.tier

@@ -17,7 +17,7 @@ from memo.testing import isolated
 @pytest.fixture(params=KINDS)
 def pair(request: pytest.FixtureRequest, valkey: Room) -> Iterator[Callable[..., tuple[Any, Any]]]:
     """Makes one function in two processes."""
-    tiers: list[Any] = [Tier(valkey.url, prefix=valkey.prefix, lease="60s") for _ in range(2)]
+    tiers: list[Any] = [Tier(valkey.url, prefix=valkey.prefix, timeout="5s", lease="60s") for _ in range(2)]
 
     def make(**options: Any) -> tuple[Process, Process]:
         return Process(tiers[0], request.param, **options), Process(tiers[1], request.param, **options)
@@ -167,6 +167,6 @@ def test_cancelled_callers_leave_no_lease(valkey: Room) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
 
-    with Tier(valkey.url, prefix=valkey.prefix) as tier:
+    with Tier(valkey.url, prefix=valkey.prefix, timeout="5s") as tier:
         asyncio.run(main(tier))
         until(lambda: not [key for key in valkey.keys() if key.endswith(":l")])  # noqa: SIM118  # of a server

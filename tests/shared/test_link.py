@@ -128,7 +128,7 @@ def test_the_next_in_turn_leads_if_a_load_fails(member: MakeMember, caller: Call
 
 def test_a_lease_whose_process_died_ends(member: MakeMember, caller: Caller) -> None:
     """A lease that nobody renews ends by itself, and one who waits leads; nobody says so."""
-    dead, alive = member(timeout_s=0.2).link(lease=0.3), member().link()
+    dead, alive = member(timeout_s=2.0).link(lease=2.5), member().link()
     grant = caller.ask(dead)
     grant.close()  # as if its process were gone: it is neither renewed nor given back
     waiting = Running(lambda: caller.ask(alive))
@@ -140,10 +140,10 @@ def test_a_lease_whose_process_died_ends(member: MakeMember, caller: Caller) -> 
 def test_a_load_longer_than_its_lease_keeps_it(member: MakeMember, caller: Caller, valkey: Room) -> None:
     """The line's thread renews the lease for as long as the load takes, so that others go on waiting."""
     # long enough that a busy machine stops that thread for less
-    loader, waiter = member(timeout_s=0.2).link(lease=1.0), member().link()
+    loader, waiter = member(timeout_s=2.0).link(lease=2.5), member().link()
     grant = caller.ask(loader)
     waiting = Running(lambda: caller.ask(waiter))
-    ends = time.monotonic() + 1.6
+    ends = time.monotonic() + 3.5
     until(lambda: time.monotonic() > ends)
     assert waiter.figures().waits == 1
     assert caller.store(loader, grant, "v")

@@ -173,7 +173,7 @@ def test_a_key_that_has_no_text_is_not_shared(
 
 def test_nothing_is_raised_while_the_server_is_away(own_valkey: Server, caller: Caller) -> None:
     """Stopped or killed, the server costs nobody an exception: each question is an error, or skipped, and counted."""
-    one = Member(own_valkey.url, "p", timeout_s=0.2)
+    one = Member(own_valkey.url, "p", timeout_s=0.5).begin()
     try:
         link = one.link()
         caller.load(link, "v")
@@ -218,7 +218,7 @@ def test_a_full_server_is_not_told_of_leases_that_it_refused(own_valkey: Server,
 
 def test_own_writes_are_read_after_an_outage(own_valkey: Server, caller: Caller) -> None:
     """What was invalidated while the server could not be reached is not found by who did it, nor later by others."""
-    one, other = Member(own_valkey.url, "p", timeout_s=0.2), Member(own_valkey.url, "p", timeout_s=0.2)
+    one, other = [Member(own_valkey.url, "p", timeout_s=0.5).begin() for _ in range(2)]
     try:
         results = Results()
         link, theirs = one.link(), other.link(results=results)
@@ -239,7 +239,7 @@ def test_own_writes_are_read_after_an_outage(own_valkey: Server, caller: Caller)
 
 def test_a_loop_goes_on_while_the_server_is_stopped(own_valkey: Server) -> None:
     """Changes in a coroutine return at once, and a question waits without holding up the loop; then it is skipped."""
-    one = Member(own_valkey.url, "p", timeout_s=0.5)
+    one = Member(own_valkey.url, "p", timeout_s=0.5).begin()
     try:
         link = one.link()
         assert asyncio.run(link.ask_awaited("k", ())) is not None

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def test_nothing_stale_is_left_where_the_naive_way_leaves_it(own_valkey: Server,
     """Each process reads its own changes; when all is quiet, nobody has an older version of anything."""
     url = own_valkey.url_of("redis")
     naive = tortured(Naive, url, "naive", tmp_path, processes=3, seconds=0.7, threads=2)
-    found = tortured(Memo, url, "memo", tmp_path, processes=5, seconds=2, threads=2)
+    # nothing is the matter with the server, and a busy machine is not to be taken for that
+    patient = partial(Memo, timeout="5s")
+    found = tortured(patient, url, "memo", tmp_path, processes=5, seconds=2, threads=2)
     assert (found.errors, found.own_lost, found.left) == ([], 0, 0)
     assert found.latest_s < 1.0, found  # the machine may be busy; benchmarks/shared_tier.py has the bar
     assert found.changes > 0
