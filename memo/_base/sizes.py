@@ -134,12 +134,13 @@ def sizeof(value: Any) -> int:
 
     Follows what the garbage collector sees of containers, views, iterators, ``functools.partial`` and other objects,
     and the ``__dict__`` and slots of any instance; names of attributes count.  A bound method counts what it is bound
-    to; a function its closure, defaults and attributes, not the module around it, and a decorated one that, not what is
-    stored; an exception its arguments and causes, not the frames that it passed; a numpy array its objects, and the
-    array that it is a view of; a buffer of ctypes and an ``mmap`` their memory.  A weak reference and a future count as
-    themselves.  An object that is reached twice counts once.  Classes, modules and enum members, which the whole
-    program shares, are not followed: a reference to one costs what it takes, and *value* itself its own bytes, so that
-    nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C extension holds beyond that is unknown.
+    to; a function its closure, defaults and attributes, not the module around it, and a decorated one its wrapper, too,
+    not what is stored; an exception its arguments and causes, not the frames that it passed; a numpy array its objects,
+    and the array that it is a view of; a buffer of ctypes and an ``mmap`` their memory.  A weak reference and a future
+    count as themselves.  An object that is reached twice counts once.  Classes, modules and enum members, which the
+    whole program shares, are not followed: a reference to one costs what it takes, and *value* itself its own bytes, so
+    that nothing is free.  Other objects count what ``sys.getsizeof`` says; what a C extension holds beyond that is
+    unknown.
 
     Runs no code of the value's classes but ``__sizeof__``, whose failure is made good by the
     interpreter's own figure.  Depth does not matter.  Safe from any thread; of a value that others

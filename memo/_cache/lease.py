@@ -111,8 +111,9 @@ class Lease(_AnyLease[V_co]):
     than the bound (``size``), is told at the end of its last lease too; one that ``cache_if`` or ``ttl`` refused never.
 
     A lease that nothing refers to any more has ended.  One that is older than ``lease_timeout`` keeps ``on_evict``
-    waiting no more, which is noticed when a value leaves, when a lease ends, and by ``cleanup()``.  While a lease
-    loads, what leaves under its key waits until it has its result.  It keeps neither the store nor the function alive.
+    waiting no more, which is noticed when a leased value leaves, at the end of a lease of one that had left, and by
+    ``cleanup()``.  While a lease loads, what leaves under its key waits until it has its result.  It keeps neither the
+    store nor the decorated function alive.
     """
 
     __slots__ = ()
