@@ -91,14 +91,19 @@ class OnTerminal:
         return self._ended()
 
     def shows(self, wanted: str | Callable[[str], object]) -> re.Match[str] | None:
-        """Wait until the screen has a text that matches, or is as a function says."""
+        """Wait until the screen has a text that matches, or is as a function says; and is drawn to its end."""
         until_s = time.monotonic() + LIMIT_S
         while True:
             found = re.search(wanted, self.text, re.MULTILINE) if isinstance(wanted, str) else wanted(self.text)
-            if found:
+            if found and self._is_whole():
                 return found if isinstance(found, re.Match) else None
             if time.monotonic() > until_s or not self._read():
                 raise AssertionError(f"{wanted!r} never came; the terminal shows:\n{self.text}")
+
+    def _is_whole(self) -> bool:
+        """Whether the cursor stands where it does when all lines are drawn: what comes may come in parts."""
+        cursor = self._screen.cursor
+        return (cursor.y, cursor.x) == (self._screen.lines - 1, self._screen.columns)
 
     def status(self) -> int:
         """Wait for the end; the exit status, which is negative for a signal."""
