@@ -45,14 +45,27 @@ def found(pattern: str, text: str) -> re.Match[str]:
     return match
 
 
+STUCK = r"([\d,]+) requests? got stuck; timeout='[^']+' gave up each and released the ([\d,]+) callers? who"
+
+
+def demonstrated() -> str:
+    """What a run shows that was long enough for callers to meet: on a busy machine a second may not be."""
+    for seconds in ("1", "5", "20"):
+        ran = run("-m", "memo", "demo", "--seconds", seconds, "--seed", "1")
+        assert ran.stderr == ""
+        assert ran.returncode == 0
+        told = re.search(STUCK, " ".join(ran.stdout.split()))
+        if told is not None and number(told[2]) > number(told[1]):
+            break
+    return ran.stdout
+
+
 @needs_extra
 def test_demo_shows_table_and_words() -> None:
     """It ends well, and its table and its words tell of every use with figures that fit each other."""
-    ran = run("-m", "memo", "demo", "--seconds", "1", "--seed", "1")
-    assert ran.stderr == ""
-    assert ran.returncode == 0
+    shown = demonstrated()
     rows: dict[str, list[str]] = {}
-    for line in filter(str.strip, ran.stdout.splitlines()):
+    for line in filter(str.strip, shown.splitlines()):
         rows.setdefault(line.split()[0], line.split()[1:])  # what windows tell stands in a table of its own, below
     assert rows["function"][0] == "entries"
     assert {"ask_ai", "avatar", "on_message", "profile", "track_error", "webhook"} <= set(rows)
@@ -61,7 +74,7 @@ def test_demo_shows_table_and_words() -> None:
     assert 0 < kept["profile"] <= 1000
     assert 0 < kept["webhook"] <= 100
 
-    words = " ".join(ran.stdout.split("kept from growing:")[1].split())
+    words = " ".join(shown.split("kept from growing:")[1].split())
     calls, names = found(r"profiles: ([\d,]+) calls for ([\d,]+) names\.", words).groups()
     assert number(calls) > number(names) > 0
     opened, closed, most, cleared = found(
@@ -78,9 +91,7 @@ def test_demo_shows_table_and_words() -> None:
     ).groups()
     assert number(asked) == number(requests) + number(joined)
     assert number(joined) > 0
-    stuck, released = found(
-        r"([\d,]+) requests? got stuck; timeout='[^']+' gave up each and released the ([\d,]+) callers? who", words
-    ).groups()
+    stuck, released = found(STUCK, words).groups()
     assert number(released) > number(stuck) > 0  # by this seed some are, and several wait for the same one
     errors, kept_errors = found(
         r"error tracker: ([\d,]+) errors? in the last 24 hours, ([\d,]+) of them kept in full\. The latest: '", words
