@@ -19,6 +19,7 @@ class Process:
     """One function in one process.
 
     Attributes:
+        kind: Of KINDS.
         calls: What it was executed with.
         error: What it raises, if anything.
         result: What it returns; None: a text of its argument and the number of the execution.
@@ -26,6 +27,7 @@ class Process:
     """
 
     def __init__(self, tier: Any, kind: str = "plain", home: Registry | None = None, **options: Any) -> None:
+        self.kind = kind
         self.calls: list[Any] = []
         self.error: BaseException | None = None
         self.result: Any = None

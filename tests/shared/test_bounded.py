@@ -146,6 +146,22 @@ def test_isolation_forgets_no_key(pair: Any) -> None:
     assert [one.has(key) for key in ("a", "b", "c")] == [None, None, "c3"]
 
 
+def test_only_tags_reach_functions_of_another_version(pair: Any) -> None:
+    """Two releases of one program share no values; of keys and whole functions they do not hear, of tags they do."""
+    one, other = pair(tags=lambda x: (f"of {x}",))
+    theirs = Process(other.registry.tiers[0].using(version="2"), other.kind, tags=lambda x: (f"of {x}",))
+    assert (one("a"), theirs("a")) == ("a1", "a1")
+    assert (one.calls, theirs.calls) == (["a"], ["a"])
+    one.cache.invalidate("a")
+    one.cache.clear()
+    heard(one, theirs)
+    assert (one.has("a"), theirs.has("a")) == (None, "a1")
+    one.registry.invalidate(tag="of a")
+    heard(one, theirs)
+    assert theirs.has("a") is None
+    assert theirs("a") == "a2"
+
+
 def test_cancelled_callers_leave_no_lease(valkey: Room) -> None:
     """Whoever is cancelled while a load waits, asks or stores gives it back at once."""
 
