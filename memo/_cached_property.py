@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from memo._base import NO_TAGS, refuser, short_text
+from memo._base import NO_TAGS, is_awaited, refuser, short_text
 from memo._call import KeyOptions
 from memo._decorated import Layer, Placement
 from memo._dedupe_inflight import InflightLayer
@@ -73,7 +72,7 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
             )
         super().__init__(func)
         self.__module__ = func.__module__
-        self._is_awaited: bool = inspect.iscoroutinefunction(func)
+        self._is_awaited: bool = is_awaited(func)
         compute = _awaited(func) if self._is_awaited else _called(func)
         self._shared: Any = _shared(compute, func)
 

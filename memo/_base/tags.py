@@ -1,9 +1,10 @@
 """Tags: names by which entries of many functions are dropped together."""
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from memo._base.wrapping import is_awaited
 
 __all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tag_names", "check_tags")
 
@@ -105,7 +106,7 @@ def check_tags(where: str, tags: TagsOption) -> Tags:
         ValueError: A name is empty.
     """
     if callable(tags):
-        if inspect.iscoroutinefunction(tags):
+        if is_awaited(tags):
             raise TypeError(f"{where}: tags={tags!r} is a coroutine function; give a plain function.")
         return Tags(function=tags)
     return Tags(_names(where, tags))

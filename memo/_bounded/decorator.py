@@ -18,6 +18,8 @@ from memo._store import CacheClass, EvictionReason
 
 if TYPE_CHECKING:
     from memo.shared import Shared, Tier
+else:
+    Shared = Tier = Any  # what the annotations are evaluated to: few programs share
 
 __all__ = ("bounded",)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy as copying
-import inspect
 from collections.abc import Callable
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -252,7 +251,7 @@ def check_callback(where: str, option: str, value: Any) -> None:
         return
     if not callable(value):
         raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
-    if inspect.iscoroutinefunction(value):
+    if is_awaited(value):
         raise TypeError(
             f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
         )
@@ -273,7 +272,7 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
         )
-    if inspect.iscoroutinefunction(evict_loop):
+    if is_awaited(evict_loop):
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} is a coroutine function, which nobody would await; give a loop, or a "
             f"plain function that returns it."

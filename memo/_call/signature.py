@@ -15,7 +15,7 @@ from inspect import Parameter
 from types import FunctionType
 from typing import Any, Literal
 
-from memo._base import attribute, run_by, wrapped_by
+from memo._base import attribute, is_awaited, run_by, wrapped_by
 
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
@@ -74,7 +74,7 @@ def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any =
     """Check ``key``, ``ignore``, ``typed``, ``weak`` and ``scope`` as far as that is possible without the function."""
     if key is not None and not callable(key):
         raise TypeError(f"{where}: key={key!r} cannot be called; give a function of the call's arguments.")
-    if key is not None and inspect.iscoroutinefunction(key):
+    if key is not None and is_awaited(key):
         raise TypeError(f"{where}: key={key!r} is a coroutine function; give a plain function.")
     ignored, weakly = _names(where, "ignore", ignore), _names(where, "weak", weak)
     both = sorted(ignored & weakly)

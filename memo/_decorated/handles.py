@@ -2,17 +2,15 @@
 
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+import memo._rate  # whose handles, and those of windows, are imported where somebody asks for the annotations
+import memo._window
 from memo._cache import CacheHandle, CacheInfo
 from memo._decorated.layer import layer_of
 from memo._decorated.stack import ADDED, find_handle
 from memo._flight import InflightHandle
 from memo._registry import Record
-
-if TYPE_CHECKING:  # most functions have neither
-    from memo._rate import LimitHandle
-    from memo._window import WindowHandle
 
 __all__ = ("SHOWN", "Handles")
 
@@ -63,12 +61,12 @@ class Handles(Generic[P, R_co]):
         return find_handle(*self._place(), kind="inflight")  # type: ignore[no-any-return]
 
     @property
-    def window(self) -> "WindowHandle[P, R_co]":
+    def window(self) -> "memo._window.WindowHandle[P, R_co]":
         """What happened of late; AttributeError if it is not decorated with ``sliding_window``."""
         return find_handle(*self._place(), kind="window")  # type: ignore[no-any-return]
 
     @property
-    def limit(self) -> "LimitHandle[P, R_co]":
+    def limit(self) -> "memo._rate.LimitHandle[P, R_co]":
         """How often it may be called; AttributeError if it is not decorated with ``limit``."""
         return find_handle(*self._place(), kind="limit")  # type: ignore[no-any-return]
 

@@ -1,8 +1,9 @@
 """What ``@classmethod`` may be going to wrap, and not to ask which class it is reached through."""
 
 import functools
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import memo._rate  # whose handle is imported where somebody asks for the annotations
 from memo._cache import CacheHandle
 from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.layer import layer_of
@@ -10,9 +11,6 @@ from memo._decorated.proxy import Decorated, Transparent, call_directly
 from memo._decorated.stack import find_handle, found_at, layers_of
 from memo._flight import InflightHandle
 from memo._late import in_time
-
-if TYPE_CHECKING:  # most class methods have no limit
-    from memo._rate import LimitHandle
 
 __all__ = ("InnerClassMethod", "OfAnyClass")
 
@@ -63,7 +61,7 @@ class OfAnyClass(Transparent[P, R_co]):
         return handle if of_one else InflightOfEveryClass(handle, functools.partial(self._each, "inflight"))
 
     @property
-    def limit(self) -> "LimitHandle[P, R_co]":
+    def limit(self) -> "memo._rate.LimitHandle[P, R_co]":
         function, prefix = self._place()
         handle = find_handle(function, prefix, "limit")
         of_one = prefix or hasattr(self, "_self_placed")

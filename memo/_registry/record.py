@@ -6,8 +6,10 @@ cache.  A function decorated several times over has one record, which its layers
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import memo._rate  # whose handles, and those of windows, are imported where somebody asks for the annotations
+import memo._window
 from memo._adopted import Adopted, AdoptedHandle
 from memo._base import Staying, attribute, wrapped_by
 from memo._cache import CacheHandle
@@ -17,10 +19,6 @@ from memo._registry.names import Number
 from memo._registry.origins import Origin
 from memo._registry.parts import Home, Part
 from memo._registry.stats import CleanupReport, FunctionStats
-
-if TYPE_CHECKING:  # most functions have neither
-    from memo._rate import LimitHandle
-    from memo._window import WindowHandle
 
 __all__ = ("Record", "record_of")
 
@@ -91,12 +89,12 @@ class Record(Staying):
         return handle if handle is not None else getattr(self.cache, "inflight", None)
 
     @property
-    def window(self) -> "WindowHandle[..., Any] | None":
+    def window(self) -> "memo._window.WindowHandle[..., Any] | None":
         """The handle on its window, or None."""
         return self._handle("window")  # type: ignore[no-any-return]
 
     @property
-    def limit(self) -> "LimitHandle[..., Any] | None":
+    def limit(self) -> "memo._rate.LimitHandle[..., Any] | None":
         """The handle on its limit, or None."""
         return self._handle("limit")  # type: ignore[no-any-return]
 

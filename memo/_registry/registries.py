@@ -42,6 +42,8 @@ from memo._registry.view import View
 
 if TYPE_CHECKING:
     from memo.exporters.http import Server
+else:
+    Server = Any  # what the annotations are evaluated to: few programs serve
 
 __all__ = ("Registry", "registry")
 
@@ -58,8 +60,6 @@ class Registry(View):
     Safe from any thread.
     """
 
-    pool: RefreshPool
-
     __module__ = "memo"
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Registry(View):
         self._watching: bool | None = False
         """What all functions were told about switches; None: some were told, and then it was cut short."""
         self._audiences = Audiences(self._lock, Weakly(self._parts, ()))
-        self.pool = RefreshPool()
+        self.pool: RefreshPool = RefreshPool()
         """The threads that load in the background for plain functions."""
         hold(Stage.REGISTRIES, self, self._lock)
         self._by_name = Names()  # guarded by _lock

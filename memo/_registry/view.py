@@ -36,6 +36,8 @@ from memo._registry.tiers import lines_below, links_of, tiers_of
 
 if TYPE_CHECKING:
     from memo.shared import Tier
+else:
+    Tier = Any  # what the annotations are evaluated to: few programs have one
 
 __all__ = ("Selection", "View")
 
