@@ -60,7 +60,7 @@ class MissingExtra(MemoError, ImportError):
 
 
 class RateLimited(MemoError, RuntimeError):
-    """A call was refused since as many of its key as may had begun; the function was not called.
+    """A call was refused, since its key has no room or too many are in front of it; the function was not called.
 
     Attributes:
         key: The key of the call; None where all calls share one limit.

@@ -150,7 +150,7 @@ class View(OfTheProgram, Staying):
         Of these functions, now and later.
 
         Args:
-            pattern: What the name must match, in capitals and small letters:
+            pattern: What the name must match, the case of letters, too:
                 ``*`` stands for any text, ``?`` for one character, ``[ab]`` for
                 one of these; None: every name.
             tag: One of the function's own tags (not those that ``tags=``
