@@ -15,8 +15,9 @@ Rules
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import Context
+from types import coroutine
 from typing import Any
 
 from memo._base import call_elsewhere, call_in, real
@@ -187,13 +188,16 @@ class LoopPool:
         call_in(self.loop, max(0.0, asked.begun + self._timeout_s - real.monotonic()), _kill, asked)
 
     def _begin_to_work(self) -> None:
-        task = self.loop.create_task(self._work(), name="memo-shared", context=Context())
-        # a loop may be closed with it, and need not say so
+        work = self._work()
+        work.send(None)
+        task = self.loop.create_task(work, name="memo-shared", context=Context())
+        # a loop may be closed with it, begun or not, and need not say so
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
+        await _pause()  # until here it is begun at once: one that is not would warn, if the loop is closed by then
         if self._closer is None:
             await self._end_with_loop()
         task = asyncio.current_task()
@@ -262,6 +266,12 @@ async def _closer(places: "weakref.WeakSet[_Place]") -> AsyncGenerator[None, Non
         _cut_all(places)
         for _ in range(2):  # the loop closes their sockets in its next turns
             await asyncio.sleep(0)
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    """Let whoever sends it on have it back once."""
+    yield
 
 
 def _cut_all(places: "weakref.WeakSet[_Place]") -> None:
