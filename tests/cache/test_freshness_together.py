@@ -348,6 +348,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"ttl": 5, "jitter": None}, TypeError, ("jitter=None", "0.1")),
     ({"cache_errors": LookupError}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
     ({"cache_errors": (LookupError,)}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
+    ({"cache_errors": LookupError, "ttl": 5}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
     ({"cache_errors": "LookupError", "error_ttl": 5}, TypeError, ("cache_errors", "'L", "(LookupError,)")),
     ({"cache_errors": 5, "error_ttl": 5}, TypeError, ("cache_errors", "5", "(LookupError,)")),
     ({"cache_errors": LookupError(), "error_ttl": 5}, TypeError, ("cache_errors", "LookupError()", "(LookupError,)")),

@@ -312,3 +312,14 @@ def test_windows_show_keys_without_their_types(own: Registry) -> None:
     load = sliding_window("1h", registry=own)(kind_of)
     load(2.5)
     assert load.window.by_key() == [("2.5", 1)]
+
+
+def test_what_is_taken_by_any_name_counts_as_it_compares(own: Registry) -> None:
+    """An argument of ``**`` arguments is told by its type under ``typed=True`` alone, also where it stands alone."""
+
+    def load(**named: Any) -> str:
+        return type(named["a"]).__name__
+
+    plain, typed = bounded(max=8, registry=own)(load), bounded(max=8, typed=True, registry=own)(load)
+    assert (plain(a=1), plain(a=True), plain(a=1.0)) == ("int", "int", "int")
+    assert (typed(a=1), typed(a=True), typed(a=1.0)) == ("int", "bool", "float")
