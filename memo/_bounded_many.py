@@ -350,7 +350,8 @@ def bounded_many(
     function raises, so does each call that waits for one of its keys, with a
     note that names the keys that did not come; what came from other batches is
     stored.  A caller who is cancelled leaves; the function is cancelled when
-    nobody is left who waits for any key of its batch.
+    nobody is left who waits for any key of its batch, and until then what it
+    returns is stored, for all of them.
 
     Safe from any thread and any event loop; a batch of single calls is gathered
     within one event loop.

@@ -6,13 +6,13 @@ import asyncio
 import math
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from memo._base import Caller, Clock, Timer, thread_ident
 
 __all__ = (
     "ABANDONED", "ANY_TIME", "BACKGROUND", "CALL", "LATE_CALL", "LOOK_S", "RAISED", "REFRESH", "RETURNED", "RUNNING",
-    "TIMED_OUT", "InFlight", "Purpose", "TaskFlight", "Work", "born", "look_in", "set_apart", "task_flight",
+    "TIMED_OUT", "Company", "InFlight", "Purpose", "TaskFlight", "Work", "born", "look_in", "set_apart", "task_flight",
 )  # fmt: skip
 
 RUNNING, RETURNED, RAISED, ABANDONED, TIMED_OUT = "running", "returned", "raised", "abandoned", "timed out"
@@ -123,6 +123,15 @@ class TaskFlight(InFlight):
 F = TypeVar("F", bound=InFlight)
 
 
+class Company(Protocol):
+    """What does the work of several flights at once."""
+
+    def keeps(self, flight: TaskFlight) -> bool:
+        """Whether *flight*, which nobody waits for any more, is to go on with the others; called with the table's lock
+        held."""
+        ...
+
+
 class Work:
     """The work of a task flight as a node of the graph of who waits for whom.
 
@@ -130,7 +139,7 @@ class Work:
     outlives the flight must not keep its result alive.
     """
 
-    __slots__ = ("__weakref__", "awaits", "left", "over", "within")
+    __slots__ = ("__weakref__", "awaits", "company", "left", "over", "within")
 
     over: bool
     """It has ended."""
@@ -138,6 +147,8 @@ class Work:
     """Its first caller has left."""
     awaits: dict[TaskFlight, int]
     """Flights that this work waits for, and how many times; guarded by ``graph``."""
+    company: Company
+    """What does it together with others'; set as long as that is so, and not where it is done alone."""
     within: Work | None
     """The work in which its first caller was, or the nearest around that which has not ended."""
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Hashable
 from memo._base import Clock, Stage, caller, hold, renew, rlock
 from memo._call import Known, Undecided, belongs_to, comparing_outside, stored_key
 from memo._flight.figures import Counters, figures
-from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, InFlight, set_apart
+from memo._flight.flight import ABANDONED, RAISED, REFRESH, RETURNED, RUNNING, Company, InFlight, TaskFlight, set_apart
 from memo._flight.running import running_calls
 from memo._flight.stats import InflightStats
 from memo._flight.waiters import wake_ended
@@ -157,10 +157,13 @@ class FlightTable:
         flight.present -= 1
         flight.joined -= 1
 
-    def give_up(self, flight: InFlight) -> bool:
-        """Abandon *flight* if nobody waits for it any more; whether that is so."""
+    def give_up(self, flight: TaskFlight) -> bool:
+        """Abandon *flight* if nobody waits for it any more, nor for what is done with it; whether that is so."""
         with self.lock:
             if flight.state is not RUNNING or flight.present > 0:
+                return False
+            company: Company | None = getattr(flight.work, "company", None)
+            if company is not None and company.keeps(flight):
                 return False
             flight.was_current = self.take_out(flight)
             flight.heir = None

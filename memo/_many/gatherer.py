@@ -5,8 +5,10 @@ called, when its time has come, when it has as many keys as it may, or (of a cal
 loads have asked, which they do in one step of the loop.  Each load runs in the task of its flight and waits for its own
 key.
 
-- The function runs in a task of the batch, in the context of whoever began it.  It is ended when the last load leaves.
-- A load that leaves before the batch is sent takes its key with it.
+- The function runs in a task of the batch, in the context of whoever began it.
+- A load that is left by all who wait for it before the batch is sent takes its key with it.  After that it goes on as
+  long as anybody waits for another one of the batch: newcomers join it, and what the function returns for its key is
+  stored.  When nobody is left who waits for any, the function is cancelled, and all of them end.
 - The time that a batch waits is real; a clock that is advanced by hand ends it as well.
 - What the function raises is the error of each load; the first gets it itself, the others a copy.
 """
@@ -23,8 +25,10 @@ from typing import Any
 from memo._base import Clock, Stage, Timer, call_elsewhere, call_in, call_when, renew, shared_copy
 from memo._flight import (
     CALL,
+    RUNNING,
     GatheredLoads,
     TaskFlight,
+    Work,
     cancelled_with,
     current_work,
     depend,
@@ -121,8 +125,8 @@ class _Batch:
     """
 
     __slots__ = (
-        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_loads",
-        "_node", "_soon", "_task", "_timer", "_waiting", "is_closed", "loop",
+        "__weakref__", "_alarm", "_args", "_clock", "_context", "_forget", "_function", "_kwargs", "_left", "_loads",
+        "_node", "_soon", "_task", "_timer", "_waiting", "_wanted", "_works", "is_closed", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -141,6 +145,12 @@ class _Batch:
         """Those who wait, by key."""
         self._loads: list[Any] = []
         """Of those who wait, what their flights tell to who watches."""
+        self._works: dict[object, None] = {}
+        """The works of the loads that wait."""
+        self._left: dict[object, TaskFlight] = {}
+        """Their flights that nobody waited for at some time since the batch was sent, by work."""
+        self._wanted: TaskFlight | None = None
+        """One of these that was joined since."""
         self._function = function
         self._args = args
         self._kwargs = kwargs
@@ -209,6 +219,9 @@ class _Batch:
         load, joins = None, False
         try:
             self._waiting.setdefault(key, []).append(future)
+            self._works[future if work is None else work] = None
+            if work is not None:
+                work.company = self
             if (load := outer_load()) is not None:
                 self._loads.append(load)
                 joins = not now and load is not self._loads[0]
@@ -220,6 +233,7 @@ class _Batch:
                 self._send_soon()
             outcome = await future
         except BaseException as reason:
+            self._part(future, work)
             task = self._leave(key, future)
             if task is not None:
                 task.cancel(*message_of(reason))
@@ -227,6 +241,7 @@ class _Batch:
                     await asyncio.wait((task,))
             raise
         finally:
+            self._part(future, work)
             if work is not None:
                 no_longer_depend(work, self._node)
         take_bound(self._node)
@@ -249,10 +264,40 @@ class _Batch:
             futures.remove(future)
             if not futures:
                 del self._waiting[key]
-            if not self._waiting:
-                self._close()
-                return self._task
-        return None
+        if self._waiting and self._is_wanted():
+            return None
+        self._close()
+        return self._task
+
+    def _part(self, future: asyncio.Future[Any], work: Work | None) -> None:
+        """Have no more to do with a load that ends; again does no harm."""
+        if work is not None and getattr(work, "company", None) is self:
+            del work.company
+        mine: object = future if work is None else work
+        self._left.pop(mine, None)
+        self._works.pop(mine, None)
+
+    # -- whose flights are left
+
+    def keeps(self, flight: TaskFlight) -> bool:
+        """Whether *flight*, which nobody waits for, goes on: the function runs, and somebody waits for another key."""
+        if self._node.work.over:  # it has ended, and so do they all, each in its next step
+            return True
+        if self._task is None:
+            return False
+        self._left[flight.work] = flight
+        return self._is_wanted()
+
+    def _is_wanted(self) -> bool:
+        """Whether anybody waits for any of the loads.
+
+        Whoever leaves a thousand flights one after the other looks at all of them once, as the last one is left.
+        """
+        if len(self._left) < len(self._works):
+            return True
+        if self._wanted is None or not _is_attended(self._wanted):
+            self._wanted = next(filter(_is_attended, list(self._left.values())), None)
+        return self._wanted is not None
 
     # -- once it is sent
 
@@ -329,6 +374,10 @@ class _Batch:
                 self.give_up(error)
             finally:
                 del error  # the traceback holds this frame
+
+
+def _is_attended(flight: TaskFlight) -> bool:
+    return flight.state is RUNNING and flight.present > 0
 
 
 class _Raised:
