@@ -12,6 +12,7 @@ from typing import Any
 from memo._base import runs_a_loop
 from memo.shared._coding import Coding
 from memo.shared._counts import Counts
+from memo.shared._envelope import Life
 from memo.shared._marks import Mark
 from memo.shared._names import tag_digest
 from memo.shared._parts import TierParts
@@ -93,19 +94,20 @@ class Changes:
 
     def put(self, mark: Mark, value: Any, life_ms: int) -> None:
         """Store a value whatever happens meanwhile, and have others drop their copies."""
+        life = Life.of(max(1, life_ms) + self._stale_ms)
         written = self._coding.written(mark, value)
         if written is None:
             self._counts.rejected += 1
             self.drop([mark])
             return
         is_signed = self._parts.seal.is_signed
-        send = partial(self._put_signed if is_signed else self._put, mark, written, max(1, life_ms) + self._stale_ms)
+        send = partial(self._put_signed if is_signed else self._put, mark, written, life)
         self._send(send, [Change(self._label, mark.digest, mark.place, put=Put(send, len(written)))])
 
-    def _put(self, mark: Mark, written: bytes, life_ms: int, run: Run) -> None:
-        run(self._storing(mark, written, life_ms, b"", b""))
+    def _put(self, mark: Mark, written: bytes, life: Life, run: Run) -> None:
+        run(self._storing(mark, written, life, b"", b""))
 
-    def _put_signed(self, mark: Mark, written: bytes, life_ms: int, run: Run) -> None:
+    def _put_signed(self, mark: Mark, written: bytes, life: Life, run: Run) -> None:
         """Ask for the generations, which are signed, too, and store under them."""
         token = new_id()
         granted = run(
@@ -114,10 +116,10 @@ class Changes:
                 tell_done=False,
             )
         )  # fmt: skip
-        if type(granted) is Granted and not run(self._storing(mark, written, life_ms, token, granted.generations)):
+        if type(granted) is Granted and not run(self._storing(mark, written, life, token, granted.generations)):
             self._counts.refused += 1
 
-    def _storing(self, mark: Mark, written: bytes, life_ms: int, token: bytes, under: bytes) -> Command[bool]:
+    def _storing(self, mark: Mark, written: bytes, life: Life, token: bytes, under: bytes) -> Command[bool]:
         return store(
             mark.place,
             mark.lease,
@@ -125,8 +127,8 @@ class Changes:
             self._parts.line.log,
             token=token,
             under=under,
-            data=self._coding.sealed(mark, under, life_ms, written),
-            life_ms=life_ms,
+            data=self._coding.sealed(mark, under, life.ms, written),
+            life_ms=life.left_ms(),
             function=self._label,
             digest=mark.digest,
             tell_drop=True,

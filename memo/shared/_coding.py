@@ -74,7 +74,7 @@ class Coding:
         Args:
             mark: Of its key.
             under: The generations under which it was loaded.
-            life_ms: For how long the server keeps it.
+            life_ms: For how long the server keeps it, counted from when it was made.
             written: The value.
         """
         return self._seal.closed(mark.place, under, life_ms, self._stale_ms, mark.text, written)

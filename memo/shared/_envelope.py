@@ -6,9 +6,9 @@ An envelope is one line of plain text, which the server's scripts read, and byte
 
 - The generations of the function and of the tags, as they were when the load began: equal to the present ones, or the
   value is void.  The script that stores puts them in front of what is made here.
-- Its life on the server when it was stored, and how much of that is beyond its ttl, both in milliseconds.  What is left
+- Its life on the server as it was made, and how much of that is beyond its ttl, both in milliseconds.  What is left
   of the life is the server's to know, so age and freshness are differences of it, and no clock of one machine is
-  compared with another's.
+  compared with another's.  It begins as the value was made: the server is told what is left of it as it is sent.
 - The mark is a BLAKE2b of the place and of all that the envelope holds.  With a secret nobody else can make one, so
   nothing can be altered, made up, or moved to another key.  Without one it tells damage, and leaves out the
   generations, since a value that is put gets them on the server.  It does not hinder what lay there earlier from being
@@ -23,7 +23,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-__all__ = ("Opened", "Seal", "milliseconds")
+from memo._base import real
+
+__all__ = ("Life", "Opened", "Seal", "milliseconds")
 
 _MAGIC = b"m1"
 _MARK = 16  # bytes of the mark
@@ -36,6 +38,22 @@ _PERSON = b"memo tier value"
 def milliseconds(s: float) -> int:
     """So many seconds as the server counts them: whole, and no more than two of them make a number that is read."""
     return round(min(s, _LONGEST_S) * 1000)
+
+
+class Life(NamedTuple):
+    """For how long the server is to keep a value: counted from when that was made, however late it is sent."""
+
+    ms: int
+    began: float
+
+    @classmethod
+    def of(cls, ms: int) -> "Life":
+        """One that begins now."""
+        return cls(ms, real.monotonic())
+
+    def left_ms(self) -> int:
+        """What is left of it, as it is sent; a moment, if nothing is."""
+        return max(1, self.ms - round((real.monotonic() - self.began) * 1000))
 
 
 class Opened(NamedTuple):

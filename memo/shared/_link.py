@@ -17,7 +17,7 @@ from memo._cache import Found, Grant, LinkFigures, LinkTerms
 from memo.shared._changes import Changes
 from memo.shared._coding import Coding
 from memo.shared._counts import Counts
-from memo.shared._envelope import milliseconds
+from memo.shared._envelope import Life, milliseconds
 from memo.shared._follower import Follower
 from memo.shared._grants import HeldGrant
 from memo.shared._held import Lease
@@ -216,13 +216,13 @@ class FunctionLink:
     def _stored(self, grant: HeldGrant, value: Any, life_s: float) -> Steps:
         """The storing of what a load returned."""
         counts = self._counts
-        life_ms = milliseconds(life_s)
+        life = Life.of(milliseconds(life_s) + self._stale_ms)
         try:
             if not grant.is_open:
                 return False
-            if life_ms < 1:
+            if life.ms <= self._stale_ms:
                 return True
-            command = self._storing(grant, value, life_ms + self._stale_ms)
+            command = self._storing(grant, value, life)
             if command is None:
                 counts.rejected += 1
                 return True
@@ -292,7 +292,7 @@ class FunctionLink:
         grant.begin(reply.generations)
         return grant
 
-    def _storing(self, grant: HeldGrant, value: Any, life_ms: int) -> Command[bool] | None:
+    def _storing(self, grant: HeldGrant, value: Any, life: Life) -> Command[bool] | None:
         """What stores *value*; None if that cannot be written."""
         mark = grant.mark
         written = self._coding.written(mark, value)
@@ -305,8 +305,8 @@ class FunctionLink:
             self._line.log,
             token=grant.lease.token,
             under=grant.under,
-            data=self._coding.sealed(mark, grant.under, life_ms, written),
-            life_ms=life_ms,
+            data=self._coding.sealed(mark, grant.under, life.ms, written),
+            life_ms=life.left_ms(),
             function=self._label,
             digest=mark.digest,
             tell_drop=grant.is_newer,

@@ -10,6 +10,7 @@ from kit.links import Caller, MakeMember, Results, note_in
 from kit.servers import Room
 from kit.threads import until
 
+from memo._base import real
 from memo._cache import Found
 from memo.shared._grants import HeldGrant
 
@@ -184,3 +185,70 @@ def test_readable_keys_are_seen_on_the_server(member: MakeMember, caller: Caller
     assert caller.ask(other, "alice").value == "v"
     one.invalidate(["alice"])
     assert isinstance(caller.ask(other, "alice"), HeldGrant)
+
+
+# -- lives
+
+
+class Late:
+    """Real time, in which something takes long."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def monotonic(self) -> float:
+        return real.monotonic() + self.passed_s
+
+    def pass_by(self, value: Any) -> Any:
+        """What takes twenty seconds, and returns what it is given."""
+        self.passed_s += 20
+        return value
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Late:
+    made = Late()
+    monkeypatch.setattr("memo.shared._envelope.real", made)
+    return made
+
+
+SECRETS = pytest.mark.parametrize("secret", [None, b"of the tier"], ids=["plain", "signed"])
+
+
+def is_20_s_old(found: Any) -> bool:
+    """Whether it is as old as what took so long has made it, and fresh for the rest of its sixty seconds."""
+    return isinstance(found, Found) and 20 <= found.age_s < 40 and found.left_s <= 40
+
+
+@SECRETS
+def test_a_value_lives_from_its_load_on(member: MakeMember, caller: Caller, late: Late, secret: Any) -> None:
+    """What it takes to make bytes of it counts: elsewhere it is as old as here, and no longer fresh."""
+    one, other = (
+        member(secret=secret).link(encode=late.pass_by, decode=lambda value: value, stale_s=100.0) for _ in range(2)
+    )
+    caller.load(one, "v", life_s=60.0)
+    assert is_20_s_old(caller.ask(other))
+    caller.load(one, "v", "short", life_s=10.0)
+    assert isinstance(caller.ask(other, "short"), HeldGrant), "it was stale when it was stored"
+
+
+@SECRETS
+def test_what_is_put_lives_from_then_on(member: MakeMember, caller: Caller, late: Late, secret: Any) -> None:
+    """However late it is sent, in a thread or by the line of an event loop's thread."""
+    one, other = member(secret=secret), member(secret=secret).link()
+    link = one.link()
+    said: list[Any] = []
+    one.line.say = said.append  # type: ignore[method-assign]
+
+    async def put() -> None:
+        link.put("k", "v", 60.0, ())
+
+    asyncio.run(put())
+    (change,) = said
+    late.pass_by(None)
+    change.put.send(one.wire.run)
+    assert is_20_s_old(caller.ask(other))
+    for _ in range(3):
+        late.pass_by(None)
+    change.put.send(one.wire.run)
+    until(lambda: isinstance(caller.ask(other), HeldGrant))
