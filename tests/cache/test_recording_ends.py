@@ -210,6 +210,8 @@ FULL_DISK = """
             count += 1
         for x in range(1000):
             assert f(x) == x
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(20)  # it has said that it ends, and does so in its own time
     print(type(recording.error).__name__, threading.active_count())
 """
 
