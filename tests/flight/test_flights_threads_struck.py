@@ -216,6 +216,10 @@ def ignoring_struck_finalizers() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
+LEVELS = 3
+"""Strikes that may come before a victim has handled the first of them."""
+
+
 @every_make
 def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) -> None:
     """After three hundred strikes at random instructions all other threads got their results."""
@@ -227,10 +231,12 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
     stop = threading.Event()
     strikes = random.Random(7)
     struck: list[int] = []
+    tries, struck_in = [0, 0], [(0, 0), (0, 0)]  # of each victim; and in which try it was struck last, how often
 
-    def use() -> None:
+    def use(victim: int) -> None:
         while not stop.is_set():
             try:
+                tries[victim] += 1
                 for name in range(1000):
                     assert fetch(name % 3) == name % 3
                     if hasattr(fetch, "cache"):
@@ -238,10 +244,10 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
             except Struck:
                 struck.append(1)
 
-    def user() -> None:
+    def user(victim: int, levels: int = LEVELS) -> None:
         while not stop.is_set():
             try:
-                use()
+                user(victim, levels - 1) if levels else use(victim)
             except Struck:
                 pass  # it struck while the one before was handled
 
@@ -253,20 +259,25 @@ def test_an_interruption_at_any_instruction_leaves_no_waiter_behind(make: Make) 
         return calls
 
     def strike() -> bool:
-        chosen = strikes.randrange(2)
-        if not victims[chosen].thread.is_alive():  # it was struck twice at once, and so not only within use()
-            victims[chosen] = Running(user)
-        ident = ctypes.c_ulong(victims[chosen].thread.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Struck))
+        victim = strikes.randrange(2)
+        tried, (last, times) = tries[victim], struck_in[victim]
+        if tried > last or 0 < times < LEVELS:  # never where it begins or ends, as a thread of the interpreter's
+            struck_in[victim] = tried, times + 1 if tried == last else 1
+            ident = ctypes.c_ulong(victims[victim].thread.ident or 0)
+            assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(Struck)) == 1
         return len(struck) >= 300
 
+    def are_back() -> bool:
+        return all(tried > last for tried, (last, _) in zip(tries, struck_in, strict=True))
+
     with switching_often(), ignoring_struck_finalizers():
-        victims = [Running(user) for _ in range(2)]
+        victims = [Running(lambda: user(0)), Running(lambda: user(1))]
         others = [Running(bystander) for _ in range(2)]
         until(strike, 4 * LIMIT_S)
+        until(are_back)
         stop.set()
         for victim in victims:
-            victim.join()
+            victim.result()
         for other in others:
             assert other.result() > 100
     assert [fetch(name) for name in range(3)] == [0, 1, 2]
