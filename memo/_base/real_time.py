@@ -95,5 +95,11 @@ class real:  # noqa: N801  # a drawer for functions, read as a module is
 
     @classmethod
     def utc(cls, epoch_s: float) -> dt.datetime:
-        """The aware date of so many seconds since the epoch."""
-        return cls.datetime.fromtimestamp(epoch_s, dt.UTC)
+        """The aware date of so many seconds since the epoch; the last or first one of the calendar of what is beyond.
+
+        A clock that counts something else than seconds, or jumps, comes there fast.
+        """
+        try:
+            return cls.datetime.fromtimestamp(epoch_s, dt.UTC)
+        except (ValueError, OverflowError, OSError):
+            return (cls.datetime.max if epoch_s > 0 else cls.datetime.min).replace(tzinfo=dt.UTC)

@@ -201,6 +201,26 @@ def test_dates_are_real(freeze: Callable[[], AbstractContextManager[object]]) ->
     assert all(before <= at <= datetime.now(UTC) for at in dates)
 
 
+@pytest.mark.parametrize("reading", [1e12, -1e12, 1e300, -1e300])
+def test_dates_that_the_calendar_has_not(reading: float) -> None:
+    """A clock that jumped, or counts something else than seconds, leads to the ends of the calendar, not to an error."""
+    time = 0.0
+
+    own = Registry()
+
+    @sliding_window("1h", clock=lambda: time, registry=own)
+    def load() -> None:
+        pass
+
+    load()
+    time = reading
+    load()
+    assert real.utc(reading) == (datetime.max.replace(tzinfo=UTC) if reading > 0 else datetime.min.replace(tzinfo=UTC))
+    assert {event.at.year for event in load.window.events()} <= {1, 9999, datetime.now(UTC).year}
+    assert len(load.window.series()) == 24
+    load.window.stats(), load.window.errors(), str(own)
+
+
 @pytest.mark.parametrize("stands", ["freezegun", "a mock"])
 def test_what_a_clean_up_takes_is_real(stands: str) -> None:
     """A clean-up reads the time from no stand-in: neither is it told of years, nor does it use up a mock's answers."""
