@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from memo._call.signature import ExactSignature, is_coroutine_function, is_exact
+from memo._call.signature import ExactSignature, is_coroutine_function, is_exact, is_generator_function
 
 __all__ = ("called_in_class", "called_with_class", "called_with_instance", "called_without_instance")
 
@@ -76,6 +76,12 @@ def _like(method: Any, shown: Any, bind: Callable[[Any], tuple[Any, Any]]) -> Ca
         bound, rest = bind(args)
         return await bound(*rest, **kwargs)
 
+    def call_generating(*args: Any, **kwargs: Any) -> Any:  # which is refused as what it stands for would be
+        bound, rest = bind(args)
+        yield from bound(*rest, **kwargs)
+
     ends_in = method.func if shown is None else shown
     call: Callable[..., Any] = call_async if is_coroutine_function(ends_in) else call_plain
+    if is_generator_function(ends_in):
+        call = call_generating
     return call if shown is None else functools.update_wrapper(call, shown)

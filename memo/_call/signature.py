@@ -19,7 +19,7 @@ from memo._base import attribute, is_awaited, run_by, wrapped_by
 
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
-    "is_exact",
+    "is_exact", "is_generator_function",
 )  # fmt: skip
 
 _CLASS_NAMES = frozenset({"cls", "kls", "klass", "mcs", "mcls", "metacls"})
@@ -167,7 +167,7 @@ class Shape:
             self.module: str = below.module
             return
         qualname = getattr(function, "__qualname__", None)
-        if _is_generator_function(function):
+        if is_generator_function(function):
             raise TypeError(
                 f"{where}: {qualname or repr(function)} is a generator function, whose result can be used only once; "
                 f"return a list instead."
@@ -241,10 +241,11 @@ def _is_plain(function: Any) -> bool:
 _GENERATES = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
-def _is_generator_function(function: Any) -> bool:
-    if type(function) is FunctionType:
+def is_generator_function(function: Any) -> bool:
+    """Whether calls give generators, as far as the code that a call ends in tells."""
+    if type(function) is FunctionType and not function.__dict__:
         return bool(function.__code__.co_flags & _GENERATES)
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in run_by(function))
 
 
 def is_coroutine_function(function: Any) -> bool:

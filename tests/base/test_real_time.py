@@ -203,7 +203,7 @@ def test_dates_are_real(freeze: Callable[[], AbstractContextManager[object]]) ->
 
 @pytest.mark.parametrize("reading", [1e12, -1e12, 1e300, -1e300])
 def test_dates_that_the_calendar_has_not(reading: float) -> None:
-    """A clock that jumped, or counts something else than seconds, leads to the ends of the calendar, not to an error."""
+    """A clock that jumped, or counts no seconds, leads to the ends of the calendar, and not to an error."""
     time = 0.0
 
     own = Registry()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memo import bounded
+from memo import bounded, dedupe_inflight, limit, sliding_window
 
 
 class Once:
@@ -85,6 +85,20 @@ def _generator() -> Any:
     yield 1
 
 
+class Generating:
+    """Its instances are called as generator functions are."""
+
+    def __call__(self, *args: Any) -> Any:
+        yield 1
+
+
+class AsyncGenerating:
+    """Its instances are called as async generator functions are."""
+
+    async def __call__(self, *args: Any) -> Any:
+        yield 1
+
+
 class GeneratorMethod:
     @staticmethod
     def static() -> Any:
@@ -104,11 +118,21 @@ class GeneratorMethod:
         classmethod(_generator),
         property(_generator),
         functools.partial(_generator),
+        functools.partialmethod(_generator),
+        functools.partialmethod(_agenerator),
+        functools.singledispatch(_generator),
+        functools.singledispatchmethod(_generator),
+        Generating(),
+        AsyncGenerating(),
+        functools.partial(Generating()),
+        Generating().__call__,
         GeneratorMethod.static,
         GeneratorMethod.of_class,
     ],
 )
 def test_a_generator_function_is_refused_at_decoration(function: Any) -> None:
     """Decorating a generator function raises TypeError, which says to return a list."""
-    with pytest.raises(TypeError, match=r"bounded: .*generator function.*return a list"):
-        bounded(max=8)(function)
+    decorators = (bounded(max=8), dedupe_inflight, sliding_window("1h"), limit("9/s"))
+    for decorate in decorators:
+        with pytest.raises(TypeError, match=r"\w+: .*generator function.*return a list"):
+            decorate(function)
