@@ -1,5 +1,10 @@
-"""The leases that this process holds: renewed while loads go on, given back when they end without a value."""
+"""The leases that this process holds: renewed while loads go on, given back when they end without a value.
 
+A load ends without a word where its event loop was closed: until it is collected, which may be never, its lease would
+be renewed, and other processes wait for it.  So whose loop is closed is given back in place of being renewed.
+"""
+
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -27,6 +32,16 @@ class Lease(NamedTuple):
     """Of the key."""
     lease_ms: int
     """How long it lasts unless it is renewed."""
+    loop: Callable[[], AbstractEventLoop | None] | None = None
+    """The event loop of the load, held weakly; None: it is no coroutine's."""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the load cannot come to an end any more."""
+        if self.loop is None:
+            return False
+        loop = self.loop()
+        return loop is None or loop.is_closed()
 
 
 class Held:
@@ -53,6 +68,9 @@ class Held:
 
     def __len__(self) -> int:
         return sum(map(len, list(self._leases.values())))
+
+    def __contains__(self, lease: Lease) -> bool:
+        return lease.token in self._leases.get(lease.lease_ms, {})
 
     def hold(self, lease: Lease) -> None:
         """Renew *lease*, which was granted, from now on."""
@@ -87,14 +105,23 @@ class Held:
         return max(0.0, min(dues) - self._clock()) if dues and min(dues) < self._clock() + most_s else most_s
 
     def due(self) -> Iterator[Sequence[Lease]]:
-        """Those that are to be renewed now, at most ``AT_ONCE`` of one length together."""
+        """Those that are to be renewed now, at most ``AT_ONCE`` of one length together; the dead are given back."""
         for length_ms, same in list(self._leases.items()):
             if not same or self._clock() < self._due_at[length_ms]:
                 continue
-            leases = list(same.values())
+            leases = self._living(list(same.values()))
             for start in range(0, len(leases), AT_ONCE):
                 yield leases[start : start + AT_ONCE]
             self._due_at[length_ms] = self._clock() + length_ms / 3000
+
+    def _living(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        living = []
+        for lease in leases:
+            if lease.is_dead:
+                self.release(lease)
+            else:
+                living.append(lease)
+        return living
 
     def renewed(self, leases: Sequence[Lease], kept: Sequence[bool]) -> None:
         """The server has prolonged those that are *kept*."""

@@ -147,6 +147,10 @@ class Line:
         """Renew *lease*, which was granted, until it is let go or released."""
         self._held.hold(lease)
 
+    def is_held(self, lease: Lease) -> bool:
+        """Whether *lease* is renewed, which was to be held: it was not lost, and nobody has ended it."""
+        return lease in self._held
+
     def let_go(self, lease: Lease) -> None:
         """Forget *lease*, which has ended on the server."""
         self._held.let_go(lease)

@@ -7,6 +7,8 @@
   for that, or does without the tier.
 """
 
+import weakref
+from asyncio import get_running_loop
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from hashlib import sha1
@@ -95,7 +97,7 @@ class FunctionLink:
 
     async def ask_awaited(self, key: Hashable, tags: Sequence[str], *, newer: bool = False) -> Found | Grant | None:
         """See ``Link``."""
-        grant = self._question(key, tags, newer)
+        grant = self._question(key, tags, newer, weakref.ref(get_running_loop()))
         if grant is None:
             return None
         answer: Found | Grant | None = await taken_awaited(
@@ -245,13 +247,13 @@ class FunctionLink:
 
     # -- parts of them
 
-    def _question(self, key: Hashable, tags: Sequence[str], newer: bool) -> HeldGrant | None:
+    def _question(self, key: Hashable, tags: Sequence[str], newer: bool, loop: Any = None) -> HeldGrant | None:
         """What may become a grant; None if the key cannot be shared, or nobody is to be asked."""
         mark = self._marked(key, tags)
         if mark is None:
             return None
         token = b"" if self._options.read_only else new_id()
-        lease = Lease(mark.lease, token, self._label, mark.digest, self._lease_ms)
+        lease = Lease(mark.lease, token, self._label, mark.digest, self._lease_ms, loop)
         return HeldGrant(self._leases, mark, lease, is_newer=newer)
 
     def _marked(self, key: Hashable, tags: Sequence[str]) -> Mark | None:

@@ -15,21 +15,21 @@ class OwnLeases:
         line: Renews leases, and gives them back.
     """
 
-    __slots__ = ("_line", "_tokens")
+    __slots__ = ("_held", "_line")
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._tokens: dict[bytes, tuple[bytes, int]] = {}
+        self._held: dict[bytes, tuple[Lease, int]] = {}
         """By the digests of their keys, and for which process: to a forked child they are another's."""
 
     def holds(self, digest: bytes) -> bool:
         """Whether a load of the key goes on here, though perhaps nobody waits for it any more."""
-        _, process = self._tokens.get(digest, (b"", 0))
-        return process == os.getpid()
+        held = self._held.get(digest)
+        return held is not None and held[1] == os.getpid() and self._line.is_held(held[0])
 
     def hold(self, lease: Lease, process: int) -> None:
         """Have *lease* renewed, which was granted to this process."""
-        self._tokens[lease.digest] = lease.token, process
+        self._held[lease.digest] = lease, process
         self._line.hold(lease)
 
     def let_go(self, lease: Lease) -> None:
@@ -43,6 +43,6 @@ class OwnLeases:
         self._line.release(lease)
 
     def _forget(self, lease: Lease) -> None:
-        token, _ = self._tokens.get(lease.digest, (b"", 0))
-        if token == lease.token:
-            self._tokens.pop(lease.digest, None)
+        held = self._held.get(lease.digest)
+        if held is not None and held[0].token == lease.token:
+            self._held.pop(lease.digest, None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any
 
 from kit.threads import until
@@ -113,17 +113,27 @@ MakeMember = Callable[..., Member]
 
 
 class Caller:
-    """Calls links as a thread does, or as coroutines do, each in a loop of its own."""
+    """Calls links as a thread does, or as coroutines do, each in a loop of its own, which goes on as loads do."""
 
     def __init__(self, colour: str) -> None:
         self.is_async = colour == "async"
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+    def _run(self, awaited: Coroutine[Any, Any, Any]) -> Any:
+        self._loops.append(loop := asyncio.new_event_loop())
+        return loop.run_until_complete(awaited)
+
+    def close(self) -> None:
+        for loop in self._loops:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
 
     def ask(self, link: Any, key: Hashable = "k", tags: Sequence[str] = (), **how: Any) -> Any:
-        return asyncio.run(link.ask_awaited(key, tags, **how)) if self.is_async else link.ask(key, tags, **how)
+        return self._run(link.ask_awaited(key, tags, **how)) if self.is_async else link.ask(key, tags, **how)
 
     def store(self, link: Any, grant: Any, value: Any, life_s: float = 60.0) -> bool:
         return (
-            asyncio.run(link.store_awaited(grant, value, life_s)) if self.is_async else link.store(grant, value, life_s)
+            self._run(link.store_awaited(grant, value, life_s)) if self.is_async else link.store(grant, value, life_s)
         )
 
     def load(self, link: Any, value: Any, key: Hashable = "k", tags: Sequence[str] = (), life_s: float = 60.0) -> None:

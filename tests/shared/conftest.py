@@ -36,9 +36,11 @@ def tls_valkey() -> Iterator[Server]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def caller(request: pytest.FixtureRequest) -> Caller:
+def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
     """Calls what has two colours, in one of them."""
-    return Caller(request.param)
+    made = Caller(request.param)
+    yield made
+    made.close()
 
 
 @pytest.fixture

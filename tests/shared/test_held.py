@@ -1,5 +1,8 @@
 """Leases are renewed together in good time, counted when lost, and given back."""
 
+import asyncio
+import weakref
+
 from memo.shared._held import AT_ONCE, Held, Lease
 from memo.testing import FakeClock
 
@@ -99,3 +102,22 @@ def test_child_has_none() -> None:
     table.held.forget_all()
     assert len(table.held) == 0
     assert table.held.returned() == []
+
+
+def test_leases_of_closed_loops_are_given_back() -> None:
+    """Instead of being renewed: what loads there ends no more.  So are those of loops that are gone."""
+    table, loops = Table(), [asyncio.new_event_loop() for _ in range(3)]
+    leases = [lease(number)._replace(loop=weakref.ref(loop)) for number, loop in enumerate(loops)]
+    for one in leases:
+        table.held.hold(one)
+    table.clock.advance(3)
+    assert table.due() == leases
+    loops[0].close()
+    loops[1].close()
+    del loops[1]
+    table.clock.advance(3)
+    assert table.due() == [leases[2]]
+    assert [one for one, _ in table.held.returned()] == leases[:2]
+    assert [one in table.held for one in leases] == [False, False, True]
+    assert table.held.lost == 0
+    loops[1].close()

@@ -137,6 +137,15 @@ def test_a_lease_whose_process_died_ends(member: MakeMember, caller: Caller) -> 
     assert not caller.store(dead, grant, "late")
 
 
+def test_a_load_whose_loop_was_closed_keeps_nobody_waiting(member: MakeMember, caller: Caller) -> None:
+    """Its lease is given back within a third of its life, though nothing of it was collected, and nobody asked."""
+    loader, waiter = member().link(lease=6.0), member().link(lease=60.0)
+    grant = asyncio.run(loader.ask_awaited("k", ()))
+    assert isinstance(caller.ask(waiter), HeldGrant)
+    assert waiter.figures().waits == 1
+    assert grant.is_open, "it was not this that has given it back"
+
+
 def test_a_load_longer_than_its_lease_keeps_it(member: MakeMember, caller: Caller, valkey: Room) -> None:
     """The line's thread renews the lease for as long as the load takes, so that others go on waiting."""
     # long enough that a busy machine stops that thread for less
