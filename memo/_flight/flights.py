@@ -192,8 +192,8 @@ class Flights:
         return was_running
 
     def cleanup(self) -> int:
-        """Detach what is stuck or has lost its thread or loop; returns how many."""
-        count = 0
+        """Detach what is stuck or has lost its thread or loop, and what ended unseen; returns how many."""
+        count = self.table.drop_lost()
         for flight in self.table.running():
             if self.is_stuck(flight) and self.expire(flight):
                 count += 1

@@ -13,6 +13,8 @@ Invariants:
   ``over`` or dead, and so not at anything any more.
 - Tables with a store or without sharing are changed under ``lock`` alone, but for newcomers' ``setdefault``.
 - Callbacks and wake-ups run outside ``lock``.
+- A flight in the table runs, unless the hash of its key has changed meanwhile, so that nobody found it to take it out:
+  such a one is *lost*.  It counts as none, and ``drop_lost()`` is rid of it.
 - Whatever fences the flight of a key also forgets the load of it that was *asked* for and does not run yet.
 """
 
@@ -312,6 +314,26 @@ class FlightTable:
         self.by_key.clear()  # whole: a leader that is not here may have been about to take its own out
         self.asked.forget_all()
 
+    def drop_lost(self) -> int:
+        """Take out the flights that ended and were not found, since the hash of their key has changed; how many.
+
+        Whoever begins a call in that moment leads it alone, at worst: newcomers enter without the lock.
+        """
+        with self.lock:
+            return self._drop(self._lost()) if type(self.by_key) is dict else 0
+
+    def _lost(self) -> set[InFlight]:
+        return {flight for flight in list(self.by_key.values()) if flight.state is not RUNNING}
+
+    def _drop(self, lost: set[InFlight]) -> int:
+        if lost:
+            flights = list(self.by_key.items())
+            self.by_key.clear()
+            for key, flight in flights:
+                if flight not in lost:
+                    self.by_key.setdefault(key, flight)
+        return len(lost)
+
     def follow(self, read: Callable[[], float]) -> None:
         """Go by another clock: what began later than it shows counts as begun now."""
         now = read()
@@ -334,7 +356,9 @@ class FlightTable:
 
     def _not_over(self) -> list[InFlight]:
         # list() first: it is one step, while a comprehension gives way to threads that enter without the lock
-        return [flight for flight in list(self.by_key.values()) if not flight.over] if self.by_key else []
+        if not self.by_key:
+            return []
+        return [flight for flight in list(self.by_key.values()) if flight.state is RUNNING and not flight.over]
 
     def pending(self) -> dict[InFlight, int]:
         """The current flights, and those that stand for what waits for a thread: how many callers wait for each."""
