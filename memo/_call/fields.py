@@ -48,13 +48,16 @@ def _is_a(kind: type, module: str, name: str) -> bool:
 
 
 _found: dict[str, Any] = {}
-"""The libraries that were found, since none is as the interpreter ends."""
+"""The libraries that were found last, since none is as the interpreter ends."""
 
 
 def _imported(module: str) -> Any:
-    """A module of a library, if it was imported; else None."""
+    """A module of a library, if it was imported, as it is now; else None."""
     library = sys.modules.get(module)
-    return _found.get(module) if library is None else _found.setdefault(module, library)
+    if library is None:
+        return _found.get(module)
+    _found[module] = library
+    return library
 
 
 def _compared(field: Any, value: Any) -> Any:

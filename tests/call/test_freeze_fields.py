@@ -5,6 +5,8 @@ import dataclasses
 import enum
 import functools
 import pickle
+import sys
+import types
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -162,6 +164,30 @@ def test_msgspec(frozen: Any) -> None:
     assert frozen(Point([1])) == frozen(Point([1])) != frozen(Point([2]))
     assert frozen(Closed([1])) == frozen(Closed([1])) != frozen(Closed((1,)))
     assert frozen(Point(1)) != frozen(Closed(1))
+
+
+@BOTH
+def test_a_library_that_was_imported_anew(frozen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instances are known by the library that is imported now, also where another copy of it was asked before."""
+
+    def imported() -> Any:
+        class Struct:
+            __struct_fields__ = ("x",)
+
+            def __init__(self, x: Any) -> None:
+                self.x = x
+
+            def __eq__(self, other: object) -> bool:
+                return type(other) is type(self) and other.x == self.x
+
+            __hash__ = None  # type: ignore[assignment]
+
+        monkeypatch.setitem(sys.modules, "msgspec", types.SimpleNamespace(Struct=Struct))
+        return Struct
+
+    for _ in range(2):
+        kind = imported()
+        assert frozen(kind([1])) == frozen(kind([1])) != frozen(kind([2]))
 
 
 # -- numpy
