@@ -27,7 +27,7 @@ The plan of the house, from the roof down; each folder imports only what stands 
 ``_base/``              time, locks, callers, sizes, text, units: knows no function, no key, no entry
 ``_native/``            the same hot path in C, where it could be built: decides nothing, doubts are Python's
 ``errors``              the exceptions; ``_freeze`` holds the marks that pickled keys name
-``_late``               faces that import what they name when that is asked for
+``_late``               what is imported when it is needed, and what to say where it is too late for that
 ``testing``             a clock that is advanced by hand, stores that start empty; ``pytest_plugin`` has the fixtures
 ``exporters/``          figures for other programs, each an extra: public, made of the public names like any user
 ``_demo/``              what ``python -m memo demo`` shows, made with the public names alone

@@ -134,10 +134,15 @@ class Layer(OfTheProgram):
         """The wrapper; a new one, if nobody holds the last one."""
         return self.generated.wrapper_of(self)
 
+    @property
+    def wrapper_through(self) -> Callable[..., Any]:
+        """That of calls through instances; see ``through()``."""
+        return self.through().wrapper_of(self)
+
     def answer(self, /, *args: Any, **kwargs: Any) -> Any:
         """Answer a call, which may be marked by ``Through``, as the wrapper that is concerned with it does."""
         if args and type(args[0]) is Through:
-            return self.through().wrapper_of(self)(args[0].instance, *args[1:], **kwargs)
+            return self.wrapper_through(args[0].instance, *args[1:], **kwargs)
         decorated = self.decorated()  # which holds the wrapper, if anything does
         return (self.wrapper if decorated is None else decorated)(*args, **kwargs)
 
@@ -396,7 +401,7 @@ def _called_through(function: Any) -> Callable[..., Any]:
     below = layer_of(function)
     if below is None:
         return called_with_instance(function)
-    return function if below.shape.takes_instance else below.through().wrapper_of(below)
+    return function if below.shape.takes_instance else below.wrapper_through
 
 
 class _PlainOrThrough:

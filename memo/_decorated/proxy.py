@@ -342,8 +342,7 @@ def _call_through(function: Any) -> Any:
     try:
         return _through_in(function)
     except AttributeError:
-        layer = _layer(function)
-        call = function._self_through = layer.through().wrapper_of(layer)
+        call = function._self_through = _layer(function).wrapper_through
         return call
 
 
