@@ -10,7 +10,7 @@ import pdb  # noqa: T100  # which is what is tested
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -29,14 +29,6 @@ def before() -> set[str]:
     """The listings of the functions that others hold."""
     gc.collect()
     return listings()
-
-
-@pytest.fixture
-def without_collector() -> Iterator[None]:
-    """What goes, goes by reference counts alone."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 DECORATORS: dict[str, Callable[[Registry], Any]] = {
@@ -181,7 +173,7 @@ def test_lines_stay_when_files_are_looked_for(own: Registry) -> None:
     assert shown(load, "alice") == first
 
 
-@pytest.mark.usefixtures("without_collector")
+@pytest.mark.usefixtures("nothing_collected")
 @pytest.mark.parametrize("decorate", DECORATORS.values(), ids=DECORATORS)
 def test_lines_go_when_the_function_goes(decorate: Callable[[Registry], Any], own: Registry, before: set[str]) -> None:
     """With a decorated function, its key function among it, its lines go at once and by reference counts alone."""
@@ -199,7 +191,7 @@ def test_lines_go_when_the_function_goes(decorate: Callable[[Registry], Any], ow
 
 
 @pytest.mark.pure_path("in C a call through an instance goes to the wrapper of calls through the class")
-@pytest.mark.usefixtures("without_collector")
+@pytest.mark.usefixtures("nothing_collected")
 def test_lines_of_a_method_go_when_its_class_goes(own: Registry, before: set[str]) -> None:
     """The lines of a method, through the class and through instances, last as long as the class."""
 
@@ -216,7 +208,7 @@ def test_lines_of_a_method_go_when_its_class_goes(own: Registry, before: set[str
 
 
 @pytest.mark.pure_path("looks for the wrapper's line in tracebacks, where a load that C leads has none")
-@pytest.mark.usefixtures("without_collector")
+@pytest.mark.usefixtures("nothing_collected")
 def test_functions_of_one_name_and_shape_share_their_lines(own: Registry, before: set[str]) -> None:
     """A factory's functions have one file name, which goes with the last of them."""
 
@@ -237,7 +229,7 @@ def test_functions_of_one_name_and_shape_share_their_lines(own: Registry, before
     assert listings() == before
 
 
-@pytest.mark.usefixtures("without_collector")
+@pytest.mark.usefixtures("nothing_collected")
 def test_functions_of_one_name_that_differ_are_numbered(own: Registry, before: set[str]) -> None:
     """Functions of one name whose wrappers differ have file names that tell them apart, and free them again."""
 
@@ -260,7 +252,7 @@ def test_functions_of_one_name_that_differ_are_numbered(own: Registry, before: s
     assert listings() == before
 
 
-@pytest.mark.usefixtures("without_collector")
+@pytest.mark.usefixtures("nothing_collected")
 def test_a_running_call_keeps_the_lines_that_it_runs(own: Registry, before: set[str]) -> None:
     """A call that runs while its wrapper is written anew is shown with the lines of when it began."""
 

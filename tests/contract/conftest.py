@@ -1,7 +1,6 @@
 """Fixtures that several tests of contract share."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -11,15 +10,12 @@ from kit.held import run_uvloop
 
 
 @pytest.fixture
-def without_collector() -> Iterator[None]:
+def without_collector(nothing_collected: None) -> Iterator[None]:
     """Only reference counts free anything."""
-    gc.collect()
-    gc.disable()
     log = logging.getLogger("memo")
     log.disabled = True  # pytest keeps what is logged, with the frames of logged exceptions
     yield
     log.disabled = False
-    gc.enable()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -5,13 +5,15 @@ The collector first makes all weak references go that lead to garbage, then call
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kit.tools import stacked
 
 from memo import bounded, bounded_many, cached_property, dedupe_inflight, limit, lru_cache, sliding_window
+
+pytestmark = pytest.mark.usefixtures("nothing_collected")
 
 Decorate = Callable[[Any], Any]
 
@@ -31,14 +33,6 @@ over = pytest.mark.parametrize("decorate", DECORATORS.values(), ids=DECORATORS)
 colours = pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
 PLACES = ("function", "method", "class method", "static method", "alias")
 HANDLES = ("cache", "inflight", "window", "limit")
-
-
-@pytest.fixture(autouse=True)
-def _no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def finish(found: Any) -> Any:

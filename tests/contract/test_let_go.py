@@ -2,14 +2,13 @@
 
 import asyncio
 import functools
-import gc
 import inspect
 import subprocess
 import sys
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,8 +21,9 @@ from memo._decorated.layer import layer_of
 from memo._native import speed
 from memo.testing import FakeClock, isolated
 
-Decorate = Callable[[Any], Any]
+pytestmark = pytest.mark.usefixtures("nothing_collected")
 
+Decorate = Callable[[Any], Any]
 
 DECORATORS: dict[str, Decorate] = {
     "bounded": bounded(max=8),
@@ -48,14 +48,6 @@ DECORATORS: dict[str, Decorate] = {
 }
 over = pytest.mark.parametrize("decorate", DECORATORS.values(), ids=DECORATORS)
 colours = pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
-
-
-@pytest.fixture(autouse=True)
-def _no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 LIVE: "weakref.WeakSet[Any]" = weakref.WeakSet()

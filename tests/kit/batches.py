@@ -2,13 +2,13 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from kit.coroutines import play
+from kit.coroutines import play, some_turns, until_async
 from memo import bounded_many
 
-__all__ = ("COLOURS", "Source", "answered")
+__all__ = ("COLOURS", "Held", "Source", "answered")
 
 COLOURS = ("plain", "coroutine")
 
@@ -53,6 +53,37 @@ class Source:
     def _values(self, names: Iterable[Any], lang: str) -> dict[Any, Any]:
         version = self.version
         return {name: f"{name}-{lang}{version or ''}" for name in names if name not in self.lacking}
+
+
+class Held:
+    """Holds up a source's awaited calls, each until its first key is let go, and notes those that were cancelled."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.cancelled: list[list[str]] = []
+        self._events: dict[str, asyncio.Event] = {}
+        source.before = self._wait
+
+    def let(self, key: str) -> None:
+        self._event(key).set()
+
+    def _event(self, key: str) -> asyncio.Event:
+        return self._events.setdefault(key, asyncio.Event())
+
+    def _wait(self, keys: list[str]) -> Awaitable[None]:
+        async def wait() -> None:
+            try:
+                await self._event(keys[0]).wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(keys)
+                raise
+
+        return wait()
+
+    async def begun(self, number: int) -> None:
+        """Wait until the function has been called so many times."""
+        await until_async(lambda: len(self.source.calls) == number)
+        await some_turns()
 
 
 def answered(call: Callable[[], Any]) -> Any:

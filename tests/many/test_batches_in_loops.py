@@ -1,12 +1,12 @@
 """Batches of a coroutine function that run at the same time, in one event loop and in several."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from kit.batches import Source
+from kit.batches import Held, Source
 from kit.coroutines import every_loop, play, some_turns, until_async, until_elsewhere
 from kit.flights_loops import in_a_loop, passing
 from kit.threads import Gate
@@ -20,33 +20,6 @@ Make = Callable[..., Source]
 @pytest.fixture
 def make(own: Registry) -> Make:
     return lambda **options: Source("coroutine", **{"registry": own, **options})
-
-
-class Held:
-    """Holds up calls, each until it is let go, and notes those that were cancelled."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.cancelled: list[list[str]] = []
-        self._events: dict[str, asyncio.Event] = {}
-        source.before = self._wait
-
-    def let(self, key: str) -> None:
-        self._events.setdefault(key, asyncio.Event()).set()
-
-    def _wait(self, keys: list[str]) -> Awaitable[None]:
-        async def wait() -> None:
-            try:
-                await self._events.setdefault(keys[0], asyncio.Event()).wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(keys)
-                raise
-
-        return wait()
-
-    async def begun(self, number: int) -> None:
-        await until_async(lambda: len(self.source.calls) == number)
-        await some_turns()
 
 
 @every_loop

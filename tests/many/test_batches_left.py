@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kit.batches import Source
+from kit.batches import Held, Source
 from kit.coroutines import every_loop, play, some_turns, until_async, until_elsewhere
 from kit.flights_loops import in_a_loop
 
@@ -22,24 +22,15 @@ def make(own: Registry) -> Make:
     return lambda **options: Source("coroutine", **{"registry": own, **options})
 
 
-class Held:
-    """Holds up the function's calls until they are let go, together, and notes those that were cancelled."""
+class HeldTogether(Held):
+    """Holds up all calls of the function until they are let go together, and begins calls that wait for it."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
-        self.cancelled: list[list[str]] = []
+        super().__init__(source)
         self.go = asyncio.Event()
-        source.before = self._wait
 
-    def _wait(self, keys: list[str]) -> Awaitable[None]:
-        async def wait() -> None:
-            try:
-                await self.go.wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(keys)
-                raise
-
-        return wait()
+    def _event(self, key: str) -> asyncio.Event:
+        return self.go
 
     async def call(self, *keys: str, calls: int = 1) -> "asyncio.Task[Any]":
         """A call with many keys that waits, after which the function has been called so many times."""
@@ -50,8 +41,7 @@ class Held:
 
     async def _begun(self, call: Any, calls: int) -> "asyncio.Task[Any]":
         task = asyncio.ensure_future(call)
-        await until_async(lambda: len(self.source.calls) == calls)
-        await some_turns()
+        await self.begun(calls)
         return task
 
 
@@ -72,7 +62,7 @@ def test_a_newcomer_joins_what_was_left(make: Make, kind: str) -> None:
     source = make()
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first = await held.call("a", "b", "c")
         second = await held.one("b")
         await cancel(first)
@@ -95,7 +85,7 @@ def test_the_last_of_all_ends_it(make: Make, order: tuple[int, ...]) -> None:
     source = make()
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         tasks = [await held.call("a", "b", "c"), await held.one("b"), await held.call("c", "b"), await held.one("a")]
         for at in order:
             assert held.cancelled == []
@@ -116,7 +106,7 @@ def test_left_again(make: Make) -> None:
     source = make()
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first, second = await held.call("a", "b"), await held.one("b")
         await cancel(first)
         again = await held.one("a")
@@ -138,7 +128,7 @@ def test_gathered_calls(make: Make, kind: str) -> None:
     source = make(gather="30m", clock=clock)
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         tasks = [asyncio.ensure_future(source.many.one(key)) for key in "abc"]
         await some_turns()
         clock.advance("30m")
@@ -158,7 +148,7 @@ def test_batches_of_one_call_end_by_themselves(make: Make) -> None:
     source = make(max_batch=2)
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first = await held.call("a", "b", "c", "d", calls=2)
         second = await held.one("a", calls=2)
         await cancel(first)
@@ -177,7 +167,7 @@ def test_what_is_fenced_meanwhile_is_not_stored(make: Make) -> None:
     source = make()
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first, second = await held.call("a", "b", "c"), await held.one("b")
         await cancel(first)
         source.many.cache.invalidate("a")
@@ -225,7 +215,7 @@ def test_kept_work(make: Make) -> None:
     source = make(keep="10s", clock=clock)
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first, second = await held.call("a", "b"), await held.one("b")
         await cancel(first)
         clock.advance("11s")
@@ -248,7 +238,7 @@ def test_a_caller_of_another_loop(make: Make) -> None:
     source = make()
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first = await held.call("a", "b")
         inside: list[asyncio.Task[Any]] = []
         loops: list[asyncio.AbstractEventLoop] = []
@@ -279,7 +269,7 @@ def test_ten_thousand_keys_are_left_at_once(make: Make) -> None:
     keys = [str(number) for number in range(10_000)]
 
     async def main() -> None:
-        held = Held(source)
+        held = HeldTogether(source)
         first = await held.call(*keys)
         second = await held.one("5000")
         await cancel(first)

@@ -5,7 +5,7 @@ import builtins
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +19,8 @@ from memo._decorated.stack import layers_of
 from memo._native import speed
 
 __all__ = ()
+
+pytestmark = pytest.mark.usefixtures("nothing_collected")
 
 
 class Own(cachetools.LFUCache[Any, Any]):
@@ -40,15 +42,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 every_policy = pytest.mark.parametrize("policy", [*POLICIES, Own])
 every_option = pytest.mark.parametrize("options", OPTIONS)
-
-
-@pytest.fixture(autouse=True)
-def no_collector() -> Iterator[None]:
-    """The cyclic collector is off."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 class Watch:
