@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from memo._base import NO_TAGS, is_awaited, refuser, short_text
+from memo._base import NO_TAGS, generates, is_awaited, refuser, short_text
 from memo._call import KeyOptions
 from memo._decorated import Layer, Placement
 from memo._dedupe_inflight import InflightLayer
@@ -53,7 +53,8 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
         func: Computes the value, given the instance.
 
     Raises:
-        TypeError: At decoration: func cannot be called.  As the class is made:
+        TypeError: At decoration: func cannot be called, or is a generator
+            function.  As the class is made:
             it has two names (RuntimeError before Python 3.12).  As it is read:
             the instance has no ``__dict__`` that takes values, or the property
             was never told its name.
@@ -69,6 +70,11 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
         if not callable(func):
             raise TypeError(
                 f"cached_property: {short_text(func)} cannot be called; decorate a function of the instance."
+            )
+        if generates(func):  # the calls of which would draw from one generator, whoever asks for the attribute
+            raise TypeError(
+                f"cached_property: {getattr(func, '__qualname__', None) or repr(func)} is a generator function, whose "
+                f"result can be used only once; return a list instead."
             )
         super().__init__(func)
         self.__module__ = func.__module__

@@ -37,7 +37,7 @@ from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, labe
 from memo._base.load_observers import Load, LoadObserver, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuser
-from memo._base.option_checks import check_error_types
+from memo._base.option_checks import check_error_types, check_plain
 from memo._base.pacing import SEVERAL, Pace, in_slices, unhurried
 from memo._base.printed import print_text
 from memo._base.real_time import real
@@ -87,7 +87,7 @@ from memo._base.waits import finish, one_step, until
 from memo._base.weak_ways import is_open_class, way_to_weak_references
 from memo._base.weakly import Weakly
 from memo._base.whole_files import Path, WholeFile
-from memo._base.wrapping import attribute, is_awaited, run_by, wrapped_by
+from memo._base.wrapping import attribute, generates, is_awaited, run_by, wrapped_by
 
 __all__ = (
     "BIG",
@@ -150,6 +150,7 @@ __all__ = (
     "caller_lives",
     "check_clock",
     "check_error_types",
+    "check_plain",
     "check_tag",
     "check_tag_names",
     "check_tags",
@@ -172,6 +173,7 @@ __all__ = (
     "freeze_fields",
     "frozen_dataclass",
     "gate_for",
+    "generates",
     "greenlet_of",
     "hold",
     "html_rows",

@@ -1,4 +1,4 @@
-"""Options that name types of exceptions, and where options are checked at all.
+"""Options that name types of exceptions or take plain functions, and where options are checked at all.
 
 An option is checked once, where a user gives it: by the decorator, before it decorates anything, or by the method of a
 handle or registry.  Checks that several of them make stand in ``_base`` (here, and in ``units``, ``tags``, ``one_shot``
@@ -9,7 +9,9 @@ again.
 
 from typing import Any
 
-__all__ = ("check_error_types",)
+from memo._base.wrapping import generates, is_awaited
+
+__all__ = ("check_error_types", "check_plain")
 
 
 def check_error_types(where: str, option: str, types: Any) -> tuple[type[Exception], ...]:
@@ -35,3 +37,25 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
                 f"name types of Exception."
             )
     return found
+
+
+def check_plain(where: str, option: str, function: Any, remedy: str = "give a plain function") -> None:
+    """Check that a call of *function* does what it is there for, and returns what comes of that.
+
+    What a coroutine function or a generator function returns has done nothing yet, is true, and equals nothing else: a
+    condition would always hold, a callback never run, a key never be found again.
+
+    Args:
+        where: Whom the option was given to.
+        option: Its name; empty if the function has no name there.
+        function: What was given; something that can be called.
+        remedy: What to do instead.
+
+    Raises:
+        TypeError: It is one of these, however it hides that.
+    """
+    given = f"{where}: {option}={function!r}" if option else f"{where}: {function!r}"
+    if is_awaited(function):
+        raise TypeError(f"{given} is a coroutine function, which nobody would await; {remedy}.")
+    if generates(function):
+        raise TypeError(f"{given} is a generator function, a call of which does not run it; {remedy}.")

@@ -1,10 +1,11 @@
 """Tags: names by which entries of many functions are dropped together."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from memo._base.wrapping import is_awaited
+from memo._base.wrapping import is_awaited, run_by
 
 __all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tag_names", "check_tags")
 
@@ -108,6 +109,8 @@ def check_tags(where: str, tags: TagsOption) -> Tags:
     if callable(tags):
         if is_awaited(tags):
             raise TypeError(f"{where}: tags={tags!r} is a coroutine function; give a plain function.")
+        if any(map(inspect.isasyncgenfunction, run_by(tags))):  # of a generator function the names are drawn
+            raise TypeError(f"{where}: tags={tags!r} is an asynchronous generator function; give a plain function.")
         return Tags(function=tags)
     return Tags(_names(where, tags))
 

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ("attribute", "is_awaited", "run_by", "wrapped_by")
+__all__ = ("attribute", "generates", "is_awaited", "run_by", "wrapped_by")
 
 _LINKS = 100
 """After so many a walk ends: it may go in a circle."""
@@ -76,3 +76,8 @@ def run_by(function: Any) -> Iterator[Any]:
 def is_awaited(function: Any) -> bool:
     """Whether a call of *function* returns a coroutine, as far as ``run_by()`` tells."""
     return any(map(inspect.iscoroutinefunction, run_by(function)))
+
+
+def generates(function: Any) -> bool:
+    """Whether a call of *function* returns a generator, or an asynchronous one, as far as ``run_by()`` tells."""
+    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in run_by(function))

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memo._base import Pace, Path, in_slices, note_on, real, short_text, unhurried
+from memo._base import Pace, Path, check_plain, in_slices, note_on, real, short_text, unhurried
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Hashes, Unsupported, decoded, encoded
 from memo._call import comparing_outside
@@ -375,5 +375,8 @@ def _check_call(where: str, generated: Generated, function: Any, option: str) ->
             f"{where}: the entries of {generated.shape.qualname}() belong to instances, which no other process knows; "
             f"give ignore=('self',) to the decorator if instances may share entries."
         )
-    if function is not None and not callable(function):
+    if function is None:
+        return
+    if not callable(function):
         raise TypeError(f"{where}: {option}={function!r} cannot be called; give a function of a value.")
+    check_plain(where, option, function, "give a plain function of a value")

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from memo._base import check_error_types, is_awaited, refuser, short_text
+from memo._base import check_error_types, generates, is_awaited, refuser, short_text
 from memo._cache.terms import NOT_GIVEN
 
 __all__ = ("check_colour", "check_fit", "fallback_options", "without_arguments")
@@ -56,7 +56,7 @@ def check_colour(where: str, name: str, fallback: Any, *, is_async: bool) -> Non
     Raises:
         TypeError: It is a coroutine function, and that is a plain one; or a generator function.
     """
-    if inspect.isgeneratorfunction(fallback) or inspect.isasyncgenfunction(fallback):
+    if generates(fallback):
         raise TypeError(f"{where}: fallback={fallback!r} is a generator function; give one that returns a list.")
     if not is_async and is_awaited(fallback):
         raise TypeError(

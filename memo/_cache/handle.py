@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, M
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from memo._base import Duration, Path, byte_size, counted, in_slices, short_text
+from memo._base import Duration, Path, byte_size, check_plain, counted, in_slices, short_text
 from memo._cache.answers import Answers
 from memo._cache.lease import AwaitedLease, Lease
 from memo._cache.options import new_bounds
@@ -162,6 +162,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         """
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
+        check_plain("invalidate_where", "", predicate, "give a plain function of key and value")
         with self._fence_others(None):
             return self._answers.everywhere.invalidate_where(predicate, self._scope())
 

@@ -10,6 +10,7 @@ from memo._base import (
     Tags,
     byte_size,
     check_error_types,
+    check_plain,
     frozen_dataclass,
     is_awaited,
     positive_int,
@@ -251,10 +252,7 @@ def check_callback(where: str, option: str, value: Any) -> None:
         return
     if not callable(value):
         raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
-    if is_awaited(value):
-        raise TypeError(
-            f"{where}: {option}={value!r} is a coroutine function, which nobody would await; give a plain function."
-        )
+    check_plain(where, option, value)
 
 
 def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
@@ -266,17 +264,15 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
     if on_evict is not None and not callable(on_evict):
         raise TypeError(f"{where}: on_evict={on_evict!r} cannot be called; give a function.")
     awaited = is_awaited(on_evict)
+    if not awaited:
+        check_plain(where, "on_evict", on_evict)
     if evict_loop is None:
         return awaited
     if not (isinstance(evict_loop, asyncio.AbstractEventLoop) or callable(evict_loop)):
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
         )
-    if is_awaited(evict_loop):
-        raise TypeError(
-            f"{where}: evict_loop={evict_loop!r} is a coroutine function, which nobody would await; give a loop, or a "
-            f"plain function that returns it."
-        )
+    check_plain(where, "evict_loop", evict_loop, "give a loop, or a plain function that returns it")
     if not awaited:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "

@@ -15,7 +15,7 @@ from inspect import Parameter
 from types import FunctionType
 from typing import Any, Literal
 
-from memo._base import attribute, is_awaited, run_by, wrapped_by
+from memo._base import attribute, check_plain, generates, run_by, wrapped_by
 
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
@@ -74,8 +74,8 @@ def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any =
     """Check ``key``, ``ignore``, ``typed``, ``weak`` and ``scope`` as far as that is possible without the function."""
     if key is not None and not callable(key):
         raise TypeError(f"{where}: key={key!r} cannot be called; give a function of the call's arguments.")
-    if key is not None and is_awaited(key):
-        raise TypeError(f"{where}: key={key!r} is a coroutine function; give a plain function.")
+    if key is not None:
+        check_plain(where, "key", key)
     ignored, weakly = _names(where, "ignore", ignore), _names(where, "weak", weak)
     both = sorted(ignored & weakly)
     if both:
@@ -245,7 +245,7 @@ def is_generator_function(function: Any) -> bool:
     """Whether calls give generators, as far as the code that a call ends in tells."""
     if type(function) is FunctionType and not function.__dict__:
         return bool(function.__code__.co_flags & _GENERATES)
-    return any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in run_by(function))
+    return generates(function)
 
 
 def is_coroutine_function(function: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from memo._base import Duration, format_seconds, is_awaited, seconds
+from memo._base import Duration, check_plain, format_seconds, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._link import FunctionLink
 from memo.shared._names import function_label
@@ -136,11 +136,8 @@ def _check_coding(encode: Any, decode: Any) -> None:
     for option, given in (("encode", encode), ("decode", decode)):
         if given is not None and not callable(given):
             raise TypeError(f"{_WHERE}: {option}={given!r} is not callable; give a function of one value, or None.")
-        if is_awaited(given):
-            raise TypeError(
-                f"{_WHERE}: {option}={given!r} is a coroutine function, which nobody would await; give a plain "
-                f"function."
-            )
+        if given is not None:
+            check_plain(_WHERE, option, given)
     if (encode is None) is not (decode is None):
         alone, given, missing = ("encode", encode, "decode") if decode is None else ("decode", decode, "encode")
         raise TypeError(

@@ -1,12 +1,11 @@
 """``Tier``: a server behind the stores of several processes, as users name it."""
 
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
-from memo._base import Duration, Stage, byte_size, positive_int, renew, seconds
+from memo._base import Duration, Stage, byte_size, is_awaited, positive_int, renew, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._access import acl
 from memo.shared._envelope import Seal
@@ -254,7 +253,7 @@ def _checked_prefix(prefix: Any) -> str:
 
 
 def _check_url(url: Any) -> None:
-    if inspect.iscoroutinefunction(url):
+    if is_awaited(url):
         raise TypeError(
             "Tier: the URL is to come from a coroutine function, which threads cannot await; give a function that "
             "returns it, and that may block."
