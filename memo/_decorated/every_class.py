@@ -7,12 +7,12 @@ the arguments of a call is inherited here: it would take the first of them for t
 """
 
 from collections.abc import Callable
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 from memo._cache import CacheHandle
 from memo._flight import InflightHandle
 
-__all__ = ("CacheOfEveryClass", "InflightOfEveryClass", "refuse")
+__all__ = ("CacheOfEveryClass", "InflightOfEveryClass", "OneOfEveryClass", "refuse")
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -52,7 +52,7 @@ class CacheOfEveryClass(CacheHandle[P, R_co, Any]):
         return InflightOfEveryClass(self._whole.inflight, lambda: [handle.inflight for handle in self._each()])
 
     def _refuse(self, what: str) -> NoReturn:
-        refuse(self._name(), what)
+        refuse(self._name(), what, f"@{self._generated.shape.where}")
 
     def call(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused."""
@@ -108,3 +108,42 @@ class InflightOfEveryClass(InflightHandle[P, R_co]):
         """Detach a running call, of every class; whether there was one of any."""
         detached = [handle.forget(*args, **kwargs) for handle in self._each()]
         return any(detached)
+
+
+class OneOfEveryClass(Generic[P, R_co]):
+    """The function of one key of a class method of many keys, reached through any class.
+
+    A call is refused: with the class missing, its first argument would be taken for that.
+
+    Args:
+        one: That function, whose calls need the class.
+        many: The class method, as it is reached through any class.
+    """
+
+    __slots__ = ("_many", "_one")
+
+    def __init__(self, one: Any, many: Any) -> None:
+        self._one = one
+        self._many = many
+
+    @property
+    def cache(self) -> CacheHandle[P, R_co, Any]:
+        """Its results, which are those of the class method."""
+        return self._many.cache  # type: ignore[no-any-return]
+
+    @property
+    def inflight(self) -> InflightHandle[P, R_co]:
+        """Its running loads, which are those of the class method."""
+        return self._many.inflight  # type: ignore[no-any-return]
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> NoReturn:
+        refuse(self._many.cache._name(), "one()", "@bounded_many")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._one, name)
+
+    def __reduce__(self) -> Any:
+        return getattr, (self._many, "one")
+
+    def __repr__(self) -> str:
+        return repr(self._one)

@@ -5,10 +5,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import memo._rate  # whose handle is imported where somebody asks for the annotations
 from memo._cache import CacheHandle
-from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
+from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass, OneOfEveryClass
 from memo._decorated.layer import layer_of
 from memo._decorated.proxy import Decorated, Transparent, call_directly
-from memo._decorated.stack import find_handle, found_at, layers_of
+from memo._decorated.stack import find_handle, find_one, found_at, layers_of
 from memo._flight import InflightHandle
 from memo._late import in_time
 
@@ -45,6 +45,12 @@ class OfAnyClass(Transparent[P, R_co]):
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         owner = None if hasattr(self, "_self_placed") else _defining_class(self)
         return self, () if owner is None or type.__subclasses__(owner) else (owner,)
+
+    def _one(self) -> Any:
+        function, prefix = self._place()
+        one = find_one(function, prefix)
+        of_one = prefix or hasattr(self, "_self_placed")
+        return one if one is None or of_one else OneOfEveryClass(one, self)
 
     @property
     def cache(self) -> CacheHandle[P, R_co, Any]:

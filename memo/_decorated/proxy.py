@@ -110,7 +110,7 @@ class Transparent(Handles[P, R_co], _Proxy):
         def __getattr__(self, name):
             if name in ADDED:
                 return find_below(self, name)
-            if name == "one" and (one := find_one(*self._place())) is not None:
+            if name == "one" and (one := self._one()) is not None:
                 return one
             original = _layer(self).shape.function
             try:
@@ -166,6 +166,10 @@ class Transparent(Handles[P, R_co], _Proxy):
 
     def _place(self) -> tuple[Any, tuple[Any, ...]]:
         return self, ()
+
+    def _one(self) -> Any:
+        """Of a function of many keys: that of one; None of any other."""
+        return find_one(*self._place())
 
     def __eq__(self, other: object) -> bool:
         return bool(original_of(self) == original_of(other))

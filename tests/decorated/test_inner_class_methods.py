@@ -1,5 +1,6 @@
 """Class methods whose ``@classmethod`` stands above the decorator: never a handle on the wrong class."""
 
+import copy
 import functools
 import sys
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from kit.coroutines import finished
 
-from memo import bounded, dedupe_inflight, limit, sliding_window
+from memo import bounded, bounded_many, dedupe_inflight, limit, sliding_window
 from memo._decorated.every_class import CacheOfEveryClass, InflightOfEveryClass
 from memo._decorated.limit_of_every_class import LimitOfEveryClass
 
@@ -253,6 +254,58 @@ def test_a_class_without_subclasses_is_the_one_that_is_meant() -> None:
     assert Alone.load.cache.refresh(1) is Alone.load(1)
     assert Alone.load.cache.invalidate(1)
     assert not Alone.load.cache.invalidate(1)
+
+
+class Many:
+    @classmethod
+    @bounded_many(max=8)
+    def load(cls, names: list[int], y: int = 1) -> dict[int, list[Any]]:
+        return {name: [cls, name, y] for name in names}
+
+    @classmethod
+    @bounded_many(max=8)
+    async def load_async(cls, names: list[int], y: int = 1) -> dict[int, list[Any]]:
+        return {name: [cls, name, y] for name in names}
+
+
+class HeirOfMany(Many):
+    pass
+
+
+class AloneOfMany:
+    @classmethod
+    @bounded_many(max=8)
+    def load(cls, names: list[int]) -> dict[int, list[Any]]:
+        return {name: [cls, name] for name in names}
+
+
+@pytest.mark.parametrize("kind", [Many, HeirOfMany])
+@pytest.mark.parametrize("name", ["load", "load_async"])
+def test_one_key_is_loaded_for_the_class_named_or_refused(kind: Any, name: str) -> None:
+    """No argument of ``f.one()`` is taken for the class: where Python hides that, the error says what to write."""
+    function = getattr(kind, name)
+    many = finished(function([1]))
+    for call in (lambda: function.one(1), lambda: function.one(1, 1), lambda: function.one(names=1, y=1)):
+        if BINDS_BY_ITSELF:
+            with pytest.raises(
+                TypeError, match=r"one\(\) is about one class.*; write @bounded_many above @classmethod"
+            ):
+                call()
+        else:
+            assert finished(call()) is many[1]
+    if BINDS_BY_ITSELF:
+        with pytest.raises(TypeError, match=r"cache\.entry\(\) is about one class.*; write @bounded_many above"):
+            function.one.cache.entry(1)
+        assert repr(copy.deepcopy(function.one)) == repr(function.one)
+    assert (function.one.inflight.pending(), function.one.__name__) == ([], "one")
+    assert function.one.cache.invalidate(1)
+    assert finished(function([1]))[1] is not many[1]
+
+
+def test_one_key_is_loaded_for_a_class_without_subclasses() -> None:
+    """``f.one()`` through such a class is a call on it."""
+    assert AloneOfMany.load.one(1) is AloneOfMany.load([1])[1]
+    assert AloneOfMany.load.one.cache.invalidate(1)
 
 
 def test_a_method_of_a_metaclass_is_one() -> None:
