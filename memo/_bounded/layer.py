@@ -171,7 +171,7 @@ class BoundedLayer(FlightLayer):
         return self.ask("fallback", *args, **kwargs)
 
     def _revealer(self) -> Callable[[Any], Any]:
-        return self.generated.keys.shown.reveal
+        return self.generated.keys.shown.revealer.reveal  # which leases hold
 
     def show_audience(self) -> None:
         self.cache.be_watched(self.watch_of(self._audience))

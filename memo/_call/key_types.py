@@ -89,9 +89,9 @@ def guess(p: Parameter) -> Guess | None:
 # -- keys
 
 
-def untold(part: Any, p: Parameter) -> Any:
-    """The value of *p*, given what stands for it in a key."""
-    if p.kind is not Parameter.VAR_POSITIONAL:
+def untold(part: Any, kind: Any) -> Any:
+    """The value of a parameter of that kind, given what stands for it in a key."""
+    if kind is not Parameter.VAR_POSITIONAL:
         return part[0] if _is_told(part) else part
     return (part[0][0], *part[1:]) if part and _is_told(part[0]) else part
 
@@ -100,9 +100,9 @@ def _is_told(part: Any) -> bool:
     return type(part) is tuple and len(part) == 3 and part[2] is TOLD
 
 
-def tell(value: Any, p: Parameter) -> Hashable:
-    """What stands for a value of *p* in a key."""
-    if p.kind is not Parameter.VAR_POSITIONAL:
+def tell(value: Any, kind: Any) -> Hashable:
+    """What stands for a value of a parameter of that kind in a key."""
+    if kind is not Parameter.VAR_POSITIONAL:
         return _told(value)
     return (_told(value[0]), *value[1:]) if type(value) is tuple and value else value
 

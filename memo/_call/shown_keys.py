@@ -3,15 +3,14 @@
 import functools
 from collections.abc import Callable, Hashable, Iterable
 from inspect import Parameter
-from operator import itemgetter
 from typing import Any
 
 from memo._base import short_text
+from memo._call.key_form import KeyForm, Revealer, through
 from memo._call.key_marks import came_through, is_spelled
-from memo._call.key_plan import KeyPlan, takes_any
+from memo._call.key_plan import KeyPlan
 from memo._call.key_types import tell, untold
 from memo._call.stored_keys import plain_key
-from memo._call.tokens import ABSENT
 
 __all__ = ("ShownKeys",)
 
@@ -25,32 +24,25 @@ class ShownKeys:
 
     def __init__(self, plan: KeyPlan) -> None:
         self.plan: KeyPlan = plan
+        self._form = KeyForm(plan)
 
     @functools.cached_property
     def _through(self) -> "ShownKeys":
         """Those of calls through the instances of a class that refers to a plain function."""
-        return ShownKeys(KeyPlan(self.plan.shape, self.plan.options, through=True))
+        return ShownKeys(through(self.plan))
+
+    @functools.cached_property
+    def revealer(self) -> Revealer:
+        """What shows keys when the function is gone."""
+        return Revealer(self.plan)
 
     def _came_through(self, key: Hashable) -> bool:
         return self.plan.instance is None and came_through(key)
 
     def reveal(self, key: Hashable) -> Any:
         """The key as users see it: without instance, event loop and types; weak arguments as weak references."""
-        plan = self.plan
         key = plain_key(key)
-        if type(key) is not tuple and not plan.is_tuple:
-            return key
-        if self._came_through(key):
-            return self._through.reveal(key)
-        if is_spelled(key):
-            end = -3 if plan.options.typed else -1
-            return key[end - 2 : end]  # type: ignore[index]
-        values: Any = key[plan.start : plan.start + plan.count] if plan.is_tuple else (key,)  # type: ignore[index]
-        if plan.alone is not None:
-            values = (untold(values[0], plan.alone), *values[1:])
-        if plan.weak_named and plan.options.key is None:
-            values = _with_named(plan, values, key[plan.start + plan.count :])  # type: ignore[index]
-        return values[0] if plan.count == 1 else values
+        return self._through.reveal(key) if self._came_through(key) else self._form.reveal(key)
 
     def arguments(self, key: Hashable) -> list[tuple[str, Any]]:
         """What a key holds of its call: names of parameters and their values; what ``key=`` returned is called so."""
@@ -79,11 +71,12 @@ class ShownKeys:
         """The key that ``plain()`` was given."""
         return self._each_alone(key, tell)  # type: ignore[no-any-return]
 
-    def _each_alone(self, key: Any, change: Callable[[Any, Parameter], Any]) -> Any:
+    def _each_alone(self, key: Any, change: Callable[[Any, Any], Any]) -> Any:
         plan = self.plan
         if plan.alone is None or is_spelled(key) or self._came_through(key):
             return key
-        return (change(key[0], plan.alone), *key[1:]) if plan.is_tuple else change(key, plan.alone)
+        kind = plan.alone.kind
+        return (change(key[0], kind), *key[1:]) if plan.is_tuple else change(key, kind)
 
     def explain(self, key: Hashable) -> TypeError | None:
         """The error to raise because *key* cannot be hashed; None if it can.
@@ -128,14 +121,6 @@ class ShownKeys:
         plan = self.plan
         values = key[plan.start :] if plan.is_tuple and isinstance(key, tuple) else (key,)
         return zip(plan.values, values, strict=False)
-
-
-def _with_named(plan: KeyPlan, values: tuple[Any, ...], tokens: tuple[Any, ...]) -> tuple[Any, ...]:
-    """*values* of a key with the weak ones of its ``**`` arguments, whose *tokens* follow, among the others."""
-    if not takes_any(plan.values):
-        return values
-    given = [pair for pair in zip(plan.weak_named, tokens, strict=False) if pair[1] is not ABSENT]
-    return (*values[:-1], tuple(sorted((*values[-1], *given), key=itemgetter(0))))
 
 
 def _unhashable_part(value: Any) -> tuple[Any, str] | None:

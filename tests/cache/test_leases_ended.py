@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kit.coroutines import finished
 from kit.leased import Cache, Client, Closer
 from kit.threads import Gate, Running
 
@@ -88,6 +89,45 @@ def test_a_lease_outlives_its_function() -> None:
     second.__exit__(None, None, None)
     assert closer.take() == [("a", "a", "invalidated")]
     assert (gone.closed, kept.closed) == (1, 0)
+
+
+KINDS_OF_KEYS: dict[str, tuple[dict[str, Any], Any]] = {
+    "one value": ({}, ("a", 1)),
+    "typed": ({"typed": True}, ("a", 1)),
+    "made": ({"key": lambda name, default: name}, "a"),
+    "of one parameter": ({"ignore": ("default",)}, "a"),
+    "by identity": ({"weak": ("name",)}, None),
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+@pytest.mark.parametrize("kind", KINDS_OF_KEYS)
+def test_a_lease_keeps_neither_the_original_nor_its_defaults(kind: str, is_async: bool) -> None:
+    """Told after all of that is gone, a key is shown as ever."""
+    options, shown = KINDS_OF_KEYS[kind]
+    closer = Closer()
+
+    def original(name: Any, default: Any = 1) -> Client:
+        return Client("a")
+
+    async def original_async(name: Any, default: Any = 1) -> Client:
+        return Client("a")
+
+    function: Any = original_async if is_async else original
+    default = Client("default")
+    function.__defaults__ = (default,)
+    decorated = bounded(max=2, on_evict=closer, **options)(function)
+    name: Any = Client() if kind == "by identity" else "a"
+    lease: Any = decorated.cache.lease(name, 1)
+    finished(lease.__aenter__()) if is_async else lease.__enter__()
+    decorated.cache.clear()
+    refs = [weakref.ref(function), weakref.ref(default), weakref.ref(decorated)]
+    del decorated, function, default, original, original_async
+    assert [ref() for ref in refs] == [None, None, None]
+    finished(lease.__aexit__(None, None, None)) if is_async else lease.__exit__(None, None, None)
+    ((key, *told),) = closer.take()
+    assert told == ["a", "cleared"]
+    assert key == shown or (key[0]() is name and key[1] == 1)
 
 
 def test_a_lease_does_not_keep_what_it_told() -> None:
