@@ -2,6 +2,9 @@
 
 Every message has the next number of one counter, which the server keeps with the counter's epoch.  So nothing was lost
 as long as each message that is read is the next one, and the counter, when it is asked, is not beyond what was read.
+
+A server that has lost the latest messages (a replica that was behind, a snapshot) gives their numbers to others.  So a
+number alone tells nothing of one that lost as many as were said since: its message is to lie where it was read.
 """
 
 from typing import NamedTuple
@@ -10,6 +13,9 @@ from memo.shared._messages import Said
 from memo.shared._scripts import Where
 
 __all__ = ("Place", "has_more", "is_known", "lost", "missed", "place_of")
+
+_NOWHERE = b"0-0"
+"""The position of the end of a log that is not there: nothing in it was lost that was not read."""
 
 
 class Place(NamedTuple):
@@ -52,6 +58,8 @@ def lost(known: Place, there: Where) -> str | None:
         return "the counter began anew, under another epoch"
     if there.n < known.n:
         return f"the server's counter is at {there.n}, which was at {known.n}: it has an older copy of its data"
+    if there.n == known.n and there.position not in (known.at, _NOWHERE):
+        return f"message {known.n} is another one than was read: the server has an older copy of its data"
     if there.n > known.n and not _is_after(there.position, known.at):
         return f"the counter is at {there.n}, and the log has nothing after message {known.n}"
     return None

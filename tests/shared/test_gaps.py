@@ -55,6 +55,8 @@ def test_other_messages_are_not_known(message: Said) -> None:
         Where(b"e", 8, b"1000-9"),  # a message was said that the log does not have
         Where(b"e", 8, b"999-11"),  # the log began anew, with a clock that went back
         Where(b"e", 8, b"0-0"),
+        Where(b"e", 7, b"1000-10"),  # an older copy, in which as many were said since as it lacks
+        Where(b"e", 7, b"999-0"),  # the same, with a clock that went back
     ],
 )
 def test_server_that_forgot_is_a_gap(there: Where) -> None:
