@@ -229,7 +229,7 @@ class Gate(Protocol):
 class _ThreadGate:
     """A gate at which the whole thread stands."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("__weakref__", "_lock")
 
     def __init__(self) -> None:
         self._lock = _allocate_lock()
@@ -248,7 +248,7 @@ class _ThreadGate:
 class _GeventGate:
     """A gate at which one greenlet of gevent stands."""
 
-    __slots__ = ("_hub", "_is_open", "_waiter")
+    __slots__ = ("__weakref__", "_hub", "_is_open", "_waiter")
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
@@ -290,7 +290,7 @@ _EVENTLET_LOOK_S = 0.005
 class _EventletGate:
     """A gate at which one greenlet of eventlet stands."""
 
-    __slots__ = ("_hub", "_is_open", "_thread", "_waiter")
+    __slots__ = ("__weakref__", "_hub", "_is_open", "_thread", "_waiter")
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub

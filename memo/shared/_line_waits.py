@@ -1,11 +1,17 @@
-"""Waiting until a line has come so far, in threads and in event loops.  Whoever waits holds nothing."""
+"""Waiting until a line has come so far, in threads, greenlets and event loops.  Whoever waits holds nothing.
+
+Who lets a waiter go on may be in another thread: a gate that the hub of the waiter's thread, if there is one, knows of.
+"""
 
 import asyncio
 from collections.abc import Callable
 
-from memo._base import Bell, call_elsewhere, call_in, finish, real
+from memo._base import Bell, bounded_gate, call_elsewhere, call_in, finish, real
 
 __all__ = ("wait", "wait_awaited")
+
+_LONGEST_S = 3600.0
+"""Before another look; no system waits for as long as a user may say."""
 
 
 def wait(bell: Bell, over: Callable[[], bool], hopeless: Callable[[], bool], seconds: float) -> bool:
@@ -21,12 +27,13 @@ def wait(bell: Bell, over: Callable[[], bool], hopeless: Callable[[], bool], sec
         Whether it is over.
     """
     ends = real.monotonic() + seconds
-    gate = bell.listen()
+    gate = bounded_gate()
+    bell.tell(gate)
     while not over():
         left_s = ends - real.monotonic()
         if left_s <= 0 or hopeless():
             return False
-        gate.wait(left_s)
+        gate.wait(min(left_s, _LONGEST_S))
     return True
 
 

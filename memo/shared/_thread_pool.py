@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from typing import Any
 
-from memo._base import Gate, real, rlock
+from memo._base import bounded_gate, real, rlock
 from memo.shared._connected import NO_SCRIPT, Connected, is_refused_hello
 from memo.shared._dial import HELLO, Dial, check_hello, outlived
 from memo.shared._libraries import is_stale
@@ -119,7 +119,7 @@ class ThreadPool:
         self._lock = rlock()
         self._living: weakref.WeakSet[Place] = weakref.WeakSet()  # added to under _lock
         self._free: deque[Place] = deque()  # the one used last is the next, so that few are connected
-        self._waiting: deque[Gate] = deque()
+        self._waiting: deque[Any] = deque()  # of gates
 
     def connections(self) -> int:
         """How many are connected."""
@@ -171,7 +171,7 @@ class ThreadPool:
     def _wait(self, ends: float) -> Place:
         self.waited += 1
         latest = ends - self._timeout_s * _LEAST
-        gate = Gate()
+        gate = bounded_gate()  # in gevent's or eventlet's world another thread than the waiter's may open it
         self._waiting.append(gate)
         try:
             while True:
@@ -181,7 +181,7 @@ class ThreadPool:
                     place = self._new()
                 if place is not None:
                     return place
-                if not gate.wait(latest - real.monotonic()):
+                if not gate.wait(max(0.0, latest - real.monotonic())):
                     raise Unreachable(Reason.WAITING)
                 # somebody else was quicker: first in line again
                 self._waiting.appendleft(gate)

@@ -41,7 +41,8 @@ class Tier:
             called for each new connection.  The server must be Valkey, or Redis 6.0 or later; no cluster.
         prefix: Everything lies under it on the server: the same in all processes that share, and no other program's.
         timeout: How long one operation may take, waiting for a connection included.
-        connections: How many there are at most, for threads together, and for each event loop; the log has one more.
+        connections: How many there are at most, for threads together, and for each event loop or hub of gevent; the
+            log has one more.
         lease: For how long others wait for a load whose process died.  Renewed while it runs.
         log_size: How many messages the server keeps for processes that were away, about.
         max_value: Larger values are not shared; larger ones on the server are not read.

@@ -3,11 +3,13 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping
+from sys import modules
 from typing import Any, TypeAlias
 
 from memo._base import call_elsewhere, real
 from memo.shared._breaker import Breaker
 from memo.shared._dial import Dial
+from memo.shared._hub_pools import HubPools
 from memo.shared._loop_pool import LoopPool
 from memo.shared._scripts import Command, T
 from memo.shared._thread_pool import Place, ThreadPool
@@ -22,7 +24,7 @@ class Wire:
     Args:
         url: The URL, or a function that returns it.
         timeout_s: What one operation may take, waiting for a connection included.
-        connections: How many at most, for threads together, and for each event loop.
+        connections: How many at most, for threads together, for each event loop, and each hub of gevent.
         client_options: For the client library, checked.
         breaker: Told of what comes of operations; made anew where none is given.
 
@@ -45,6 +47,7 @@ class Wire:
         self._connections = connections
         self._loops: weakref.WeakSet[LoopPool] = weakref.WeakSet()
         self._threads = ThreadPool(self._dial, connections, timeout_s)
+        self._hubs = HubPools(self._new_pool)
         self._is_closed = False
         self.seconds = 0.0
         """What operations took, all together, waiting for a connection included; a hint: it is added to without a
@@ -71,7 +74,8 @@ class Wire:
         era = breaker.era
         begun = real.monotonic()
         try:
-            reply = self._threads.run(command, era)
+            pool = self._threads if "gevent" not in modules else self._hubs.here() or self._threads
+            reply = pool.run(command, era)
         except Unreachable as error:
             breaker.failed(error, era)
             raise
@@ -125,17 +129,20 @@ class Wire:
     @property
     def connections(self) -> int:
         """How many connections there are now."""
-        return self._threads.connections() + sum(pool.connections for pool in list(self._loops))
+        threads = sum(pool.connections() for pool in self._all_threads())
+        return threads + sum(pool.connections for pool in list(self._loops))
 
     @property
     def waited(self) -> int:
         """How many operations had to wait for one of them."""
-        return self._threads.waited + sum(pool.waited for pool in list(self._loops))
+        threads = sum(pool.waited for pool in self._all_threads())
+        return threads + sum(pool.waited for pool in list(self._loops))
 
     def renew(self) -> None:
         """Begin anew in a forked child: its own connections, those of the parent untouched."""
         self._dial.renew()
         self._threads.renew()
+        self._hubs.renew()
         # not to be closed here: the parent's loop has the same selector
         _left_behind.extend(self._loops)
         self._loops = weakref.WeakSet()
@@ -144,12 +151,19 @@ class Wire:
     def close(self) -> None:
         """End all connections; what is asked afterwards is refused."""
         self._is_closed = True
-        self._threads.close()
+        for threads in self._all_threads():
+            threads.close()
         for pool in list(self._loops):
             if pool.loop.is_running():
                 call_elsewhere(pool.loop, pool.cut)
             else:
                 pool.cut()
+
+    def _new_pool(self) -> ThreadPool:
+        return ThreadPool(self._dial, self._connections, self._timeout_s)
+
+    def _all_threads(self) -> list[ThreadPool]:
+        return [self._threads, *self._hubs.all()]
 
     def _pool_of(self, loop: asyncio.AbstractEventLoop) -> LoopPool:
         pools = _pools_of(loop)
