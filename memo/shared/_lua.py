@@ -12,7 +12,8 @@ Invariants, kept by these texts together
 - Each message has the next number of one counter, and the counter's epoch; a counter that is missing begins anew under
   another epoch.
 - What is found under our names is not trusted: a key of another type, a value or lease without an end, or with a header
-  that cannot be read, counts as missing, and is replaced or deleted.
+  that cannot be read, counts as missing, and is replaced or deleted.  What could not be looked at, since a command is
+  denied, say, counts as nothing: the script ends with that error.
 
 - What is invalidated is so on a server that is full, too: a script may write all that it has to, once it has deleted
   something, even nothing.
@@ -43,11 +44,13 @@ def _script(*parts: str) -> Script:
     return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-# A text, or false; a key of another type counts as missing, and is replaced when a text is set.
-_TEXT = """
-local function text(key)
-  local found = redis.pcall('GET', key)
-  return type(found) == 'string' and found
+# What a command answers, or false if it finds nothing, or something of another type; any other error ends the script.
+_FOUND = """
+local function found(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if string.find(answer.err, 'WRONGTYPE') then return false end
+  return redis.call(...)
 end
 """
 
@@ -56,7 +59,7 @@ _GENERATIONS = """
 local function generations(first, last, fresh)
   local all = {}
   for i = first, last do
-    local one = text(KEYS[i])
+    local one = found('GET', KEYS[i])
     if not one or not string.find(one, '^%x+$') then
       one = fresh
       if fresh ~= '' then redis.call('SET', KEYS[i], one, 'PX', DAY_MS) end
@@ -70,9 +73,9 @@ end
 # The lease at `key`: token, whether somebody waits, generations.  One that would never end counts as none.
 _LEASE = """
 local function lease(key)
-  local found = text(key)
-  if not found then return false end
-  local token, sign, under = string.match(found, '^(%x+)([+-])(.*)$')
+  local text = found('GET', key)
+  if not text then return false end
+  local token, sign, under = string.match(text, '^(%x+)([+-])(.*)$')
   if not token or redis.call('PTTL', key) < 0 then return false end
   return token, sign == '+', under
 end
@@ -81,15 +84,15 @@ end
 # Appends a message.  A log or counter of another type is begun anew, as one that is missing is.
 _SAY = """
 local function say(log, sequence, size, sender, fresh, kind, called, digests)
-  local epoch = redis.pcall('HGET', sequence, 'e')
-  if type(epoch) ~= 'string' then
+  local epoch = found('HGET', sequence, 'e')
+  if not epoch then
     redis.call('DEL', sequence)
     redis.call('HSET', sequence, 'e', fresh, 'n', 0)
     epoch = fresh
   end
   local n = redis.pcall('HINCRBY', sequence, 'n', 1)
   if type(n) == 'table' then
-    if string.find(n.err, 'OOM') then return n end
+    if not string.find(n.err, 'is not an integer') and not string.find(n.err, 'would overflow') then return n end
     redis.call('HSET', sequence, 'e', fresh, 'n', 1)
     epoch, n = fresh, 1
   end
@@ -111,14 +114,13 @@ end
 # ARGV: token ('': look only, and change nothing), lease_ms, max_value, newer, tell_done, unreadable,
 #   fresh ('' with '')
 ASK = _script(
-    _TEXT,
+    _FOUND,
     _GENERATIONS,
     _LEASE,
     """
 local now = generations(3, #KEYS, ARGV[7])
 local value, left, large = false, -2, 0
-local size = redis.pcall('STRLEN', KEYS[1])
-if type(size) == 'table' then size = 0 end
+local size = found('STRLEN', KEYS[1]) or 0
 if size > tonumber(ARGV[3]) then
   large = 1
 elseif size > 0 then
@@ -149,7 +151,7 @@ return {'granted', now, value, left, large}
 # KEYS: value, lease, log, sequence, generations...
 # ARGV: token or '', generations, data, life_ms, size, sender, fresh, called, digest, tell_drop
 STORE = _script(
-    _TEXT,
+    _FOUND,
     _GENERATIONS,
     _LEASE,
     _SAY,
@@ -187,6 +189,7 @@ return stored
 # KEYS: log, sequence, values and leases...
 # ARGV: size, sender, fresh, called, digests
 DROP = _script(
+    _FOUND,
     _SAY,
     """
 for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
@@ -197,6 +200,7 @@ return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], 'drop', ARGV[4], ARGV[5]
 # KEYS: log, sequence, generation
 # ARGV: size, sender, fresh, called, digests, kind
 BUMP = _script(
+    _FOUND,
     _SAY,
     """
 local left = redis.call('PTTL', KEYS[3])
@@ -210,7 +214,7 @@ return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[4], ARGV[5
 # KEYS: log, sequence, lease
 # ARGV: size, sender, fresh, called, digest, token
 RELEASE = _script(
-    _TEXT,
+    _FOUND,
     _LEASE,
     _SAY,
     """
@@ -227,7 +231,7 @@ return 1
 # KEYS: leases...
 # ARGV: ms, tokens...
 RENEW = _script(
-    _TEXT,
+    _FOUND,
     _LEASE,
     """
 local kept = {}
@@ -245,18 +249,19 @@ return kept
 # KEYS: log, sequence
 # ARGV: fresh, prove
 WHERE = _script(
+    _FOUND,
     """
-local epoch = redis.pcall('HGET', KEYS[2], 'e')
-local n = type(epoch) == 'string' and redis.pcall('HGET', KEYS[2], 'n')
-if type(n) ~= 'string' or not string.find(n, '^%d+$') then
+local epoch = found('HGET', KEYS[2], 'e')
+local n = epoch and found('HGET', KEYS[2], 'n')
+if not n or not string.find(n, '^%d+$') then
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], 'e', ARGV[1], 'n', 0)
   epoch, n = ARGV[1], '0'
 elseif ARGV[2] ~= '' then
   redis.call('HINCRBY', KEYS[2], 'n', 0)
 end
-local latest = redis.pcall('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if latest.err then
+local latest = found('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if not latest then
   redis.call('DEL', KEYS[1])
   latest = {}
 end

@@ -1,17 +1,19 @@
 """Who may do what: a user of the server with exactly the rights of a tier, one with less, and none."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kit.servers import PROGRAMS, Server, program
 from kit.tiers import Key
 
 from memo.shared import _scripts as scripts
-from memo.shared._access import acl
+from memo.shared._access import _IN_SCRIPTS, acl
 from memo.shared._scripts import Busy, Command, Granted, Value, new_id
 from memo.shared._unreachable import Reason, Skipped, Unreachable
 from memo.shared._wire import Wire
+
+IN_SCRIPTS = {f"+{name}" for name in _IN_SCRIPTS}
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)
@@ -53,6 +55,37 @@ def test_the_rights_that_are_named_are_enough(server: Server, prefix: str) -> No
     read = wire.run(Command((b"XREAD", b"COUNT", 9, b"BLOCK", 1, b"STREAMS", key.log.key, b"0-0"), list))
     assert len(read[0][1]) == where.n
     wire.close()
+
+
+@pytest.mark.parametrize("right", [right for right in acl("shop").split() if right in IN_SCRIPTS])
+def test_a_right_that_is_missing_is_told(server: Server, right: str) -> None:
+    """Whatever a script may not do is an error that names itself, and never taken for something that is not there."""
+    prefix = f"lacks{right}"
+    server.users("bob reset on >secret ~* +@all", f"ann reset on >secret {acl(prefix)} -{right[1:]}", "default off")
+    wire = wire_of(server, "bob:secret")
+    bob = Key(wire.run, prefix)
+    token, other = new_id(), new_id()
+    bob.store(token, bob.ask(token).generations, b"text")
+    bob.drop()
+    assert isinstance(bob.ask(other), Granted)
+    wire.run(Command((b"DEL", bob.log.sequence), int))  # to be made anew
+    denied = wire_of(server, "ann:secret")
+    ann = Key(denied.run, prefix)
+    ways: list[Callable[[], object]] = [
+        lambda: ann.ask(new_id()), lambda: ann.renew(other), lambda: ann.where(prove=True),
+        ann.drop, ann.clear, lambda: ann.put(b"text"), lambda: ann.ask(b""),
+    ]  # fmt: skip
+    told = []
+    for way in ways:
+        try:
+            way()
+        except Unreachable as error:
+            told.append(error.reason)
+            denied.breaker.close()
+    assert set(told) == {Reason.DENIED}
+    assert bob.messages()[0].n == 1, "the log was not kept"
+    wire.close()
+    denied.close()
 
 
 def test_the_rights_do_not_reach_beyond(server: Server) -> None:
