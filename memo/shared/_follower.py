@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from memo._cache import Local
 from memo.shared._known_keys import KnownKeys
+from memo.shared._names import tag_digest
 
 __all__ = ("Follower",)
 
@@ -31,6 +32,8 @@ class Follower:
     def drop_tag(self, digest: bytes) -> None:
         """Nor are those that bear the tag of this digest."""
         tag = self._known.tag(digest)
+        if tag is None and not self._known.are_all:
+            tag = next((one for one in self._local.tags() if tag_digest(one) == digest), None)
         if tag is not None:
             self._local.drop_tag(tag)
 

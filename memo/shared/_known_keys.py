@@ -5,6 +5,8 @@ its tags beside theirs, and forgotten some time after the store has let go of it
 
 - A note is made before there is an entry or a load to be found by it, and stays for as long as there is one.  So a
   message finds all that it is about.
+- A key that cannot be shared has no digest, and so no note, but may bear tags.  Once there was one, the store tells
+  which tags there are.
 - Each new note has some of the oldest looked at, and forgotten unless the store holds their keys.  So there are never
   many more notes than entries, and no step is a long one, of however many notes there are.
 - Whether the store holds a key is asked under no lock, since it compares keys.  Whoever notes a key meanwhile replaces
@@ -40,10 +42,12 @@ class KnownKeys:
         holds: Whether the store has an entry of a key, or a load of it runs.
     """
 
-    __slots__ = ("__weakref__", "_bearers", "_holds", "_lock", "_notes", "_tags")
+    __slots__ = ("__weakref__", "_bearers", "_holds", "_lock", "_notes", "_tags", "are_all")
 
     def __init__(self, holds: Callable[[Hashable], bool]) -> None:
         self._holds = holds
+        self.are_all = True
+        """Whether each key that the store may have is noted."""
         self._lock = rlock()
         """Guards the tables; no code of users runs under it."""
         self._notes: OrderedDict[bytes, _Note] = OrderedDict()

@@ -192,6 +192,22 @@ class Line:
             self._went_on_without(timeout_s)
         return is_settled
 
+    def attend(self, timeout_s: float) -> None:
+        """Be at work, since something is kept from now on that others may change, though the server is not asked.
+
+        Args:
+            timeout_s: How long to wait for that; what is kept before is dropped once the log is read.
+        """
+        self.begin()
+        if not self._has_place() and not wait(self._bell, self._has_place, self._is_hopeless, timeout_s):
+            self._reader.was_missed |= not self._has_place()
+
+    async def attend_awaited(self, timeout_s: float) -> None:
+        """The same, in any event loop."""
+        self.begin()
+        if not self._has_place() and not await wait_awaited(self._bell, self._has_place, self._is_hopeless, timeout_s):
+            self._reader.was_missed |= not self._has_place()
+
     def _went_on_without(self, timeout_s: float) -> None:
         """Note that somebody, who would have waited so long, will load and keep what is not heard of yet."""
         if timeout_s > 0.0 and self._reader.place is None:
@@ -203,6 +219,9 @@ class Line:
             and not self._thread.is_closed
             and self._pending.is_settled(function, digest, tags)
         )  # fmt: skip
+
+    def _has_place(self) -> bool:
+        return self._reader.place is not None
 
     def _is_hopeless(self) -> bool:
         """Whether a caller need not wait, since the tier is down."""

@@ -91,6 +91,7 @@ class FunctionLink:
         """See ``Link``."""
         grant = self._question(key, tags, newer)
         if grant is None:
+            self._line.attend(self._parts.timeout_s)
             return None
         answer: Found | Grant | None = taken(self._asked(grant, self._in_thread), self._wire.run)
         return answer
@@ -99,6 +100,7 @@ class FunctionLink:
         """See ``Link``."""
         grant = self._question(key, tags, newer, weakref.ref(get_running_loop()))
         if grant is None:
+            await self._line.attend_awaited(self._parts.timeout_s)
             return None
         answer: Found | Grant | None = await taken_awaited(
             self._asked(grant, self._in_loop), self._wire.run_awaited, grant.give_back_late
@@ -125,8 +127,10 @@ class FunctionLink:
 
     def put(self, key: Hashable, value: Any, life_s: float, tags: Sequence[str]) -> None:
         """See ``Link``."""
-        mark = None if self._options.read_only else self._marked(key, tags)
-        if mark is not None:
+        mark = self._marked(key, tags)
+        if mark is None or self._options.read_only:
+            self._line.attend(0.0 if runs_a_loop() else self._parts.timeout_s)
+        else:
             self._changes.put(mark, value, milliseconds(life_s))
 
     def invalidate(self, keys: Sequence[Hashable]) -> None:
@@ -149,6 +153,7 @@ class FunctionLink:
     def know(self, key: Hashable, tags: Sequence[str]) -> None:
         """See ``Link``."""
         self._marked(key, tags)
+        self._line.begin()
 
     def figures(self) -> LinkFigures:
         """See ``Link``."""
@@ -260,6 +265,7 @@ class FunctionLink:
         """The mark of a key that is loaded or stored now; None, and counted, if it cannot be shared."""
         mark = self._marks.of(key, tags)
         if mark is None:
+            self._known.are_all = False
             self._counts.rejected += 1
         else:
             self._known.add(mark.digest, key, tags)
