@@ -109,6 +109,7 @@ def pytest_sessionfinish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse what cannot be run everywhere, and skip on the path in C what is of the other one alone."""
     _refuse_places_in_memory(items)
+    _refuse_what_would_never_run(items)
     _keep_to_the_pure_path(items)
 
 
@@ -117,6 +118,14 @@ def _refuse_places_in_memory(items: list[pytest.Item]) -> None:
     named = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if named:
         raise pytest.UsageError(f"give ids= to these tests, or a __repr__ to their values: {', '.join(named)}")
+
+
+def _refuse_what_would_never_run(items: list[pytest.Item]) -> None:
+    """Where both paths can be had, ``.ci/run`` runs what it runs once on the path in C, which skips the other's own."""
+    once = ("outside", "any_version", "either_path")
+    for item in items:
+        if item.get_closest_marker("pure_path") and any(map(item.get_closest_marker, once)):
+            raise pytest.UsageError(f"{item.nodeid}: no path of .ci/run runs it; take one of its markers away")
 
 
 def _keep_to_the_pure_path(items: list[pytest.Item]) -> None:

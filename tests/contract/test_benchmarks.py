@@ -16,6 +16,8 @@ from kit.servers import program
 
 import memo.policies
 
+pytestmark = pytest.mark.any_version  # of command lines and of what is printed; figures are taken elsewhere
+
 
 def pytest_benchmarks(*options: str) -> "subprocess.CompletedProcess[str]":
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # xdist's, above all

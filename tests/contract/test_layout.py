@@ -173,6 +173,7 @@ def test_every_room_has_an_arrow() -> None:
     assert set(ARROWS) == {folder_of(module) for module in TREES} - {"__init__"}
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", [module for module in TREES if module != "__init__"])
 def test_arrows_point_one_way(module: str) -> None:
     """A module imports from outside its folder only what the plan allows, annotations and lazy imports included."""
@@ -200,6 +201,7 @@ def faces(tree: ast.Module) -> set[str]:
     return names
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", [module for module in TREES if module != "__init__"])
 def test_visitors_enter_by_the_face(module: str) -> None:
     """From another folder a module takes what the folder's face names, and nothing from behind it."""
@@ -259,6 +261,7 @@ def test_imports_have_no_cycle() -> None:
     assert set(TREES) <= set(order)
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", TREES)
 def test_no_import_hides_in_a_function(module: str) -> None:
     """No module imports another of this package inside a function, except the commands, and what few programs use."""
@@ -298,6 +301,7 @@ def bound_names(body: list[ast.stmt]) -> Iterator[str]:
                     yield from bound_names(handler.body)
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", TREES)
 def test_exports_are_declared(module: str) -> None:
     """``__all__`` is a tuple of names that exist, and lists each public class and function defined there."""
@@ -322,6 +326,7 @@ def test_exports_are_declared(module: str) -> None:
     assert defined <= set(declared), f"{module}.__all__ misses {defined - set(declared)}"
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", TREES)
 def test_module_says_what_it_is(module: str) -> None:
     """Every module has a docstring."""

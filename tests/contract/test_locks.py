@@ -148,6 +148,7 @@ def unsafe(tree: ast.AST) -> Iterator[str]:
             yield f"{where}: gives way with a lock taken"
 
 
+@pytest.mark.any_version
 @pytest.mark.parametrize("module", TREES)
 def test_every_lock_is_taken_in_a_safe_way(module: str) -> None:
     """No module takes a lock so that an exception could leave it taken."""
@@ -259,6 +260,7 @@ def left_out(source: str) -> Iterator[str]:
                 yield f"line {line}, {name}: move the loop into a function of its own"
 
 
+@pytest.mark.either_path
 @pytest.mark.parametrize("module", TREES)
 def test_no_jump_leaves_a_lock_taken(module: str) -> None:
     """Where a lock is taken no jump backward lies outside of what gives it back."""

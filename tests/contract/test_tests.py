@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from kit.places import ROOT
 
+pytestmark = pytest.mark.any_version
+
 TESTS = ROOT / "tests"
 PATHS = [path for path in sorted(TESTS.rglob("test_*.py")) if path.relative_to(TESTS).parts[0] not in ("kit", "typing")]
 MAX_LINES = 500

@@ -12,8 +12,9 @@ from random import Random
 import pytest
 from kit.replays import replay, replayed
 
-from memo import bounded
 from memo._base.recordings import recording_header, recording_seal
+
+pytestmark = pytest.mark.either_path  # what is read, and refused; the ratios' tests replay on both
 
 KEYS = b"".join(b"a key of some length, number %d\n" % (number * number % 97) for number in range(5_000))
 
@@ -222,21 +223,3 @@ def test_recording_that_is_of_no_use_is_refused(tmp_path: Path) -> None:
         path.write_bytes(data)
         assert words in refused(path)
     assert "name the file instead of -" in refused("-", given=whole)
-
-
-def test_traffic_of_a_live_function_is_replayed(tmp_path: Path) -> None:
-    """What a function was asked for while it was recorded has the hit ratios of the same keys in a file of text."""
-
-    @bounded(max=10)
-    def fetch(number: int) -> int:
-        return number
-
-    numbers = [number * number % 97 for number in range(2000)]
-    with fetch.cache.record(tmp_path / "traffic.keys"):
-        for number in numbers:
-            fetch(number)
-    (tmp_path / "plain").write_text("".join(f"{number}\n" for number in numbers))
-    told, expected = replayed(tmp_path / "traffic.keys"), replayed(tmp_path / "plain")
-    assert told["requests"] == 2000
-    assert told["hit_ratio"] == expected["hit_ratio"]
-    assert told["advice"] == expected["advice"]

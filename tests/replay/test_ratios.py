@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.replays import numbers, replayed, write, zipf
 
+from memo import bounded
 from memo._replay.contestants import CONTESTANTS
 from memo._replay.curves import OPTIMUM, Curves, default_sizes
 from memo._replay.optimum import next_uses, replay_optimum
@@ -169,3 +170,21 @@ def test_curves_measure_once() -> None:
             for size in curves.sizes:
                 curves.measure(name, size)
         assert sum(moved) == curves.work
+
+
+def test_traffic_of_a_live_function_is_replayed(tmp_path: Path) -> None:
+    """What a function was asked for while it was recorded has the hit ratios of the same keys in a file of text."""
+
+    @bounded(max=10)
+    def fetch(number: int) -> int:
+        return number
+
+    numbers = [number * number % 97 for number in range(2000)]
+    with fetch.cache.record(tmp_path / "traffic.keys"):
+        for number in numbers:
+            fetch(number)
+    (tmp_path / "plain").write_text("".join(f"{number}\n" for number in numbers))
+    told, expected = replayed(tmp_path / "traffic.keys"), replayed(tmp_path / "plain")
+    assert told["requests"] == 2000
+    assert told["hit_ratio"] == expected["hit_ratio"]
+    assert told["advice"] == expected["advice"]
