@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +22,9 @@ from memo._base import (
     positive_int,
     refuse_bare,
     seconds,
+    stored_key,
 )
-from memo._call import Block, CallSource, KeyOptions, Native, check_key_options
+from memo._call import Block, CallSource, KeyOptions, Native, check_key_options, is_looked_at, looked_at
 from memo._decorated import Decorator, Layer, Placement, check_common
 from memo._registry import Registry
 from memo._window import Intake, KeyReader, Recorder, WindowHandle, WindowStats, recorded_call, sparks
@@ -76,8 +78,15 @@ class _WindowLayer(Layer):
         )
 
     def internals(self) -> dict[str, Any]:
+        key = self._options.key
+        look = (
+            {}
+            if key is None or not is_looked_at(key)
+            else {"stored": functools.partial(_looked_at_and_stored, self.shape.qualname)}
+        )
         return {
             **self.intake.note_names(),
+            **look,
             "fail": self._fail,
             "unkeyed": self._unkeyed,
             "untimed": self._untimed,
@@ -242,3 +251,8 @@ def _check_only(only: Any) -> tuple[type[Exception], ...] | None:
             f"sliding_window: only={only!r} names no exception type; write only=(ValueError,), or leave it out."
         )
     return types
+
+
+def _looked_at_and_stored(name: str, made: Any) -> object:
+    """What tables of a window hold of what ``key=`` of the function *name* made, once that was looked at."""
+    return stored_key(looked_at(name, made))

@@ -17,6 +17,7 @@ from memo._call.instances import (
     refs_in,
     rest_of,
 )
+from memo._call.key_functions import is_looked_at, looked_at
 from memo._call.key_marks import SPELLED, Through
 from memo._call.key_names import check_names
 from memo._call.key_plan import KeyPlan, misfit_of
@@ -65,6 +66,8 @@ __all__ = (
     "freeze",
     "freeze_typed",
     "held_parts",
+    "is_looked_at",
+    "looked_at",
     "misfit_of",
     "owner_of",
     "plain_key",

@@ -7,20 +7,27 @@ take that.  The instance or class of a method goes to the parameter of theirs th
 need one, to their first (``key=operator.attrgetter("pk")`` of a property).  Others do not get it.
 
 A call that does not fit the documented parameters is handed to them as it was spelled, if they take that.
+
+What ``key=`` made of a call is looked at, by its type alone.  ``key=lambda names: (n.lower() for n in names)`` reads
+like a tuple, and makes a generator: no call would ever be found again under it, and no two would count together,
+without a word.  Arguments as they are need no look: nobody said that they make a key by what is in them.
 """
 
 import ast
+import collections
 import inspect
+import itertools
 from collections.abc import Callable
 from inspect import Parameter
 from operator import attrgetter, itemgetter, methodcaller
-from types import FunctionType
-from typing import Any
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from typing import Any, NoReturn
 
+from memo._base import attribute, short_text
 from memo._call.signature import INSTANCE_NAMES
-from memo._call.source import POSITIONAL
+from memo._call.source import POSITIONAL, Block
 
-__all__ = ("Asked", "instance_value", "misfit")
+__all__ = ("DRAWN", "LOOK", "Asked", "instance_value", "is_looked_at", "looked_at", "misfit", "refuse_drawn")
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -179,3 +186,54 @@ def misfit(function: Callable[..., Any], arguments: str) -> str | None:
 def instance_value(instance: Parameter) -> str:
     """The source of the instance of a call, by the parameter that takes it."""
     return f"{instance.name}[0]" if instance.kind is Parameter.VAR_POSITIONAL else instance.name
+
+
+# -- what key= made
+
+_EMPTY: dict[str, int] = {}
+_DRAWN_FROM: tuple[Any, ...] = (
+    (), [], set(), "", "é", b"", bytearray(), range(0), range(1 << 99), _EMPTY, _EMPTY.values(), _EMPTY.items(),
+    collections.OrderedDict(),
+)  # fmt: skip
+_REVERSED: tuple[Any, ...] = ((), [], _EMPTY, range(0))
+DRAWN: frozenset[type] = frozenset(
+    {
+        *(type(iter(each)) for each in _DRAWN_FROM),
+        *(type(reversed(each)) for each in _REVERSED),
+        *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
+        *(type(_EMPTY.values()), type(collections.OrderedDict().values())),
+        *(enumerate, filter, map, reversed, zip, type(iter(int, 1))),
+        *(AsyncGeneratorType, CoroutineType, GeneratorType),
+    }
+)
+"""Types of the interpreter's own, whose instances equal nothing but themselves and are used up, or change."""
+
+LOOK: Block = ["if $k.__class__ in $DRAWN: $refuse_drawn($k)"]
+"""The line of a wrapper that looks at what ``key=`` made."""
+
+
+def looked_at(name: str, made: Any) -> Any:
+    """What ``key=`` of the function *name* made of a call.
+
+    Raises:
+        TypeError: It is refused.
+    """
+    if made.__class__ in DRAWN:
+        refuse_drawn(name, made)
+    return made
+
+
+def is_looked_at(function: Any) -> bool:
+    """Whether what *function*, given as ``key=``, makes needs a look: what this package's own make does not."""
+    module = attribute(function, "__module__")
+    return not (isinstance(module, str) and module.partition(".")[0] == "memo")
+
+
+def refuse_drawn(name: str, made: Any) -> NoReturn:
+    """Refuse what ``key=`` of the function *name* made of a call."""
+    if isinstance(made, CoroutineType):
+        made.close()  # or it would warn that it was never awaited
+    raise TypeError(
+        f"{name}(): key= returned {short_text(made)} of type {type(made).__qualname__!r}, which equals nothing but "
+        f"itself, so that no call would be found again; let it return a tuple, or use key=memo.freeze."
+    )

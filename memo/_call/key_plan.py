@@ -5,7 +5,7 @@ from inspect import Parameter
 from typing import Any
 
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
-from memo._call.key_functions import Asked, instance_value, misfit
+from memo._call.key_functions import LOOK, Asked, instance_value, is_looked_at, misfit
 from memo._call.key_types import Guess, guess, stands_alone, told
 from memo._call.signature import KeyOptions, Shape
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
@@ -81,7 +81,9 @@ class KeyPlan:
     @property
     def prelude(self) -> Block:
         """What must run before the expression of a key."""
-        return [] if self.asked_for_key is None else [f"$k = $user_key({self.asked_for_key.arguments})"]
+        if self.asked_for_key is None:
+            return []
+        return [f"$k = $user_key({self.asked_for_key.arguments})", *(LOOK if is_looked_at(self.options.key) else [])]
 
     @property
     def key(self) -> str:

@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any
 
 from memo._call.call_info import CallInfo
-from memo._call.key_functions import Asked, instance_value
+from memo._call.key_functions import DRAWN, Asked, instance_value, refuse_drawn
 from memo._call.key_marks import SPELLED, Through, token_through
 from memo._call.key_plan import KeyPlan
 from memo._call.key_types import BARE, TOLD
@@ -71,6 +71,8 @@ class Keys:
         return {
             "BARE": BARE,
             "TOLD": TOLD,
+            "DRAWN": DRAWN,
+            "refuse_drawn": functools.partial(refuse_drawn, self.shape.qualname),
             "usual": False,
             "type": type,
             "types": _types_of,

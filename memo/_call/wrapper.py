@@ -29,9 +29,10 @@ import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from inspect import Parameter
 from types import FunctionType, SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from memo._call.call_source import CallSource
+from memo._call.key_functions import DRAWN
 from memo._call.key_marks import Through
 from memo._call.keys import Keys
 from memo._call.recipes import NATIVE_WORDS, Native, recipe
@@ -262,8 +263,9 @@ class Generated:
             **({} if self.shape.exact else {"bind": keys.bind, "spelled": keys.spelled}),
             **layer.words(through=self._through),
         }
-        if keys.plan.has_token and "lead_made" in words:
-            words["lead_made"] = functools.partial(_led_for_instance, words["lead_made"], keys.token)
+        if "lead_made" in words:
+            token = keys.token if keys.plan.has_token else None
+            words["lead_made"] = functools.partial(_led, words["lead_made"], token, words["refuse_drawn"])
         return {keys.plan.prefix + word: value for word, value in words.items()}
 
     def _source(self, layer: Maker, *, bound: bool) -> tuple[tuple[Parameter, ...], Block]:
@@ -287,11 +289,18 @@ class Generated:
         return (method, *others), [f"{first.name} = $bound.__self__", *body]
 
 
-def _led_for_instance(
-    lead_made: Callable[..., Any], token: Callable[[Any], Hashable], key: Hashable, args: Any, kwargs: Any
+def _led(
+    lead_made: Callable[..., Any],
+    token: Callable[[Any], Hashable] | None,
+    refuse: Callable[[Any], NoReturn],
+    key: Hashable,
+    args: Any,
+    kwargs: Any,
 ) -> Any:
-    """Lead a call of a method by what ``key=`` has made of it, which is the key without the instance's token."""
-    return lead_made((token(args[0]), key), args, kwargs)
+    """Lead a call by what ``key=`` has made of it in C; of a method that is the key without the instance's token."""
+    if key.__class__ in DRAWN:
+        refuse(key)
+    return lead_made(key if token is None else (token(args[0]), key), args, kwargs)
 
 
 def _imitate(wrapper: FunctionType, shape: Shape) -> None:
