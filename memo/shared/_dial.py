@@ -40,7 +40,8 @@ class Dial:
         self._told = Seldom()
         self._address: Address | None = address(url) if isinstance(url, str) else None
         self.turns = 0
-        """Raised when a server has said that it is no primary any more: what was connected before may be of another."""
+        """Raised when a server has said that it is no primary any more, or has cut the line: what was connected before
+        may be of another.  Not as another URL is returned: it may have another password each time."""
         self._library: Library | None = None  # of _address; both guarded by _lock
         # at once, since it takes as long as several operations, and callers of the first ones would wait for it
         import_library("redis" if self._address is None else self._address.library)
@@ -126,10 +127,12 @@ def check_hello(reply: Any) -> None:
     """Look at what the server says of itself.
 
     Raises:
-        Unreachable: It is part of a cluster, or is something else.
+        Unreachable: It is part of a cluster, or a replica, or is something else.
     """
     known = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
     if b"version" not in known:
         raise Unreachable(Reason.GARBLED)
     if known.get(b"mode") == b"cluster":
         raise Unreachable(Reason.CLUSTER)
+    if known.get(b"role") in (b"replica", b"slave"):  # it may be read, and tell what was, or never hear of anything
+        raise Unreachable(Reason.READ_ONLY)

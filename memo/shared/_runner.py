@@ -5,6 +5,9 @@ Rules
 - While the tier is up it waits for messages on a connection of its own.  What is to be sent meanwhile goes another way.
 - A second without a message is followed by a question for the counter, on the same connection: so the whole way is
   proved, and not only that somebody is there.
+- Where the URL leads may change, and the line hears nothing where nobody speaks any more.  So its connection is not
+  kept once callers have found that out, and when it makes another one, they do as well: values that are read from
+  one server, and messages that are heard from another, may not belong together.
 - While the tier is down it alone goes to the server.  The tier is up again when the server has answered and takes
   changes, the log has been read to its end, and all that was pending has been delivered.
 - Whatever is raised here, the thread lives on.
@@ -103,6 +106,8 @@ class Runner:
         self._is_wanted = is_wanted
         self._gap_first = begins_with_gap
         self._client: LineClient | None = None
+        self._made_in = 0
+        """The ``turns`` of the wire as that was connected."""
         self._portion = Portion(timeout_s)
         self._failures = 0
         """Attempts to reach the server that failed in a row."""
@@ -146,11 +151,13 @@ class Runner:
         self._counts.turned_at = self._clock()
         era, is_down = self._breaker.era, self._breaker.is_open
         try:
-            if self._client is None or is_down:
+            if self._client is None or is_down or self._made_in != self._wire.turns:
                 self._recover(era, is_down)
             else:
                 self._work(self._client)
         except Unreachable as failure:
+            if failure.reason is Reason.READ_ONLY:
+                self._wire.turn()
             if is_down:
                 self._breaker.probe_failed(failure)
             else:
@@ -328,6 +335,9 @@ class Runner:
             client.close()
         wake_up = self._wake_up
         assert wake_up is not None
+        if self._counts.connected:
+            self._wire.turn()
+        self._made_in = self._wire.turns
         connection = self._wire.line_connection()
         client = self._client = LineClient(connection, self._wire.reason_of, wake_up, self._timeout_s, self._portion)
         self._counts.connected += 1

@@ -122,6 +122,15 @@ class Wire:
             return place.connection
         raise known
 
+    @property
+    def turns(self) -> int:
+        """What changes as the URL may lead elsewhere: a connection that was made before is not to be kept."""
+        return self._dial.turns
+
+    def turn(self) -> None:
+        """Have everybody connect anew: the server is not the primary any more, or another one may be."""
+        self._dial.turns += 1
+
     def reason_of(self, error: BaseException) -> Unreachable | None:
         """What an exception of ``line_connection()`` means; None for one that tells nothing about the server."""
         return reason_of(error)

@@ -21,7 +21,8 @@ class Proxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
+        self.server_port = port
+        """Where new connections lead."""
         self.refuse: Callable[[Words], bytes] = lambda words: b""
         """What is answered in place of the server; nothing: it is asked."""
         self.refused = 0
@@ -67,7 +68,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
+                server = socket.create_connection(("127.0.0.1", self.server_port))
                 self._sockets += [client, server]
                 self._begin(self._hand_on, client, server)
                 self._begin(self._hand_back, client, server)

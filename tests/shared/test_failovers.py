@@ -1,14 +1,17 @@
 """A replica takes the place of its primary, and may lack what was said last: two real servers, one of which follows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from kit.lines import FUNCTION, Party, party
+from kit.proxies import proxy
 from kit.servers import Server
 from kit.threads import until
 from kit.tiers import Key
 
-from memo.shared import _breaker
+from memo import Registry, bounded
+from memo.shared import Tier, _breaker
 
 pytest.importorskip("redis")
 
@@ -35,6 +38,11 @@ class Pair:
     def part(self) -> None:
         """Have the replica follow no more: it keeps what it has, and may be led to."""
         self.replica.command("REPLICAOF", "NO", "ONE")
+
+    def change_places(self) -> None:
+        """Have the primary be a replica that has lost the way to whom it follows, and does not know."""
+        self.part()
+        self.primary.command("REPLICAOF", "127.0.0.1", 1)
 
     def fail_over(self) -> None:
         self.leader = self.replica
@@ -89,3 +97,40 @@ def test_a_replica_that_lacks_something_is_a_gap(pair: Pair, said: tuple[bytes, 
         until(lambda: "all" in one.heard.told)
         one.line.catch_up(5.0)
         assert one.line.figures()["gaps"] == 1
+
+
+class Process:
+    """A function of one process, which counts what it loads."""
+
+    def __init__(self, url: str | Callable[[], str], **using: Any) -> None:
+        self.loads: list[int] = []
+        self.tier = Tier(url, prefix="p", timeout="5s")
+
+        @bounded(max=10, ttl="1h", shared=self.tier.using(**using), name="f", registry=Registry())
+        def f(x: int) -> int:
+            self.loads.append(x)
+            return len(self.loads)
+
+        self.f = f
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["a function", "a name that moves"])
+def test_who_only_reads_hears_of_a_new_primary(pair: Pair, by_name: bool) -> None:
+    """The old one is a replica now, which says nothing: values are read, and changes heard, where others make them."""
+    with proxy(pair.primary.port) as name:
+        one = Process(name.url() if by_name else pair.url)
+        other = Process(lambda: pair.replica.url)
+        with one.tier, other.tier:
+            assert (one.f(1), one.f(2)) == (1, 2)
+            until(pair.is_even)
+            pair.change_places()
+            until(lambda: one.tier.stats().reconnects or one.tier.state == "down")  # it was led to the old one again
+            pair.leader, name.server_port = pair.replica, pair.replica.port
+            assert other.f(1) == 1
+            other.f.cache.invalidate(1)
+            assert other.f(1) == 1
+            assert other.loads == [1]
+            until(lambda: one.f.cache.entry(1) is None and one.tier.state == "up")
+            assert one.f(2) == 2
+            assert one.f(1) == 1
+            assert one.loads == [1, 2]
