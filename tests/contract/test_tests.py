@@ -1,6 +1,7 @@
 """The tests say what they check, in modules that can be read in one go."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ def test_no_example_has_a_deadline(path: Path) -> None:
         if any(mark.startswith("given(") for mark in marks) and not any("deadline=None" in mark for mark in marks)
     ]
     assert not hurried, f"{path.name}: give each of these @settings(deadline=None): {', '.join(hurried)}"
+
+
+def test_no_two_modules_of_tests_have_one_name() -> None:
+    """Each module of tests has a name of its own, without which pytest collects one of two and stops at the other."""
+    assert [name for name, times in Counter(path.name for path in PATHS).items() if times > 1] == []
 
 
 def test_no_module_of_tests_is_too_long_to_be_read() -> None:
