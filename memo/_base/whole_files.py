@@ -56,7 +56,12 @@ class WholeFile:
         make: Callable[[str], BinaryIO] = functools.partial(
             open, mode="xb", buffering=-1 if self._buffered else 0, opener=functools.partial(os.open, mode=0o600)
         )  # type: ignore[assignment]
-        self._made.extend(map(make, (self._temporary,)))  # one step, in C, that also notes it
+        try:
+            self._made.extend(map(make, (self._temporary,)))  # one step, in C, that also notes it
+        except OSError as error:
+            if error.filename == self._temporary:  # of which nobody outside knows
+                error.filename = self._target
+            raise
 
     def finish(self) -> None:
         """Put it in its place, so that it lasts.

@@ -273,11 +273,12 @@ def test_paths(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_there(path: Path) -> None:
-    """A directory or a file that does not exist is the OSError that open() would raise."""
+    """What does not exist is the OSError that open() would raise, about the path that was given."""
     function = make()
     for call in (function.cache.dump, function.cache.load):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError) as raised:
             call(path.parent / "missing" / "file")
+        assert os.fspath(raised.value.filename) == os.path.realpath(path.parent / "missing" / "file")
         with pytest.raises(IsADirectoryError):
             call(path.parent)
     assert list(path.parent.iterdir()) == []

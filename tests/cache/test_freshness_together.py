@@ -349,7 +349,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], tuple[str, ...]]] = [
     ({"cache_errors": LookupError}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
     ({"cache_errors": (LookupError,)}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
     ({"cache_errors": LookupError, "ttl": 5}, TypeError, ("cache_errors=", "LookupError", "error_ttl=")),
-    ({"cache_errors": "LookupError", "error_ttl": 5}, TypeError, ("cache_errors", "'L", "(LookupError,)")),
+    ({"cache_errors": "LookupError", "error_ttl": 5}, TypeError, ("contains 'LookupError'", "(LookupError,)")),
     ({"cache_errors": 5, "error_ttl": 5}, TypeError, ("cache_errors", "5", "(LookupError,)")),
     ({"cache_errors": LookupError(), "error_ttl": 5}, TypeError, ("cache_errors", "LookupError()", "(LookupError,)")),
     ({"cache_errors": (int,), "error_ttl": 5}, TypeError, ("cache_errors", "int", "(LookupError,)")),
