@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from memo._base import NO_TAGS, generates, is_awaited, refuser, short_text
+from memo._base import NO_TAGS, attribute, generates, is_awaited, refuser, short_text
 from memo._call import KeyOptions
 from memo._decorated import Layer, Placement
 from memo._dedupe_inflight import InflightLayer
@@ -133,8 +133,8 @@ class _Layer(InflightLayer):
 
 def _shared(compute: Callable[..., Any], func: Callable[[Any], Any]) -> Any:
     """*compute*, shared by its calls for one instance, and listed under the name of *func*."""
-    for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(compute, attribute, getattr(func, attribute, None) or getattr(compute, attribute))
+    for shown in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(compute, shown, getattr(func, shown, None) or getattr(compute, shown))
     return Placement("cached_property", _make, None, None)(compute)
 
 
@@ -155,7 +155,7 @@ def _called(func: Callable[[Any], Any]) -> Callable[..., Any]:
     def compute(instance: Any, name: str = "") -> Any:
         values = instance.__dict__
         found = values.get(name, _ABSENT)
-        return _kept(instance, name, func(instance)) if found is _ABSENT else found
+        return _kept(instance, name, func(instance), func) if found is _ABSENT else found
 
     return compute
 
@@ -164,17 +164,26 @@ def _awaited(func: Callable[[Any], Any]) -> Callable[..., Any]:
     async def compute(instance: Any, name: str = "") -> Any:
         found = instance.__dict__.get(name, _ABSENT)
         if found is _ABSENT:
-            found = _kept(instance, name, _Known(await func(instance)))
+            found = _kept(instance, name, _Known(await func(instance)), func)
         return found.value if type(found) is _Known else found
 
     return compute
 
 
-def _kept(instance: Any, name: str, value: Any) -> Any:
-    """*value*, put into the instance, unless there is one by now: then that."""
+def _kept(instance: Any, name: str, value: Any, func: Callable[[Any], Any]) -> Any:
+    """*value*, which *func* computed, put into the instance, unless there is one by now: then that.
+
+    Properties of one name, of a class and of what it inherits, have one place in the instance.  It is that of the first
+    one: what another one computed for ``super()`` is answered and not put there; and what is there by now may be what
+    somebody else's inherited property put there while the first one asked it.
+    """
     values = instance.__dict__
+    named = [vars(base)[name] for base in type(instance).__mro__ if name in vars(base)]
+    others = [one for one in named if attribute(one, "func") is not func]
+    if others and named[0] is others[0] and not hasattr(type(others[0]), "__set__"):
+        return value  # one with __set__ is asked whatever is put there
     found = values.get(name, _ABSENT)
-    if found is not _ABSENT:
+    if found is not _ABSENT and not any(hasattr(type(one), "__get__") for one in others):
         return found
     try:
         values[name] = value

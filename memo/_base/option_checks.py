@@ -22,7 +22,9 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
         ValueError: One is no ``Exception``, and so never shared nor remembered.
     """
     try:
-        found = (types,) if isinstance(types, type | str) else tuple(types)  # of text its letters say nothing
+        found: tuple[Any, ...] = (
+            (types,) if isinstance(types, type | str) else tuple(types)
+        )  # of text its letters say nothing
     except TypeError:
         found = (types,)
     for kind in found:
