@@ -36,7 +36,7 @@ from memo._base.gates import Bell, Gate, start
 from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, label, stored_key
 from memo._base.load_observers import Load, LoadObserver, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
-from memo._base.one_shot import PLAIN, OneShot, refuser
+from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
 from memo._base.option_checks import check_error_types, check_plain
 from memo._base.pacing import SEVERAL, Pace, in_slices, unhurried
 from memo._base.printed import print_text
@@ -202,6 +202,7 @@ __all__ = (
     "recording_seal",
     "refuse_bare",
     "refuse_class",
+    "refuse_one_shot",
     "refuser",
     "renew",
     "renewed",

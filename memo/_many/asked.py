@@ -1,11 +1,12 @@
 """The function of many keys as it is asked: with some keys in place of its first argument, the others as they came."""
 
+import inspect
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from inspect import Parameter
 from types import FunctionType
 from typing import Any
 
-from memo._base import short_text
+from memo._base import refuse_one_shot, short_text
 from memo._call import PLAIN_KEYS, Call, ExactSignature, Shape
 from memo._flight import Watch
 from memo.errors import AbsentKey
@@ -137,6 +138,8 @@ class ManyFunction:
     def _mapping(self, result: Any) -> Mapping[Any, Any]:
         if isinstance(result, Mapping):
             return result
+        if inspect.iscoroutine(result):
+            refuse_one_shot(self.name, result)  # which closes it, and says what to write
         raise TypeError(
             f"{self.name}() returned {short_text(result)}, which is no mapping; return one from key to value, such as "
             f"a dict; keys that it lacks count as absent."

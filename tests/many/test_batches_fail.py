@@ -137,6 +137,18 @@ def test_what_is_no_mapping_is_refused(make: Make) -> None:
         answered(lambda: source.many(["a"]))
 
 
+def test_a_coroutine_is_closed_and_refused() -> None:
+    """A plain function that returns one hides a coroutine function; the error says so, and nothing warns."""
+
+    async def load(names: list[str]) -> dict[str, str]:
+        return dict.fromkeys(names, "value")
+
+    many: Any = bounded_many(max=3)(lambda names: load(names))
+    for call in (lambda: many(["a"]), lambda: many.one("a")):
+        with pytest.raises(TypeError, match=r"returned a coroutine object, .*; make it a coroutine function"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
