@@ -6,12 +6,13 @@ copies of the stores are as old.
 
 import atexit
 import contextlib
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing import parent_process, util
 from typing import Any, Literal
 
-from memo._base import Bell, ReadClock, counted, real
+from memo._base import Bell, ReadClock, counted, real, rlock
 from memo.errors import SharedTimeout
 from memo.shared._breaker import Breaker
 from memo.shared._gaps import Place, has_more
@@ -57,6 +58,8 @@ class Line:
         clock: ReadClock = real.monotonic,
     ) -> None:
         self.name = name
+        self._process = os.getpid()
+        self._renewing = rlock()
         self._owner = weakref.ref(owner, _ringer(weakref.ref(self)))
         self._wire = wire
         self._breaker = breaker
@@ -80,6 +83,7 @@ class Line:
 
     def begin(self) -> None:
         """Have the thread at work, if one can be started; cheap if it is."""
+        self._look_for_a_fork()
         self._thread.begin()
 
     def close(self) -> None:
@@ -89,6 +93,7 @@ class Line:
 
     def renew(self) -> None:
         """Go on in a forked child."""
+        self._process = os.getpid()
         self._bell = Bell()
         self._counts.connected = 0
         self.log = self.log._replace(sender=new_id())
@@ -96,6 +101,13 @@ class Line:
         self._reader.renew()
         self._pending.put_no_more()
         self._thread.renew()
+
+    def _look_for_a_fork(self) -> None:
+        """A program in C may have forked, such as uWSGI, and not told Python: whoever comes first here finds it out."""
+        if self._process != os.getpid():
+            with self._renewing:
+                if self._process != os.getpid():  # nobody else has done it meanwhile
+                    self.renew()
 
     def _runner(self, is_wanted: Callable[[Runner], bool], begins_with_gap: str | None) -> Runner:
         return Runner(
@@ -137,6 +149,7 @@ class Line:
         """Have *change* sent by the thread, as soon as that can be; never waits for the server."""
         if self._thread.is_closed:
             return
+        self._look_for_a_fork()
         if change.put is not None and self._breaker.is_open:
             change = change._replace(put=None)
         self._pending.add(change)

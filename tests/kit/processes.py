@@ -1,6 +1,7 @@
 """Forks whose children cannot hang, and processes that are stopped for a while."""
 
 import contextlib
+import ctypes
 import functools
 import gc
 import os
@@ -18,9 +19,14 @@ HANG_S = 60
 """Seconds after which whatever waits for another process takes it that it hangs; an alarm kills a forked child then."""
 
 
-def fork(act: Callable[[], object]) -> int:
-    """Start a child that acts and exits with 0 if that was true; returns its process identifier."""
-    child = os.fork()
+def fork(act: Callable[[], object], *, untold: bool = False) -> int:
+    """Start a child that acts and exits with 0 if that was true; returns its process identifier.
+
+    Args:
+        act: What it does.
+        untold: The system forks, as a program in C does, and Python is not told.
+    """
+    child = ctypes.PyDLL(None).fork() if untold else os.fork()
     if child:
         return child
     status = 3

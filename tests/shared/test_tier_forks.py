@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -113,6 +114,33 @@ def test_parent_is_told_by_its_child(processes: tuple[Process, Process]) -> None
     stats = one.tier.stats()
     assert (stats.reconnects, stats.gaps, stats.opened) == (0, 0, 0)
     assert one.tier._line._thread.thread is thread
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used before", "not used"])
+def test_child_of_a_program_that_does_not_tell(processes: tuple[Process, Process], *, used: bool) -> None:
+    """Its first question tells that it is a process of its own: it has its own connections, and hears the others."""
+    one, _ = processes
+    if used:
+        assert one.f("x") == ["x", os.getpid()]
+    reading, writing = os.pipe()
+
+    def act(number: int) -> bool:
+        for each in range(100):
+            assert one.f((number, each)) == [(number, each), os.getpid()]
+        assert one.f("x") is not None
+        os.write(writing, b"+")
+        until(lambda: not one.has("x"))
+        return one.f.cache.stats().l2_errors == one.tier.stats().gaps == 0
+
+    children = [fork(partial(act, number), untold=True) for number in range(3)]
+    os.close(writing)
+    for each in range(100):  # at the same time, on connections of its own
+        assert one.f(("parent", each)) == [("parent", each), os.getpid()]
+    assert b"".join([os.read(reading, 1) for _ in children]) == b"+++"
+    one.f.cache.invalidate("x")
+    assert [status_of(child) for child in children] == [0, 0, 0]
+    assert one.f.cache.stats().l2_errors == one.tier.stats().gaps == 0
+    os.close(reading)
 
 
 def test_leases_are_the_parents(processes: tuple[Process, Process], valkey: Room) -> None:
