@@ -26,6 +26,7 @@ class Shared:
         encode: Makes of a result what can be written: ``dataclasses.asdict``, say.  Called where the load ran, in the
             event loop if it ran there; what it raises is logged, and the result is kept in that process alone.
         decode: Makes a result of that again, in any process; what it raises is logged, and the value is loaded anew.
+            Should make nothing that has to be closed: what nobody can use goes, and ``on_evict`` is not told.
         version: Of the values: functions that give different ones share nothing.  For results that are not any more
             what they were.
         local_ttl: For how long one process keeps a value at most; None: as long as it is fresh.
