@@ -173,17 +173,17 @@ def _awaited(func: Callable[[Any], Any]) -> Callable[..., Any]:
 def _kept(instance: Any, name: str, value: Any, func: Callable[[Any], Any]) -> Any:
     """*value*, which *func* computed, put into the instance, unless there is one by now: then that.
 
-    Properties of one name, of a class and of what it inherits, have one place in the instance.  It is that of the first
-    one: what another one computed for ``super()`` is answered and not put there; and what is there by now may be what
-    somebody else's inherited property put there while the first one asked it.
+    Of what a class and those that it inherits from have under one name, the first without ``__set__`` is what a value
+    in the instance stands for.  What another one computes, for ``super()``, is answered and not put there; and what is
+    there by now may be what an inherited one of somebody else's put there, while the first one asked it.
     """
-    values = instance.__dict__
     named = [vars(base)[name] for base in type(instance).__mro__ if name in vars(base)]
-    others = [one for one in named if attribute(one, "func") is not func]
-    if others and named[0] is others[0] and not hasattr(type(others[0]), "__set__"):
-        return value  # one with __set__ is asked whatever is put there
+    placed = [one for one in named if not hasattr(type(one), "__set__")]
+    if placed and attribute(placed[0], "func") is not func:
+        return value
+    values = instance.__dict__
     found = values.get(name, _ABSENT)
-    if found is not _ABSENT and not any(hasattr(type(one), "__get__") for one in others):
+    if found is not _ABSENT and not any(map(_may_put, placed)):
         return found
     try:
         values[name] = value
@@ -193,6 +193,11 @@ def _kept(instance: Any, name: str, value: Any, func: Callable[[Any], Any]) -> A
             f"caching {name!r} property."
         ) from None
     return value
+
+
+def _may_put(one: Any) -> bool:
+    """Whether *one*, found in a class, may put values into instances, and is not ours."""
+    return hasattr(type(one), "__get__") and not isinstance(one, cached_property)
 
 
 class _Known(Generic[V]):

@@ -90,6 +90,49 @@ def test_what_a_property_overrides_is_computed_once() -> None:
     assert [heir.value, heir.value, computed] == [2, 2, [1]]
 
 
+def test_a_property_above_two_of_them_reaches_the_first() -> None:
+    """Where a plain property asks a pair of them, the value of the first one is kept, and computed once."""
+
+    class Base:
+        @cached_property
+        def value(self) -> int:
+            return 1
+
+    class Heir(Base):
+        runs = 0
+
+        @cached_property
+        def value(self) -> int:
+            self.runs += 1
+            return super().value + 10
+
+    class Last(Heir):
+        @property
+        def value(self) -> int:  # type: ignore[override]
+            return super().value + 100
+
+    last = Last()
+    assert [last.value, last.value, last.runs, vars(last)["value"]] == [111, 111, 1, 11]
+
+
+def test_what_was_set_meanwhile_stays_where_one_of_ours_is_inherited() -> None:
+    """What an inherited one computes is not put into the instance, so what is there was set, and is the answer."""
+
+    class Base:
+        @cached_property
+        def value(self) -> int:
+            return 1
+
+    class Heir(Base):
+        @cached_property
+        def value(self) -> int:
+            self.value = 5  # pyright: ignore[reportAttributeAccessIssue]
+            return super().value + 10
+
+    heir = Heir()
+    assert [heir.value, heir.value] == [5, 5]
+
+
 def test_what_was_set_meanwhile_stays_where_a_constant_is_inherited() -> None:
     """A constant of that name puts nothing into instances, so what is there was set, and is the answer."""
 
