@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
-from memo._base import Duration, Stage, byte_size, is_awaited, positive_int, renew, seconds
+from memo._base import Duration, Stage, byte_size, generates, is_awaited, positive_int, renew, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._access import acl
 from memo.shared._envelope import Seal
@@ -258,6 +258,11 @@ def _check_url(url: Any) -> None:
         raise TypeError(
             "Tier: the URL is to come from a coroutine function, which threads cannot await; give a function that "
             "returns it, and that may block."
+        )
+    if generates(url):  # which is not shown: a partial may hold a password
+        raise TypeError(
+            "Tier: the URL is to come from a generator function, a call of which does not run it; give a function that "
+            "returns it."
         )
     if not callable(url):
         address(url)

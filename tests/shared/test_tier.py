@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,14 +61,52 @@ def test_bad_urls(url: Any) -> None:
         Tier(url)
 
 
-def test_url_of_a_coroutine_function() -> None:
-    """It is refused as the tier is made: the tier's thread could not await it."""
+async def awaited_url(secret: str = "") -> str:
+    return URL
 
-    async def url() -> str:
-        return URL
 
-    with pytest.raises(TypeError, match=r"^Tier: the URL is to come from a coroutine function"):
-        Tier(url)  # type: ignore[arg-type]
+def generated_url(secret: str = "") -> Iterator[str]:
+    yield URL
+
+
+class Called:
+    """A function that returns a URL, as an object."""
+
+    def __init__(self, url: Any) -> None:
+        self.url = url
+
+    def __call__(self) -> Any:
+        return self.url()
+
+
+class Awaited(Called):
+    async def __call__(self) -> Any:
+        return await self.url()
+
+
+class Generated(Called):
+    def __call__(self) -> Any:
+        yield from self.url()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        (awaited_url, "coroutine"),
+        (Awaited(awaited_url), "coroutine"),
+        (Awaited(awaited_url).__call__, "coroutine"),
+        (partial(awaited_url, "sesame"), "coroutine"),
+        (generated_url, "generator"),
+        (Generated(generated_url), "generator"),
+        (partial(generated_url, "sesame"), "generator"),
+    ],
+)
+def test_url_that_no_call_returns(url: Any, kind: str) -> None:
+    """It is refused as the tier is made, however it hides that, and not shown: it may hold a secret."""
+    with pytest.raises(TypeError, match=rf"^Tier: the URL is to come from a {kind} function") as told:
+        Tier(url)
+    assert "sesame" not in str(told.value)
+    assert repr(Tier(Called(lambda: URL)))
 
 
 def test_options_are_durations_and_sizes() -> None:
