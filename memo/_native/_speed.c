@@ -992,9 +992,22 @@ static PyType_Spec queue_spec = {
     queue_slots,
 };
 
+#define LINE 64 /* bytes of a line of the processor's caches */
+
+/* Have a line read from memory, if it may be read at all, while the code goes on. */
+#ifdef __GNUC__
+#  define FETCH(address) __builtin_prefetch((const void *)(address))
+#else
+#  define FETCH(address) (void)(address)
+#endif
+
 /* -- what is remembered of keys that left: memo/_rings/ghost.py says how, and decides the same
  *
  * A table is an array of segments, each made when it is first written to.  A Ghost owns its tables.
+ *
+ * A bucket has its fingerprints newest first, and their stamps behind them: half a line of the processor's caches, or a
+ * whole one.  So to look for a key, or to remember one, reads memory in one place.  Python keeps a ring, and apart from it
+ * which place is the next; to move seven numbers within a line costs less than to read that.
  */
 
 #define GHOST_MARKS 4294967291LL
@@ -1004,9 +1017,8 @@ static PyType_Spec queue_spec = {
 #define GHOST_SLACK 16
 
 typedef struct {
-    uint32_t *cells;  /* NULL: nothing was written yet; else GHOST_SLOTS fingerprints for each bucket, */
-    uint32_t *stamps; /* as many stamps, or NULL where there are none, */
-    uint8_t *turns;   /* and which place of each bucket is the next to be taken: all in one block of memory */
+    void *block;       /* NULL: nothing was written yet; else the memory that the buckets lie in, */
+    uint32_t *buckets; /* of each GHOST_SLOTS fingerprints (0: a free place), then as many stamps, where there are any */
 } Segment;
 
 typedef struct {
@@ -1038,7 +1050,7 @@ static void
 table_free(Table *table)
 {
     for (int64_t i = 0; i < segments_of(table); i++) {
-        PyMem_RawFree(table->segments[i].cells);
+        PyMem_RawFree(table->segments[i].block);
     }
     PyMem_RawFree(table->segments);
     table->segments = NULL;
@@ -1061,45 +1073,71 @@ table_make(Table *table, int64_t capacity)
     return 0;
 }
 
-/* The segment of a bucket, made if need be; NULL: there is no memory. */
-static Segment *
-segment_of(Ghost *ghost, int64_t bucket)
+/* How many numbers a bucket has. */
+static inline int
+bucket_width(const Ghost *ghost)
 {
-    Table *table = &ghost->table;
-    int64_t number = bucket / GHOST_BUCKETS, left = table->buckets - number * GHOST_BUCKETS;
-    Segment *segment = &table->segments[number];
-    if (segment->cells == NULL) {
-        size_t places = GHOST_SLOTS * (size_t)(left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
-        segment->cells = PyMem_RawCalloc(1, places * (ghost->stamped ? 8 : 4) + places / GHOST_SLOTS);
-        if (segment->cells == NULL) {
-            return NULL;
-        }
-        segment->stamps = ghost->stamped ? segment->cells + places : NULL;
-        segment->turns = (uint8_t *)(segment->cells + places * (ghost->stamped ? 2 : 1));
-    }
-    return segment;
+    return ghost->stamped ? 2 * GHOST_SLOTS : GHOST_SLOTS;
 }
 
-static void
-ghost_put_in(Ghost *ghost, int64_t bucket, uint32_t mark, uint32_t stamp)
+/* Bytes of the block of a segment: its buckets, and what moves them to the beginning of a line. */
+static size_t
+block_size(const Ghost *ghost, const Table *table, int64_t number)
 {
-    Segment *segment = segment_of(ghost, bucket);
-    if (segment == NULL) {
-        return; /* it is not remembered, which costs a little of the hit ratio */
+    int64_t left = table->buckets - number * GHOST_BUCKETS;
+    size_t buckets = (size_t)(left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
+    return buckets * (size_t)bucket_width(ghost) * sizeof(uint32_t) + LINE - 1;
+}
+
+/* A bucket that something may have been written to; NULL: nothing was. */
+static inline uint32_t *
+bucket_in(const Ghost *ghost, const Table *table, int64_t bucket)
+{
+    const Segment *segment = &table->segments[bucket / GHOST_BUCKETS];
+    return segment->block == NULL ? NULL : segment->buckets + bucket_width(ghost) * (bucket % GHOST_BUCKETS);
+}
+
+/* A bucket of the present table, in a segment made for it if need be; NULL: there is no memory. */
+static uint32_t *
+bucket_made(Ghost *ghost, int64_t bucket)
+{
+    int64_t number = bucket / GHOST_BUCKETS;
+    Segment *segment = &ghost->table.segments[number];
+    if (segment->block == NULL) {
+        segment->block = PyMem_RawCalloc(1, block_size(ghost, &ghost->table, number));
+        segment->buckets = (uint32_t *)(((uintptr_t)segment->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
     }
-    bucket %= GHOST_BUCKETS;
-    uint8_t turn = segment->turns[bucket];
-    segment->turns[bucket] = (turn + 1) & (GHOST_SLOTS - 1);
-    segment->cells[GHOST_SLOTS * bucket + turn] = mark;
-    if (segment->stamps != NULL) {
-        segment->stamps[GHOST_SLOTS * bucket + turn] = stamp;
+    return bucket_in(ghost, &ghost->table, bucket);
+}
+
+/* Write a number before others, of which the last one goes. */
+static inline void
+push(uint32_t *numbers, uint32_t number)
+{
+    uint64_t pairs[GHOST_SLOTS / 2 - 1];
+    uint32_t last = numbers[GHOST_SLOTS - 2];
+    memcpy(pairs, numbers, sizeof(pairs));
+    memcpy(numbers + 1, pairs, sizeof(pairs));
+    numbers[0] = number;
+    numbers[GHOST_SLOTS - 1] = last;
+}
+
+static inline void
+bucket_put(const Ghost *ghost, uint32_t *bucket, uint32_t mark, uint32_t stamp)
+{
+    push(bucket, mark);
+    if (ghost->stamped) {
+        push(bucket + GHOST_SLOTS, stamp);
     }
 }
 
 static void
 ghost_put(Ghost *ghost, uint32_t mark, uint32_t stamp)
 {
-    ghost_put_in(ghost, mark % ghost->table.buckets, mark, stamp);
+    uint32_t *bucket = bucket_made(ghost, mark % ghost->table.buckets);
+    if (bucket != NULL) { /* else it is not remembered, which costs a little of the hit ratio */
+        bucket_put(ghost, bucket, mark, stamp);
+    }
 }
 
 static void
@@ -1123,20 +1161,17 @@ ghost_move(Ghost *ghost)
     Table *old = &ghost->old;
     int64_t first = ghost->moved, last = first + GHOST_MOVED < old->buckets ? first + GHOST_MOVED : old->buckets;
     ghost->moved = last;
-    for (int64_t bucket = first; bucket < last; bucket++) {
-        Segment *segment = &old->segments[bucket / GHOST_BUCKETS];
-        if (segment->cells != NULL) {
-            int64_t place = bucket % GHOST_BUCKETS;
-            for (int i = 0; i < GHOST_SLOTS; i++) { /* oldest first */
-                int64_t at = GHOST_SLOTS * place + ((segment->turns[place] + i) & (GHOST_SLOTS - 1));
-                if (segment->cells[at]) {
-                    ghost_put(ghost, segment->cells[at], segment->stamps == NULL ? 0 : segment->stamps[at]);
-                }
+    for (int64_t number = first; number < last; number++) {
+        const uint32_t *bucket = bucket_in(ghost, old, number);
+        for (int i = GHOST_SLOTS - 1; bucket != NULL && i >= 0; i--) { /* oldest first */
+            if (bucket[i]) {
+                ghost_put(ghost, bucket[i], ghost->stamped ? bucket[GHOST_SLOTS + i] : 0);
             }
         }
-        if (bucket % GHOST_BUCKETS == GHOST_BUCKETS - 1) { /* let go of it now: all at once would take long */
-            PyMem_RawFree(segment->cells);
-            *segment = (Segment){NULL, NULL, NULL};
+        if (number % GHOST_BUCKETS == GHOST_BUCKETS - 1) { /* let go of it now: all at once would take long */
+            Segment *segment = &old->segments[number / GHOST_BUCKETS];
+            PyMem_RawFree(segment->block);
+            segment->block = NULL;
         }
     }
     if (last == old->buckets) {
@@ -1158,20 +1193,23 @@ ghost_add(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
 }
 
 static int64_t
-table_take(Table *table, uint32_t mark)
+table_take(const Ghost *ghost, const Table *table, uint32_t mark)
 {
-    int64_t bucket = mark % table->buckets;
-    Segment *segment = &table->segments[bucket / GHOST_BUCKETS];
-    if (segment->cells != NULL) {
-        uint32_t *cells = segment->cells + GHOST_SLOTS * (bucket % GHOST_BUCKETS);
-        for (int i = 0; i < GHOST_SLOTS; i++) {
-            if (cells[i] == mark) {
-                cells[i] = 0;
-                return segment->stamps == NULL ? 0 : segment->stamps[GHOST_SLOTS * (bucket % GHOST_BUCKETS) + i];
-            }
+    uint32_t *bucket = bucket_in(ghost, table, mark % table->buckets);
+    for (int i = 0; bucket != NULL && i < GHOST_SLOTS; i++) {
+        if (bucket[i] == mark) {
+            bucket[i] = 0;
+            return ghost->stamped ? bucket[GHOST_SLOTS + i] : 0;
         }
     }
     return -1;
+}
+
+/* Where a key is remembered, or will be, in the present table; NULL: nothing was written near it yet. */
+static inline const uint32_t *
+bucket_of(const Ghost *ghost, Py_hash_t hash)
+{
+    return bucket_in(ghost, &ghost->table, fingerprint(hash) % ghost->table.buckets);
 }
 
 /* The stamp of a key, which is no longer remembered; -1 if it is not. */
@@ -1179,9 +1217,9 @@ static int64_t
 ghost_recall(Ghost *ghost, Py_hash_t hash)
 {
     uint32_t mark = fingerprint(hash);
-    int64_t stamp = table_take(&ghost->table, mark);
+    int64_t stamp = table_take(ghost, &ghost->table, mark);
     if (stamp < 0 && ghost->old.buckets && mark % ghost->old.buckets >= ghost->moved) {
-        stamp = table_take(&ghost->old, mark);
+        stamp = table_take(ghost, &ghost->old, mark);
     }
     return stamp;
 }
@@ -1191,12 +1229,12 @@ static void
 ghost_add_shortly(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
 {
     uint32_t mark = fingerprint(hash);
-    int64_t bucket = mark % ghost->table.buckets;
-    if (ghost->old.buckets || ghost->table.segments[bucket / GHOST_BUCKETS].cells == NULL) {
+    uint32_t *bucket = ghost->old.buckets ? NULL : bucket_in(ghost, &ghost->table, mark % ghost->table.buckets);
+    if (bucket == NULL) {
         ghost_add(ghost, hash, capacity, stamp);
     }
     else {
-        ghost_put_in(ghost, bucket, mark, (uint32_t)stamp);
+        bucket_put(ghost, bucket, mark, (uint32_t)stamp);
     }
 }
 
@@ -1231,7 +1269,7 @@ ghost_dealloc(PyObject *self)
 }
 
 static void
-free_segment(PyObject *capsule)
+free_block(PyObject *capsule)
 {
     PyMem_RawFree(PyCapsule_GetPointer(capsule, NULL));
 }
@@ -1252,13 +1290,13 @@ ghost_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     for (int t = 0; t < 2; t++) {
         for (int64_t i = 0; i < segments_of(tables[t]); i++) {
-            void *cells = tables[t]->segments[i].cells;
-            PyObject *capsule = cells == NULL ? NULL : PyCapsule_New(cells, NULL, free_segment);
+            void *block = tables[t]->segments[i].block;
+            PyObject *capsule = block == NULL ? NULL : PyCapsule_New(block, NULL, free_block);
             if (capsule == NULL) {
                 PyErr_Clear();
                 continue; /* it is freed below, at once */
             }
-            tables[t]->segments[i].cells = NULL;
+            tables[t]->segments[i].block = NULL;
             if (PyList_Append(remains, capsule) < 0) {
                 PyErr_Clear();
             }
@@ -1328,53 +1366,47 @@ ghost_take_method(PyObject *self, PyObject *key)
 }
 
 static PyObject *
-table_contents(const Table *table)
+table_contents(const Ghost *ghost, const Table *table)
 {
     PyObject *found = PyList_New(0);
-    for (int64_t bucket = 0; found != NULL && bucket < table->buckets; bucket++) {
-        const Segment *segment = &table->segments[bucket / GHOST_BUCKETS];
-        if (segment->cells == NULL) {
-            continue;
-        }
-        for (int i = 0; i < GHOST_SLOTS; i++) {
-            int64_t at = GHOST_SLOTS * (bucket % GHOST_BUCKETS) + i;
-            if (segment->cells[at]) {
-                PyObject *row = Py_BuildValue("(LiII)", (long long)bucket, i, segment->cells[at],
-                                              segment->stamps == NULL ? 0 : segment->stamps[at]);
+    for (int64_t number = 0; found != NULL && number < table->buckets; number++) {
+        const uint32_t *bucket = bucket_in(ghost, table, number);
+        for (int i = GHOST_SLOTS - 1; bucket != NULL && i >= 0; i--) {
+            if (bucket[i]) {
+                PyObject *row = Py_BuildValue("(LiII)", (long long)number, GHOST_SLOTS - 1 - i, bucket[i],
+                                              ghost->stamped ? bucket[GHOST_SLOTS + i] : 0);
                 if (row == NULL || PyList_Append(found, row) < 0) {
                     Py_CLEAR(found);
+                    bucket = NULL;
                 }
                 Py_XDECREF(row);
-                if (found == NULL) {
-                    break;
-                }
             }
         }
     }
     return found;
 }
 
-/* All that it remembers, for tests: buckets, what was moved, and fingerprints with their places, of both tables. */
+/* All that it remembers, for tests: buckets, what was moved, and fingerprints with their ages in the bucket (0: would be
+ * the first to go), of both tables. */
 static PyObject *
 ghost_contents(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Ghost *ghost = (Ghost *)self;
-    return Py_BuildValue("(LNLLN)", (long long)ghost->table.buckets, table_contents(&ghost->table),
+    return Py_BuildValue("(LNLLN)", (long long)ghost->table.buckets, table_contents(ghost, &ghost->table),
                          (long long)ghost->old.buckets, (long long)(ghost->old.buckets ? ghost->moved : 0),
-                         table_contents(&ghost->old));
+                         table_contents(ghost, &ghost->old));
 }
 
 static PyObject *
 ghost_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Ghost *ghost = (Ghost *)self;
-    int64_t size = (int64_t)sizeof(Ghost), place = GHOST_SLOTS * (ghost->stamped ? 8 : 4) + 1;
+    int64_t size = (int64_t)sizeof(Ghost);
     Table *tables[] = {&ghost->table, &ghost->old};
     for (int t = 0; t < 2; t++) {
         for (int64_t i = 0; i < segments_of(tables[t]); i++) {
-            int64_t left = tables[t]->buckets - i * GHOST_BUCKETS;
             size += (int64_t)sizeof(Segment);
-            size += tables[t]->segments[i].cells == NULL ? 0 : place * (left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
+            size += tables[t]->segments[i].block == NULL ? 0 : (int64_t)block_size(ghost, tables[t], i);
         }
     }
     return PyLong_FromLongLong(size);
@@ -1802,7 +1834,6 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
 
 #define BIN_SLOTS 5
 #define LAST_SLOT (BIN_SLOTS - 1)
-#define LINE 64       /* bytes of the processor's caches; a bin has one of its own */
 #define SEGMENT 512   /* the largest block that the interpreter's own allocator has */
 #define SEGMENT_BINS (SEGMENT / LINE - 1)
 #define SPLIT_ABOVE 4 /* so many keys are there for a bin, on the average */
@@ -1814,12 +1845,6 @@ static PyType_Spec share_spec = {"memo._native._speed.Share", sizeof(Share), 0, 
 #define FEW_SEGMENTS 8
 #define FEW_SPARES 8
 #define FREED_AT_ONCE 4 /* spare bins that go with a bin, which allows for a quarter of one less */
-
-#ifdef __GNUC__
-#  define FETCH(address) __builtin_prefetch((const void *)(address))
-#else
-#  define FETCH(address) (void)(address)
-#endif
 
 typedef struct Bin {
     uint32_t hashes[BIN_SLOTS];
@@ -3529,6 +3554,48 @@ index_set(State *state, Policy *policy, PyObject *key, Py_hash_t hash, PyObject 
     return done;
 }
 
+/* The number of the bin of an entry's key; -1: that is no matter of a few steps. */
+static inline int64_t
+bin_of_node(const LargeTable *table, const Node *node, Py_hash_t *hash)
+{
+    if (!hangs(node) || node->key == NULL || !(PyUnicode_CheckExact(node->key) || PyLong_CheckExact(node->key))) {
+        return -1;
+    }
+    *hash = PyObject_Hash(node->key);
+    return (int64_t)bin_number(table, spread(*hash));
+}
+
+/* Have that read which an exchange() for a key of that hash will probably look at, while its value is loaded.
+ *
+ * What a large store has is scattered: each piece would be waited for by itself.  Here all are waited for together, for
+ * the time of one.  So nothing is asked for that depends on what is not there yet: the address of the bin of the entry that
+ * leaves next was asked for when the load before this one began.  This runs nothing of the user's and decides nothing:
+ * another entry may leave, or none. */
+static void
+fetch_for_exchange(State *state, PyObject *cache, Py_hash_t hash)
+{
+    const Policy *policy = (Policy *)cache;
+    if (!PyObject_TypeCheck(cache, state->Policy) || !policy_is_ready(state, policy) || !policy->filled
+        || !is_large(state, policy->index) || ((LargeTable *)policy->index)->bins == 0) {
+        return;
+    }
+    const Ghost *ghost = (Ghost *)policy->ghost;
+    const LargeTable *table = (LargeTable *)policy->index;
+    const Node *next = small_of(policy)->node.newer;
+    Py_hash_t leaving;
+    FETCH(bucket_of(ghost, hash));
+    int64_t number = bin_of_node(table, next, &leaving);
+    if (number < 0) {
+        return;
+    }
+    FETCH(bucket_of(ghost, leaving));
+    FETCH(bin_at(table, (uint64_t)number));
+    number = bin_of_node(table, next->newer, &leaving);
+    if (number >= 0) {
+        FETCH(&table->segments[(uint64_t)number / SEGMENT_BINS]);
+    }
+}
+
 /* Put an entry of a new key in for the one that is to go, which is returned: a new reference, NULL with an error set.
  * The store is full.  It runs code of the user's only where a key is odd. */
 static PyObject *
@@ -4845,6 +4912,17 @@ flight_ended(State *state, Leading *l, PyObject *flight, PyObject *key, Py_hash_
 
 /* -- a miss */
 
+/* Have that read which storing a key of that hash will look at: of a small store it is at hand. */
+static inline void
+fetch_for_load(State *state, Leading *l, Py_hash_t hash)
+{
+    PyObject *index = l->shelf == NULL ? NULL : SLOT(l->shelf, state->at_Shelf_index);
+    PyObject *cache = index == NULL || !is_large(state, index) ? NULL : SLOT(l->shelf, state->at_Shelf_cache);
+    if (cache != NULL) {
+        fetch_for_exchange(state, cache, hash);
+    }
+}
+
 /* Call a function whose executions are told to somebody, as Watch.lead() does, and end the flight if it returns: what its
  * leader gets.  NULL with an exception: the flight has failed by that. */
 static PyObject *
@@ -4917,6 +4995,7 @@ lead(State *state, PyObject *leading, PyObject *function, PyObject *key, Py_hash
     }
     fill_slot(flight, state->at_InFlight_led, Py_NewRef(Py_True));
     count(l->counters, state->at_Counters_led, 1);
+    fetch_for_load(state, l, hash);
     if (l->begin != NULL) {
         result = lead_watched(state, l, flight, key, hash, function, values, positional, kwnames);
     }
@@ -7806,6 +7885,7 @@ begin_alone(State *state, TaskLeading *leading, Coroutine *self, PyObject *key, 
     running->thread = PyThread_get_thread_ident();
     fill_slot(here->mark, state->at_Work_over, Py_NewRef(Py_False));
     count(l->counters, state->at_Counters_led, 1);
+    fetch_for_load(state, l, here->hash);
     return 1;
 }
 

@@ -1,5 +1,6 @@
 """Misses of a large store, whose index is in parts: C leads them as it does those of a small one."""
 
+import asyncio
 import random
 import sys
 from typing import Any
@@ -84,6 +85,52 @@ def test_large_and_small_stores_mean_the_same(most: int, policy: Any, monkeypatc
             stats = fetch.cache.stats()
             found.append((left, stats.hits, stats.misses, stats.evictions))
     assert found[0] == found[1]
+
+
+def meddled(policy: Any, awaited: bool) -> list[Any]:
+    """What is in a store time and again, and its counts, after calls some of whose loads changed it."""
+    rng = random.Random(7)
+    changes = [
+        lambda: fetch.cache.clear(),
+        lambda: fetch.cache.resize(max=rng.randrange(1, 40)),
+        lambda: fetch.cache.invalidate_where(lambda key, value: repr(key)[-1] in "13579)"),
+        lambda: [fetch.cache.put(0, f"put {rng.randrange(99)}") for _ in range(30)],
+    ]
+
+    def load(key: Any) -> list[Any]:
+        if rng.random() < 0.1:
+            rng.choice(changes)()
+        return [key]
+
+    async def load_later(key: Any) -> list[Any]:
+        return load(key)
+
+    fetch: Any = bounded(max=30, policy=policy, ttl="1h", registry=Registry())(load_later if awaited else load)
+    found = []
+
+    async def calls() -> None:
+        for step in range(4_000):
+            number = int(rng.paretovariate(0.5)) % 200
+            result = fetch(rng.choice([number, str(number), (number, "of two"), -1.5]))
+            if awaited:
+                await result
+            if step % 50 == 0:
+                found.append(sorted(fetch.cache.items(), key=repr))
+                check(fetch)
+
+    asyncio.run(calls())
+    stats = fetch.cache.stats()
+    return [found, stats.hits, stats.misses, stats.evictions["size"]]
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["called", "awaited"])
+@pytest.mark.parametrize("policy", ["adaptive", "s3fifo"])
+def test_a_load_may_change_its_own_store(policy: Any, awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for when a load began decides nothing: large stores, of which much is, end as small ones do."""
+    small = meddled(policy, awaited)
+    keep_in_parts(monkeypatch)
+    assert meddled(policy, awaited) == small
+    assert small[3] > 100
 
 
 def test_what_leaves_gives_its_memory_back_by_the_way(in_parts: None) -> None:

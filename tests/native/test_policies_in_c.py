@@ -40,13 +40,14 @@ FIELDS = (
 
 
 def table_of(buckets: int, segments: list[Any]) -> list[tuple[int, int, int, int]]:
-    """Each fingerprint of a table in Python: bucket, place, fingerprint and stamp."""
+    """Each fingerprint of a table in Python: bucket, age there (0: would be the first to go), fingerprint and stamp."""
     return [
-        (number * BUCKETS + at // 8, at % 8, mark, 0 if stamps is None else stamps[at])
-        for number, (_, cells, stamps, _) in enumerate(segments)
+        (number * BUCKETS + bucket, age, cells[at], 0 if stamps is None else stamps[at])
+        for number, (_, cells, stamps, turns) in enumerate(segments)
         if cells is not None
-        for at, mark in enumerate(cells)
-        if mark
+        for bucket, turn in enumerate(turns)
+        for age in range(8)
+        if cells[at := 8 * bucket + (turn + age) % 8]
     ]
 
 
