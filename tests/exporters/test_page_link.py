@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.browsers import Begin, Visit, asks, pass_time
 from kit.places import ROOT
+from kit.ports import free_port
 
 from memo import Registry, bounded
 from memo.testing import FakeClock
@@ -45,11 +46,11 @@ def has_polled(page: "Page") -> None:
 
 def test_the_server_goes_and_comes_back(own: Registry, clock: FakeClock, loads: object, visit: Begin) -> None:
     """While there is no answer the page says so, keeps what it has, asks less and less often, and sees it come back."""
-    visited = visit(own)
+    port = free_port()
+    visited = visit(own, http=port)
     page = visited.go_by_clock()
     has_polled(page)
     expect(page.locator("#report-age")).not_to_be_empty()
-    port = int(visited.url.rstrip("/").rpartition(":")[2])
     own.serve(http=0, socket=False).close()  # in the place of the first, which it closes
     pass_time(page, 2_000)
     expect(page.locator("#gone")).to_contain_text("No answer from the server.")

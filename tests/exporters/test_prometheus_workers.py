@@ -176,10 +176,10 @@ def service() -> Iterator[tuple[Service, Counter[tuple[str, int]]]]:
 def test_the_load_goes_on_where_nobody_answers() -> None:
     """A service that is gone, or began anew, ends no thread of the load generator: what had no answer is counted."""
     Load = runpy.run_path(str(FOLDER / "load.py"))["Load"]  # noqa: N806
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    load = Load(f"http://127.0.0.1:{port}", calls=40, seconds=HANG_S)
-    load.run()
+    with socket.socket() as nobody:  # who has the port, so that no other can, and listens to none
+        nobody.bind(("127.0.0.1", 0))
+        load = Load(f"http://127.0.0.1:{nobody.getsockname()[1]}", calls=40, seconds=HANG_S)
+        load.run()
     assert sum(load.answers.values()) == 40
     assert {status for _, status in load.answers} == {0}
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from kit.ports import free_port
 from kit.served import ask
 from kit.threads import Gate, Running
 
@@ -37,9 +38,8 @@ def test_it_is_found_asked_and_closed(own: Registry, runtime: Path) -> None:
 
 def test_a_second_server_replaces_the_first(own: Registry, runtime: Path) -> None:
     """There is one server to a registry; bad options leave it as it is."""
-    first = own.serve(name="web", http=0)
-    assert first.url is not None
-    port = int(first.url.rstrip("/").rpartition(":")[2])
+    port = free_port()
+    first = own.serve(name="web", http=port)
     with pytest.raises(ValueError, match="nothing to serve at"):
         own.serve(socket=False)
     assert first.path is not None

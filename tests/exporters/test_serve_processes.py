@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from kit.greenlets import need
 from kit.places import ROOT
+from kit.ports import free_port
 from kit.processes import fork, status_of, stopped
 from kit.served import ask, impatient_with_siblings, served
 from kit.threads import until
@@ -82,10 +83,7 @@ def test_a_child_of_a_closed_server_serves_nothing(own: Registry) -> None:
         pass
     with forked():
         assert serving() == []
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with served(own, http=port, socket=False) as server:
+    with served(own, http=free_port(), socket=False) as server:
         with forked(lambda: (server.url, server.path) == (None, None)):
             assert serving() == []
         assert ask(server, "/healthz").status == 200

@@ -6,7 +6,6 @@ import functools
 import importlib.metadata
 import itertools
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from kit.ports import free_port
 from kit.processes import stop
 from kit.threads import LIMIT_S, until
 
@@ -27,8 +27,6 @@ PROGRAMS = ("valkey-server", "redis-server")
 """What is looked for: that of the wheel, else of the path; MEMO_TEST_SERVER names the one to take."""
 _KIT = ("kit", "of-the-tests")
 """User and password of the kit's own connections, whatever a test does to other users."""
-_PORTS = range(15_000, 32_000)
-"""Below those that a machine gives away: a client that looks for a dead server there could otherwise find itself."""
 _ROOMS = itertools.count()
 
 
@@ -91,16 +89,6 @@ def certificate(folder: Path) -> Certificate:
 def _reads_a_log(connection: Mapping[str, str]) -> bool:
     """Whether that is what it asked for last, of what CLIENT LIST shows of it."""
     return connection["cmd"] in ("xread", "xrevrange")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was connected there does not matter
-        try:
-            taken.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 class Server:
@@ -264,9 +252,7 @@ class Server:
 
     def _begin_anywhere(self) -> None:
         for _ in range(20):
-            self.port = secrets.choice(_PORTS)  # seeded by nobody: two processes of the tests take other ones
-            if not _is_free(self.port):
-                continue
+            self.port = free_port()  # where a client that looks for a dead server does not find itself
             try:
                 self._begin()
             except ChildProcessError:  # somebody else was faster
