@@ -7,11 +7,13 @@ and ``slips``), those of the key in ``_call.signature`` and ``_call.key_plan``, 
 again.
 """
 
+import inspect
 from typing import Any
 
+from memo._base.shortened import short_text
 from memo._base.wrapping import generates, is_awaited
 
-__all__ = ("check_error_types", "check_plain")
+__all__ = ("check_error_types", "check_plain", "check_takes")
 
 
 def check_error_types(where: str, option: str, types: Any) -> tuple[type[Exception], ...]:
@@ -61,3 +63,25 @@ def check_plain(where: str, option: str, function: Any, remedy: str = "give a pl
         raise TypeError(f"{given} is a coroutine function, which nobody would await; {remedy}.")
     if generates(function):
         raise TypeError(f"{given} is a generator function, a call of which does not run it; {remedy}.")
+
+
+def check_takes(where: str, option: str, function: Any, *given: str) -> None:
+    """Check that *function* can be called with what it is going to be given, by position, as far as it tells.
+
+    Else each call would fail where nobody but the log hears of it: what left a store would never be closed.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    try:
+        signature = inspect.signature(function)
+    except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
+        return
+    try:
+        signature.bind(*given)
+    except TypeError:
+        shown = signature.replace(return_annotation=signature.empty)
+        raise TypeError(
+            f"{where}: {option}={short_text(function)} takes {shown}, but is called with ({', '.join(given)}); write "
+            f"{option}=lambda {', '.join(given)}: ..."
+        ) from None

@@ -11,6 +11,7 @@ from memo._base import (
     byte_size,
     check_error_types,
     check_plain,
+    check_takes,
     frozen_dataclass,
     is_awaited,
     positive_int,
@@ -264,6 +265,8 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
     if on_evict is not None and not callable(on_evict):
         raise TypeError(f"{where}: on_evict={on_evict!r} cannot be called; give a function.")
     awaited = is_awaited(on_evict)
+    if on_evict is not None:
+        check_takes(where, "on_evict", on_evict, "key", "value", "reason")
     if not awaited:
         check_plain(where, "on_evict", on_evict)
     if evict_loop is None:

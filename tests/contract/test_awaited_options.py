@@ -6,6 +6,7 @@ import operator
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -120,6 +121,13 @@ def test_so_is_on_evict_that_generates(function: Any, what: str) -> None:
     """``on_evict`` refuses it, whatever the loop, since its body would never run."""
     with pytest.raises(TypeError, match=r"bounded: on_evict=.* is a generator function.*; give a plain function"):
         bounded(max=1, on_evict=GENERATING[what])(function)
+
+
+def test_on_evict_may_take_more_than_it_is_given() -> None:
+    """What can be called with key, value and reason is taken, whatever else it takes, or does not tell."""
+    takers = (print, dict, mock.Mock(), functools.partial(print, 1), lambda *args, **kwargs: 1, lambda a, b, c, d=1: 1)
+    for on_evict in takers:
+        assert bounded(max=1, on_evict=on_evict)(lambda x: x)(1) == 1  # type: ignore[arg-type]
 
 
 def test_tags_may_be_drawn_from_a_generator() -> None:
