@@ -121,8 +121,8 @@ def _refuse_places_in_memory(items: list[pytest.Item]) -> None:
 
 
 def _refuse_what_would_never_run(items: list[pytest.Item]) -> None:
-    """Where both paths can be had, ``.ci/run`` runs what it runs once on the path in C, which skips the other's own."""
-    once = ("outside", "any_version", "either_path")
+    """Where both paths can be had, ``.ci/run`` runs what it runs once on the one in C, which skips the other's own."""
+    once = ("outside", "any_version")
     for item in items:
         if item.get_closest_marker("pure_path") and any(map(item.get_closest_marker, once)):
             raise pytest.UsageError(f"{item.nodeid}: no path of .ci/run runs it; take one of its markers away")

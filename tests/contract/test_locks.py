@@ -260,7 +260,6 @@ def left_out(source: str) -> Iterator[str]:
                 yield f"line {line}, {name}: move the loop into a function of its own"
 
 
-@pytest.mark.either_path
 @pytest.mark.parametrize("module", TREES)
 def test_no_jump_leaves_a_lock_taken(module: str) -> None:
     """Where a lock is taken no jump backward lies outside of what gives it back."""

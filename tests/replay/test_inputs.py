@@ -14,8 +14,6 @@ from kit.replays import replay, replayed
 
 from memo._base.recordings import recording_header, recording_seal
 
-pytestmark = pytest.mark.either_path  # what is read, and refused; the ratios' tests replay on both
-
 KEYS = b"".join(b"a key of some length, number %d\n" % (number * number % 97) for number in range(5_000))
 
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from kit.replays import replay, replayed
 
-pytestmark = pytest.mark.either_path  # what is read, and said of it; the ratios' tests replay on both
-
 # Three requests for a, one for b, whichever way they are written.
 CSV = b'when,"user",what\n1,a,x\n2,b,y\n3,a,"x, with\na line end"\n4,a,z\n'
 LINES = {

@@ -14,8 +14,6 @@ from kit.replays import ENVIRONMENT, LIMIT_S, replay, replayed, write, zipf
 
 from memo._replay.contestants import ADVISED, CONTESTANTS
 
-pytestmark = pytest.mark.either_path  # how it is said; the ratios' tests replay on both
-
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,8 +18,6 @@ from memo.shared._pending import Change, Put
 from memo.shared._scripts import Granted, ask, new_id, where
 from memo.testing import FakeClock
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
 

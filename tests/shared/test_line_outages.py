@@ -16,8 +16,6 @@ from memo.shared import _breaker
 from memo.shared._pending import Change, Put
 from memo.shared._unreachable import Unreachable
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 SOON = {"timeout_s": 0.25, "wire_timeout_s": 0.25}
 

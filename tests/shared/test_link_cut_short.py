@@ -15,10 +15,7 @@ from kit.threads import until
 from memo._cache import Found
 from memo.shared._grants import HeldGrant
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning"),
-    pytest.mark.either_path,  # nothing decorated is called: between a member and its server all is Python
-]
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited:RuntimeWarning")
 
 EACH = 17
 """Every so many points are struck."""

@@ -11,8 +11,6 @@ from kit.threads import until
 from memo._cache import Found
 from memo.shared._grants import HeldGrant
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 # -- what cannot be shared, or is not what it should be
 
 

@@ -14,8 +14,6 @@ from kit.tiers import Key
 from memo.shared._scripts import Busy, Command, Granted, Value
 from memo.shared._wire import Wire
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 TOKENS = (b"a" * 16, b"b" * 16, b"c" * 16)
 tokens = st.sampled_from(TOKENS)
 STALE_MS = 30_000

@@ -10,8 +10,6 @@ from kit.proxies import Proxy, proxy
 from kit.servers import Room
 from kit.threads import until
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 pytest.importorskip("redis")
 
 SOON: dict[str, Any] = {"timeout_s": 0.25, "wire_timeout_s": 0.25}

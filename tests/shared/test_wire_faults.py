@@ -19,8 +19,6 @@ from memo.shared._scripts import Command, new_id
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._wire import Wire
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 LIBRARIES = ("redis", "valkey")
 WAYS: dict[str, Callable[[Wire, Command[Any]], Any]] = {
     "thread": lambda wire, command: wire.run(command),

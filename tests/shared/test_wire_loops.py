@@ -18,8 +18,6 @@ from memo.shared._scripts import Command
 from memo.shared._unreachable import Reason, Unreachable
 from memo.shared._wire import Wire
 
-pytestmark = pytest.mark.either_path  # nothing decorated is called: between a member and its server all is Python
-
 LOOPS = ("asyncio", "uvloop")
 
 

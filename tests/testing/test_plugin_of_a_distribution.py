@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from kit.places import ROOT
 
-pytestmark = pytest.mark.either_path  # how pytest finds and loads the plugin
-
 # Plug-ins that are nothing to these tests take longer to import than all the rest.
 OTHERS = " ".join(
     f"-p no:{name}"
