@@ -12,9 +12,11 @@ looks; where that matters, with it, too.
 By how much a call grows is told beyond what a dictionary of tuples grows by, and beyond ``functools.lru_cache`` of the
 same size, the plain structure that touches about as much memory: the table, the key, a record linked with its
 neighbours, the value.  Keys are integers whose hashes are scattered, as those of text are: of integers in a row a
-dictionary finds the next one where it found the last.  They are asked for at random: at regular distances the processor
-has fetched a record before it is asked for.  What is not the structure's own, such as a call of Python around a look-up
-or the making of a key, is left out: it costs the same at any size, and would hide by how much the rest grows.
+dictionary finds the next one where it found the last.  They are asked for at random: at regular distances the
+processor has fetched a record before it is asked for.  The least of ten batches counts: memory that is touched for the
+first time, as that is in which keys that left are remembered, costs more, and once.  What is not the structure's own,
+such as a call of Python around a look-up or the making of a key, is left out: it costs the same at any size, and would
+hide by how much the rest grows.
 """
 
 import functools
@@ -41,7 +43,7 @@ from memo.testing import isolated
 __all__ = ("HIT_MS", "MISS_MS", "PARTS", "Figure", "bars", "print_part")
 
 HIT_MS, MISS_MS, GROWTH, OF_DICT = 5.0, 10.0, 1.5, 0.5
-BATCH = 50_000
+BATCH, BATCHES = 50_000, 10
 CUT_S = 15.0
 """Seconds after which a dump is cut short: all of it would take longer than all else."""
 LOADED = 300_000
@@ -79,7 +81,7 @@ def _keys(numbers: Iterable[int]) -> list[int]:
 
 def _some_keys(entries: int) -> list[int]:
     """Keys at random of those of so many numbers."""
-    return _keys(random.Random(14).choices(range(entries), k=5 * BATCH))
+    return _keys(random.Random(14).choices(range(entries), k=BATCHES * BATCH))
 
 
 def _controls(hit: Callable[[], object], miss: Callable[[], object]) -> Iterator[Figure]:
@@ -186,14 +188,14 @@ def _made(entries: int, function: Callable[..., Any] = _listed, **options: Any) 
 def _cost(entries: int) -> tuple[float, float]:
     """Nanoseconds of a hit and of a miss in a dictionary of tuples of so many items."""
     plain: dict[int, tuple[list[int], float]] = {x: ([x], 0.0) for x in map(_key, range(entries))}
-    oldest = iter(_keys(range(5 * BATCH)))
+    oldest = iter(_keys(range(BATCHES * BATCH)))
 
     def exchange(x: int) -> None:
         plain[x] = ([x], 0.0)
         plain.pop(next(oldest), None)
 
     hit = _nanoseconds(plain.__getitem__, _some_keys(entries))
-    miss = _nanoseconds(exchange, _keys(range(entries, entries + 5 * BATCH)))
+    miss = _nanoseconds(exchange, _keys(range(entries, entries + BATCHES * BATCH)))
     _let_go(plain)
     return hit, miss
 
@@ -201,7 +203,7 @@ def _cost(entries: int) -> tuple[float, float]:
 def _of_calls(function: Any, entries: int) -> tuple[float, float]:
     """The same of a function that has the keys of so many numbers."""
     hit = _nanoseconds(function, _some_keys(entries))
-    return hit, _nanoseconds(function, _keys(range(2 * entries, 2 * entries + 5 * BATCH)))
+    return hit, _nanoseconds(function, _keys(range(2 * entries, 2 * entries + BATCHES * BATCH)))
 
 
 def _of_lru_cache(entries: int) -> tuple[float, float]:

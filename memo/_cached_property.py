@@ -175,15 +175,16 @@ def _kept(instance: Any, name: str, value: Any, func: Callable[[Any], Any]) -> A
 
     Of what a class and those that it inherits from have under one name, the first without ``__set__`` is what a value
     in the instance stands for.  What another one computes, for ``super()``, is answered and not put there; and what is
-    there by now may be what an inherited one of somebody else's put there, while the first one asked it.
+    there by now may be what an inherited one of somebody else's put there, while the first one asked it.  One that lies
+    in a descriptor of somebody else's is in no class by itself, and its value is put there.
     """
     named = [vars(base)[name] for base in type(instance).__mro__ if name in vars(base)]
-    placed = [one for one in named if not hasattr(type(one), "__set__")]
-    if placed and attribute(placed[0], "func") is not func:
+    first, *inherited = [one for one in named if not hasattr(type(one), "__set__")] or [None]
+    if attribute(first, "func") is not func and any(attribute(one, "func") is func for one in inherited):
         return value
     values = instance.__dict__
     found = values.get(name, _ABSENT)
-    if found is not _ABSENT and not any(map(_may_put, placed)):
+    if found is not _ABSENT and not any(map(_may_put, inherited)):
         return found
     try:
         values[name] = value

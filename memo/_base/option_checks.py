@@ -7,6 +7,7 @@ and ``slips``), those of the key in ``_call.signature`` and ``_call.key_plan``, 
 again.
 """
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -23,12 +24,10 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
         TypeError: Something else is among them.
         ValueError: One is no ``Exception``, and so never shared nor remembered.
     """
-    try:
-        found: tuple[Any, ...] = (
-            (types,) if isinstance(types, type | str) else tuple(types)
-        )  # of text its letters say nothing
-    except TypeError:
-        found = (types,)
+    found: tuple[Any, ...] = (types,)
+    if not isinstance(types, type | str):  # the letters of a text say nothing
+        with contextlib.suppress(TypeError):
+            found = tuple(types)
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, BaseException):
             raise TypeError(

@@ -27,7 +27,17 @@ from memo._base import attribute, short_text
 from memo._call.signature import INSTANCE_NAMES
 from memo._call.source import POSITIONAL, Block
 
-__all__ = ("DRAWN", "LOOK", "Asked", "instance_value", "is_looked_at", "looked_at", "misfit", "refuse_drawn")
+__all__ = (
+    "DRAWN",
+    "LOOK",
+    "Asked",
+    "instance_value",
+    "is_drawn",
+    "is_looked_at",
+    "looked_at",
+    "misfit",
+    "refuse_drawn",
+)
 
 _NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -208,8 +218,13 @@ DRAWN: frozenset[type] = frozenset(
 )
 """Types of the interpreter's own, whose instances equal nothing but themselves and are used up, or change."""
 
-LOOK: Block = ["if $k.__class__ in $DRAWN: $refuse_drawn($k)"]
-"""The line of a wrapper that looks at what ``key=`` made."""
+LOOK: Block = ["if $type($k) in $DRAWN: $refuse_drawn($k)"]
+"""The line of a wrapper that looks at what ``key=`` made, as ``is_drawn()`` does."""
+
+
+def is_drawn(made: Any) -> bool:
+    """Whether no call would be found again under what ``key=`` made.  Its ``__class__`` may be code: not asked."""
+    return type(made) in DRAWN
 
 
 def looked_at(name: str, made: Any) -> Any:
@@ -218,7 +233,7 @@ def looked_at(name: str, made: Any) -> Any:
     Raises:
         TypeError: It is refused.
     """
-    if made.__class__ in DRAWN:
+    if is_drawn(made):
         refuse_drawn(name, made)
     return made
 

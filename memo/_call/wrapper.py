@@ -32,7 +32,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, NoReturn, Protocol
 
 from memo._call.call_source import CallSource
-from memo._call.key_functions import DRAWN
+from memo._call.key_functions import is_drawn
 from memo._call.key_marks import Through
 from memo._call.keys import Keys
 from memo._call.recipes import NATIVE_WORDS, Native, recipe
@@ -298,7 +298,7 @@ def _led(
     kwargs: Any,
 ) -> Any:
     """Lead a call by what ``key=`` has made of it in C; of a method that is the key without the instance's token."""
-    if key.__class__ in DRAWN:
+    if is_drawn(key):
         refuse(key)
     return lead_made(key if token is None else (token(args[0]), key), args, kwargs)
 

@@ -6,13 +6,12 @@ copies of the stores are as old.
 
 import atexit
 import contextlib
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing import parent_process, util
 from typing import Any, Literal
 
-from memo._base import Bell, ReadClock, counted, real, rlock
+from memo._base import Bell, ReadClock, counted, real
 from memo.errors import SharedTimeout
 from memo.shared._breaker import Breaker
 from memo.shared._gaps import Place, has_more
@@ -25,6 +24,7 @@ from memo.shared._pending import Change, Pending
 from memo.shared._reader import Follower, Reader
 from memo.shared._runner import LineCounts, Runner
 from memo.shared._scripts import Where, new_id, where
+from memo.shared._silent_forks import SilentForks
 from memo.shared._unreachable import Unreachable
 from memo.shared._wire import Wire
 
@@ -58,8 +58,7 @@ class Line:
         clock: ReadClock = real.monotonic,
     ) -> None:
         self.name = name
-        self._process = os.getpid()
-        self._renewing = rlock()
+        self._forks = SilentForks()
         self._owner = weakref.ref(owner, _ringer(weakref.ref(self)))
         self._wire = wire
         self._breaker = breaker
@@ -83,7 +82,7 @@ class Line:
 
     def begin(self) -> None:
         """Have the thread at work, if one can be started; cheap if it is."""
-        self._look_for_a_fork()
+        self._forks.look(self.renew)
         self._thread.begin()
 
     def close(self) -> None:
@@ -93,7 +92,6 @@ class Line:
 
     def renew(self) -> None:
         """Go on in a forked child."""
-        self._process = os.getpid()
         self._bell = Bell()
         self._counts.connected = 0
         self.log = self.log._replace(sender=new_id())
@@ -101,13 +99,7 @@ class Line:
         self._reader.renew()
         self._pending.put_no_more()
         self._thread.renew()
-
-    def _look_for_a_fork(self) -> None:
-        """A program in C may have forked, such as uWSGI, and not told Python: whoever comes first here finds it out."""
-        if self._process != os.getpid():
-            with self._renewing:
-                if self._process != os.getpid():  # nobody else has done it meanwhile
-                    self.renew()
+        self._forks.told()
 
     def _runner(self, is_wanted: Callable[[Runner], bool], begins_with_gap: str | None) -> Runner:
         return Runner(
@@ -149,7 +141,7 @@ class Line:
         """Have *change* sent by the thread, as soon as that can be; never waits for the server."""
         if self._thread.is_closed:
             return
-        self._look_for_a_fork()
+        self._forks.look(self.renew)
         if change.put is not None and self._breaker.is_open:
             change = change._replace(put=None)
         self._pending.add(change)

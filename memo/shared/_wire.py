@@ -1,18 +1,18 @@
 """The way to the server, for threads and event loops: bounded waits, a breaker, and one kind of failure."""
 
 import asyncio
-import os
 import weakref
 from collections.abc import Callable, Mapping
 from sys import modules
 from typing import Any, TypeAlias
 
-from memo._base import call_elsewhere, real, rlock
+from memo._base import call_elsewhere, real
 from memo.shared._breaker import Breaker
 from memo.shared._dial import Dial
 from memo.shared._hub_pools import HubPools
 from memo.shared._loop_pool import LoopPool
 from memo.shared._scripts import Command, T
+from memo.shared._silent_forks import SilentForks
 from memo.shared._thread_pool import Place, ThreadPool
 from memo.shared._unreachable import Reason, Skipped, Unreachable, reason_of
 
@@ -43,8 +43,7 @@ class Wire:
         client_options: Mapping[str, Any] | None = None,
         breaker: Breaker | None = None,
     ) -> None:
-        self._process = os.getpid()
-        self._renewing = rlock()
+        self._forks = SilentForks()
         self._dial = Dial(url, client_options or {})
         self._timeout_s = timeout_s
         self._connections = connections
@@ -114,7 +113,7 @@ class Wire:
         Raises:
             Unreachable: It cannot be made.  The breaker is not told.
         """
-        self._look_for_a_fork()
+        self._forks.look(self.renew)
         place = Place(self._dial)
         try:
             place.connect(real.monotonic() + self._timeout_s)
@@ -153,7 +152,6 @@ class Wire:
 
     def renew(self) -> None:
         """Begin anew in a forked child: its own connections, those of the parent untouched."""
-        self._process = os.getpid()
         self._dial.renew()
         self._threads.renew()
         self._hubs.renew()
@@ -161,6 +159,7 @@ class Wire:
         _left_behind.extend(self._loops)
         self._loops = weakref.WeakSet()
         self.breaker.renew()
+        self._forks.told()
 
     def close(self) -> None:
         """End all connections; what is asked afterwards is refused."""
@@ -172,13 +171,6 @@ class Wire:
                 call_elsewhere(pool.loop, pool.cut)
             else:
                 pool.cut()
-
-    def _look_for_a_fork(self) -> None:
-        """A program in C may have forked, such as uWSGI, and not told Python: whoever comes first here finds it out."""
-        if self._process != os.getpid():
-            with self._renewing:
-                if self._process != os.getpid():  # nobody else has done it meanwhile
-                    self.renew()
 
     def _new_pool(self) -> ThreadPool:
         return ThreadPool(self._dial, self._connections, self._timeout_s)
@@ -195,7 +187,7 @@ class Wire:
         return pool
 
     def _refuse(self) -> None:
-        self._look_for_a_fork()
+        self._forks.look(self.renew)
         if self.breaker.reason is not None:
             raise Skipped(Reason.OPEN)
         if self._is_closed:

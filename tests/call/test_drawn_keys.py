@@ -128,3 +128,30 @@ def test_arguments_are_keys_as_they_are() -> None:
     first = iter([1])
     assert function(first) is function(first)
     assert function(iter([1])) is not function(first)
+
+
+class Key:
+    """A key whose ``__class__`` is code."""
+
+    @property
+    def __class__(self) -> Any:
+        raise AssertionError("a key was asked for its class")
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+@pytest.mark.parametrize("name", [*DECORATORS, "sliding_window"])
+@pytest.mark.parametrize("is_method", [False, True], ids=["function", "method"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["called", "awaited"])
+def test_a_look_at_a_key_runs_no_code_of_it(name: str, is_method: bool, is_async: bool) -> None:
+    """What key= made is looked at without asking it for its class, wherever the decorator is used."""
+    key: Any = Key()
+    calls: list[Any] = []
+    makers = {**DECORATORS, "sliding_window": lambda key: sliding_window("1h", key=key)}
+    work = placed(makers[name](lambda names, other=None: key), calls, is_async=is_async, is_method=is_method)
+    found = [finished(work("a")) if is_async else work("a") for _ in range(2)]
+    assert found == ([1, 1] if name.startswith(("bounded", "with", "weak", "of", "policy")) else [1, 2])

@@ -173,3 +173,46 @@ def test_coroutine_functions_ask_what_they_override() -> None:
             assert [*several, await instance.value] == [total] * 3
 
     asyncio.run(main())
+
+
+class Around:
+    """A descriptor of somebody else's, around another one."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.inner.__set_name__(owner, name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self.inner.__get__(instance, owner)
+
+
+def test_one_within_another_descriptor_is_computed_once() -> None:
+    """It is in no class by itself; its value is kept in the instance as that of any other is."""
+
+    class Base:
+        runs = 0
+
+        @Around
+        @cached_property
+        def value(self) -> int:
+            self.runs += 1
+            return 7
+
+    base = Base()
+    assert [base.value, base.value, base.runs, vars(base)["value"]] == [7, 7, 1, 7]
+
+
+def test_what_was_set_meanwhile_stays_within_another_descriptor() -> None:
+    """Nothing that is inherited has put it there."""
+
+    class Base:
+        @Around
+        @cached_property
+        def value(self) -> int:
+            vars(self)["value"] = 5
+            return 7
+
+    base = Base()
+    assert [base.value, base.value] == [5, 5]
