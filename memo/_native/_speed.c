@@ -1192,6 +1192,7 @@ ghost_add(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
     ghost_put(ghost, fingerprint(hash), (uint32_t)stamp);
 }
 
+/* The stamp of a fingerprint, which is no longer there, of several the newest; -1: there is none. */
 static int64_t
 table_take(const Ghost *ghost, const Table *table, uint32_t mark)
 {

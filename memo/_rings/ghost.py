@@ -42,8 +42,9 @@ class Ghost:
 
     A table in buckets of eight, each bucket a ring whose oldest gives way to the newest.  So a key is remembered until
     about as many others have followed as the table has places, which is approximate, and two keys may share a
-    fingerprint: both cost a little of the hit ratio and nothing else.  The table has as many places as are asked for,
-    of four bytes each, eight with a stamp, and one byte for each bucket.
+    fingerprint, of which the one remembered last is recalled first: both cost a little of the hit ratio and nothing
+    else.  The table has as many places as are asked for, of four bytes each, eight with a stamp, and one byte for each
+    bucket.
 
     Args:
         stamped: A number of 32 bits is remembered with each key.
@@ -141,7 +142,7 @@ class Ghost:
     @staticmethod
     def _take(mark: int, buckets: int, segments: list[_Segment]) -> int:
         bucket = mark % buckets
-        marks, cells, stamps, _ = segments[bucket // BUCKETS]
+        marks, cells, stamps, turns = segments[bucket // BUCKETS]
         first = bucket % BUCKETS * 32
         wanted = mark_bytes(mark)
         at = marks.find(wanted, first, first + 32)
@@ -149,8 +150,12 @@ class Ghost:
             at = marks.find(wanted, at + 1, first + 32)
         if at < 0 or cells is None:
             return -1
-        cells[at // 4] = 0
-        return 0 if stamps is None else stamps[at // 4]
+        bucket %= BUCKETS
+        turn = turns[bucket] - 1
+        while cells[place := 8 * bucket + (turn & 7)] != mark:  # of several that share it the one remembered last
+            turn -= 1
+        cells[place] = 0
+        return 0 if stamps is None else stamps[place]
 
     def _move(self, buckets: int, segments: list[_Segment]) -> None:
         """Move some buckets of the old table into the present one."""

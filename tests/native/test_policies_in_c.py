@@ -224,3 +224,21 @@ def test_what_a_ghost_forgets_is_handed_over() -> None:
     assert not any(ghost.take(x) for x in range(1000))
     while segments:
         segments.pop()
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_of_keys_that_share_a_fingerprint_the_last_is_recalled(stamped: bool) -> None:
+    """Whichever places of the bucket they have: its ring went round between them."""
+    rng = random.Random(3)
+    ghosts = [speed.Ghost(stamped), Ghost(stamped)]  # type: ignore[union-attr]
+    stamps: list[int] = []
+    for stamp in range(1, 2_000):
+        key = 7 if rng.random() < 0.4 else rng.randrange(100, 10_000)
+        if rng.random() < 0.2:
+            recalled = {ghost.recall(7) for ghost in ghosts}
+            assert len(recalled) == 1
+            stamps += recalled
+        for ghost in ghosts:
+            ghost.add(key, 40, stamp)
+        assert contents(ghosts[0]) == contents(ghosts[1])
+    assert len(set(stamps)) > (100 if stamped else 1)
