@@ -1097,6 +1097,13 @@ bucket_in(const Ghost *ghost, const Table *table, int64_t bucket)
     return segment->block == NULL ? NULL : segment->buckets + bucket_width(ghost) * (bucket % GHOST_BUCKETS);
 }
 
+/* The bucket that a fingerprint names, likewise. */
+static inline uint32_t *
+bucket_of(const Ghost *ghost, const Table *table, uint32_t mark)
+{
+    return bucket_in(ghost, table, mark % table->buckets);
+}
+
 /* A bucket of the present table, in a segment made for it if need be; NULL: there is no memory. */
 static uint32_t *
 bucket_made(Ghost *ghost, int64_t bucket)
@@ -1196,7 +1203,7 @@ ghost_add(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
 static int64_t
 table_take(const Ghost *ghost, const Table *table, uint32_t mark)
 {
-    uint32_t *bucket = bucket_in(ghost, table, mark % table->buckets);
+    uint32_t *bucket = bucket_of(ghost, table, mark);
     for (int i = 0; bucket != NULL && i < GHOST_SLOTS; i++) {
         if (bucket[i] == mark) {
             bucket[i] = 0;
@@ -1204,13 +1211,6 @@ table_take(const Ghost *ghost, const Table *table, uint32_t mark)
         }
     }
     return -1;
-}
-
-/* Where a key is remembered, or will be, in the present table; NULL: nothing was written near it yet. */
-static inline const uint32_t *
-bucket_of(const Ghost *ghost, Py_hash_t hash)
-{
-    return bucket_in(ghost, &ghost->table, fingerprint(hash) % ghost->table.buckets);
 }
 
 /* The stamp of a key, which is no longer remembered; -1 if it is not. */
@@ -1230,7 +1230,7 @@ static void
 ghost_add_shortly(Ghost *ghost, Py_hash_t hash, int64_t capacity, int64_t stamp)
 {
     uint32_t mark = fingerprint(hash);
-    uint32_t *bucket = ghost->old.buckets ? NULL : bucket_in(ghost, &ghost->table, mark % ghost->table.buckets);
+    uint32_t *bucket = ghost->old.buckets ? NULL : bucket_of(ghost, &ghost->table, mark);
     if (bucket == NULL) {
         ghost_add(ghost, hash, capacity, stamp);
     }
@@ -3584,12 +3584,12 @@ fetch_for_exchange(State *state, PyObject *cache, Py_hash_t hash)
     const LargeTable *table = (LargeTable *)policy->index;
     const Node *next = small_of(policy)->node.newer;
     Py_hash_t leaving;
-    FETCH(bucket_of(ghost, hash));
+    FETCH(bucket_of(ghost, &ghost->table, fingerprint(hash)));
     int64_t number = bin_of_node(table, next, &leaving);
     if (number < 0) {
         return;
     }
-    FETCH(bucket_of(ghost, leaving));
+    FETCH(bucket_of(ghost, &ghost->table, fingerprint(leaving)));
     FETCH(bin_at(table, (uint64_t)number));
     number = bin_of_node(table, next->newer, &leaving);
     if (number >= 0) {
