@@ -1017,7 +1017,8 @@ static PyType_Spec queue_spec = {
 #define GHOST_SLACK 16
 
 typedef struct {
-    void *block;       /* NULL: nothing was written yet; else the memory that the buckets lie in, */
+    void *block;       /* NULL: nothing was written yet; else the memory that the buckets lie in: */
+    size_t mapped;     /* so many bytes that are mapped; 0: a block of the heap */
     uint32_t *buckets; /* of each GHOST_SLOTS fingerprints (0: a free place), then as many stamps, where there are any */
 } Segment;
 
@@ -1046,11 +1047,50 @@ segments_of(const Table *table)
     return table->buckets == 0 ? 0 : 1 + (table->buckets - 1) / GHOST_BUCKETS;
 }
 
+/* Memory that is mapped by itself, all zeros, so that it goes back to the system by itself.  What the C library's heap has
+ * goes back when the last block at its end is freed, and takes all that was freed before along: 160 MB, however patiently
+ * they were freed, held all threads up for 24 ms. */
+static void *
+map_zeros(size_t size)
+{
+    PyObjectArenaAllocator arenas;
+    PyObject_GetArenaAllocator(&arenas); /* which maps on all systems, but need not, nor clear what it has */
+    void *block = arenas.alloc(arenas.ctx, size);
+    if (block != NULL) {
+        PyTraceMalloc_Track(0, (uintptr_t)block, size); /* as all other memory; it fails where nobody traces */
+        memset(block, 0, size);
+    }
+    return block;
+}
+
+/* Free a block, of which so many bytes are mapped, or else none. */
+static void
+block_free(void *block, size_t mapped)
+{
+    if (mapped == 0) {
+        PyMem_RawFree(block);
+        return;
+    }
+    PyObjectArenaAllocator arenas;
+    PyObject_GetArenaAllocator(&arenas);
+    PyTraceMalloc_Untrack(0, (uintptr_t)block);
+    arenas.free(arenas.ctx, block, mapped);
+}
+
+static void
+segment_free(Segment *segment)
+{
+    if (segment->block != NULL) {
+        block_free(segment->block, segment->mapped);
+        segment->block = NULL;
+    }
+}
+
 static void
 table_free(Table *table)
 {
     for (int64_t i = 0; i < segments_of(table); i++) {
-        PyMem_RawFree(table->segments[i].block);
+        segment_free(&table->segments[i]);
     }
     PyMem_RawFree(table->segments);
     table->segments = NULL;
@@ -1080,13 +1120,38 @@ bucket_width(const Ghost *ghost)
     return ghost->stamped ? 2 * GHOST_SLOTS : GHOST_SLOTS;
 }
 
-/* Bytes of the block of a segment: its buckets, and what moves them to the beginning of a line. */
+/* Whether a segment has all buckets that one may have, as all but the last one. */
+static inline int
+is_full_segment(const Table *table, int64_t number)
+{
+    return table->buckets / GHOST_BUCKETS > number;
+}
+
+/* Bytes of the block of a segment: its buckets, and, in the heap, what moves them to the beginning of a line. */
 static size_t
 block_size(const Ghost *ghost, const Table *table, int64_t number)
 {
-    int64_t left = table->buckets - number * GHOST_BUCKETS;
-    size_t buckets = (size_t)(left < GHOST_BUCKETS ? left : GHOST_BUCKETS);
-    return buckets * (size_t)bucket_width(ghost) * sizeof(uint32_t) + LINE - 1;
+    size_t bucket = (size_t)bucket_width(ghost) * sizeof(uint32_t);
+    return is_full_segment(table, number) ? GHOST_BUCKETS * bucket
+                                          : (size_t)(table->buckets % GHOST_BUCKETS) * bucket + LINE - 1;
+}
+
+/* Make the block of a segment, mapped if it is a full one, of 32 or 64 KB; a smaller one would waste most of a page. */
+static void
+segment_make(const Ghost *ghost, const Table *table, int64_t number)
+{
+    Segment *segment = &table->segments[number];
+    size_t size = block_size(ghost, table, number);
+    if (is_full_segment(table, number)) {
+        segment->mapped = size;
+        segment->block = map_zeros(size);
+        segment->buckets = segment->block;
+    }
+    else {
+        segment->mapped = 0;
+        segment->block = PyMem_RawCalloc(1, size);
+        segment->buckets = (uint32_t *)(((uintptr_t)segment->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
+    }
 }
 
 /* A bucket that something may have been written to; NULL: nothing was. */
@@ -1109,10 +1174,8 @@ static uint32_t *
 bucket_made(Ghost *ghost, int64_t bucket)
 {
     int64_t number = bucket / GHOST_BUCKETS;
-    Segment *segment = &ghost->table.segments[number];
-    if (segment->block == NULL) {
-        segment->block = PyMem_RawCalloc(1, block_size(ghost, &ghost->table, number));
-        segment->buckets = (uint32_t *)(((uintptr_t)segment->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
+    if (ghost->table.segments[number].block == NULL) {
+        segment_make(ghost, &ghost->table, number);
     }
     return bucket_in(ghost, &ghost->table, bucket);
 }
@@ -1176,9 +1239,7 @@ ghost_move(Ghost *ghost)
             }
         }
         if (number % GHOST_BUCKETS == GHOST_BUCKETS - 1) { /* let go of it now: all at once would take long */
-            Segment *segment = &old->segments[number / GHOST_BUCKETS];
-            PyMem_RawFree(segment->block);
-            segment->block = NULL;
+            segment_free(&old->segments[number / GHOST_BUCKETS]);
         }
     }
     if (last == old->buckets) {
@@ -1270,9 +1331,9 @@ ghost_dealloc(PyObject *self)
 }
 
 static void
-free_block(PyObject *capsule)
+free_remains(PyObject *capsule)
 {
-    PyMem_RawFree(PyCapsule_GetPointer(capsule, NULL));
+    block_free(PyCapsule_GetPointer(capsule, NULL), (size_t)PyCapsule_GetContext(capsule));
 }
 
 /* Forget everything; returns a list of what is to be freed, a bit at a time by whoever has patience. */
@@ -1291,13 +1352,15 @@ ghost_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     for (int t = 0; t < 2; t++) {
         for (int64_t i = 0; i < segments_of(tables[t]); i++) {
-            void *block = tables[t]->segments[i].block;
-            PyObject *capsule = block == NULL ? NULL : PyCapsule_New(block, NULL, free_block);
+            Segment *segment = &tables[t]->segments[i];
+            PyObject *capsule = segment->block == NULL ? NULL : PyCapsule_New(segment->block, NULL, NULL);
             if (capsule == NULL) {
                 PyErr_Clear();
                 continue; /* it is freed below, at once */
             }
-            tables[t]->segments[i].block = NULL;
+            PyCapsule_SetContext(capsule, (void *)segment->mapped);
+            PyCapsule_SetDestructor(capsule, free_remains);
+            segment->block = NULL;
             if (PyList_Append(remains, capsule) < 0) {
                 PyErr_Clear();
             }

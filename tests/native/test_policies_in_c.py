@@ -1,12 +1,17 @@
 """What C decides of the adaptive policy and S3-FIFO is what Python decides: to the last mark, count and fingerprint."""
 
 import copy
+import ctypes
 import pickle
 import random
+import sys
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.entry_policies import make_entry
+from kit.processes import counts_alone
 
 from memo._native import speed
 from memo._rings import BUCKETS, Ghost, Share
@@ -224,6 +229,53 @@ def test_what_a_ghost_forgets_is_handed_over() -> None:
     assert not any(ghost.take(x) for x in range(1000))
     while segments:
         segments.pop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's list of mappings is read")
+@pytest.mark.parametrize("stamped", [False, True])
+@counts_alone
+def test_what_a_ghost_hands_over_goes_back_by_itself(stamped: bool) -> None:
+    """It is not of the C library's heap, which gives back all that was freed at once; but for a last small part."""
+    ghost = speed.Ghost(stamped)  # type: ignore[union-attr]
+    for x in range(1_000_000):
+        ghost.add(x, 1_000_000, x)
+    address_of = ctypes.pythonapi.PyCapsule_GetPointer
+    address_of.restype, address_of.argtypes = ctypes.c_size_t, [ctypes.py_object, ctypes.c_char_p]
+    ((*full, _),) = ghost.heaps()
+    addresses = [address_of(capsule, None) for capsule in full]
+    assert len(addresses) > 100
+
+    def mapped() -> list[int]:
+        """Which of these addresses belong to a mapping that is not the heap."""
+        found = []
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            first, last = (int(end, 16) for end in line.split()[0].split("-"))
+            found += [address for address in addresses if first <= address < last and not line.endswith("[heap]")]
+        return sorted(found)
+
+    assert mapped() == sorted(addresses)
+    full.clear()
+    assert len(mapped()) < 40  # some may be taken again by others: the interpreter maps a megabyte at once
+
+
+@counts_alone
+def test_memory_that_a_ghost_maps_is_seen() -> None:
+    """Whoever looks for memory with tracemalloc finds it, and that it was given back."""
+    had_traced = tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        ghost = speed.Ghost(True)  # type: ignore[union-attr]
+        before = tracemalloc.get_traced_memory()[0]
+        for x in range(100_000):
+            ghost.add(x, 100_000, x)
+        held = sys.getsizeof(ghost)
+        assert held >= 8 * 100_000
+        assert tracemalloc.get_traced_memory()[0] - before >= held * 0.9
+        ghost.clear()
+        assert tracemalloc.get_traced_memory()[0] - before < held * 0.1
+    finally:
+        if not had_traced:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("stamped", [False, True])
