@@ -37,7 +37,7 @@ from memo._base.key_text import BIG, ITEMS, Failure, KeyText, failure_text, labe
 from memo._base.load_observers import Load, LoadObserver, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
-from memo._base.option_checks import check_error_types, check_plain, check_takes
+from memo._base.option_checks import check_error_types, check_plain
 from memo._base.pacing import SEVERAL, Pace, in_slices, unhurried
 from memo._base.printed import print_text
 from memo._base.real_time import real
@@ -154,7 +154,6 @@ __all__ = (
     "check_tag",
     "check_tag_names",
     "check_tags",
-    "check_takes",
     "claim",
     "counted",
     "counter",

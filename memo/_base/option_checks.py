@@ -2,19 +2,17 @@
 
 An option is checked once, where a user gives it: by the decorator, before it decorates anything, or by the method of a
 handle or registry.  Checks that several of them make stand in ``_base`` (here, and in ``units``, ``tags``, ``one_shot``
-and ``slips``), those of the key in ``_call.signature`` and ``_call.key_plan``, those of ``bounded`` alone in
-``_cache.options`` and ``_store.policy``.  What lies below takes what was checked, in plain units, and does not look
-again.
+and ``slips``), those of the key in ``_call.signature`` and ``_call.key_plan``, of what functions take in
+``_call.fits``, those of ``bounded`` alone in ``_cache.options`` and ``_store.policy``.  What lies below takes what was
+checked, in plain units, and does not look again.
 """
 
 import contextlib
-import inspect
 from typing import Any
 
-from memo._base.shortened import short_text
 from memo._base.wrapping import generates, is_awaited
 
-__all__ = ("check_error_types", "check_plain", "check_takes")
+__all__ = ("check_error_types", "check_plain")
 
 
 def check_error_types(where: str, option: str, types: Any) -> tuple[type[Exception], ...]:
@@ -62,25 +60,3 @@ def check_plain(where: str, option: str, function: Any, remedy: str = "give a pl
         raise TypeError(f"{given} is a coroutine function, which nobody would await; {remedy}.")
     if generates(function):
         raise TypeError(f"{given} is a generator function, a call of which does not run it; {remedy}.")
-
-
-def check_takes(where: str, option: str, function: Any, *given: str) -> None:
-    """Check that *function* can be called with what it is going to be given, by position, as far as it tells.
-
-    Else each call would fail where nobody but the log hears of it: what left a store would never be closed.
-
-    Raises:
-        TypeError: It cannot.
-    """
-    try:
-        signature = inspect.signature(function)
-    except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
-        return
-    try:
-        signature.bind(*given)
-    except TypeError:
-        shown = signature.replace(return_annotation=signature.empty)
-        raise TypeError(
-            f"{where}: {option}={short_text(function)} takes {shown}, but is called with ({', '.join(given)}); write "
-            f"{option}=lambda {', '.join(given)}: ..."
-        ) from None

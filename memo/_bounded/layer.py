@@ -23,7 +23,6 @@ from memo._cache import (
     Upwards,
     can_lead,
     check_colour,
-    check_fit,
     leading_await_load,
     leading_load,
     put_back,
@@ -32,7 +31,7 @@ from memo._cache import (
     shared_figures,
     without_arguments,
 )
-from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, misfit_of
+from memo._call import Block, CallInfo, CallSource, InstanceRef, KeyOptions, Keys, Native, check_asked
 from memo._decorated import FlightLayer
 from memo._flight import CallerFlights, InflightStats, TaskFlights, ThreadFlights
 from memo._registry import is_apart
@@ -62,7 +61,7 @@ class BoundedLayer(FlightLayer):
     ) -> None:
         self.options = options
         super().__init__(self.where, function, keys, clock, takes_instance, options.tags)
-        self._check_fallback(keys)
+        self._check_fallback()
         check_suits(self.shape, options, keys)
         check_keys_travel(self.shape, options, keys)
         if not is_ours(options.policy):
@@ -70,12 +69,12 @@ class BoundedLayer(FlightLayer):
             if options.is_shared:
                 self._works = None  # its link is not known yet
 
-    def _check_fallback(self, keys: KeyOptions) -> None:
+    def _check_fallback(self) -> None:
         """Check that the fallback can be called as the function is; else it would fail no sooner than it is needed."""
         if self.options.asks_fallback:
             fallback = without_arguments(self.options.fallback)
             check_colour(self.where, self.shape.qualname, self.options.fallback, is_async=self.shape.is_async)
-            check_fit(self.where, self.shape.qualname, fallback, misfit_of(self.shape, keys, fallback))
+            check_asked(self.shape, "fallback", self.options.fallback, fallback, ", or none at all")
 
     @property
     def answers(self) -> Answers:

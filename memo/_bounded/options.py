@@ -82,8 +82,8 @@ def checked_options(
     evicts_awaited = check_on_evict(where, on_evict, evict_loop)
     check_fork(where, fork)
     cache_class = check_policy(where, policy)
-    for option, value in (("sizeof", sizeof), ("cache_if", cache_if)):
-        check_callback(where, option, value)
+    check_callback(where, "sizeof", sizeof, "value")
+    check_callback(where, "cache_if", cache_if)
     if sizeof is not None and max_bytes is None:
         raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):

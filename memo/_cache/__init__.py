@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memo._cache.answers import Answers
 from memo._cache.awaited_listener import EvictLoop
 from memo._cache.cache import Cache, Upwards
-from memo._cache.fallback_options import check_colour, check_fit, fallback_options, without_arguments
+from memo._cache.fallback_options import check_colour, fallback_options, without_arguments
 from memo._cache.figures import shared_figures
 from memo._cache.handle import CacheHandle
 from memo._cache.leading import can_lead, leading_await_load, leading_load
@@ -64,7 +64,6 @@ __all__ = (
     "can_lead",
     "check_callback",
     "check_colour",
-    "check_fit",
     "check_fork",
     "check_on_evict",
     "copier",

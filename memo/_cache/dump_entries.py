@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from memo._base import Pace, Path, check_plain, in_slices, note_on, real, short_text, unhurried
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Hashes, Unsupported, decoded, encoded
-from memo._call import comparing_outside
+from memo._call import check_takes, comparing_outside
 from memo._store import SLICE, Standing, Store
 from memo.errors import DumpError
 
@@ -380,3 +380,4 @@ def _check_call(where: str, generated: Generated, function: Any, option: str) ->
     if not callable(function):
         raise TypeError(f"{where}: {option}={function!r} cannot be called; give a function of a value.")
     check_plain(where, option, function, "give a plain function of a value")
+    check_takes(where, option, function, "value")

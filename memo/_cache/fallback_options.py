@@ -7,7 +7,7 @@ from typing import Any
 from memo._base import check_error_types, generates, is_awaited, refuser, short_text
 from memo._cache.terms import NOT_GIVEN
 
-__all__ = ("check_colour", "check_fit", "fallback_options", "without_arguments")
+__all__ = ("check_colour", "fallback_options", "without_arguments")
 
 
 def fallback_options(where: str, fallback: Any, fallback_on: Any, one_shot: Any) -> dict[str, Any]:
@@ -62,15 +62,6 @@ def check_colour(where: str, name: str, fallback: Any, *, is_async: bool) -> Non
         raise TypeError(
             f"{where}: fallback={fallback!r} is a coroutine function, which nobody would await, since {name}() is a "
             f"plain function; give a plain function."
-        )
-
-
-def check_fit(where: str, name: str, fallback: Any, why: str | None) -> None:
-    """Raise TypeError if there is a reason *why* the fallback of the function *name* cannot be called as that is."""
-    if why is not None:
-        raise TypeError(
-            f"{where}: fallback={fallback!r} cannot be called as {name}() is: {why}; give it the parameters of "
-            f"{name}(), self among them if it needs that, or none at all."
         )
 
 

@@ -13,7 +13,7 @@ from memo._cache.recording import Recording
 from memo._cache.stats import CacheStats, EntryInfo
 from memo._cache.terms import FRESH, NOT_GIVEN
 from memo._cache.within import Within, missing, own_terms
-from memo._call import FenceOthers, Generated, Handle
+from memo._call import FenceOthers, Generated, Handle, check_takes
 from memo._flight import REFRESH, InflightHandle
 from memo._late import in_time
 from memo._store import WHOLE, AnyCache
@@ -163,6 +163,7 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
         if not callable(predicate):
             raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
         check_plain("invalidate_where", "", predicate, "give a plain function of key and value")
+        check_takes("invalidate_where", "", predicate, "key", "value")
         with self._fence_others(None):
             return self._answers.everywhere.invalidate_where(predicate, self._scope())
 

@@ -11,7 +11,6 @@ from memo._base import (
     byte_size,
     check_error_types,
     check_plain,
-    check_takes,
     frozen_dataclass,
     is_awaited,
     positive_int,
@@ -20,7 +19,7 @@ from memo._base import (
 )
 from memo._cache.awaited_listener import EvictLoop
 from memo._cache.terms import NOT_GIVEN
-from memo._call import CallInfo
+from memo._call import CallInfo, check_takes
 from memo._flight import WorkOptions
 from memo._store import CacheClass, EvictionReason
 
@@ -243,8 +242,14 @@ def new_bounds(where: str, most: Any, most_bytes: Any, *, weighed: bool) -> tupl
     )
 
 
-def check_callback(where: str, option: str, value: Any) -> None:
-    """Check an option that takes a plain function, or None.
+def check_callback(where: str, option: str, value: Any, *given: str) -> None:
+    """Check an option that takes a plain function, or None, and that it can be called with what is *given* to it.
+
+    Args:
+        where: Whom the option was given to.
+        option: Its name.
+        value: What was given.
+        given: Names for what it is called with, by position; none: that is checked elsewhere.
 
     Raises:
         TypeError: It is something else.
@@ -254,6 +259,8 @@ def check_callback(where: str, option: str, value: Any) -> None:
     if not callable(value):
         raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
     check_plain(where, option, value)
+    if given:
+        check_takes(where, option, value, *given)
 
 
 def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
@@ -276,6 +283,8 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
             f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
         )
     check_plain(where, "evict_loop", evict_loop, "give a loop, or a plain function that returns it")
+    if not isinstance(evict_loop, asyncio.AbstractEventLoop):
+        check_takes(where, "evict_loop", evict_loop)
     if not awaited:
         raise TypeError(
             f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "
@@ -310,5 +319,5 @@ def copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
         if copy not in _COPIERS:
             raise ValueError(f"{where}: copy={copy!r} is unknown; write 'shallow', 'deep', or give a function.")
         return _COPIERS[copy]
-    check_callback(where, "copy", copy)
+    check_callback(where, "copy", copy, "value")
     return copy  # type: ignore[no-any-return]

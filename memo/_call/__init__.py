@@ -6,6 +6,7 @@ Imports ``_base``, ``_native``, and ``_freeze`` for the marks in keys.
 from memo._call.bound_calls import called_in_class, called_with_class, called_with_instance, called_without_instance
 from memo._call.call_info import CallInfo, takes_call
 from memo._call.call_source import CallSource
+from memo._call.fits import check_takes
 from memo._call.freezing import freeze, freeze_typed
 from memo._call.handles import Call, FenceOthers, Handle
 from memo._call.instances import (
@@ -20,7 +21,7 @@ from memo._call.instances import (
 from memo._call.key_functions import is_looked_at, looked_at
 from memo._call.key_marks import SPELLED, Through
 from memo._call.key_names import check_names
-from memo._call.key_plan import KeyPlan, misfit_of
+from memo._call.key_plan import KeyPlan, check_asked
 from memo._call.key_types import TOLD
 from memo._call.keys import Keys
 from memo._call.recipes import Native
@@ -60,15 +61,16 @@ __all__ = (
     "called_with_class",
     "called_with_instance",
     "called_without_instance",
+    "check_asked",
     "check_key_options",
     "check_names",
+    "check_takes",
     "comparing_outside",
     "freeze",
     "freeze_typed",
     "held_parts",
     "is_looked_at",
     "looked_at",
-    "misfit_of",
     "owner_of",
     "plain_key",
     "refs_in",

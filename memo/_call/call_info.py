@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memo._base import short_text
+from memo._call.fits import surely_taken, why_misfit
 from memo._call.source import POSITIONAL
 
 __all__ = ("CallInfo", "takes_call")
@@ -57,12 +58,10 @@ def takes_call(where: str, option: str, function: Callable[..., Any]) -> bool:
         return False
     positional = [p for p in parameters if p.kind in POSITIONAL]
     wants = len(positional) > 1 and (positional[1].default is positional[1].empty or positional[1].name == "call")
-    try:
-        signature.bind(*[None] * (1 + wants))
-    except TypeError:
-        shown = signature.replace(return_annotation=signature.empty)
+    if why_misfit(function, 1 + wants) is not None:
         raise TypeError(
-            f"{where}: {option}={short_text(function)} takes {shown}, but is called by position with a result, or with "
-            f"a result and its call; write {option}=lambda value: ... or {option}=lambda value, call: ..."
-        ) from None
+            f"{where}: {option}={short_text(function)} takes {surely_taken(function)}, but is called by position "
+            f"with a result, or with a result and its call; write {option}=lambda value: ... or "
+            f"{option}=lambda value, call: ..."
+        )
     return wants

@@ -13,17 +13,16 @@ like a tuple, and makes a generator: no call would ever be found again under it,
 without a word.  Arguments as they are need no look: nobody said that they make a key by what is in them.
 """
 
-import ast
 import collections
 import inspect
 import itertools
 from collections.abc import Callable
 from inspect import Parameter
-from operator import attrgetter, itemgetter, methodcaller
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import Any, NoReturn
 
 from memo._base import attribute, short_text
+from memo._call.fits import OF_ONE, why_misfit
 from memo._call.signature import INSTANCE_NAMES
 from memo._call.source import POSITIONAL, Block
 
@@ -35,7 +34,6 @@ __all__ = (
     "is_drawn",
     "is_looked_at",
     "looked_at",
-    "misfit",
     "refuse_drawn",
 )
 
@@ -61,10 +59,12 @@ class Asked:
         self._function = function
         self._is_method = instance is not None
         try:
-            found = [_ONE] if type(function) in _OF_ONE else inspect.signature(function).parameters.values()
+            found = [_ONE] if type(function) in OF_ONE else inspect.signature(function).parameters.values()
             parameters = list(found)
         except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
             parameters = list(_ANYTHING)
+        self.names_alike: bool = bool(parameters) and {p.name for p in parameters} <= {p.name for p in valued}
+        """Whether it has parameters, and names them as the call does."""
         self._positional = [p for p in parameters if p.kind in POSITIONAL]
         self._by_name = {p.name for p in parameters if p.kind in _NAMED}
         self._any_position = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
@@ -78,7 +78,8 @@ class Asked:
             else:
                 named = (p for p in parameters if p not in self._positional[:1] and _names(p, instance, others))
                 self._for_instance = next(named, None)
-        self.arguments: str = self._arguments(valued, instance)
+        self._parts, self._given_by_name = self._arguments(valued, instance)
+        self.arguments: str = ", ".join([*self._parts, *self._given_by_name])
 
     def _begins_with(self, instance: Parameter, others: tuple[Parameter, ...], place: str) -> bool:
         """Whether its first argument is to be the instance.
@@ -102,7 +103,16 @@ class Asked:
 
     # -- calls that fit the documented parameters
 
-    def _arguments(self, valued: tuple[Parameter, ...], instance: Parameter | None) -> str:
+    def misfit(self) -> str | None:
+        """Why it surely cannot be asked about any such call; None: it may."""
+        parts = [part for part in self._parts if not part.startswith("*")]
+        named = [part.partition("=")[0] for part in self._given_by_name if not part.startswith("*")]
+        whole = len(parts) + len(named) == len(self._parts) + len(self._given_by_name)
+        why = why_misfit(self._function, len(parts), tuple(named), whole=whole)
+        return None if why is None else f"{why} if it is called with ({self.arguments})"
+
+    def _arguments(self, valued: tuple[Parameter, ...], instance: Parameter | None) -> tuple[list[str], list[str]]:
+        """The source of what it is given by position, and of what by name."""
         of_others = [p for p in self._positional if p is not self._for_instance]
         parts: list[str] = []
         named: list[str] = []
@@ -125,7 +135,7 @@ class Asked:
                 named.append(f"{p.name}={p.name}")
         if instance is not None and self._for_instance is not None:
             self._give_instance(self._for_instance, instance_value(instance), parts, named)
-        return ", ".join([*parts, *named])
+        return parts, named
 
     def _give_instance(self, taker: Parameter, value: str, parts: list[str], named: list[str]) -> None:
         """Put *value* among the arguments by position where it has its place there, else among those by name."""
@@ -173,24 +183,8 @@ def _names(p: Parameter, instance: Parameter, others: tuple[Parameter, ...]) -> 
     return p.name in INSTANCE_NAMES or (p.name == instance.name and instance.kind is not Parameter.VAR_POSITIONAL)
 
 
-_OF_ONE = (attrgetter, itemgetter, methodcaller)
-"""What takes one object, though its signature says that it takes anything."""
 _ONE = Parameter("obj", Parameter.POSITIONAL_ONLY)
 _ANYTHING = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
-
-
-def misfit(function: Callable[..., Any], arguments: str) -> str | None:
-    """Why *function*, which a user gave, cannot be called with *arguments* (their source), as far as that is known."""
-    call: Any = ast.parse(f"f({arguments})", mode="eval").body
-    if any(isinstance(part, ast.Starred) for part in call.args) or any(part.arg is None for part in call.keywords):
-        return None
-    try:
-        inspect.signature(function).bind(*call.args, **{part.arg: part for part in call.keywords})
-    except TypeError as error:
-        return f"{error} if it is called with ({arguments})"
-    except Exception:  # a builtin without a signature, or whatever a stranger's __signature__ does
-        pass
-    return None
 
 
 def instance_value(instance: Parameter) -> str:

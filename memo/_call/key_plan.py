@@ -4,13 +4,14 @@ from collections.abc import Callable
 from inspect import Parameter
 from typing import Any
 
+from memo._base import short_text
 from memo._call.call_source import CallSource, passed_arguments, spelled_call, tuple_and_dict
-from memo._call.key_functions import LOOK, Asked, instance_value, is_looked_at, misfit
+from memo._call.key_functions import LOOK, Asked, instance_value, is_looked_at
 from memo._call.key_types import Guess, guess, stands_alone, told
-from memo._call.signature import KeyOptions, Shape
+from memo._call.signature import INSTANCE_NAMES, KeyOptions, Shape, stands_in_a_class
 from memo._call.source import POSITIONAL, Block, free_prefix, nameable, sign_of, tuple_of
 
-__all__ = ("KeyPlan", "misfit_of", "parted", "takes_any")
+__all__ = ("KeyPlan", "check_asked", "parted", "takes_any")
 
 
 class KeyPlan:
@@ -215,9 +216,46 @@ class KeyPlan:
         return sum(p.kind in POSITIONAL for p in self.parameters) - skipped != 1
 
 
-def misfit_of(shape: Shape, options: KeyOptions, function: Callable[..., Any]) -> str | None:
-    """Why *function*, which a user gave, cannot be asked about calls as ``key=`` is, as far as that is known."""
-    return misfit(function, KeyPlan(shape, options, through=False).asked(function).arguments) if shape.exact else None
+def check_asked(shape: Shape, option: str, given: Any, asked: Callable[..., Any] | None = None, rest: str = "") -> None:
+    """Check that what a user gave can be asked about calls of a function as ``key=`` is, as far as that is known.
+
+    A call that does not fit what is documented is handed on as it was spelled: nobody knows how, so that only where
+    no call can be like that (the shape is exact) there is anything to check.  A plain function may turn out to be a
+    method when a class gets it.  Then what fits a method is taken, if the function looks like one that is to be: it
+    stands in a class, its first parameter is ``self``, or what was given has parameters of the names of the others.
+
+    Args:
+        shape: The function's.
+        option: What was given.
+        given: The function that was.
+        asked: What is called in its place; None: itself.
+        rest: What else the message has to say.
+
+    Raises:
+        TypeError: It surely cannot.
+    """
+    if not shape.exact:
+        return
+    function = given if asked is None else asked
+    why = _asked(shape, function, shape.takes_instance).misfit()
+    if why is None:
+        return
+    if not shape.takes_instance:
+        late = _asked(shape, function, True)
+        if late.misfit() is None and (
+            shape.first_name in INSTANCE_NAMES or stands_in_a_class(shape.function) or late.names_alike
+        ):
+            return
+    name = shape.qualname
+    raise TypeError(
+        f"{shape.where}: {option}={short_text(given)} cannot be called as {name}() is: {why}; give it the parameters "
+        f"of {name}(), self among them if it needs that{rest}."
+    )
+
+
+def _asked(shape: Shape, function: Callable[..., Any], takes_instance: bool) -> Asked:
+    instance, valued = parted(nameable(shape.parameters), takes_instance)
+    return Asked(function, valued, instance, shape.qualname.rpartition(".")[0])
 
 
 def parted(parameters: tuple[Parameter, ...], takes_instance: bool) -> tuple[Parameter | None, tuple[Parameter, ...]]:

@@ -19,7 +19,7 @@ from memo._base import attribute, check_plain, generates, run_by, wrapped_by
 
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
-    "is_exact", "is_generator_function",
+    "is_exact", "is_generator_function", "stands_in_a_class", "taken_by",
 )  # fmt: skip
 
 _CLASS_NAMES = frozenset({"cls", "kls", "klass", "mcs", "mcls", "metacls"})
@@ -186,7 +186,7 @@ class Shape:
         """Whether its place and its first parameter say so, also those of what decorators of others wrap."""
         if issubclass(type(self.function), _NO_METHODS):
             return False
-        return _stands_in_a_class(self.function) and self.first_name in INSTANCE_NAMES
+        return stands_in_a_class(self.function) and self.first_name in INSTANCE_NAMES
 
     @property
     def known(self) -> tuple[tuple[Parameter, ...], bool]:
@@ -220,7 +220,7 @@ class Shape:
         return self.takes_instance and self.first_name in _CLASS_NAMES
 
 
-def _stands_in_a_class(function: Any) -> bool:
+def stands_in_a_class(function: Any) -> bool:
     """Whether a callable, or what it wraps if that alone tells, was defined in the body of a class."""
     for link in wrapped_by(function):
         qualname = attribute(link, "__qualname__")
@@ -264,7 +264,7 @@ def _is_marked(function: Any) -> bool:
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], bool]:
     """The parameters that a callable documents, and whether it is known to take just those."""
     if _is_plain(function):
-        return _taken(function), True  # type: ignore[arg-type]
+        return taken_by(function), True  # type: ignore[arg-type]
     try:
         documented = tuple(inspect.signature(function).parameters.values())
     except Exception:  # a builtin without one, or whatever a stranger's __signature__ does
@@ -272,7 +272,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], bo
     if type(function) is FunctionType:
         if documented is not None and type(function.__dict__.get("__signature__")) is ExactSignature:
             return documented, True
-        taken = _taken(function)
+        taken = taken_by(function)
         if documented is None or _alike(taken, documented):
             return taken, True
         return documented, False
@@ -300,7 +300,7 @@ def is_exact(function: Any) -> bool:
     return type(call) is FunctionType and is_exact(call)
 
 
-def _taken(function: FunctionType) -> tuple[Parameter, ...]:
+def taken_by(function: FunctionType) -> tuple[Parameter, ...]:
     """The parameters of a function's code, with their defaults."""
     code = function.__code__
     names = code.co_varnames

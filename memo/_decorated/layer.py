@@ -21,7 +21,9 @@ from memo._call import (
     Through,
     Tokens,
     called_with_instance,
+    check_asked,
     check_names,
+    is_looked_at,
 )
 from memo._decorated.fence import fence_around
 from memo._decorated.works import Works
@@ -77,6 +79,10 @@ class Layer(OfTheProgram):
         self.decorated: Callable[[], Callable[..., Any] | None] = _nothing
         """The decorated function, held weakly; set when it is made."""
         check_names(self.shape, options)
+        if options.key is not None and is_looked_at(options.key):  # what this package made fits any call
+            check_asked(self.shape, "key", options.key)
+        if tags.function is not None:
+            check_asked(self.shape, "tags", tags.function)
 
     # -- what it works with
 

@@ -275,7 +275,7 @@ class View(OfTheProgram, Staying):
         """
         if callback is None:
             raise TypeError("subscribe: callback=None cannot be called; give a function.")
-        check_callback("subscribe", "callback", callback)
+        check_callback("subscribe", "callback", callback, "event")
         most = positive_int(limit, where="subscribe", option="limit")
         subscription = Subscription(callback, checked_kinds("subscribe", kinds), most)
         self._home().tell(self, subscription)
