@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from kit.coroutines import a_loop, every_loop, play, quietly, some_turns, until_async
+from kit.refresh_pool import rests
 from kit.stale_flights import SWR, TTL, AsyncFetch, Fetch
 from kit.threads import Gate, until
 
@@ -223,7 +224,7 @@ def test_an_instance_may_die_while_its_entry_is_loaded() -> None:
     gc.collect()
     assert died() is not None
     gate.open()
-    until(lambda: not here.pool.busy)
+    until(lambda: rests(here.pool))
     gc.collect()
     assert died() is None
     assert cache.stats().size == 0
@@ -246,7 +247,8 @@ def test_a_value_is_let_go_when_its_background_load_is_over() -> None:
     fetch("a")
     clock.advance(TTL)
     fetch("a")
-    until(lambda: not here.pool.busy)
+    until(lambda: rests(here.pool))
+    assert fetch.cache.stats().loads == 2
     value = weakref.ref(fetch("a"))
     fetch.cache.clear()
     gc.collect()
@@ -270,7 +272,7 @@ def test_a_background_load_may_call_itself() -> None:
     assert fetch("a") == 0
     clock.advance(TTL)
     assert fetch("a") == 0
-    until(lambda: not here.pool.busy and seen)
+    until(lambda: seen and rests(here.pool))
     assert (seen, fetch("a")) == ([0], 1)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from kit.coroutines import quietly, until_elsewhere
 from kit.flights import assert_idle, tables
+from kit.refresh_pool import rests
 from kit.threads import Running, switching_often, until
 
 from memo import EvictionReason, InflightTimeout, Registry, bounded, dedupe_inflight
@@ -422,7 +423,7 @@ def stress(operations: int, seed: int) -> Counter[str]:
             stop.set()
         done = [call.result() for call in running]
         assert watcher.result() > 0
-        until(lambda: not registry.pool.busy and not registry.pool.queued)  # background loads come to their ends
+        until(lambda: rests(registry.pool))  # background loads come to their ends
         registry.pool.resize(0)  # instead of waiting until its idle threads end
         until(lambda: registry.pool.threads == 0 and not set(threading.enumerate()) - before)
     assert done == [share] * THREADS

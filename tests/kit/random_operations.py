@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.random_subjects import MADE, Held, Subject
+from kit.refresh_pool import rests
 from kit.threads import Running, until
 from memo import Registry, _native
 from memo._cache.dump_entries import restore, save
@@ -90,8 +91,7 @@ class Play:
 
     def wait_for_the_pool(self) -> None:
         """Let what loads in the background end."""
-        pool = self.registry.pool
-        until(lambda: not pool.busy and not pool.queued)
+        until(lambda: rests(self.registry.pool))
         self.come_together()
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -4,8 +4,15 @@ import threading
 from typing import Any
 
 from kit.threads import LIMIT_S
+from memo._cache.refresh_pool import RefreshPool
 
-__all__ = ("SWR", "Gates")
+__all__ = ("SWR", "Gates", "rests")
+
+
+def rests(pool: RefreshPool) -> bool:
+    """Whether nothing waits for its threads, and all are idle: one that is not busy may have its load in hand still."""
+    return not pool.queued and len(pool._idle) == pool.threads  # in this order: what was taken leaves no thread idle
+
 
 SWR: dict[str, Any] = {"max": 100, "ttl": 10, "stale_while_revalidate": 20}
 
