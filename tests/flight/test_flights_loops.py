@@ -184,7 +184,7 @@ def test_a_caller_cancelled_in_one_loop_leaves_alone(make: Make, who: str) -> No
 def test_when_the_last_caller_leaves_in_another_loop_the_work_is_cancelled(make: Make) -> None:
     """The work is cancelled in its own loop once callers of every loop have left."""
     stage = Stage(make)
-    leave = Gate()
+    leave, left = Gate(), threading.Event()
 
     async def leader() -> None:
         task = asyncio.create_task(stage.fetch("a"))
@@ -192,11 +192,13 @@ def test_when_the_last_caller_leaves_in_another_loop_the_work_is_cancelled(make:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        left.set()
         await until_elsewhere(lambda: stage.cancelled == 1 and len(asyncio.all_tasks()) == 1)
 
     async def joiner() -> None:
         task = asyncio.create_task(stage.fetch("a"))
-        await until_elsewhere(lambda: leave.opened.is_set() and stage.fetch.inflight.pending()[0].waiters == 1)
+        await until_elsewhere(left.is_set)
+        assert waiters(stage.fetch) == [1]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -298,6 +299,7 @@ def test_a_loop_that_ends_takes_work_that_goes_on_with_it(make: Make, way: str) 
 def test_the_last_caller_may_be_in_another_loop(make: Make) -> None:
     """The work goes on in its own loop, and ends there after the span."""
     work_began, leave_first, leave_second = Gate(), Gate(), Gate()
+    first_left = threading.Event()
     ends: list[str] = []
 
     async def work(name: str) -> None:
@@ -315,6 +317,7 @@ def test_the_last_caller_may_be_in_another_loop(make: Make) -> None:
         task.cancel()
         await asyncio.wait((task,))
         if stays:
+            first_left.set()
             await until_elsewhere(lambda: ends)
 
     first = in_a_loop(lambda: caller(leave_first, True))
@@ -322,7 +325,8 @@ def test_the_last_caller_may_be_in_another_loop(make: Make) -> None:
     second = in_a_loop(lambda: caller(leave_second, False))
     until(lambda: waiters(fetch) == [1])
     leave_first.open()
-    until(lambda: waiters(fetch) == [1] and fetch.inflight.pending()[0].waiters == 1)
+    until(first_left.is_set)
+    assert (waiters(fetch), ends) == ([1], [])
     leave_second.open()
     second.result()
     first.result()
