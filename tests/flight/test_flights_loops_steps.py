@@ -218,10 +218,12 @@ def test_a_loop_that_is_closed_just_as_its_work_is_to_be_cancelled(how: str) -> 
     with quietly():
         leader = Running(run)
         stage.gates[0].reached()
+        (flight,) = stage.fetch.inflight._flights.table.running()
+        until(lambda: flight.timer is not None)  # set after the work's first step, by the clock as it is then
         if how == "last caller":
             joiner = in_a_loop(join_and_leave)
             until(lambda: len(stage.fetch.inflight.pending()) == 1 and waiters(stage.fetch) == [1])
-            until(lambda: stage.fetch.inflight._flights.table.running()[0].present == 1)  # the leader has left
+            until(lambda: flight.present == 1)  # the leader has left
             leave.open()
             joiner.result()
         elif how == "cleanup":

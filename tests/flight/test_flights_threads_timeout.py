@@ -155,7 +155,9 @@ def test_a_wait_follows_real_time(make: Make) -> None:
         return name
 
     fetch = make(work, timeout="50ms", clock=clock)
-    leader, joiner = lead_and_join(fetch, gate, 1, "a")
+    leader = Running(lambda: fetch("a"))
+    gate.reached()
+    joiner = Running(lambda: fetch("a"))  # which may have been released before anybody sees it wait
     assert isinstance(joiner.error(), InflightTimeout)
     assert leader.thread.is_alive()
     gate.open()
