@@ -1,6 +1,7 @@
 """Calls in threads of their own, gates they stand at, and waits that turn a hang into a failure."""
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -57,6 +58,17 @@ class Running:
         self.join()
         assert self._error is not None, f"the call returned {self._result!r}"
         return self._error
+
+    def stands_in(self) -> str | None:
+        """The name of the function that runs there; None: it has ended."""
+        collects = gc.isenabled()
+        gc.disable()  # a collection while the frames are listed may hang 3.11
+        try:
+            frame = sys._current_frames().get(self.thread.ident or 0)
+        finally:
+            if collects:
+                gc.enable()
+        return None if frame is None else frame.f_code.co_name
 
 
 class Gate:

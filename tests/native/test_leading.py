@@ -366,14 +366,9 @@ def test_a_load_ends_when_the_store_is_free() -> None:
     store = led.decorated.cache._cache.store
     running = Running(lambda: led("a"))
     gate.reached()
-
-    def ends() -> bool:
-        """Whether C has left the rest to what takes the store's lock."""
-        return sys._current_frames()[running.thread.ident or 0].f_code.co_name == "finish_lean"
-
     with store.lock:
         gate.open()
-        until(ends)
+        until(lambda: running.stands_in() == "finish_lean")  # C has left the rest to what takes the store's lock
         assert "a" not in store.index
     assert running.result() == "a"
     assert led.decorated.cache.items() == [("a", "a")]
