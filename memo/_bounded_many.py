@@ -26,6 +26,7 @@ from memo._base import (
     TagsOption,
     Weakly,
     format_seconds,
+    given_text,
     knows_its_options,
     positive_int,
     refuse_bare,
@@ -140,7 +141,8 @@ class _ManyLayer(Layer):
         check_suits(self.shape, options, keys)  # now, and not as the function of one key is made
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
-                f"{_WHERE}: gather={format_seconds(terms.gather_s)!r} has no effect on {self.shape.qualname}, a plain "
+                f"{_WHERE}: gather={given_text(format_seconds(terms.gather_s))} has no effect on "
+                f"{self.shape.qualname}, a plain "
                 f"function, whose calls would each block a thread meanwhile; make it a coroutine function, or call it "
                 f"with many keys."
             )
@@ -433,7 +435,9 @@ def bounded_many(
     given = dict(locals())
     if function is not None:
         refuse_bare(_WHERE, function, "a bound")
-        raise TypeError(f"{_WHERE}: {function!r} is given without a name; write {_WHERE}(max={function!r}).")
+        raise TypeError(
+            f"{_WHERE}: {given_text(function)} is given without a name; write {_WHERE}(max={given_text(function)})."
+        )
     del given["function"]
     options, keys = checked_options(_WHERE, **_as_for_one(given))
     gather_s = None if gather is None else seconds(gather, where=_WHERE, option="gather")

@@ -73,8 +73,8 @@ class cached_property(functools.cached_property[T_co]):  # noqa: N801  # as that
             )
         if generates(func):  # the calls of which would draw from one generator, whoever asks for the attribute
             raise TypeError(
-                f"cached_property: {getattr(func, '__qualname__', None) or repr(func)} is a generator function, whose "
-                f"result can be used only once; return a list instead."
+                f"cached_property: {getattr(func, '__qualname__', None) or short_text(func)} is a generator function, "
+                f"whose result can be used only once; return a list instead."
             )
         super().__init__(func)
         self.__module__ = func.__module__

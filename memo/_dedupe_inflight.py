@@ -14,6 +14,7 @@ from memo._base import (
     TagsOption,
     Weakly,
     check_tags,
+    given_text,
     knows_its_options,
     refuser,
     seconds,
@@ -275,6 +276,7 @@ def dedupe_inflight(
         return decorator
     if not callable(function) and not hasattr(type(function), "__get__"):  # nor what stands in a class for a function
         raise TypeError(
-            f"dedupe_inflight: {function!r} is given without a name; write dedupe_inflight(timeout={function!r})."
+            f"dedupe_inflight: {given_text(function)} is given without a name; write "
+            f"dedupe_inflight(timeout={given_text(function)})."
         )
     return decorator(function)

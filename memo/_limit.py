@@ -14,10 +14,12 @@ from memo._base import (
     Weakly,
     check_tag_names,
     did_you_mean,
+    given_text,
     knows_its_options,
     positive_int,
     refuse_bare,
     seconds,
+    short_text,
 )
 from memo._call import Block, CallSource, InstanceRef, KeyOptions, check_key_options
 from memo._decorated import Decorator, Layer, Placement, check_common
@@ -197,7 +199,8 @@ def limit(
     key_options = check_key_options(where, _one_for_all if key is None else key, ignore, False)
     if others := key_options.ignore - {"self", "cls"}:
         raise ValueError(
-            f"limit: ignore={tuple(sorted(others))!r} has no effect; only 'self' or 'cls' can be left out of the key; "
+            f"limit: ignore={short_text(tuple(sorted(others)))} has no effect; only 'self' or 'cls' can be left out "
+            "of the key; "
             f"let key= return what is to be in it."
         )
     check_common(where, name, registry, clock)
@@ -213,10 +216,10 @@ def _check_waits(rate: Rate, when_full: Any, max_delay: Any, max_waiting: Any) -
     """How long calls may wait, if they may."""
     where = "limit"
     if not isinstance(when_full, str):
-        raise TypeError(f'limit: when_full={when_full!r} is not text; write "refuse" or "delay".')
+        raise TypeError(f'limit: when_full={given_text(when_full)} is not text; write "refuse" or "delay".')
     if when_full not in ("refuse", "delay"):
         hint = did_you_mean(when_full, ["refuse", "delay"]) or "; give one of them."
-        raise ValueError(f'limit: when_full={when_full!r} is neither "refuse" nor "delay"{hint}')
+        raise ValueError(f'limit: when_full={given_text(when_full)} is neither "refuse" nor "delay"{hint}')
     if when_full == "delay":
         return Waits(
             rate.span_s if max_delay is None else seconds(max_delay, where=where, option="max_delay"),
@@ -224,5 +227,5 @@ def _check_waits(rate: Rate, when_full: Any, max_delay: Any, max_waiting: Any) -
         )
     for option, value in (("max_delay", max_delay), ("max_waiting", max_waiting)):
         if value is not None:
-            raise TypeError(f'limit: {option}={value!r} has no effect without when_full="delay".')
+            raise TypeError(f'limit: {option}={given_text(value)} has no effect without when_full="delay".')
     return None

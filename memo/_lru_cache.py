@@ -103,7 +103,7 @@ def lru_cache(maxsize: Any = 128, typed: bool = False) -> Any:
 
 def _decorator(maxsize: Any, typed: bool) -> Decorator:
     if isinstance(maxsize, bool):
-        raise TypeError(f"lru_cache: maxsize={maxsize!r} is no number of entries; give one, such as 128.")
+        raise TypeError(f"lru_cache: maxsize={short_text(maxsize)} is no number of entries; give one, such as 128.")
     most = None if maxsize is None else max(operator.index(maxsize), 0)
     options, keys = _options(most, typed)
 

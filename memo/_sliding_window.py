@@ -18,6 +18,7 @@ from memo._base import (
     check_error_types,
     check_tag_names,
     failure_text,
+    given_text,
     knows_its_options,
     positive_int,
     refuse_bare,
@@ -248,7 +249,8 @@ def _check_only(only: Any) -> tuple[type[Exception], ...] | None:
     types = check_error_types("sliding_window", "only", only)
     if not types:
         raise ValueError(
-            f"sliding_window: only={only!r} names no exception type; write only=(ValueError,), or leave it out."
+            f"sliding_window: only={given_text(only)} names no exception type; write only=(ValueError,), or leave it "
+            "out."
         )
     return types
 

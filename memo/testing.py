@@ -12,9 +12,19 @@ import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from memo._base import Aside, Staying, counted, default_clock, exchange_default, rlock, seconds
+from memo._base import (
+    Aside,
+    EnteredByWith,
+    Staying,
+    counted,
+    default_clock,
+    exchange_default,
+    given_text,
+    rlock,
+    seconds,
+)
 from memo._benchmark import MemoBenchmark
 from memo._decorated import Layer
 from memo._registry import Record, View, begin_apart, end_apart, record_of, registry
@@ -126,6 +136,9 @@ class FakeClock(Staying):
                     exchange_default(then)
                 raise
 
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("FakeClock: a clock")
+
     def __enter__(self) -> Self:
         return self.install()
 
@@ -230,7 +243,8 @@ def isolated(*subjects: Any) -> AbstractContextManager[None]:
         record = subject if isinstance(subject, Record) else record_of(subject)
         if record is None:
             raise TypeError(
-                f"isolated: {subject!r} is neither decorated by this package nor a registry; give decorated functions "
+                f"isolated: {given_text(subject)} is neither decorated by this package nor a registry; give decorated "
+                "functions "
                 f"or registries, or nothing for memo.registry."
             )
         records.append(record)
@@ -259,6 +273,9 @@ class _Isolation(AbstractContextManager[None]):
             for part in record.parts:  # adopted caches have parts of another kind
                 if isinstance(part, Layer):
                     yield part
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("isolated: the block")
 
     def __enter__(self) -> None:
         asides: _Asides = weakref.WeakKeyDictionary()

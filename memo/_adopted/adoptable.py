@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memo._adopted.peek import is_bare_cache
-from memo._base import attribute, way_to_weak_references, wrapped_by
+from memo._base import attribute, given_text, way_to_weak_references, wrapped_by
 
 __all__ = ("adoptable", "check_lock", "find_adopted", "is_cached", "library_of", "name_of")
 
@@ -115,9 +115,11 @@ def check_lock(cache: Any, lock: Any) -> None:
     if lock is None:
         return
     if not hasattr(type(lock), "__enter__"):
-        raise TypeError(f"adopt: lock={lock!r} is no lock; give the threading.Lock that guards the cache.")
+        raise TypeError(f"adopt: lock={given_text(lock)} is no lock; give the threading.Lock that guards the cache.")
     if not is_bare_cache(cache):
-        raise TypeError(f"adopt: lock={lock!r} is given with {name_of(cache)}, which knows its own; leave it out.")
+        raise TypeError(
+            f"adopt: lock={given_text(lock)} is given with {name_of(cache)}, which knows its own; leave it out."
+        )
 
 
 def name_of(cache: Any) -> str:

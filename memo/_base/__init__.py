@@ -38,6 +38,7 @@ from memo._base.load_observers import Load, LoadObserver, observe_loads
 from memo._base.loop_time import Timer, call_elsewhere, call_in
 from memo._base.one_shot import PLAIN, OneShot, refuse_one_shot, refuser
 from memo._base.option_checks import check_error_types, check_plain
+from memo._base.other_colour import EnteredByAsyncWith, EnteredByWith
 from memo._base.pacing import SEVERAL, Pace, in_slices, unhurried
 from memo._base.printed import print_text
 from memo._base.real_time import real
@@ -49,7 +50,7 @@ from memo._base.recordings import (
     recording_seal,
 )
 from memo._base.seldom import Seldom
-from memo._base.shortened import LONGEST, cut, qualified_name, short_text
+from memo._base.shortened import LONGEST, cut, given_text, qualified_name, short_text
 from memo._base.shown_signature import shown_signatures
 from memo._base.sizes import HELD, OfTheProgram, reachable, sizeof, total_size
 from memo._base.slips import is_decorable, knows_its_options, refuse_bare, refuse_class
@@ -108,6 +109,8 @@ __all__ = (
     "Clock",
     "Covers",
     "Duration",
+    "EnteredByAsyncWith",
+    "EnteredByWith",
     "Failure",
     "Frozen",
     "FrozenDict",
@@ -174,6 +177,7 @@ __all__ = (
     "frozen_dataclass",
     "gate_for",
     "generates",
+    "given_text",
     "greenlet_of",
     "hold",
     "html_rows",

@@ -31,7 +31,7 @@ def closest(wanted: str, names: Iterable[str]) -> list[str]:
     middle = max(re.split(r"[*?\[\]]+", wanted), key=len).strip(".")
     if not middle:
         return []
-    found = [name for name in names if name.endswith(f".{wanted}")]
+    found = [name for name in names if name.endswith("." + wanted)]
     found += [name for name in names if middle.casefold() in name.casefold()]
     by_form: dict[str, list[str]] = {}
     for name in names:

@@ -18,6 +18,8 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Literal
 
+from memo._base.shortened import given_text
+
 __all__ = ("PLAIN", "OneShot", "let_pass", "refuse_one_shot", "refuser")
 
 OneShot = Literal["refuse", "share"]
@@ -58,9 +60,9 @@ def refuser(where: str, one_shot: Any) -> Callable[[str, Any], None]:
         ValueError: It is unknown.
     """
     if not isinstance(one_shot, str):
-        raise TypeError(f"{where}: one_shot={one_shot!r} is not text; write 'refuse' or 'share'.")
+        raise TypeError(f"{where}: one_shot={given_text(one_shot)} is not text; write 'refuse' or 'share'.")
     if one_shot not in ("refuse", "share"):
-        raise ValueError(f"{where}: one_shot={one_shot!r} is unknown; write 'refuse' or 'share'.")
+        raise ValueError(f"{where}: one_shot={given_text(one_shot)} is unknown; write 'refuse' or 'share'.")
     return refuse_one_shot if one_shot == "refuse" else let_pass
 
 

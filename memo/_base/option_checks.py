@@ -10,6 +10,7 @@ checked, in plain units, and does not look again.
 import contextlib
 from typing import Any
 
+from memo._base.shortened import given_text
 from memo._base.wrapping import generates, is_awaited
 
 __all__ = ("check_error_types", "check_plain")
@@ -29,12 +30,13 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, BaseException):
             raise TypeError(
-                f"{where}: {option}={types!r} contains {kind!r}, which is no exception type; "
+                f"{where}: {option}={given_text(types)} contains {given_text(kind)}, which is no exception type; "
                 f"write for example {option}=(LookupError,)."
             )
         if not issubclass(kind, Exception):
             raise ValueError(
-                f"{where}: {option}={types!r} contains {kind.__name__}, which counts as cancelled, not as an error; "
+                f"{where}: {option}={given_text(types)} contains {kind.__name__}, which counts as cancelled, not as "
+                "an error; "
                 f"name types of Exception."
             )
     return found
@@ -55,7 +57,7 @@ def check_plain(where: str, option: str, function: Any, remedy: str = "give a pl
     Raises:
         TypeError: It is one of these, however it hides that.
     """
-    given = f"{where}: {option}={function!r}" if option else f"{where}: {function!r}"
+    given = f"{where}: {option}={given_text(function)}" if option else f"{where}: {given_text(function)}"
     if is_awaited(function):
         raise TypeError(f"{given} is a coroutine function, which nobody would await; {remedy}.")
     if generates(function):

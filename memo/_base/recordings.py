@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
+from memo._base.shortened import given_text
 from memo._base.units import counted
 from memo._late import in_time
 from memo.errors import RecordingError
@@ -161,7 +162,7 @@ def read_recording(path: str | os.PathLike[str]) -> RecordedKeys:
         RecordingError: It is no recording, was cut short or altered, or is of another version.
     """
     where = os.fsdecode(path)
-    shown = f"read_recording: {where!r}"
+    shown = f"read_recording: {given_text(where)}"
     with open(path, "rb") as file:
         start = file.read(_START.size)
         header_size = _header_size(start, shown)

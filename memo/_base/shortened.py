@@ -10,6 +10,7 @@ Rules
   attrs classes whose ``repr`` is the generated one. All else is the name of its type: ``<Profile>``.
 - A class that has a ``__repr__`` of its own may hide something with it, such as a password: nothing of its
   content is shown, whatever it derives from. Fields that a generated ``repr`` leaves out are left out.
+- One thing breaks these rules: ``given_text()``, of what is wrong with an option.
 - No text is longer than 200 characters; what is long is cut before it is made text, at every level.  Every text can
   be written in UTF-8.
 """
@@ -37,9 +38,20 @@ from typing import Any
 
 from memo._base.real_time import real
 
-__all__ = ("LONGEST", "class_name", "cut", "encodable", "method_of", "qualified_name", "said", "short_text")
+__all__ = (
+    "LONGEST",
+    "class_name",
+    "cut",
+    "encodable",
+    "given_text",
+    "method_of",
+    "qualified_name",
+    "said",
+    "short_text",
+)
 
 LONGEST = 200  # longest text, in characters
+_GIVEN = 1_000  # likewise, of what a user gave
 _ITEMS = 8  # elements shown of a container
 _DEPTH = 3  # containers shown within each other
 _BITS = 512  # of an integer whose digits are shown: they take quadratic time, and beyond 4,300 an error
@@ -91,6 +103,19 @@ def _head(text: str) -> str:
 def short_text(value: object) -> str:
     """A text of at most 200 characters, made without running any code of the value's class; see above."""
     return cut(_text(value, _DEPTH))
+
+
+def given_text(value: object) -> str:
+    """What a user gave, for a message that says what is wrong with it: its ``repr()``, of at most 1,000 characters.
+
+    Unlike the rest here it runs code of the value's class, once, where the value was written a line ago, and what is
+    shown is to be known again.  What that code raises hides no message.
+    """
+    try:
+        text = str.__getitem__(repr(value), slice(None))  # of str itself, as above
+    except Exception:  # ints of more than 4300 digits, too
+        text = object.__repr__(value)
+    return encodable(text if len(text) <= _GIVEN else f"{text[:_GIVEN]}...")
 
 
 def said(value: object) -> str:

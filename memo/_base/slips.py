@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from memo._base.closest import alike
+from memo._base.shortened import given_text
 from memo._base.shown_signature import shown_signature
 
 __all__ = ("is_decorable", "knows_its_options", "refuse_bare", "refuse_class")
@@ -112,7 +113,7 @@ def knows_its_options(function: F) -> F:
         for option in given:
             if option not in known:
                 remedy = _NOT_HERE.get((where, option)) or _meant(option, options)
-                raise TypeError(f"{where}() got an unexpected keyword argument {option!r}; {remedy}")
+                raise TypeError(f"{where}() got an unexpected keyword argument {given_text(option)}; {remedy}")
         if required is not None and not args and required not in given:
             raise TypeError(f"{where}: {required}= is missing; write @{_WRITTEN[where]}.")
         return function(*args, **given)
@@ -154,7 +155,7 @@ def refuse_bare(where: str, given: Any, lacking: str) -> None:
     """
     refuse_class(where, given)
     if is_decorable(given):
-        shown = getattr(given, "__qualname__", None) or repr(given)
+        shown = getattr(given, "__qualname__", None) or given_text(given)
         raise TypeError(f"{where}: {shown} is decorated without {lacking}; write @{_WRITTEN[where]}.")
 
 

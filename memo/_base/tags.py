@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from memo._base.shortened import given_text
 from memo._base.wrapping import is_awaited, run_by
 
 __all__ = ("NO_TAGS", "TagFunction", "TaggedCall", "Tags", "TagsOption", "check_tag", "check_tag_names", "check_tags")
@@ -78,7 +79,7 @@ def _names(where: str, names: Any) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(names))
     except TypeError:
         raise TypeError(
-            f"{where}: tags={names!r} is neither a name nor a collection of names; write tags=('users',)."
+            f"{where}: tags={given_text(names)} is neither a name nor a collection of names; write tags=('users',)."
         ) from None
     for name in found:
         check_tag(where, name, option="tags")
@@ -93,7 +94,9 @@ def check_tag(where: str, tag: Any, option: str = "tag") -> str:
         ValueError: It is empty.
     """
     if not isinstance(tag, str):
-        raise TypeError(f"{where}: {option} contains {tag!r}, which is not text; give names such as 'user:alice'.")
+        raise TypeError(
+            f"{where}: {option} contains {given_text(tag)}, which is not text; give names such as 'user:alice'."
+        )
     if not tag:
         raise ValueError(f"{where}: {option} contains an empty name; give names such as 'user:alice'.")
     return tag
@@ -108,9 +111,11 @@ def check_tags(where: str, tags: TagsOption) -> Tags:
     """
     if callable(tags):
         if is_awaited(tags):
-            raise TypeError(f"{where}: tags={tags!r} is a coroutine function; give a plain function.")
+            raise TypeError(f"{where}: tags={given_text(tags)} is a coroutine function; give a plain function.")
         if any(map(inspect.isasyncgenfunction, run_by(tags))):  # of a generator function the names are drawn
-            raise TypeError(f"{where}: tags={tags!r} is an asynchronous generator function; give a plain function.")
+            raise TypeError(
+                f"{where}: tags={given_text(tags)} is an asynchronous generator function; give a plain function."
+            )
         return Tags(function=tags)
     return Tags(_names(where, tags))
 
@@ -130,6 +135,7 @@ def check_tag_names(where: str, tags: TagsOption, why: str) -> Tags:
     found = check_tags(where, tags)
     if found.function is not None:
         raise TypeError(
-            f"{where}: tags={tags!r} is a function, but {why}; give names, which registry.select(tag=...) finds."
+            f"{where}: tags={given_text(tags)} is a function, but {why}; give names, which registry.select(tag=...) "
+            "finds."
         )
     return found

@@ -8,6 +8,8 @@ import sys
 from datetime import timedelta
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias
 
+from memo._base.shortened import given_text
+
 __all__ = (
     "Duration",
     "byte_size",
@@ -77,11 +79,7 @@ class _Given(NamedTuple):
     value: Any
 
     def message(self, wrong: str, remedy: str) -> str:
-        try:
-            shown = repr(self.value)
-        except Exception:  # ints of more than 4300 digits, too
-            shown = object.__repr__(self.value)
-        return f"{self.where}: {self.option}={shown} {wrong}; {remedy}."
+        return f"{self.where}: {self.option}={given_text(self.value)} {wrong}; {remedy}."
 
     def bad_value(self, wrong: str, remedy: str) -> ValueError:
         return ValueError(self.message(wrong, remedy))
@@ -198,7 +196,7 @@ def _parse_duration(text: str, given: _Given) -> float:
         if number is None and name is None:
             raise given.bad_value(f"is not a duration ({text[at]!r} is not understood)", _GIVE_DURATION)
         if number is None:
-            raise given.bad_value(f"has {name!r} without a number before it", _GIVE_DURATION)
+            raise given.bad_value(f"has {given_text(name)} without a number before it", _GIVE_DURATION)
         at = term.end()
         if name is None:
             if not terms and at == len(text):
@@ -206,7 +204,9 @@ def _parse_duration(text: str, given: _Given) -> float:
             raise _number_without_unit(number, text, at == len(text), terms, given)
         unit = None if name == "M" else _DURATION_NAMES.get(name.lower())
         if unit is None:
-            raise given.bad_value(f"has the unknown unit {name!r}", f"the units are {', '.join(_DURATION_UNITS)}")
+            raise given.bad_value(
+                f"has the unknown unit {given_text(name)}", f"the units are {', '.join(_DURATION_UNITS)}"
+            )
         if unit in terms:
             raise given.bad_value(f"has the unit {unit!r} twice", "add the two numbers")
         factor, divisor = _DURATION_UNITS[unit]
@@ -221,16 +221,17 @@ def _bare_number(number: str, given: _Given) -> float:
         return value
     plain = f"{value:.15g}"
     raise given.bad_value(
-        "is a number without a unit", f"write {number + 's'!r} or {plain} for seconds, {number + 'h'!r} for hours"
+        "is a number without a unit",
+        f"write {given_text(number + 's')} or {plain} for seconds, {given_text(number + 'h')} for hours",
     )
 
 
 def _number_without_unit(number: str, text: str, at_end: bool, terms: dict[str, float], given: _Given) -> ValueError:
     if not at_end or not terms:
-        return given.bad_value(f"has the number {number!r} without a unit", "write a unit after each number")
+        return given.bad_value(f"has the number {given_text(number)} without a unit", "write a unit after each number")
     units = list(_DURATION_UNITS)
     smaller = [unit for unit in units[units.index(list(terms)[-1]) + 1 :] if unit not in terms]
-    remedy = f"write {text + smaller[0]!r} or give seconds" if smaller else "write a unit after each number"
+    remedy = f"write {given_text(text + smaller[0])} or give seconds" if smaller else "write a unit after each number"
     return given.bad_value("ends in a number without a unit", remedy)
 
 
@@ -275,7 +276,7 @@ def _parse_size(text: str, given: _Given) -> int:
     unit = _SIZE_UNITS.get(name.lower())
     if unit is None:
         known = "the units are B, kB, MB, GB, TB, PB, KiB, MiB, GiB, TiB, PiB"
-        raise given.bad_value(f"has the unknown unit {name!r}", known)
+        raise given.bad_value(f"has the unknown unit {given_text(name)}", known)
     if text.startswith("-"):
         raise given.bad_value("is negative", _GIVE_SIZE)
     digits = int(whole + fraction)
@@ -295,7 +296,7 @@ def positive_int(value: object, *, where: str, option: str) -> int:
 
     Raises:
         TypeError: value is a bool or no integer.
-        ValueError: value is below 1.
+        ValueError: value is below 1, or no float can hold it.
     """
     given = _Given(where, option, value)
     return _at_least_one(_index(given, "a whole number", _GIVE_COUNT), given, _GIVE_COUNT)
@@ -314,6 +315,8 @@ def _index(given: _Given, wanted: str, remedy: str) -> int:
 def _at_least_one(result: int, given: _Given, remedy: str) -> int:
     if result < 1:
         raise given.bad_value("is negative" if result < 0 else "is zero", remedy)
+    if result > sys.float_info.max:  # what is computed from it would fail, no sooner than it is wanted
+        raise given.bad_value("is too large for a float", "give a smaller number")
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, Unpack, overload
 
-from memo._base import Duration, OneShot, TagsOption, knows_its_options, refuse_bare
+from memo._base import Duration, OneShot, TagsOption, given_text, knows_its_options, refuse_bare
 from memo._bounded.layer import BoundedLayer
 from memo._bounded.option_types import Policy, SharedOptions
 from memo._bounded.options import checked_options
@@ -321,7 +321,9 @@ def bounded(
     where = "bounded"
     if function is not None:
         refuse_bare(where, function, "a bound")
-        raise TypeError(f"bounded: {function!r} is given without a name; write bounded(max={function!r}).")
+        raise TypeError(
+            f"bounded: {given_text(function)} is given without a name; write bounded(max={given_text(function)})."
+        )
     options, keys = checked_options(where, **given)
 
     def make(function: Callable[..., Any], takes_instance: bool | None) -> Layer:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memo._base import byte_size, check_tags, positive_int, refuser, seconds
+from memo._base import byte_size, check_tags, given_text, positive_int, refuser, seconds, short_text
 from memo._base import sizeof as deep_sizeof
 from memo._cache import (
     NOT_GIVEN,
@@ -78,16 +78,18 @@ def checked_options(
     timeout_s = None if timeout is None else seconds(timeout, where=where, option="timeout")
     lease_timeout_s = None if lease_timeout is None else seconds(lease_timeout, where=where, option="lease_timeout")
     if lease_timeout is not None and on_evict is None:
-        raise TypeError(f"{where}: lease_timeout={lease_timeout!r} has no effect without on_evict=; give both.")
+        raise TypeError(
+            f"{where}: lease_timeout={given_text(lease_timeout)} has no effect without on_evict=; give both."
+        )
     evicts_awaited = check_on_evict(where, on_evict, evict_loop)
     check_fork(where, fork)
     cache_class = check_policy(where, policy)
     check_callback(where, "sizeof", sizeof, "value")
     check_callback(where, "cache_if", cache_if)
     if sizeof is not None and max_bytes is None:
-        raise TypeError(f"{where}: sizeof={sizeof!r} has no effect without max_bytes=; give both.")
+        raise TypeError(f"{where}: sizeof={given_text(sizeof)} has no effect without max_bytes=; give both.")
     if not isinstance(dedupe, bool):
-        raise TypeError(f"{where}: dedupe={dedupe!r} is not a bool; write True or False.")
+        raise TypeError(f"{where}: dedupe={given_text(dedupe)} is not a bool; write True or False.")
     work_options = check_work(where, work, keep, dedupe)
     keys = check_key_options(where, key, ignore, typed, weak, scope)
     check_common(where, name, registry, clock)
@@ -148,11 +150,13 @@ def _check_shared(where: str, shared: Any, ttl: Any, dedupe: bool) -> None:
         )
     if ttl is None:
         raise TypeError(
-            f"{where}: shared={shared!r} without ttl= would leave entries on the server for ever; give ttl= as well."
+            f"{where}: shared={given_text(shared)} without ttl= would leave entries on the server for ever; give ttl= "
+            "as well."
         )
     if not dedupe:
         raise TypeError(
-            f"{where}: dedupe=False has each call load by itself, and shared={shared!r} has all processes share one "
+            f"{where}: dedupe=False has each call load by itself, and shared={given_text(shared)} has all processes "
+            "share one "
             f"load; leave one of them out."
         )
 
@@ -171,13 +175,20 @@ def check_keys_travel(shape: Shape, options: CacheOptions, keys: KeyOptions) -> 
     plan = KeyPlan(shape, keys, through=False)
     if plan.has_token:
         raise TypeError(
-            f"{shape.where}: shared={options.shared!r}, but the entries of {shape.qualname}() belong to instances, "
-            f"which no other process knows; give ignore=({shape.first_name!r},) as well if instances may share entries."
+            f"{shape.where}: shared={given_text(options.shared)}, but the entries of {shape.qualname}() belong to "
+            "instances, "
+            f"which no other process knows; give ignore=({given_text(shape.first_name)},) as well if instances may "
+            "share entries."
         )
     if plan.has_refs:
-        option = f"scope={keys.scope!r}" if keys.scope is not None else f"weak={tuple(sorted(keys.weak))!r}"
+        option = (
+            f"scope={given_text(keys.scope)}"
+            if keys.scope is not None
+            else f"weak={short_text(tuple(sorted(keys.weak)))}"
+        )
         raise TypeError(
-            f"{shape.where}: shared={options.shared!r}, but with {option} the entries of {shape.qualname}() belong to "
+            f"{shape.where}: shared={given_text(options.shared)}, but with {option} the entries of {shape.qualname}() "
+            "belong to "
             f"objects of this process, which no other process knows; leave one of them out."
         )
     return plan
@@ -191,7 +202,8 @@ def check_suits(shape: Shape, options: CacheOptions, keys: KeyOptions) -> None:
     """
     if options.evicts_awaited and options.evict_loop is None and not shape.is_async:
         raise TypeError(
-            f"{shape.where}: on_evict={options.on_evict!r} is a coroutine function, and {shape.qualname}() is "
+            f"{shape.where}: on_evict={given_text(options.on_evict)} is a coroutine function, and {shape.qualname}() "
+            "is "
             f"none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
         )
     if keys.scope is not None and not shape.is_async:

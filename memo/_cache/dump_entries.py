@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memo._base import Pace, Path, check_plain, in_slices, note_on, real, short_text, unhurried
+from memo._base import Pace, Path, check_plain, given_text, in_slices, note_on, real, short_text, unhurried
 from memo._cache.dump_files import parsed, read_lines, write_rows
 from memo._cache.dump_values import Hashes, Unsupported, decoded, encoded
 from memo._call import check_takes, comparing_outside
@@ -183,13 +183,14 @@ def restore(
 ) -> int:
     """Store what *path* holds and is still alive, in the room there is; returns how many entries."""
     _check_call("load", generated, decode, "decode")
-    shown = repr(os.fsdecode(path))
+    shown = given_text(os.fsdecode(path))
     header, lines = read_lines(path, cache.store.max_entries)
     found = header.get("function"), header.get("key")
     if found != (name, generated.keys.plan.signature):
         raise DumpError(
             f"load: {shown} holds results of {short_text(found[0])} with keys of {short_text(found[1])}, not of "
-            f"{name!r} with keys of {generated.keys.plan.signature!r}; load it into the function that dumped it, or "
+            f"{given_text(name)} with keys of {given_text(generated.keys.plan.signature)}; load it into the function "
+            "that dumped it, or "
             f"give that function's name as name= to the decorator."
         )
     pace = Pace()
@@ -378,6 +379,6 @@ def _check_call(where: str, generated: Generated, function: Any, option: str) ->
     if function is None:
         return
     if not callable(function):
-        raise TypeError(f"{where}: {option}={function!r} cannot be called; give a function of a value.")
+        raise TypeError(f"{where}: {option}={given_text(function)} cannot be called; give a function of a value.")
     check_plain(where, option, function, "give a plain function of a value")
     check_takes(where, option, function, "value")

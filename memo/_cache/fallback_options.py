@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from memo._base import check_error_types, generates, is_awaited, refuser, short_text
+from memo._base import check_error_types, generates, given_text, is_awaited, refuser, short_text
 from memo._cache.terms import NOT_GIVEN
 
 __all__ = ("check_colour", "fallback_options", "without_arguments")
@@ -20,10 +20,14 @@ def fallback_options(where: str, fallback: Any, fallback_on: Any, one_shot: Any)
     errors = check_error_types(where, "fallback_on", fallback_on)
     if fallback is NOT_GIVEN:
         if fallback_on is not Exception:
-            raise TypeError(f"{where}: fallback_on={fallback_on!r} has no effect without fallback=; give both.")
+            raise TypeError(
+                f"{where}: fallback_on={given_text(fallback_on)} has no effect without fallback=; give both."
+            )
         return {"fallback": fallback, "fallback_on": ()}
     if not errors:
-        raise ValueError(f"{where}: fallback_on={fallback_on!r} names no type; leave it out for every Exception.")
+        raise ValueError(
+            f"{where}: fallback_on={given_text(fallback_on)} names no type; leave it out for every Exception."
+        )
     if isinstance(fallback, type):
         _check_class(where, fallback)
     elif not callable(fallback):
@@ -43,7 +47,8 @@ def _check_class(where: str, fallback: type) -> None:
         inspect.signature(fallback).bind()
     except TypeError:
         raise TypeError(
-            f"{where}: fallback={fallback!r} is a class, which is called without arguments, and needs some; give a "
+            f"{where}: fallback={short_text(fallback)} is a class, which is called without arguments, and needs some; "
+            "give a "
             f"function of the call that makes an instance."
         ) from None
     except ValueError:  # it does not tell, as few classes written in C do
@@ -57,10 +62,13 @@ def check_colour(where: str, name: str, fallback: Any, *, is_async: bool) -> Non
         TypeError: It is a coroutine function, and that is a plain one; or a generator function.
     """
     if generates(fallback):
-        raise TypeError(f"{where}: fallback={fallback!r} is a generator function; give one that returns a list.")
+        raise TypeError(
+            f"{where}: fallback={short_text(fallback)} is a generator function; give one that returns a list."
+        )
     if not is_async and is_awaited(fallback):
         raise TypeError(
-            f"{where}: fallback={fallback!r} is a coroutine function, which nobody would await, since {name}() is a "
+            f"{where}: fallback={short_text(fallback)} is a coroutine function, which nobody would await, since "
+            f"{name}() is a "
             f"plain function; give a plain function."
         )
 

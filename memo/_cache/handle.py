@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, M
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from memo._base import Duration, Path, byte_size, check_plain, counted, in_slices, short_text
+from memo._base import Duration, Path, byte_size, check_plain, counted, given_text, in_slices, short_text
 from memo._cache.answers import Answers
 from memo._cache.lease import AwaitedLease, Lease
 from memo._cache.options import new_bounds
@@ -161,7 +161,9 @@ class CacheHandle(Handle, Generic[P, R_co, V]):
             Number of entries dropped.
         """
         if not callable(predicate):
-            raise TypeError(f"invalidate_where: {predicate!r} cannot be called; give a function of key and value.")
+            raise TypeError(
+                f"invalidate_where: {given_text(predicate)} cannot be called; give a function of key and value."
+            )
         check_plain("invalidate_where", "", predicate, "give a plain function of key and value")
         check_takes("invalidate_where", "", predicate, "key", "value")
         with self._fence_others(None):

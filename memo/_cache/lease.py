@@ -1,8 +1,9 @@
 """One lease of one value: what ``f.cache.lease()`` returns, for a ``with`` statement."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar
 
+from memo._base import EnteredByAsyncWith, EnteredByWith
 from memo._cache.cache import Cache
 from memo._cache.holding import Hold
 from memo._cache.leases import Leases
@@ -117,6 +118,8 @@ class Lease(_AnyLease[V_co]):
     """
 
     __slots__ = ()
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("lease: a lease of a plain function")
 
     def __enter__(self) -> V_co:
         call, cache = self._claim()
@@ -142,6 +145,8 @@ class AwaitedLease(_AnyLease[V_co]):
     """
 
     __slots__ = ()
+    if not TYPE_CHECKING:
+        __enter__ = EnteredByAsyncWith("lease: a lease of a coroutine function")
 
     async def __aenter__(self) -> V_co:
         call, cache = self._claim()

@@ -12,6 +12,7 @@ from memo._base import (
     check_error_types,
     check_plain,
     frozen_dataclass,
+    given_text,
     is_awaited,
     positive_int,
     real_number,
@@ -176,9 +177,11 @@ def late_options(
     """
     share = real_number(jitter)
     if share is None:
-        raise TypeError(f"{where}: jitter={jitter!r} is not a number; give a share such as 0.1.")
+        raise TypeError(f"{where}: jitter={given_text(jitter)} is not a number; give a share such as 0.1.")
     if not 0 <= share < 1:
-        raise ValueError(f"{where}: jitter={jitter!r} is out of range; give a share from 0 to below 1, such as 0.1.")
+        raise ValueError(
+            f"{where}: jitter={given_text(jitter)} is out of range; give a share from 0 to below 1, such as 0.1."
+        )
     given = {
         "stale_while_revalidate": stale_while_revalidate,
         "stale_if_error": stale_if_error,
@@ -191,19 +194,22 @@ def late_options(
     if not has_ttl:
         for option, value in (("jitter", jitter if share else None), *given.items()):
             if value is not None and option != "error_ttl" and not (option == "soft_timeout" and has_fallback):
-                raise TypeError(f"{where}: {option}={value!r} has no effect without ttl=; give ttl= as well.")
+                raise TypeError(f"{where}: {option}={given_text(value)} has no effect without ttl=; give ttl= as well.")
     stale = stale_while_revalidate is not None or stale_if_error is not None
     if soft_timeout is not None and not stale and not has_fallback:
         raise TypeError(
-            f"{where}: soft_timeout={soft_timeout!r} has no stale value to answer with; give stale_if_error=, or "
+            f"{where}: soft_timeout={given_text(soft_timeout)} has no stale value to answer with; give "
+            "stale_if_error=, or "
             f"fallback=, as well."
         )
     errors = check_error_types(where, "cache_errors", cache_errors)
     if errors and error_ttl is None:
-        raise TypeError(f"{where}: cache_errors={cache_errors!r} would last for ever; give error_ttl= as well.")
+        raise TypeError(
+            f"{where}: cache_errors={given_text(cache_errors)} would last for ever; give error_ttl= as well."
+        )
     if error_ttl is not None and not errors and not stale:
         raise TypeError(
-            f"{where}: error_ttl={error_ttl!r} has no effect without cache_errors=, stale_if_error= or "
+            f"{where}: error_ttl={given_text(error_ttl)} has no effect without cache_errors=, stale_if_error= or "
             f"stale_while_revalidate=; give one of them."
         )
     return {
@@ -233,7 +239,7 @@ def new_bounds(where: str, most: Any, most_bytes: Any, *, weighed: bool) -> tupl
         raise TypeError(f"{where}: neither max= nor max_bytes= is given; give the bound to change.")
     if most_bytes is not None and not weighed:
         raise TypeError(
-            f"{where}: max_bytes={most_bytes!r}, but this store does not count bytes; "
+            f"{where}: max_bytes={given_text(most_bytes)}, but this store does not count bytes; "
             f"give max_bytes= to @bounded as well."
         )
     return (
@@ -257,7 +263,7 @@ def check_callback(where: str, option: str, value: Any, *given: str) -> None:
     if value is None:
         return
     if not callable(value):
-        raise TypeError(f"{where}: {option}={value!r} cannot be called; give a function.")
+        raise TypeError(f"{where}: {option}={given_text(value)} cannot be called; give a function.")
     check_plain(where, option, value)
     if given:
         check_takes(where, option, value, *given)
@@ -270,7 +276,7 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
         TypeError: It cannot be called, or the loop is none or has no effect.
     """
     if on_evict is not None and not callable(on_evict):
-        raise TypeError(f"{where}: on_evict={on_evict!r} cannot be called; give a function.")
+        raise TypeError(f"{where}: on_evict={given_text(on_evict)} cannot be called; give a function.")
     awaited = is_awaited(on_evict)
     if on_evict is not None:
         check_takes(where, "on_evict", on_evict, "key", "value", "reason")
@@ -280,15 +286,15 @@ def check_on_evict(where: str, on_evict: Any, evict_loop: Any) -> bool:
         return awaited
     if not (isinstance(evict_loop, asyncio.AbstractEventLoop) or callable(evict_loop)):
         raise TypeError(
-            f"{where}: evict_loop={evict_loop!r} is no event loop; give one, or a function that returns it."
+            f"{where}: evict_loop={given_text(evict_loop)} is no event loop; give one, or a function that returns it."
         )
     check_plain(where, "evict_loop", evict_loop, "give a loop, or a plain function that returns it")
     if not isinstance(evict_loop, asyncio.AbstractEventLoop):
         check_takes(where, "evict_loop", evict_loop)
     if not awaited:
         raise TypeError(
-            f"{where}: evict_loop={evict_loop!r} has no effect unless on_evict is a coroutine function, and "
-            f"on_evict={on_evict!r} is none; leave it out."
+            f"{where}: evict_loop={given_text(evict_loop)} has no effect unless on_evict is a coroutine function, and "
+            f"on_evict={given_text(on_evict)} is none; leave it out."
         )
     return True
 
@@ -301,9 +307,9 @@ def check_fork(where: str, fork: Any) -> None:
         ValueError: The name is unknown.
     """
     if not isinstance(fork, str):
-        raise TypeError(f"{where}: fork={fork!r} is no text; write 'keep' or 'drop'.")
+        raise TypeError(f"{where}: fork={given_text(fork)} is no text; write 'keep' or 'drop'.")
     if fork not in ("keep", "drop"):
-        raise ValueError(f"{where}: fork={fork!r} is unknown; write 'keep' or 'drop'.")
+        raise ValueError(f"{where}: fork={given_text(fork)} is unknown; write 'keep' or 'drop'.")
 
 
 def copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
@@ -317,7 +323,9 @@ def copier(where: str, copy: Any) -> Callable[[Any], Any] | None:
         return None
     if isinstance(copy, str):
         if copy not in _COPIERS:
-            raise ValueError(f"{where}: copy={copy!r} is unknown; write 'shallow', 'deep', or give a function.")
+            raise ValueError(
+                f"{where}: copy={given_text(copy)} is unknown; write 'shallow', 'deep', or give a function."
+            )
         return _COPIERS[copy]
     check_callback(where, "copy", copy, "value")
     return copy  # type: ignore[no-any-return]

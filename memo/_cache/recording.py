@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from memo._base import (
     Bell,
+    EnteredByWith,
     Gate,
     Pace,
     Path,
@@ -105,6 +106,9 @@ class Recording(Staying):
     def is_full(self) -> bool:
         """Whether it has reached ``max_bytes``, and so ended before the block."""
         return self._notes.is_full
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("record: a recording")
 
     def __enter__(self) -> "Recording":
         with in_time(f"recording {self._name}()"):

@@ -15,7 +15,7 @@ from inspect import Parameter
 from types import FunctionType
 from typing import Any, Literal
 
-from memo._base import attribute, check_plain, generates, run_by, wrapped_by
+from memo._base import attribute, check_plain, generates, given_text, run_by, wrapped_by
 
 __all__ = (
     "INSTANCE_NAMES", "ExactSignature", "KeyOptions", "Scope", "Shape", "check_key_options", "is_coroutine_function",
@@ -73,22 +73,24 @@ class KeyOptions:
 def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any = (), scope: Any = None) -> KeyOptions:
     """Check ``key``, ``ignore``, ``typed``, ``weak`` and ``scope`` as far as that is possible without the function."""
     if key is not None and not callable(key):
-        raise TypeError(f"{where}: key={key!r} cannot be called; give a function of the call's arguments.")
+        raise TypeError(f"{where}: key={given_text(key)} cannot be called; give a function of the call's arguments.")
     if key is not None:
         check_plain(where, "key", key)
     ignored, weakly = _names(where, "ignore", ignore), _names(where, "weak", weak)
     both = sorted(ignored & weakly)
     if both:
         raise TypeError(
-            f"{where}: {both[0]!r} is in ignore= and in weak=, but what is left out of the key does not count by "
+            f"{where}: {given_text(both[0])} is in ignore= and in weak=, but what is left out of the key does not "
+            "count by "
             f"identity either; leave it out of one of them."
         )
     if scope is not None and scope != "loop":
         raise (ValueError if isinstance(scope, str) else TypeError)(
-            f"{where}: scope={scope!r} is no scope; write scope='loop' to keep event loops apart, or leave it out."
+            f"{where}: scope={given_text(scope)} is no scope; write scope='loop' to keep event loops apart, or leave "
+            "it out."
         )
     if not isinstance(typed, bool):
-        raise TypeError(f"{where}: typed={typed!r} is not a bool; write True or False.")
+        raise TypeError(f"{where}: typed={given_text(typed)} is not a bool; write True or False.")
     if key is not None and typed:
         raise TypeError(f"{where}: typed=True has no effect together with key=; let key= return the types.")
     return KeyOptions(key, ignored, typed, weakly, scope)
@@ -97,14 +99,18 @@ def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any =
 def _names(where: str, option: str, given: Any) -> frozenset[str]:
     """Names of parameters."""
     if isinstance(given, str):
-        raise TypeError(f"{where}: {option}={given!r} is one string; write {option}=({given!r},).")
+        raise TypeError(f"{where}: {option}={given_text(given)} is one string; write {option}=({given_text(given)},).")
     try:
         names = tuple(given)
     except TypeError:
-        raise TypeError(f"{where}: {option}={given!r} is no collection; give names of parameters in a tuple.") from None
+        raise TypeError(
+            f"{where}: {option}={given_text(given)} is no collection; give names of parameters in a tuple."
+        ) from None
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"{where}: {option}={given!r} contains {name!r}; give names of parameters as text.")
+            raise TypeError(
+                f"{where}: {option}={given_text(given)} contains {given_text(name)}; give names of parameters as text."
+            )
     return frozenset(names)
 
 
@@ -146,7 +152,7 @@ class Shape:
             self.read(below)
             return
         if not callable(function):
-            raise TypeError(f"{where}: {function!r} cannot be called; decorate a function or a method.")
+            raise TypeError(f"{where}: {given_text(function)} cannot be called; decorate a function or a method.")
         self.is_async = is_coroutine_function(function)
         self.read(None)
         self.takes_instance = self._looks_like_method() if takes_instance is None else takes_instance
@@ -169,13 +175,15 @@ class Shape:
         qualname = getattr(function, "__qualname__", None)
         if is_generator_function(function):
             raise TypeError(
-                f"{where}: {qualname or repr(function)} is a generator function, whose result can be used only once; "
+                f"{where}: {qualname or given_text(function)} is a generator function, whose result can be used only "
+                "once; "
                 f"return a list instead."
             )
         if is_coroutine_function(function) is not self.is_async:
             was, now = ("a coroutine", "a plain") if self.is_async else ("a plain", "a coroutine")
             raise ValueError(
-                f"{where}: {qualname or repr(function)} was {was} function when it was decorated and would now be "
+                f"{where}: {qualname or given_text(function)} was {was} function when it was decorated and would now "
+                "be "
                 f"{now} function; decorate it anew."
             )
         self.name = getattr(function, "__name__", None) or type(function).__name__

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from memo._base import check_clock, refuse_class, short_text
+from memo._base import check_clock, given_text, refuse_class, short_text
 from memo._call import called_in_class, called_with_class, called_without_instance
 from memo._decorated.holders import DecoratedClassMethod, DecoratedProperty, DecoratedStaticMethod
 from memo._decorated.inner_class_methods import InnerClassMethod
@@ -122,11 +122,11 @@ def check_common(where: str, name: Any, registry: Any, clock: Any) -> None:
         ValueError: The name is empty, or the clock tells no moment.
     """
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"{where}: name={name!r} is not text; give the name that the registry is to show.")
+        raise TypeError(f"{where}: name={given_text(name)} is not text; give the name that the registry is to show.")
     if name == "":
         raise ValueError(f"{where}: name='' is empty; leave it out or give a name.")
     if registry is not None and not isinstance(registry, Registry):
-        raise TypeError(f"{where}: registry={registry!r} is no Registry; make one with memo.Registry().")
+        raise TypeError(f"{where}: registry={given_text(registry)} is no Registry; make one with memo.Registry().")
     if clock is not None:
         check_clock(where, clock)
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from memo._base import format_seconds, seconds
+from memo._base import format_seconds, given_text, seconds
 from memo._flight.caller_work import CallerFlights
 from memo._flight.tasks import TaskFlights
 from memo._flight.threads import ThreadFlights
@@ -37,7 +37,8 @@ class WorkOptions(NamedTuple):
         """
         if self.keep_s is not None and not is_async:
             raise TypeError(
-                f"{where}: keep={format_seconds(self.keep_s)!r} has no effect on {name}(), a plain function, whose "
+                f"{where}: keep={given_text(format_seconds(self.keep_s))} has no effect on {name}(), a plain "
+                "function, whose "
                 f"work no caller leaves before it ends; leave keep= out, or decorate a coroutine function."
             )
 
@@ -56,14 +57,15 @@ def check_work(where: str, work: Any, keep: Any, dedupe: bool = True) -> WorkOpt
         ValueError: One makes no sense.
     """
     if not isinstance(work, str):
-        raise TypeError(f"{where}: work={work!r} is no text; write 'shared' or 'caller'.")
+        raise TypeError(f"{where}: work={given_text(work)} is no text; write 'shared' or 'caller'.")
     if work not in ("shared", "caller"):
-        raise ValueError(f"{where}: work={work!r} is unknown; write 'shared' or 'caller'.")
+        raise ValueError(f"{where}: work={given_text(work)} is unknown; write 'shared' or 'caller'.")
     keep_s = None if keep is None else seconds(keep, where=where, option="keep")
     if keep_s is not None and (work == "caller" or not dedupe):
         other = "work='caller'" if work == "caller" else "dedupe=False"
         raise TypeError(
-            f"{where}: keep={keep!r} has no effect with {other}, by which the work is in its caller's own task "
+            f"{where}: keep={given_text(keep)} has no effect with {other}, by which the work is in its caller's own "
+            "task "
             f"and ends with that caller; leave out one of them."
         )
     return WorkOptions(work == "caller" or not dedupe, keep_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from memo._base import format_seconds, positive_int, seconds
+from memo._base import format_seconds, given_text, positive_int, seconds
 
 __all__ = ("Rate",)
 
@@ -29,13 +29,15 @@ class Rate(NamedTuple):
         if isinstance(given, str):
             number, slash, span = given.partition("/")
             if not slash:
-                raise ValueError(f"{where}: rate={given!r} has no '/'; {_REMEDY}.")
+                raise ValueError(f"{where}: rate={given_text(given)} has no '/'; {_REMEDY}.")
             try:
                 calls = int(number)
             except ValueError:
-                raise ValueError(f"{where}: rate={given!r} does not begin with a whole number; {_REMEDY}.") from None
+                raise ValueError(
+                    f"{where}: rate={given_text(given)} does not begin with a whole number; {_REMEDY}."
+                ) from None
             if calls < 1:
-                raise ValueError(f"{where}: rate={given!r} lets no call begin; {_REMEDY}.")
+                raise ValueError(f"{where}: rate={given_text(given)} lets no call begin; {_REMEDY}.")
             span = span.strip()
             if span[:1].isalpha():  # "100/minute"
                 span = f"1 {span}"
@@ -43,13 +45,13 @@ class Rate(NamedTuple):
                 return cls(calls, seconds(span, where=where, option="rate"))
             except ValueError as error:
                 why = str(error).removeprefix(f"{where}: ")
-                raise ValueError(f"{where}: rate={given!r} does not end in a span of time: {why}") from None
+                raise ValueError(f"{where}: rate={given_text(given)} does not end in a span of time: {why}") from None
         if isinstance(given, tuple) and len(given) == 2:
             return cls(
                 positive_int(given[0], where=where, option="rate[0]"),
                 seconds(given[1], where=where, option="rate[1]"),
             )
-        raise TypeError(f"{where}: rate={given!r} is no rate; {_REMEDY}.")
+        raise TypeError(f"{where}: rate={given_text(given)} is no rate; {_REMEDY}.")
 
     def __str__(self) -> str:
         return f"{self.calls}/{format_seconds(self.span_s)}"

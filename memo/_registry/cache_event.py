@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from memo._base import Frozen, did_you_mean, frozen_dataclass
+from memo._base import Frozen, did_you_mean, frozen_dataclass, given_text
 from memo._store import EvictionReason
 
 __all__ = ("CacheEvent", "EventKind", "checked_kinds")
@@ -75,14 +75,21 @@ def checked_kinds(where: str, kinds: Any) -> frozenset[str]:
         return frozenset(_KINDS)
     given = (kinds,) if isinstance(kinds, str) else kinds
     if not isinstance(given, Iterable):
-        raise TypeError(f"{where}: kinds={kinds!r} is no collection of text; write for example kinds=('error',).")
+        raise TypeError(
+            f"{where}: kinds={given_text(kinds)} is no collection of text; write for example kinds=('error',)."
+        )
     found = list(given)
     if not found:
-        raise ValueError(f"{where}: kinds={kinds!r} names nothing; leave it out, or name some of {', '.join(_KINDS)}.")
+        raise ValueError(
+            f"{where}: kinds={given_text(kinds)} names nothing; leave it out, or name some of {', '.join(_KINDS)}."
+        )
     for kind in found:
         if not isinstance(kind, str):
-            raise TypeError(f"{where}: kinds={kinds!r} contains {kind!r}, which is no text; write kinds=('error',).")
+            raise TypeError(
+                f"{where}: kinds={given_text(kinds)} contains {given_text(kind)}, which is no text; write "
+                "kinds=('error',)."
+            )
         if kind not in _KINDS:
             hint = did_you_mean(kind, _KINDS) or f"; there are {', '.join(_KINDS)}."
-            raise ValueError(f"{where}: kinds={kinds!r} contains {kind!r}, which is unknown{hint}")
+            raise ValueError(f"{where}: kinds={given_text(kinds)} contains {given_text(kind)}, which is unknown{hint}")
     return frozenset(found)

@@ -20,11 +20,12 @@ import weakref
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from memo._base import (
     Bell,
     Clock,
+    EnteredByWith,
     Gate,
     ReadClock,
     Stage,
@@ -117,6 +118,9 @@ class Janitor(Staying):
         seconds at most.  Stopping twice is no error; ``registry.janitor()`` starts it again.
         """
         self._stop(_PARTING_S if runs_a_loop() else None)
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("janitor: a janitor")
 
     def __enter__(self) -> Self:
         return self

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memo._base import Covers, Staying
+from memo._base import Covers, EnteredByWith, Staying
 
 __all__ = ("SwitchedOff", "is_off", "off_for_good")
 
@@ -58,6 +58,9 @@ class SwitchedOff(Staying):
             "disabled(): the block is about functions of this process",
             "what to switch off, and call disabled() there",
         )
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("disabled(): the block")
 
     def __enter__(self) -> None:
         if self._mark is not None:

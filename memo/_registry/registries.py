@@ -18,6 +18,7 @@ from memo._base import (
     Stage,
     Weakly,
     counted,
+    given_text,
     hold,
     is_of,
     positive_int,
@@ -159,7 +160,7 @@ class Registry(View):
             ValueError: name is empty.
         """
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"adopt: name={name!r} is not text; give the name that the registry is to show.")
+            raise TypeError(f"adopt: name={given_text(name)} is not text; give the name that the registry is to show.")
         if name == "":
             raise ValueError("adopt: name='' is empty; leave it out or give a name.")
         target = adoptable(cache, _refuse_own)
@@ -371,4 +372,4 @@ def _refuse_own(given: Any) -> None:
     ours = isinstance(given, Handle | Record | View | AdoptedHandle)
     ours = ours or is_of("memo._window.handle", "WindowHandle", given)  # which is imported where there is a window
     if ours or isinstance(getattr(given, "__memo_record__", None), Record):
-        raise TypeError(f"adopt: {given!r} belongs to this package and is in a registry; see list(registry).")
+        raise TypeError(f"adopt: {given_text(given)} belongs to this package and is in a registry; see list(registry).")

@@ -15,14 +15,30 @@ Invariants
 import atexit
 import functools
 import logging
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from memo._base import Bell, Gate, Item, Seldom, Stage, Staying, counted, label, real, renew, rlock, seconds, start
+from memo._base import (
+    Bell,
+    EnteredByWith,
+    Gate,
+    Item,
+    Seldom,
+    Stage,
+    Staying,
+    counted,
+    label,
+    real,
+    renew,
+    rlock,
+    seconds,
+    start,
+)
 from memo._registry.cache_event import CacheEvent
 
 __all__ = ("Subscription",)
@@ -67,7 +83,7 @@ class Subscription(Staying):
         self._wanted = True
         self._sleeps = self._is_busy = False
         self._thread: threading.Thread | None = None  # guarded by _lock
-        self._queue: deque[Item] = deque(maxlen=limit)
+        self._queue: deque[Item] = deque(maxlen=min(limit, sys.maxsize))
         self._begin_anew()
         _all.add(self)
         renew(Stage.JANITORS, self)
@@ -138,6 +154,9 @@ class Subscription(Staying):
         itself.  Closing twice is no error.
         """
         self._close(_PARTING_S)
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("subscribe: a subscription")
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from memo._base import (
     check_tag,
     counted,
     did_you_mean,
+    given_text,
     positive_int,
     shown_signatures,
     unhurried,
@@ -74,7 +75,7 @@ class View(OfTheProgram, Staying):
             records = self._records()
             hint = did_you_mean(function, [one.name for one in records]) if isinstance(function, str) else ""
             hint = hint or f"; it has {counted(len(records), 'function')}: list(registry)"
-            raise KeyError(f"{function!r} is not in this registry{hint}")
+            raise KeyError(f"{given_text(function)} is not in this registry{hint}")
         return record
 
     def _find(self, function: object) -> Record | None:
@@ -161,7 +162,7 @@ class View(OfTheProgram, Staying):
             ValueError: pattern or tag is empty.
         """
         if pattern is not None and not isinstance(pattern, str):
-            raise TypeError(f"select: pattern={pattern!r} is not text; give one such as 'bot.*'.")
+            raise TypeError(f"select: pattern={given_text(pattern)} is not text; give one such as 'bot.*'.")
         if pattern == "":
             raise ValueError("select: pattern='' matches nothing; give one such as 'bot.*', or leave it out.")
         if tag is not None:

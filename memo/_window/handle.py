@@ -11,6 +11,7 @@ from memo._base import (
     counted,
     failure_text,
     format_seconds,
+    given_text,
     positive_int,
     real_number,
     seconds,
@@ -82,7 +83,7 @@ class WindowHandle(StayingHandle, Generic[P, R_co]):
             # A warning: the answer is right as far as the window knows, and a dashboard that asks for an hour goes on
             # when somebody makes the window shorter.
             warnings.warn(
-                f"{self._where(method)}: last={last!r} is longer than the window, which knows the last "
+                f"{self._where(method)}: last={given_text(last)} is longer than the window, which knows the last "
                 f"{format_seconds(span_s)} only; leave last out for all of it, or decorate with a longer window.",
                 UserWarning,
                 stacklevel=3,
@@ -141,14 +142,16 @@ class WindowHandle(StayingHandle, Generic[P, R_co]):
         """
         quantile = real_number(q)
         if quantile is None:
-            raise TypeError(f"{self._where('percentile')}: q={q!r} is not a number; give one from 0 to 100.")
+            raise TypeError(f"{self._where('percentile')}: q={given_text(q)} is not a number; give one from 0 to 100.")
         if not 0 <= quantile <= 100:
-            raise ValueError(f"{self._where('percentile')}: q={q!r} is out of range; give a number from 0 to 100.")
+            raise ValueError(
+                f"{self._where('percentile')}: q={given_text(q)} is out of range; give a number from 0 to 100."
+            )
         if 0 < quantile < 1:
             # An error: as percent it asks for what is next to the shortest call, which nobody wants to know, and an
             # alarm that is set on it never rings.
             raise ValueError(
-                f"{self._where('percentile')}: q={q!r} is less than one percent, and q is in percent; "
+                f"{self._where('percentile')}: q={given_text(q)} is less than one percent, and q is in percent; "
                 f"write {float(quantile) * 100:g} for what that share of the calls did not exceed."
             )
         return self._recorder.percentile(float(quantile), self._seconds(last, "percentile"))

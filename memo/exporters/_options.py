@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from memo._base import given_text
 from memo.exporters._guard import check_token, host_of, is_loopback
 from memo.exporters._sockets import NAME
 
@@ -45,7 +46,7 @@ def checked(
     """
     for option, flag in (("socket", socket), ("show_keys", show_keys), ("actions", actions)):
         if not isinstance(flag, bool):
-            raise TypeError(f"serve: {option}={flag!r} is neither True nor False.")
+            raise TypeError(f"serve: {option}={given_text(flag)} is neither True nor False.")
     address = _address(http)
     if address is None and not socket:
         raise ValueError("serve: http=None and socket=False leave nothing to serve at; give one of them.")
@@ -54,7 +55,7 @@ def checked(
     if address is not None and token is None:
         if not is_loopback(address[0]):
             raise ValueError(
-                f"serve: http={address!r} can be reached by other machines; give token=, such as "
+                f"serve: http={given_text(address)} can be reached by other machines; give token=, such as "
                 f"secrets.token_urlsafe(), or an address of the loopback, such as http={address[1]}."
             )
         if actions:
@@ -70,9 +71,9 @@ def _address(http: object) -> tuple[str, int] | None:
         return None
     host, port = http if isinstance(http, tuple) and len(http) == 2 else ("127.0.0.1", http)
     if not isinstance(host, str) or isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"serve: http={http!r} is neither a port nor an address such as ('127.0.0.1', 8080).")
+        raise TypeError(f"serve: http={given_text(http)} is neither a port nor an address such as ('127.0.0.1', 8080).")
     if not 0 <= port <= 65_535:
-        raise ValueError(f"serve: http={http!r} is no port; give one from 0 (any that is free) to 65535.")
+        raise ValueError(f"serve: http={given_text(http)} is no port; give one from 0 (any that is free) to 65535.")
     return host, port
 
 
@@ -80,10 +81,11 @@ def _name(name: object) -> str | None:
     if name is None:
         return None
     if not isinstance(name, str):
-        raise TypeError(f"serve: name={name!r} is not text.")
+        raise TypeError(f"serve: name={given_text(name)} is not text.")
     if not NAME.match(name):
         raise ValueError(
-            f"serve: name={name!r} becomes part of a file's name; give at most 40 letters, digits, '_', '.' and '-'."
+            f"serve: name={given_text(name)} becomes part of a file's name; give at most 40 letters, digits, '_', '.' "
+            "and '-'."
         )
     return name
 
@@ -96,13 +98,15 @@ def host_names(where: str, hosts: Iterable[str]) -> frozenset[str]:
         ValueError: One is no name of a machine.
     """
     if isinstance(hosts, str):
-        raise TypeError(f"{where}: hosts={hosts!r} is text; give a list of names, such as [{hosts!r}].")
+        raise TypeError(
+            f"{where}: hosts={given_text(hosts)} is text; give a list of names, such as [{given_text(hosts)}]."
+        )
     found: set[str] = set()
     for host in hosts:
         name = host_of(host) if isinstance(host, str) else None
         if name is None or name != host.lower().strip("[]").rstrip("."):
             raise ValueError(
-                f"{where}: {host!r} in hosts= is no name of a machine; give one such as 'web.example.org'."
+                f"{where}: {given_text(host)} in hosts= is no name of a machine; give one such as 'web.example.org'."
             )
         found.add(name)
     return frozenset(found)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from memo import Registry
+from memo._base import given_text
 from memo.exporters._guard import Token, check_token
 from memo.exporters._options import host_names
 from memo.exporters._routes import LARGEST_BODY, Request, Response, Routes, refused
@@ -43,7 +44,7 @@ class Application:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
-            raise ValueError(f"memo.exporters.asgi: a scope of type {kind!r} is not served; send 'http'.")
+            raise ValueError(f"memo.exporters.asgi: a scope of type {given_text(kind)} is not served; send 'http'.")
 
     def __repr__(self) -> str:
         return f"<application of memo.exporters at {self._prefix or '/'}>"
@@ -78,15 +79,15 @@ def app(
         ValueError: token is too short, or prefix is no path.
     """
     if not isinstance(registry, Registry):
-        raise TypeError(f"app: {registry!r} is no registry; give memo.registry, or another Registry().")
+        raise TypeError(f"app: {given_text(registry)} is no registry; give memo.registry, or another Registry().")
     check_token("app", token)
     for option, flag in (("show_keys", show_keys), ("actions", actions)):
         if not isinstance(flag, bool):
-            raise TypeError(f"app: {option}={flag!r} is neither True nor False.")
+            raise TypeError(f"app: {option}={given_text(flag)} is neither True nor False.")
     if not isinstance(prefix, str):
-        raise TypeError(f"app: prefix={prefix!r} is not text.")
+        raise TypeError(f"app: prefix={given_text(prefix)} is not text.")
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-        raise ValueError(f"app: prefix={prefix!r} is no path; write one such as '/memo', or '' for none.")
+        raise ValueError(f"app: prefix={given_text(prefix)} is no path; write one such as '/memo', or '' for none.")
     known = None if hosts is None else host_names("app", hosts)
     routes = Routes(registry, token=Token(token), hosts=known, show_keys=show_keys, actions=actions)
     return Application(routes, prefix)

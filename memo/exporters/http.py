@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from memo import Registry
-from memo._base import Stage, hold, renew, rlock
+from memo._base import EnteredByWith, Stage, given_text, hold, renew, rlock
 from memo.exporters._connection import Limits
 from memo.exporters._guard import Token
 from memo.exporters._listener import Door, Listener
@@ -95,6 +95,9 @@ class Server:
             with _lock:  # last: as long as it is there, whoever serves the registry anew closes it again
                 if _running.get(id(self._registry)) is self:
                     del _running[id(self._registry)]
+
+    if not TYPE_CHECKING:
+        __aenter__ = EnteredByWith("serve: a server")
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +174,8 @@ class Server:
                 log.info("serve: port %d is taken, by a sibling presumably, which shows this process", address[1])
                 return None
             raise OSError(
-                error.errno, f"serve: http={address!r} cannot be listened at ({error.strerror}); give another, or 0"
+                error.errno,
+                f"serve: http={given_text(address)} cannot be listened at ({error.strerror}); give another, or 0",
             ) from error
         host, port = listener.getsockname()[:2]
         named = "127.0.0.1" if address[0] in _ANY else host
@@ -264,7 +268,7 @@ def serve(
             shows this process, too.
     """
     if not isinstance(registry, Registry):
-        raise TypeError(f"serve: {registry!r} is no registry; give memo.registry, or another Registry().")
+        raise TypeError(f"serve: {given_text(registry)} is no registry; give memo.registry, or another Registry().")
     options = checked(
         http=http, socket=socket, token=token, show_keys=show_keys, actions=actions, name=name, hosts=hosts
     )
@@ -305,7 +309,7 @@ def _told_apart(options: Options, taken: list[str]) -> Options:
         while (name := f"{default_name()[:36]}.{number}") in taken:
             number += 1
     elif name in taken:
-        raise ValueError(f"serve: another registry of this process serves as {name!r}; give another name=.")
+        raise ValueError(f"serve: another registry of this process serves as {given_text(name)}; give another name=.")
     return replace(options, name=name)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memo import Registry
-from memo._base import LoadObserver, Stage, did_you_mean, hold, observe_loads, rlock
+from memo._base import LoadObserver, Stage, did_you_mean, given_text, hold, observe_loads, rlock
 from memo.errors import MissingExtra
 
 try:
@@ -119,19 +119,20 @@ def instrument(
 
 def _check(registry: Any, meter_provider: Any, tracer_provider: Any, spans: Any, key_hash: Any) -> None:
     if not isinstance(registry, Registry):
-        raise TypeError(f"instrument: {registry!r} is no registry; give one, such as memo.registry.")
+        raise TypeError(f"instrument: {given_text(registry)} is no registry; give one, such as memo.registry.")
     for name, provider, makes in (
         ("meter_provider", meter_provider, "get_meter"),
         ("tracer_provider", tracer_provider, "get_tracer"),
     ):
         if provider is not None and not callable(getattr(provider, makes, None)):
             raise TypeError(
-                f"instrument: {name}={provider!r} has no {makes}(); give a provider of OpenTelemetry, or leave it out."
+                f"instrument: {name}={given_text(provider)} has no {makes}(); give a provider of OpenTelemetry, or "
+                "leave it out."
             )
     if spans not in _SPANS:
         hint = did_you_mean(spans, _SPANS) if isinstance(spans, str) else ""
         raise ValueError(
-            f"instrument: spans={spans!r} is none of 'loads', 'all' and 'none'{hint or '; give one of them.'}"
+            f"instrument: spans={given_text(spans)} is none of 'loads', 'all' and 'none'{hint or '; give one of them.'}"
         )
     if not isinstance(key_hash, bool):
-        raise TypeError(f"instrument: key_hash={key_hash!r} is no bool; give True or False.")
+        raise TypeError(f"instrument: key_hash={given_text(key_hash)} is no bool; give True or False.")

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from memo import FunctionStats, Registry
-from memo._base import real
+from memo._base import given_text, real
 from memo.errors import MissingExtra
 from memo.exporters._families import FAMILIES, Point, figure_of_tier
 from memo.exporters._series import is_shared, labels_of, was_used
@@ -80,12 +80,13 @@ class MemoCollector(Collector):
     ) -> None:
         if not callable(getattr(registry, "select", None)):
             raise TypeError(
-                f"MemoCollector: registry={registry!r} is no registry; give memo.registry, or a part that it selects."
+                f"MemoCollector: registry={given_text(registry)} is no registry; give memo.registry, or a part that "
+                "it selects."
             )
         if not isinstance(idle, bool):
-            raise TypeError(f"MemoCollector: idle={idle!r} is not a bool; write True or False.")
+            raise TypeError(f"MemoCollector: idle={given_text(idle)} is not a bool; write True or False.")
         if not isinstance(per_process, bool | None):
-            raise TypeError(f"MemoCollector: per_process={per_process!r} is not a bool; write True or False.")
+            raise TypeError(f"MemoCollector: per_process={given_text(per_process)} is not a bool; write True or False.")
         registry.select(select)  # which knows what a pattern may be
         self._registry = registry
         self._pattern = select
@@ -128,7 +129,9 @@ def _others_of(registry: Functions) -> "Others":
     from memo.exporters._others import Others
 
     if not isinstance(registry, Registry):
-        raise TypeError(f"MemoCollector: per_process=True needs a whole registry, not {registry!r}; choose by select=.")
+        raise TypeError(
+            f"MemoCollector: per_process=True needs a whole registry, not {given_text(registry)}; choose by select=."
+        )
     return Others(registry)
 
 

@@ -16,14 +16,14 @@ from memo._late import late
 from memo.policies import SieveCache
 
 MODULES = {
-    "registry": 201,
-    "bounded": 221,
-    "dedupe_inflight": 217,
-    "cached_property": 218,
-    "lru_cache": 222,
-    "limit": 225,
-    "sliding_window": 229,
-    "bounded_many": 229,
+    "registry": 202,
+    "bounded": 222,
+    "dedupe_inflight": 218,
+    "cached_property": 219,
+    "lru_cache": 223,
+    "limit": 226,
+    "sliding_window": 230,
+    "bounded_many": 230,
 }
 """How many modules of the package each name brings at most, where calls run in C or in Python."""
 
