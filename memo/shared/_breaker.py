@@ -35,7 +35,8 @@ class Breaker:
 
     Args:
         shown: What the server is called in messages, without a secret.
-        on_open: Called once it has opened, from the thread of the operation that failed.
+        on_open: Called once it has opened, and when a server was found to have lost something, from the thread of the
+            operation that failed: the tier's thread is to see to it.
         read: What reads the time.
     """
 
@@ -113,6 +114,8 @@ class Breaker:
         """An operation that began in *era* came to nothing; *by_thread*: one of the tier's thread."""
         reason = error.reason
         is_unknown = reason is Reason.OTHERS
+        if reason is Reason.LOST and self._on_open is not None:
+            self._on_open()
         if not reason.counts and not (is_unknown and by_thread):
             if is_unknown:
                 self._tell_unknown(error)

@@ -5,7 +5,7 @@ thread sends it where the caller must not wait, in an event loop's thread; where
 that was said before about the same is still to be sent, so that the order stays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,15 @@ from memo.shared._coding import Coding
 from memo.shared._counts import Counts
 from memo.shared._envelope import Life
 from memo.shared._marks import Mark
+from memo.shared._messages import Log
 from memo.shared._names import tag_digest
 from memo.shared._parts import TierParts
-from memo.shared._pending import Change, Put
+from memo.shared._pending import Change, Put, Run, Send
 from memo.shared._scripts import (
     MOST_DROPPED,
     Command,
     Granted,
+    Stored,
     ask,
     bump_function,
     bump_tag,
@@ -32,8 +34,6 @@ from memo.shared._unreachable import Skipped, Unreachable
 
 __all__ = ("Changes",)
 
-Run = Callable[[Command[Any]], Any]
-"""Sends a command and waits for its reply, as ``Wire.run()`` does."""
 _LEASE_MS = 1000
 """How long the lease of a put lasts, which takes two commands where values are signed."""
 
@@ -70,27 +70,23 @@ class Changes:
             raise
 
     def _drop(self, marks: Sequence[Mark]) -> None:
-        command = drop(
-            [mark.place for mark in marks],
-            [mark.lease for mark in marks],
-            self._parts.line.log,
-            function=self._label,
-            digests=[mark.digest for mark in marks],
+        places, leases = [mark.place for mark in marks], [mark.lease for mark in marks]
+        digests = [mark.digest for mark in marks]
+        self._send(
+            lambda run, log: run(drop(places, leases, log, function=self._label, digests=digests)),
+            [Change(self._label, mark.digest, mark.place) for mark in marks],
         )
-        self._send(partial(_sent, command), [Change(self._label, mark.digest, mark.place) for mark in marks])
 
     def drop_all(self) -> None:
         """Make all values of the function void."""
-        parts = self._parts
-        generation = parts.names.generation(self._label)
-        command = bump_function(generation, parts.line.log, function=self._label)
-        self._send(partial(_sent, command), [Change(self._label)])
+        generation = self._parts.names.generation(self._label)
+        self._send(lambda run, log: run(bump_function(generation, log, function=self._label)), [Change(self._label)])
 
     def drop_tag(self, tag: str) -> None:
         """Make all values void that bear *tag*, of whichever function."""
-        parts, digest = self._parts, tag_digest(tag)
-        command = bump_tag(parts.names.tag(digest), parts.line.log, tag=digest)
-        self._send(partial(_sent, command), [Change(tag=digest)])
+        digest = tag_digest(tag)
+        generation = self._parts.names.tag(digest)
+        self._send(lambda run, log: run(bump_tag(generation, log, tag=digest)), [Change(tag=digest)])
 
     def put(self, mark: Mark, value: Any, life_ms: int) -> None:
         """Store a value whatever happens meanwhile, and have others drop their copies."""
@@ -104,27 +100,31 @@ class Changes:
         send = partial(self._put_signed if is_signed else self._put, mark, written, life)
         self._send(send, [Change(self._label, mark.digest, mark.place, put=Put(send, len(written)))])
 
-    def _put(self, mark: Mark, written: bytes, life: Life, run: Run) -> None:
-        run(self._storing(mark, written, life, b"", b""))
+    def _put(self, mark: Mark, written: bytes, life: Life, run: Run, log: Log) -> bytes:
+        stored: Stored = run(self._storing(mark, written, life, log, b"", b""))
+        return stored.position
 
-    def _put_signed(self, mark: Mark, written: bytes, life: Life, run: Run) -> None:
+    def _put_signed(self, mark: Mark, written: bytes, life: Life, run: Run, log: Log) -> bytes:
         """Ask for the generations, which are signed, too, and store under them."""
         token = new_id()
         granted = run(
             ask(
-                mark.place, mark.lease, mark.generations, token=token, lease_ms=_LEASE_MS, max_value=0, newer=True,
-                tell_done=False,
+                mark.place, mark.lease, mark.generations, log, token=token, lease_ms=_LEASE_MS, max_value=0,
+                newer=True, tell_done=False,
             )
         )  # fmt: skip
-        if type(granted) is Granted and not run(self._storing(mark, written, life, token, granted.generations)):
-            self._counts.refused += 1
+        if type(granted) is not Granted:
+            return b""
+        stored: Stored = run(self._storing(mark, written, life, log, token, granted.generations))
+        self._counts.refused += not stored.is_stored
+        return stored.position
 
-    def _storing(self, mark: Mark, written: bytes, life: Life, token: bytes, under: bytes) -> Command[bool]:
+    def _storing(self, mark: Mark, written: bytes, life: Life, log: Log, token: bytes, under: bytes) -> Command[Stored]:
         return store(
             mark.place,
             mark.lease,
             mark.generations,
-            self._parts.line.log,
+            log,
             token=token,
             under=under,
             data=self._coding.sealed(mark, under, life.ms, written),
@@ -136,13 +136,17 @@ class Changes:
 
     # -- who sends
 
-    def _send(self, send: Callable[[Run], object], changes: Sequence[Change]) -> None:
+    def _send(self, send: Send, changes: Sequence[Change]) -> None:
         """Send what *send* sends, which are these changes, or have the line's thread do it."""
         if runs_a_loop() or not self._are_next(changes):
             self._say(changes)
             return
+        line = self._parts.line
+        log = line.log
         try:
-            send(self._parts.wire.run)
+            position = send(self._parts.wire.run, log)
+            if position and not line.told(log, position):
+                self._say_dropped(changes)
         except Skipped:
             self._counts.skipped += 1
             self._say_dropped(changes)
@@ -169,7 +173,3 @@ class Changes:
     def _say_dropped(self, changes: Sequence[Change]) -> None:
         """Likewise as the server is away: what was to be put is dropped, since its time goes by."""
         self._say([change._replace(put=None) for change in changes])
-
-
-def _sent(command: Command[Any], run: Run) -> None:
-    run(command)

@@ -31,7 +31,7 @@ class Dial:
         MissingExtra: No client library is installed.
     """
 
-    __slots__ = ("_address", "_library", "_lock", "_options", "_told", "_url", "turns")
+    __slots__ = ("_address", "_library", "_lock", "_options", "_told", "_url", "losses", "turns")
 
     def __init__(self, url: str | Callable[[], str], options: Mapping[str, Any]) -> None:
         self._url = url
@@ -40,8 +40,11 @@ class Dial:
         self._told = Seldom()
         self._address: Address | None = address(url) if isinstance(url, str) else None
         self.turns = 0
-        """Raised when a server has said that it is no primary any more, or has cut the line: what was connected before
-        may be of another.  Not as another URL is returned: it may have another password each time."""
+        """Raised when a server has said that it is no primary any more, or lacks what was said, or has cut the line:
+        what was connected before may be of another.  Not as another URL is returned: it may have another password each
+        time."""
+        self.losses = 0
+        """How often a server has said that it lacks what was said."""
         self._library: Library | None = None  # of _address; both guarded by _lock
         # at once, since it takes as long as several operations, and callers of the first ones would wait for it
         import_library("redis" if self._address is None else self._address.library)
@@ -118,7 +121,8 @@ def outlived(dial: Dial, error: Unreachable) -> bool:
 
     A failover leaves the server there, as a replica, or without its data; the URL, or its name, leads elsewhere then.
     """
-    if error.reason is Reason.READ_ONLY:
+    if error.reason in (Reason.READ_ONLY, Reason.LOST):
+        dial.losses += error.reason is Reason.LOST
         dial.turns += 1  # two at once may be counted as one, which is as good
     return error.reason.counts
 

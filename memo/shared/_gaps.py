@@ -12,7 +12,7 @@ from typing import NamedTuple
 from memo.shared._messages import Said
 from memo.shared._scripts import Where
 
-__all__ = ("Place", "has_more", "is_known", "lost", "missed", "place_of")
+__all__ = ("Place", "has_more", "is_after", "is_known", "lost", "missed", "place_of")
 
 _NOWHERE = b"0-0"
 """The position of the end of a log that is not there: nothing in it was lost that was not read."""
@@ -26,16 +26,18 @@ class Place(NamedTuple):
     """The number of the latest message."""
     at: bytes
     """The position in the log after which to go on."""
+    sender: bytes = b""
+    """Of the message there; empty: there is none."""
 
 
 def place_of(there: Where | Said) -> Place:
     """The place of a message, or of the end of the log."""
-    return Place(there.epoch, there.n, there.position)
+    return Place(there.epoch, there.n, there.position, there.sender)
 
 
 def is_known(known: Place, message: Said) -> bool:
     """Whether *message* was accounted for: it was on its way as a gap was found, and the place moved past it."""
-    return message.epoch == known.epoch and message.n <= known.n and not _is_after(message.position, known.at)
+    return message.epoch == known.epoch and message.n <= known.n and not is_after(message.position, known.at)
 
 
 def missed(known: Place, message: Said) -> str | None:
@@ -60,7 +62,7 @@ def lost(known: Place, there: Where) -> str | None:
         return f"the server's counter is at {there.n}, which was at {known.n}: it has an older copy of its data"
     if there.n == known.n and there.position not in (known.at, _NOWHERE):
         return f"message {known.n} is another one than was read: the server has an older copy of its data"
-    if there.n > known.n and not _is_after(there.position, known.at):
+    if there.n > known.n and not is_after(there.position, known.at):
         return f"the counter is at {there.n}, and the log has nothing after message {known.n}"
     return None
 
@@ -70,7 +72,8 @@ def has_more(known: Place, there: Where) -> bool:
     return there.epoch == known.epoch and there.n > known.n
 
 
-def _is_after(position: bytes, other: bytes) -> bool:
+def is_after(position: bytes, other: bytes) -> bool:
+    """Whether, of two positions of one log, the first is the later one."""
     return _parts(position) > _parts(other)
 
 

@@ -68,11 +68,10 @@ class Line:
         self._clock = clock
         self._bell = Bell()
         """Rung at each change that callers may wait for."""
-        self.log = Log(names.log, names.sequence, log_size, new_id())
-        """Where messages go, and under which id."""
+        self._log = Log(names.log, names.sequence, log_size, new_id())
         self._counts = LineCounts()
         self._thread = LineThread(name, self._runner, self._owner, self._changed, self._counts, timeout_s, clock)
-        self._reader = Reader(name, lambda: self.log.sender)
+        self._reader = Reader(name, lambda: self._log.sender)
         self._pending = Pending(self._reader.functions)
         self._held = Held(clock, self._thread.ring)
         breaker.on_open(self._thread.ring)
@@ -94,7 +93,7 @@ class Line:
         """Go on in a forked child."""
         self._bell = Bell()
         self._counts.connected = 0
-        self.log = self.log._replace(sender=new_id())
+        self._log = self._log._replace(sender=new_id())
         self._held.forget_all()
         self._reader.renew()
         self._pending.put_no_more()
@@ -136,6 +135,16 @@ class Line:
         return self._reader.expect(function, digest, call)
 
     # -- what it tells
+
+    @property
+    def log(self) -> Log:
+        """Where messages go, under which id, and what a server must have to be told or asked something."""
+        log, known = self._log, self._reader.known
+        return log if log.known is known else log._replace(known=known)
+
+    def told(self, log: Log, position: bytes) -> bool:
+        """Note that a change was said as *log* told, as a message at *position*; False: it is to be said once more."""
+        return self._reader.told(log, position)
 
     def say(self, change: Change) -> None:
         """Have *change* sent by the thread, as soon as that can be; never waits for the server."""
@@ -196,6 +205,18 @@ class Line:
         if not is_settled:
             self._went_on_without(timeout_s)
         return is_settled
+
+    def noticed(self, log: Log, timeout_s: float) -> bool:
+        """Whether what a server lacks, which was asked as *log* tells, is dealt with: it may be asked once more."""
+        self.begin()
+        return wait(self._bell, lambda: self._reader.known.era != log.known.era, self._is_hopeless, timeout_s)
+
+    async def noticed_awaited(self, log: Log, timeout_s: float) -> bool:
+        """The same, in any event loop."""
+        self.begin()
+        return await wait_awaited(
+            self._bell, lambda: self._reader.known.era != log.known.era, self._is_hopeless, timeout_s
+        )
 
     def attend(self, timeout_s: float) -> None:
         """Be at work, since something is kept from now on that others may change, though the server is not asked.

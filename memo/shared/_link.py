@@ -25,10 +25,12 @@ from memo.shared._grants import HeldGrant
 from memo.shared._held import Lease
 from memo.shared._known_keys import KnownKeys
 from memo.shared._marks import Mark, Marks
+from memo.shared._messages import Log
 from memo.shared._others import AwaitedTurn, Turn
 from memo.shared._own_leases import OwnLeases
 from memo.shared._parts import LinkOptions, TierParts
-from memo.shared._scripts import Command, Granted, Value, ask, new_id, store
+from memo.shared._pending import Change
+from memo.shared._scripts import Command, Granted, Stored, Value, ask, new_id, store
 from memo.shared._steps import Steps, taken, taken_awaited
 from memo.shared._unreachable import Reason, Skipped, Unreachable
 
@@ -45,6 +47,7 @@ class _Colour(NamedTuple):
 
     turn: Callable[..., Any]
     settled: Callable[..., Any]
+    noticed: Callable[..., Any]
     is_thread: bool
 
 
@@ -80,8 +83,8 @@ class FunctionLink:
         self._known = KnownKeys(terms.local.holds)
         self._leases = OwnLeases(line)
         self._changes = Changes(parts, label, self._counts, coding, stale_ms)
-        self._in_thread = _Colour(Turn, line.settled, is_thread=True)
-        self._in_loop = _Colour(AwaitedTurn, line.settled_awaited, is_thread=False)
+        self._in_thread = _Colour(Turn, line.settled, line.noticed, is_thread=True)
+        self._in_loop = _Colour(AwaitedTurn, line.settled_awaited, line.noticed_awaited, is_thread=False)
         self.follower = Follower(self._known, terms.local)
         """For the line."""
 
@@ -180,15 +183,25 @@ class FunctionLink:
 
     def _answered(self, grant: HeldGrant, colour: _Colour) -> Steps:
         mark, counts, turn = grant.mark, self._counts, None
-        newer, unreadable = grant.is_newer, b""
+        newer, unreadable, has_noticed = grant.is_newer, b"", False
         try:
             if not (yield colour.settled, self._label, mark.digest, mark.tags, self._parts.timeout_s):
                 counts.skipped += 1
                 return None
             while True:
-                command = self._asking(grant, newer=newer, tell_done=turn is not None, unreadable=unreadable)
+                log = self._line.log
+                command = self._asking(grant, log, newer=newer, tell_done=turn is not None, unreadable=unreadable)
                 began = real.monotonic()
-                reply = yield command
+                try:
+                    reply = yield command
+                except Skipped as skipped:
+                    if has_noticed or skipped.reason is not Reason.LOST:
+                        raise
+                    grant.is_open = False
+                    has_noticed = yield colour.noticed, log, self._parts.timeout_s
+                    if has_noticed:
+                        continue
+                    raise
                 took = real.monotonic() - began
                 counts.seconds += took
                 if type(reply) is Granted:
@@ -229,18 +242,21 @@ class FunctionLink:
                 return False
             if life.ms <= self._stale_ms:
                 return True
-            command = self._storing(grant, value, life)
+            log = self._line.log
+            command = self._storing(grant, value, life, log)
             if command is None:
                 counts.rejected += 1
                 return True
             began = real.monotonic()
-            is_stored = yield command
+            stored: Stored = yield command
             took = real.monotonic() - began
             counts.seconds += took
             grant.close()
-            if not is_stored:
+            if not stored.is_stored:
                 counts.refused += 1
-            return is_stored
+            if stored.position and not self._line.told(log, stored.position):
+                self._say_dropped(grant.mark)
+            return stored.is_stored
         except Skipped:
             counts.skipped += 1
             return True
@@ -271,13 +287,14 @@ class FunctionLink:
             self._known.add(mark.digest, key, tags)
         return mark
 
-    def _asking(self, grant: HeldGrant, *, newer: bool, tell_done: bool, unreadable: bytes) -> Command[Any]:
+    def _asking(self, grant: HeldGrant, log: Log, *, newer: bool, tell_done: bool, unreadable: bytes) -> Command[Any]:
         grant.is_open = not self._options.read_only
         mark = grant.mark
         return ask(
             mark.place,
             mark.lease,
             mark.generations,
+            log,
             token=grant.lease.token,
             lease_ms=grant.lease.lease_ms,
             max_value=self._parts.max_value,
@@ -300,7 +317,11 @@ class FunctionLink:
         grant.begin(reply.generations)
         return grant
 
-    def _storing(self, grant: HeldGrant, value: Any, life: Life) -> Command[bool] | None:
+    def _say_dropped(self, mark: Mark) -> None:
+        """Have what the server has of a key be dropped, as soon as that can be."""
+        self._line.say(Change(self._label, mark.digest, mark.place))
+
+    def _storing(self, grant: HeldGrant, value: Any, life: Life, log: Log) -> Command[Stored] | None:
         """What stores *value*; None if that cannot be written."""
         mark = grant.mark
         written = self._coding.written(mark, value)
@@ -310,7 +331,7 @@ class FunctionLink:
             mark.place,
             mark.lease,
             mark.generations,
-            self._line.log,
+            log,
             token=grant.lease.token,
             under=grant.under,
             data=self._coding.sealed(mark, grant.under, life.ms, written),

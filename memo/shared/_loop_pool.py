@@ -170,7 +170,7 @@ class LoopPool:
                     self._breaker.failed(reply, asked.era)
                 self._leave(asked, late)
             # a new one: it is raised here, and what was told to the breaker stays as it was
-            raise Unreachable(reply.reason, reply.word)
+            raise type(reply)(reply.reason, reply.word)
         return reply  # type: ignore[no-any-return]
 
     def cut(self) -> None:

@@ -11,6 +11,12 @@ Invariants, kept by these texts together
 - Whatever makes a running load void (drop, bump, put, newer) either deletes its lease or changes a generation.
 - Each message has the next number of one counter, and the counter's epoch; a counter that is missing begins anew under
   another epoch.
+- What is asked, and what is said of changes, names the latest message that its process knows (of those it has read, and
+  those it has said).  A server whose log does not have that does nothing, and says so: a replica that was promoted
+  without it has values that were changed, under generations that count.  Since a replica has all that was written
+  before anything that it has, one message stands for all before it.
+- What was lost is found out by each process for itself, and has the generation of all values changed, and the epoch,
+  once for each message that is missed.  So no value of before is handed out any more, by whichever way.
 - What is found under our names is not trusted: a key of another type, a value or lease without an end, or with a header
   that cannot be read, counts as missing, and is replaced or deleted.  What could not be looked at, since a command is
   denied, say, counts as nothing: the script ends with that error.
@@ -81,7 +87,18 @@ local function lease(key)
 end
 """
 
-# Appends a message.  A log or counter of another type is begun anew, as one that is missing is.
+# Whether the log has the message `known`, a position and a sender; '' counts as had.  Most often it is the latest.
+_HAS = """
+local function has(log, sequence, known)
+  if known == '' or found('HGET', sequence, 'p') == known then return true end
+  local at, sender = string.match(known, '^(%d+%-%d+) (.*)$')
+  local there = at and found('XREVRANGE', log, at, at)
+  return there and there[1] and there[1][2][6] == sender
+end
+"""
+
+# Appends a message; its position and its number, or an error.  A log or counter of another type is begun anew, as one
+# that is missing is.
 _SAY = """
 local function say(log, sequence, size, sender, fresh, kind, called, digests)
   local epoch = found('HGET', sequence, 'e')
@@ -105,20 +122,32 @@ local function say(log, sequence, size, sender, fresh, kind, called, digests)
     redis.call('DEL', log)
     added = add()
   end
-  if type(added) == 'table' then return added end
-  return n
+  if type(added) ~= 'table' then redis.call('HSET', sequence, 'p', added .. ' ' .. sender) end
+  return added, n
 end
 """
 
-# KEYS: value, lease, generations...
+# Has the generation at `key` be another one.
+_RENEWED = """
+local function renewed(key, fresh)
+  local left = redis.call('PTTL', key)
+  if left < DAY_MS then left = DAY_MS end
+  redis.call('DEL', key)
+  redis.call('SET', key, fresh, 'PX', left)
+end
+"""
+
+# KEYS: value, lease, log, sequence, generations...
 # ARGV: token ('': look only, and change nothing), lease_ms, max_value, newer, tell_done, unreadable,
-#   fresh ('' with '')
+#   fresh ('' with ''), known
 ASK = _script(
     _FOUND,
+    _HAS,
     _GENERATIONS,
     _LEASE,
     """
-local now = generations(3, #KEYS, ARGV[7])
+if not has(KEYS[3], KEYS[4], ARGV[8]) then return {'lost'} end
+local now = generations(5, #KEYS, ARGV[7])
 local value, left, large = false, -2, 0
 local size = found('STRLEN', KEYS[1]) or 0
 if size > tonumber(ARGV[3]) then
@@ -149,13 +178,15 @@ return {'granted', now, value, left, large}
 )
 
 # KEYS: value, lease, log, sequence, generations...
-# ARGV: token or '', generations, data, life_ms, size, sender, fresh, called, digest, tell_drop
+# ARGV: token or '', generations, data, life_ms, size, sender, fresh, called, digest, tell_drop, known
 STORE = _script(
     _FOUND,
+    _HAS,
     _GENERATIONS,
     _LEASE,
     _SAY,
     """
+if ARGV[10] ~= '' and not has(KEYS[3], KEYS[4], ARGV[11]) then return 'lost' end
 local token, waited = lease(KEYS[2])
 if ARGV[1] ~= '' and token ~= ARGV[1] then
   -- what lies there is from before both loads: whoever was refused has seen something newer
@@ -177,7 +208,7 @@ end
 redis.call('DEL', KEYS[2])
 local said = stored
 if stored == 1 and ARGV[10] ~= '' then
-  said = say(KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], 'drop', ARGV[8], ARGV[9])
+  return (say(KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], 'drop', ARGV[8], ARGV[9]))
 elseif waited then
   said = say(KEYS[3], KEYS[4], ARGV[5], ARGV[6], ARGV[7], 'done', ARGV[8], ARGV[9])
 end
@@ -187,27 +218,29 @@ return stored
 )
 
 # KEYS: log, sequence, values and leases...
-# ARGV: size, sender, fresh, called, digests
+# ARGV: size, sender, fresh, called, digests, known
 DROP = _script(
     _FOUND,
+    _HAS,
     _SAY,
     """
+if not has(KEYS[1], KEYS[2], ARGV[6]) then return 'lost' end
 for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
-return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], 'drop', ARGV[4], ARGV[5])
+return (say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], 'drop', ARGV[4], ARGV[5]))
 """,
 )
 
 # KEYS: log, sequence, generation
-# ARGV: size, sender, fresh, called, digests, kind
+# ARGV: size, sender, fresh, called, digests, kind, known
 BUMP = _script(
     _FOUND,
+    _HAS,
     _SAY,
+    _RENEWED,
     """
-local left = redis.call('PTTL', KEYS[3])
-if left < DAY_MS then left = DAY_MS end
-redis.call('DEL', KEYS[3])
-redis.call('SET', KEYS[3], ARGV[3], 'PX', left)
-return say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[4], ARGV[5])
+if not has(KEYS[1], KEYS[2], ARGV[7]) then return 'lost' end
+renewed(KEYS[3], ARGV[3])
+return (say(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[4], ARGV[5]))
 """,
 )
 
@@ -246,11 +279,24 @@ return kept
 """,
 )
 
-# KEYS: log, sequence
-# ARGV: fresh, prove
+# KEYS: log, sequence, generation of all values
+# ARGV: fresh, prove, known, is_told, size, sender
 WHERE = _script(
     _FOUND,
+    _HAS,
+    _SAY,
+    _RENEWED,
     """
+-- whether the message was trimmed, by all appearances, and not lost
+local function is_trimmed(known)
+  local at, part = string.match(known, '^(%d+)%-(%d+)')
+  local read = found('XREAD', 'COUNT', 1, 'STREAMS', KEYS[1], '0-0')
+  local first = read and read[1] and read[1][2][1]
+  if not first then return false end
+  local from, of = string.match(first[1], '^(%d+)%-(%d+)')
+  at, part, from, of = tonumber(at), tonumber(part), tonumber(from), tonumber(of)
+  return at < from or (at == from and part < of)
+end
 local epoch = found('HGET', KEYS[2], 'e')
 local n = epoch and found('HGET', KEYS[2], 'n')
 if not n or not string.find(n, '^%d+$') then
@@ -260,11 +306,25 @@ if not n or not string.find(n, '^%d+$') then
 elseif ARGV[2] ~= '' then
   redis.call('HINCRBY', KEYS[2], 'n', 0)
 end
+local lost = 0
+if not has(KEYS[1], KEYS[2], ARGV[3]) then
+  lost = 1
+  local mark, before = ',' .. ARGV[3] .. ',', found('HGET', KEYS[2], 'v') or ''
+  if not string.find(before, mark, 1, true) and (ARGV[4] ~= '' or not is_trimmed(ARGV[3])) then
+    renewed(KEYS[3], ARGV[1])
+    redis.call('HSET', KEYS[2], 'e', ARGV[1], 'v', string.sub(mark .. before, 1, 1000))
+    local at, number = say(KEYS[1], KEYS[2], ARGV[5], ARGV[6], ARGV[1], 'all', '', '')
+    if type(at) == 'table' then return at end
+    epoch, n = ARGV[1], tostring(number)
+  end
+end
 local latest = found('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if not latest then
   redis.call('DEL', KEYS[1])
   latest = {}
 end
-return {epoch, n, latest[1] and latest[1][1] or '0-0'}
+local at, sender = '0-0', ''
+if latest[1] then at, sender = latest[1][1], latest[1][2][6] or '' end
+return {epoch, n, at, sender, lost}
 """,
 )

@@ -25,7 +25,7 @@ class Mark(NamedTuple):
     lease: bytes
     """Where the leave to load it lies."""
     generations: tuple[bytes, ...]
-    """Those that its value depends on: of the function, and of each tag, in an order that is always the same."""
+    """Those that its value depends on: of the tier, the function, and each tag, in an order that is always the same."""
     tags: tuple[bytes, ...]
     """The digests of its tags."""
 
@@ -76,4 +76,4 @@ class Marks:
     def _tag_names(self, tags: tuple[str, ...]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """The names of the generations that a value with these tags depends on, and the digests of the tags."""
         digests = tuple(sorted({tag_digest(tag) for tag in tags}))
-        return (self._generation, *map(self._names.tag, digests)), digests
+        return (self._names.everything, self._generation, *map(self._names.tag, digests)), digests

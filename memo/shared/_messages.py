@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ("ALL", "DIGEST_BYTES", "DONE", "DROP", "TAG", "Log", "Said", "joined", "said")
+__all__ = ("ALL", "DIGEST_BYTES", "DONE", "DROP", "NOTHING", "TAG", "Known", "Log", "Said", "joined", "said")
 
 DROP = b"drop"
 """Values of a function, by their digests, are not what they were."""
@@ -17,6 +17,21 @@ DONE = b"done"
 DIGEST_BYTES = 16
 
 
+class Known(NamedTuple):
+    """The latest message that a process has read, or has itself said, which a server must have to be asked."""
+
+    message: bytes
+    """Its position and its sender, parted by a blank: two servers may give one position to several, but not of one
+    sender.  Empty: there is none."""
+    era: int
+    """How often messages were lost before it."""
+    is_told: bool
+    """Whether this process has itself said something in that era."""
+
+
+NOTHING = Known(b"", 0, is_told=False)
+
+
 class Log(NamedTuple):
     """Where messages go, and whose they are."""
 
@@ -26,6 +41,8 @@ class Log(NamedTuple):
     """How many are kept, about."""
     sender: bytes
     """An id of this process's tier."""
+    known: Known = NOTHING
+    """What the server must have, to do what it is asked for."""
 
 
 class Said(NamedTuple):

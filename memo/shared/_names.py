@@ -31,13 +31,15 @@ class Names:
         prefix: Its namespace.
     """
 
-    __slots__ = ("_generation", "_start", "_tag", "log", "sequence")
+    __slots__ = ("_generation", "_start", "_tag", "everything", "log", "sequence")
 
     def __init__(self, prefix: str) -> None:
         start = prefix.encode("utf-8", "surrogatepass") + b":" + _WIRE + b":"
         self._start = start + b"{"
         self._generation = start + b"g:"
         self._tag = start + b"t:"
+        self.everything = start + b"all"
+        """Where the generation of all values of the tier lies."""
         self.log = start + b"log"
         """The stream of messages."""
         self.sequence = start + b"seq"

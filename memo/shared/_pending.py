@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from memo._base import Stage, hold, rlock
+from memo.shared._messages import Log
 from memo.shared._scripts import MOST_DROPPED, Command
 
-__all__ = ("MOST", "MOST_PUT_BYTES", "Change", "Entry", "Pending", "Put", "Run")
+__all__ = ("MOST", "MOST_PUT_BYTES", "Change", "Entry", "Pending", "Put", "Run", "Send")
 
 MOST = 10_000
 MOST_PUT_BYTES = 16_000_000
@@ -28,11 +29,17 @@ Run = Callable[[Command[Any]], Any]
 """Runs a command, and returns what its reply means; raises ``Unreachable``."""
 
 
+Send = Callable[[Run, Log], bytes]
+"""Sends one change by means of what runs commands, and raises what that raises; the log is as it is known now.
+
+Returns where the message of it lies; nothing: there is none."""
+
+
 class Put(NamedTuple):
     """A value that somebody put, to be stored."""
 
-    send: Callable[[Run], object]
-    """Stores it by means of what runs commands; raises what that raises."""
+    send: Send
+    """Stores it."""
     size: int
     """Bytes of the value."""
 

@@ -6,6 +6,9 @@ Invariants
   begins with the message that may not have been.
 - It moves from the place that was known as a message was read; a reader that was given up moves nothing any more.
 - What could not be applied, whatever that raised, is a gap; a gap drops everything.
+- ``known`` is the latest message of which this process, or one that it was forked from, must not be told anything
+  older.  It is noted before whoever said it goes on, and given up only once a server that does not have it hands out
+  nothing that was stored before.  What was said of changes in an earlier era counts as not delivered.
 - Nothing of others is called under the lock.
 """
 
@@ -15,8 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from memo._base import Seldom, rlock
-from memo.shared._gaps import Place, is_known, missed, place_of
-from memo.shared._messages import ALL, DONE, DROP, Said
+from memo.shared._gaps import Place, is_after, is_known, missed, place_of
+from memo.shared._messages import ALL, DONE, DROP, NOTHING, Known, Log, Said
 from memo.shared._scripts import Where
 
 __all__ = ("Follower", "Reader")
@@ -67,8 +70,12 @@ class Reader:
         self.gaps = 0
         self.name = name
         self._sender = sender
+        self.known = NOTHING
+        """The latest message that was read, or said by this process; guarded by ``_lock``."""
         self._warned = Seldom()
         self._lock = rlock()  # guards what follows, and the moves of ``place``
+        self._told: tuple[bytes, bytes] | None = None
+        """Position and sender of the latest message that this process said of a change, in this era."""
         self._followers: _Followers = {}
         """By their labels: several of one, if a function was decorated anew and the former one lives on."""
         self._expecting: dict[tuple[bytes, bytes], dict[object, Callable[[], object]]] = {}
@@ -139,6 +146,30 @@ class Reader:
         for calls in waiting.values():
             self._call(calls)
 
+    # -- what this process said
+
+    def told(self, log: Log, position: bytes) -> bool:
+        """Note that a change was said, as a message at *position*.
+
+        Returns:
+            False: what was known as it was sent was lost since, and it may be, too.  It is to be said once more.
+        """
+        with self._lock:
+            if log.known.era != self.known.era:
+                return False
+            if self._told is None or is_after(position, self._told[0]):
+                self._told = (position, log.sender)
+                self._know(self.known.era)
+        return True
+
+    def _know(self, era: int) -> None:
+        """Lock held."""
+        place, told = self.place, self._told
+        latest = told
+        if place is not None and place.sender and (told is None or is_after(place.at, told[0])):
+            latest = (place.at, place.sender)
+        self.known = Known(b"" if latest is None else b" ".join(latest), era, told is not None)
+
     # -- what was read
 
     def begin(self, there: Where) -> None:
@@ -147,9 +178,7 @@ class Reader:
             self.was_missed = False
             self.gap("it could not be read before", place_of(there))
             return
-        with self._lock:
-            if self.place is None:
-                self.place = place_of(there)
+        self._move(None, place_of(there))
 
     def move(self, known: Place, there: Where) -> None:
         """Nothing lies between *known* and the end of the log, whose position may be another one nevertheless."""
@@ -172,8 +201,14 @@ class Reader:
         else:
             self._move(known, place_of(message))
 
-    def gap(self, why: str, place: Place) -> None:
-        """Messages were lost: drop everything, and read on after *place*, which was known before this."""
+    def gap(self, why: str, place: Place, *, is_lost: bool = False) -> None:
+        """Messages were lost: drop everything, and read on after *place*, which was known before this.
+
+        Args:
+            why: For the log.
+            place: Where to read on.
+            is_lost: The server has lost what was known, and all values.
+        """
         known = self.place
         self.gaps += 1
         if self._warned.is_due():
@@ -183,15 +218,18 @@ class Reader:
                 follower.drop_all()
             except BaseException:
                 log.exception("tier %r: a store could not be emptied", self.name)
-        self._move(known, place)
+        self._move(known, place, is_lost)
         self.call_all()
 
-    def _move(self, known: Place | None, place: Place) -> None:
+    def _move(self, known: Place | None, place: Place, is_lost: bool = False) -> None:
         with self._lock:
             if self.place is known:
                 if known is not None and known.epoch != place.epoch:
                     self.epochs += 1
                 self.place = place
+                if is_lost:
+                    self._told = None
+                self._know(self.known.era + is_lost)
 
     def _apply(self, message: Said) -> None:
         is_own = message.sender == self._sender()

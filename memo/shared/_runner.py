@@ -28,7 +28,7 @@ from memo.shared._names import Names
 from memo.shared._pending import Entry, Pending, Run
 from memo.shared._reader import Reader
 from memo.shared._scripts import Command, Where, bump_function, bump_tag, drop, ping, release, renew, where
-from memo.shared._unreachable import Reason, Unreachable
+from memo.shared._unreachable import Reason, Skipped, Unreachable
 from memo.shared._wire import Wire
 
 __all__ = ("LineCounts", "Runner")
@@ -40,6 +40,7 @@ log = logging.getLogger("memo")
 _REST_S = 1.0  # without a message, before the counter is asked
 _SHORTEST_REST_S = 0.05
 _TIDY_STEPS = 1_000  # a second, of each function
+_LOST = "the server does not have the latest message that is known"
 
 
 class LineCounts:
@@ -209,7 +210,7 @@ class Runner:
             if self.is_asked:
                 self.is_asked = False
                 began = self._clock()
-                there = self._wire.run(where(self._log_of()))
+                there = self._wire.run(where(self._log_of(), self._names.everything))
                 self._look(there)
                 self._prove(began, there)
         except Unreachable as failure:  # later, then
@@ -228,19 +229,18 @@ class Runner:
         """Send all that is pending; how many changes that were."""
         count = 0
         for batch in self._pending.batches():
-            put = batch[0].change.put
-            if put is None:
-                run(self._command(batch))
-            else:
-                put.send(run)
+            put, log = batch[0].change.put, self._log_of()
+            position = run(self._command(batch, log)) if put is None else put.send(run, log)
+            if position and not self._reader.told(log, position):
+                raise Skipped(Reason.LOST)
             self._pending.delivered(batch)
             count += len(batch)
         if count:
             self._changed()
         return count
 
-    def _command(self, batch: Sequence[Entry]) -> Command[Any]:
-        change, log, names = batch[0].change, self._log_of(), self._names
+    def _command(self, batch: Sequence[Entry], log: Log) -> Command[Any]:
+        change, names = batch[0].change, self._names
         if change.tag is not None:
             return bump_tag(names.tag(change.tag), log, tag=change.tag)
         if change.digest is None:
@@ -291,9 +291,9 @@ class Runner:
         place = self._reader.place
         if place is None:
             self._reader.begin(there)
-        elif (why := self._gap_first or lost(place, there)) is not None:
+        elif (why := self._gap_first or lost(place, there) or (_LOST if there.is_lost else None)) is not None:
             self._gap_first = None
-            self._reader.gap(why, place_of(there))
+            self._reader.gap(why, place_of(there), is_lost=there.is_lost)
         elif not has_more(place, there):
             self._reader.move(place, there)
         self._changed()
@@ -301,7 +301,7 @@ class Runner:
     def _catch_up(self, client: LineClient, *, prove: bool = False) -> None:
         """Read the log to its present end, on a connection that is free."""
         began = self._clock()
-        there = client.run(where(self._log_of(), prove=prove))
+        there = client.run(where(self._log_of(), self._names.everything, prove=prove))
         self._look(there)
         place: Place | None
         while self._is_wanted(self) and (place := self._reader.place) is not None and has_more(place, there):
@@ -356,13 +356,15 @@ class Runner:
         self._changed()
 
     def _pause(self) -> None:
-        """Wait before the next attempt: twice as long as before the last, about."""
+        """Wait before the next attempt: twice as long as before the last, about; not once callers wait for it, who have
+        reached a server that lacks something."""
         first_s, most_s = self._breaker.probe_s
         wait_s = min(most_s, first_s * 2 ** min(self._failures, 10)) * random.uniform(0.75, 1.25)
         ends = real.monotonic() + wait_s
         wake_up = self._wake_up
         assert wake_up is not None
-        while self._is_wanted(self) and (left_s := ends - real.monotonic()) > 0:
+        losses = self._wire.losses
+        while self._is_wanted(self) and self._wire.losses == losses and (left_s := ends - real.monotonic()) > 0:
             self._counts.turned_at = self._clock()
             wake_up.wait(min(left_s, _REST_S))
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from memo.shared._lua import ASK, BUMP, DROP, RELEASE, RENEW, STORE, WHERE, Script
-from memo.shared._messages import ALL, TAG, Log, joined
+from memo.shared._messages import ALL, NOTHING, TAG, Log, joined
+from memo.shared._unreachable import Reason, Skipped
 
 __all__ = (
-    "MOST_DROPPED", "Busy", "Command", "Granted", "Value", "Where", "ask", "bump_function", "bump_tag", "drop",
-    "new_id", "packed", "ping", "release", "renew", "store", "where",
+    "MOST_DROPPED", "Busy", "Command", "Granted", "Stored", "Value", "Where", "ask", "bump_function", "bump_tag",
+    "drop", "new_id", "packed", "ping", "release", "renew", "store", "where",
 )  # fmt: skip
 
 T = TypeVar("T", covariant=True)
@@ -77,12 +78,25 @@ class Busy(NamedTuple):
     """For how long, unless it is renewed."""
 
 
+class Stored(NamedTuple):
+    """What came of a storing."""
+
+    is_stored: bool
+    """False: it was refused."""
+    position: bytes = b""
+    """Of the message that was said of it, as far as it is a change."""
+
+
 class Where(NamedTuple):
     """Where the log ends."""
 
     epoch: bytes
     n: int
     position: bytes
+    sender: bytes = b""
+    """Of the message there."""
+    is_lost: bool = False
+    """Whether it does not have the message that was known; then nothing is handed out that was stored before."""
 
 
 def new_id() -> bytes:
@@ -105,6 +119,7 @@ def ask(
     value: bytes,
     lease: bytes,
     generations: Sequence[bytes],
+    log: Log,
     *,
     token: bytes,
     lease_ms: int,
@@ -119,6 +134,7 @@ def ask(
         value: The name of the value.
         lease: That of its lease.
         generations: Those of the generations of its function and of its tags, in an order that is always the same.
+        log: What is known of that.
         token: Of the lease, if it is granted; a ``new_id()``.  Empty: look only, and change nothing; what is not there
             is answered as ``Granted``, of no generations.
         lease_ms: How long that lasts unless it is renewed.
@@ -130,8 +146,11 @@ def ask(
     # not the token, which is the same when somebody asks again: an id that was there once would bring back what was
     # stored under it
     fresh = new_id() if token else b""
-    args = (token, lease_ms, max_value, b"1" if newer else b"", b"1" if tell_done else b"", unreadable, fresh)
-    return _evaluate(ASK, (value, lease, *generations), args, _asked, needs_room=True)
+    args = (
+        token, lease_ms, max_value, b"1" if newer else b"", b"1" if tell_done else b"", unreadable, fresh,
+        log.known.message,
+    )  # fmt: skip
+    return _evaluate(ASK, (value, lease, log.key, log.sequence, *generations), args, _asked, needs_room=True)
 
 
 def _asked(reply: Any) -> Value | Granted | Busy:
@@ -142,6 +161,7 @@ def _asked(reply: Any) -> Value | Granted | Busy:
     if kind == b"granted":
         under, stale, left_ms, too_large = rest
         return Granted(under, stale, left_ms, too_large == 1)
+    _check_had(kind)
     (left_ms,) = rest
     return Busy(left_ms)
 
@@ -159,11 +179,11 @@ def store(
     function: bytes,
     digest: bytes,
     tell_drop: bool = False,
-) -> Command[bool]:
+) -> Command[Stored]:
     """Store what was loaded under a lease, which ends; or, with an empty *token*, whatever somebody put.
 
-    The reply is False if it was refused: the lease is not there any more, or a generation has changed.  A value that
-    was put is never refused; leases of its key end, and others are told to drop theirs.
+    It is refused where the lease is not there any more, or a generation has changed.  A value that was put is never
+    refused; leases of its key end, and others are told to drop theirs.
 
     Args:
         value: The name of the value.
@@ -181,9 +201,25 @@ def store(
     said = b"1" if tell_drop or not token else b""
     args = (
         token, under, data, min(max(life_ms, 1), _LONGEST_MS), log.size, log.sender, new_id(), function,
-        joined((digest,)), said,
+        joined((digest,)), said, log.known.message,
     )  # fmt: skip
-    return _evaluate(STORE, (value, lease, log.key, log.sequence, *generations), args, bool, needs_room=True)
+    return _evaluate(STORE, (value, lease, log.key, log.sequence, *generations), args, _stored, needs_room=True)
+
+
+def _stored(reply: Any) -> Stored:
+    return Stored(bool(reply)) if type(reply) is int else Stored(is_stored=True, position=_position(reply))
+
+
+def _position(reply: Any) -> bytes:
+    _check_had(reply)
+    milliseconds, _, number = reply.partition(b"-")
+    return b"%d-%d" % (int(milliseconds), int(number))
+
+
+def _check_had(reply: Any) -> None:
+    """Raise ``Skipped`` if the server did nothing, since it does not have what is known."""
+    if reply == b"lost":
+        raise Skipped(Reason.LOST)
 
 
 def release(lease: bytes, log: Log, *, token: bytes, function: bytes, digest: bytes) -> Command[bool]:
@@ -199,29 +235,42 @@ def renew(leases: Sequence[bytes], tokens: Sequence[bytes], lease_ms: int) -> Co
 
 def drop(
     values: Sequence[bytes], leases: Sequence[bytes], log: Log, *, function: bytes, digests: Sequence[bytes]
-) -> Command[int]:
-    """Delete up to ``MOST_DROPPED`` values and their leases, and have others drop theirs; the number of the message."""
-    args = (log.size, log.sender, new_id(), function, joined(digests))
-    return _evaluate(DROP, (log.key, log.sequence, *values, *leases), args, int)
+) -> Command[bytes]:
+    """Delete up to ``MOST_DROPPED`` values and their leases, and have others drop theirs; where the message lies."""
+    args = (log.size, log.sender, new_id(), function, joined(digests), log.known.message)
+    return _evaluate(DROP, (log.key, log.sequence, *values, *leases), args, _position)
 
 
-def bump_function(generation: bytes, log: Log, *, function: bytes) -> Command[int]:
-    """Make all values of a function void, and have others drop theirs; the number of the message."""
-    return _evaluate(
-        BUMP, (log.key, log.sequence, generation), (log.size, log.sender, new_id(), function, b"", ALL), int
-    )
+def bump_function(generation: bytes, log: Log, *, function: bytes) -> Command[bytes]:
+    """Make all values of a function void, and have others drop theirs; where the message lies."""
+    args = (log.size, log.sender, new_id(), function, b"", ALL, log.known.message)
+    return _evaluate(BUMP, (log.key, log.sequence, generation), args, _position)
 
 
-def bump_tag(generation: bytes, log: Log, *, tag: bytes) -> Command[int]:
-    """Make all values void that bear the tag of this digest, and have others drop theirs; the number of the message."""
-    args = (log.size, log.sender, new_id(), b"", joined((tag,)), TAG)
-    return _evaluate(BUMP, (log.key, log.sequence, generation), args, int)
+def bump_tag(generation: bytes, log: Log, *, tag: bytes) -> Command[bytes]:
+    """Make all values void that bear the tag of this digest, and have others drop theirs; where the message lies."""
+    args = (log.size, log.sender, new_id(), b"", joined((tag,)), TAG, log.known.message)
+    return _evaluate(BUMP, (log.key, log.sequence, generation), args, _position)
 
 
-def where(log: Log, *, prove: bool = False) -> Command[Where]:
-    """Where the log ends; with *prove*, an error where the server takes no changes."""
-    args = (new_id(), b"1" if prove else b"")
-    return _evaluate(WHERE, (log.key, log.sequence), args, lambda reply: Where(reply[0], int(reply[1]), reply[2]))
+def where(log: Log, everything: bytes = b"", *, prove: bool = False) -> Command[Where]:
+    """Where the log ends.
+
+    Args:
+        log: The log.
+        everything: The name of the generation of all values, which are void where the log does not have what is known;
+            nothing: whether it has is not looked at.
+        prove: Have it be an error where the server takes no changes.
+    """
+    known = log.known if everything else NOTHING
+    told = b"1" if known.is_told else b""
+    args = (new_id(), b"1" if prove else b"", known.message, told, log.size, log.sender)
+    return _evaluate(WHERE, (log.key, log.sequence, everything or log.sequence), args, _where)
+
+
+def _where(reply: Any) -> Where:
+    epoch, n, position, sender, is_lost = reply
+    return Where(epoch, int(n), position, sender, is_lost == 1)
 
 
 def ping() -> Command[None]:

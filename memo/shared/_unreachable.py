@@ -26,6 +26,7 @@ class Reason(enum.Enum):
     CLUSTER = "is part of a cluster, which the tier does not support"
     TOO_OLD = "is too old, or lacks a command: it must be Valkey, or Redis 6.0 or later, with no command renamed"
     MISUSED = "cannot be asked with these options"
+    LOST = "has lost what was said before"
     WAITING = "was not asked, since no connection became free in time"
     OPEN = "was not asked, since it was not to be reached before"
     CLOSED = "was not asked, since the tier is closed"
@@ -42,7 +43,7 @@ class Reason(enum.Enum):
 
 
 _FINAL = {Reason.DENIED, Reason.TLS, Reason.CLUSTER, Reason.TOO_OLD, Reason.MISUSED}
-_OURS = {Reason.WAITING, Reason.OPEN, Reason.CLOSED, Reason.OTHERS}
+_OURS = {Reason.WAITING, Reason.OPEN, Reason.CLOSED, Reason.OTHERS, Reason.LOST}
 
 # Names of the client libraries' exception classes, and of the interpreter's, most telling first along each MRO.
 _BY_CLASS = {
@@ -115,7 +116,7 @@ class Unreachable(Exception):
 
 
 class Skipped(Unreachable):
-    """The server was not asked at all."""
+    """The server was not asked at all, or did nothing."""
 
 
 def reason_of(error: BaseException) -> Unreachable | None:

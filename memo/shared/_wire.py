@@ -130,6 +130,11 @@ class Wire:
         """What changes as the URL may lead elsewhere: a connection that was made before is not to be kept."""
         return self._dial.turns
 
+    @property
+    def losses(self) -> int:
+        """How often callers have found that a server lacks what was said."""
+        return self._dial.losses
+
     def turn(self) -> None:
         """Have everybody connect anew: the server is not the primary any more, or another one may be."""
         self._dial.turns += 1

@@ -40,7 +40,7 @@ class Key:
 
     def ask(self, token: bytes, **options: Any) -> Any:
         asked = {"lease_ms": 60_000, "max_value": 10_000, **options}
-        return self.run(scripts.ask(self.value, self.lease, self.generations, token=token, **asked))
+        return self.run(scripts.ask(self.value, self.lease, self.generations, self.log, token=token, **asked))
 
     def store(
         self, token: bytes, under: bytes, text: bytes, *, life_ms: int = 60_000, stale_ms: int = 0, tell: bool = False
@@ -50,7 +50,7 @@ class Key:
             self.value, self.lease, self.generations, self.log, token=token, under=under, data=data, life_ms=life_ms,
             function=self.function, digest=self.digest, tell_drop=tell,
         )  # fmt: skip
-        return self.run(command)
+        return self.run(command).is_stored
 
     def put(self, text: bytes, *, stale_ms: int = 0) -> bool:
         return self.store(b"", b"", text, stale_ms=stale_ms)
@@ -61,15 +61,15 @@ class Key:
     def renew(self, *tokens: bytes, lease_ms: int = 60_000) -> tuple[bool, ...]:
         return self.run(scripts.renew([self.lease] * len(tokens), tokens, lease_ms))
 
-    def drop(self) -> int:
+    def drop(self) -> bytes:
         return self.run(
             scripts.drop([self.value], [self.lease], self.log, function=self.function, digests=[self.digest])
         )
 
-    def clear(self) -> int:
+    def clear(self) -> bytes:
         return self.run(scripts.bump_function(self.generation, self.log, function=self.function))
 
-    def clear_tag(self) -> int:
+    def clear_tag(self) -> bytes:
         return self.run(scripts.bump_tag(self.generations[1], self.log, tag=self.tags[0]))
 
     def where(self, *, prove: bool = False) -> scripts.Where:

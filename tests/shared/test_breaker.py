@@ -13,7 +13,7 @@ TEMPORARY = [
     Reason.ADDRESS,
 ]  # fmt: skip
 FINAL = [Reason.DENIED, Reason.TLS, Reason.CLUSTER, Reason.TOO_OLD, Reason.MISUSED]
-OURS = [Reason.WAITING, Reason.OPEN, Reason.CLOSED, Reason.OTHERS]
+OURS = [Reason.WAITING, Reason.OPEN, Reason.CLOSED, Reason.OTHERS, Reason.LOST]
 
 
 def breaker(clock: FakeClock | None = None, opened: list[int] | None = None) -> Breaker:

@@ -16,7 +16,7 @@ def said(n: int, epoch: bytes = b"e", position: bytes = b"1000-10") -> Said:
 def test_next_message_is_no_gap() -> None:
     """The next number of the same epoch follows."""
     assert missed(KNOWN, said(8)) is None
-    assert place_of(said(8)) == Place(b"e", 8, b"1000-10")
+    assert place_of(said(8)) == Place(b"e", 8, b"1000-10", b"other")
 
 
 @pytest.mark.parametrize("message", [said(9), said(7), said(1), said(8, b"other")])

@@ -14,6 +14,7 @@ from kit.threads import LIMIT_S, Gate, Running, until
 from memo.errors import SharedTimeout
 from memo.shared import _runner
 from memo.shared._held import Lease
+from memo.shared._messages import Log
 from memo.shared._pending import Change, Put
 from memo.shared._scripts import Granted, ask, new_id, where
 from memo.testing import FakeClock
@@ -106,7 +107,8 @@ def granted(one: Party, lease: Lease) -> Granted:
     """Ask for a lease, and get it."""
     place = one.names.value(FUNCTION, lease.digest)
     generations = [one.names.generation(FUNCTION)]
-    reply = one.wire.run(ask(place, lease.key, generations, token=lease.token, lease_ms=lease.lease_ms, max_value=1000))
+    asked = {"token": lease.token, "lease_ms": lease.lease_ms, "max_value": 1000}
+    reply = one.wire.run(ask(place, lease.key, generations, one.line.log, **asked))
     assert isinstance(reply, Granted)
     return reply
 
@@ -129,6 +131,7 @@ def test_released_lease_is_free_and_said(valkey: Room) -> None:
                 other.names.value(FUNCTION, A),
                 wanted.key,
                 [other.names.generation(FUNCTION)],
+                other.line.log,
                 token=wanted.token,
                 lease_ms=60_000,
                 max_value=1000,
@@ -165,10 +168,11 @@ def test_put_is_stored_by_the_thread(valkey: Room) -> None:
         order: list[str] = []
         gate = Gate()
 
-        def send(run: Any) -> None:
+        def send(run: Any, log: Log) -> bytes:
             gate.wait()
             order.append("put")
-            run(where(one.line.log))
+            run(where(log))
+            return b""
 
         one.line.say(change(one.names, A, put=Put(send, 1)))
         gate.reached()

@@ -67,6 +67,7 @@ def fall_back(server: Server, one: Worker) -> None:
     change(one)
     server.kill()
     server.restart(empty=False)
+    until(lambda: one.call("tier_stats", "gaps") == 1)  # else the other may hear of it later, as it has loaded some
 
 
 @pytest.mark.parametrize("lost", LOST)

@@ -246,9 +246,9 @@ def test_what_is_put_lives_from_then_on(member: MakeMember, caller: Caller, late
     asyncio.run(put())
     (change,) = said
     late.pass_by(None)
-    change.put.send(one.wire.run)
+    change.put.send(one.wire.run, one.line.log)
     assert is_20_s_old(caller.ask(other))
     for _ in range(3):
         late.pass_by(None)
-    change.put.send(one.wire.run)
+    change.put.send(one.wire.run, one.line.log)
     until(lambda: isinstance(caller.ask(other), HeldGrant))

@@ -109,7 +109,7 @@ def test_what_others_wrote_there_is_a_miss(member: MakeMember, caller: Caller, v
     names = valkey.keys()
     mine = next(name for name in names if "{bot.f/" in name)
     theirs = next(name for name in names if "{bot.g/" in name)
-    generation = valkey.command("GET", f"{valkey.prefix}:1:g:bot.f")
+    generation = b",".join(valkey.command("GET", f"{valkey.prefix}:1:{name}") for name in ("all", "g:bot.f"))
     value = valkey.command("GET", mine)
     moved = generation + valkey.command("GET", theirs)[len(generation) :]
     caller.ask(plain)

@@ -7,7 +7,9 @@ import pytest
 from kit.servers import Room
 from kit.tiers import Key
 
-from memo.shared._scripts import Busy, Granted, Value, new_id
+from memo.shared._messages import Known
+from memo.shared._scripts import Busy, Command, Granted, Value, new_id, where
+from memo.shared._unreachable import Reason, Skipped
 from memo.shared._wire import Wire
 
 
@@ -130,3 +132,47 @@ def test_who_was_refused_does_not_read_what_is_older(key: Key) -> None:
     assert not key.store(first, grant.generations, b"newer")
     assert isinstance(key.ask(new_id()), Busy)
     assert key.store(second, later.generations, b"newest")
+
+
+def test_a_server_that_lacks_what_is_known_does_nothing(key: Key) -> None:
+    """It neither answers nor changes anything, whatever it is asked for; a store of what was loaded needs a lease."""
+    key.put(b"text")
+    token, grant = granted(key, newer=True)
+    (put,) = key.messages()
+    known = key.log
+    for message in (
+        b"%b other" % put.position,  # said by somebody else, on another server
+        b"1-1 me",
+        b"9999999999999-9 me",
+        b"no position",
+    ):
+        key.log = known._replace(known=Known(message, 0, is_told=True))
+        for do in (
+            lambda: key.ask(new_id()), lambda: key.ask(b""), key.drop, key.clear, key.clear_tag,
+            lambda: key.put(b"other"), lambda: key.store(token, grant.generations, b"other", tell=True),
+        ):  # fmt: skip
+            with pytest.raises(Skipped) as caught:
+                do()
+            assert caught.value.reason is Reason.LOST
+    key.log = known._replace(known=Known(b"%b me" % put.position, 0, is_told=True))
+    assert key.messages() == [put]
+    assert key.store(token, grant.generations, b"other")
+    key.drop()
+    assert isinstance(key.ask(new_id()), Granted)  # the log has it, if it is not the latest any more
+
+
+@pytest.mark.parametrize(("is_told", "is_void"), [(True, True), (False, False)])
+def test_what_was_trimmed_may_be_lost(key: Key, is_told: bool, is_void: bool) -> None:
+    """A log that begins after what is known tells nothing: whoever has changed something himself takes it for lost."""
+    key.put(b"text")
+    key.drop()
+    key.put(b"other")
+    first, second, _ = key.messages()
+    key.run(Command((b"XDEL", key.log.key, first.position, second.position), int))
+    key.log = key.log._replace(known=Known(b"%b me" % first.position, 0, is_told=is_told))
+    everything = key.log.key.removesuffix(b"log") + b"all"
+    for _ in range(2):
+        there = key.run(where(key.log, everything))
+        assert there.is_lost
+        assert (there.epoch != first.epoch) == is_void
+    assert len(key.messages()) == 1 + is_void

@@ -195,9 +195,10 @@ class Scripts(RuleBasedStateMachine):
             self.value = None
         return self.value
 
-    def _is_next(self, n: int, kind: bytes) -> None:
+    def _is_next(self, position: bytes, kind: bytes) -> None:
         self.said.append(kind)
-        assert n == self.lost + len(self.said)
+        latest = self.key.messages()[-1]
+        assert (latest.position, latest.n) == (position, self.lost + len(self.said))
 
 
 @pytest.fixture(params=PROGRAMS)

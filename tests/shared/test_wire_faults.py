@@ -130,7 +130,7 @@ def test_replicas_and_full_servers(way: str, kind: str) -> None:
         pytest.skip(f"no {kind} here")
     with Server(path) as server, wire_to(server.url_of("redis")) as wire:
         key = Key(lambda command: WAYS[way](wire, command), "shop")
-        ask = scripts.ask(key.value, key.lease, key.generations, token=new_id(), lease_ms=1000, max_value=1000)
+        ask = scripts.ask(key.value, key.lease, key.generations, key.log, token=new_id(), lease_ms=1000, max_value=1000)
         server.fill_up()
         assert reason(wire, way, ask) is Reason.FULL
         key.drop()
