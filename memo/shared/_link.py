@@ -241,12 +241,12 @@ class FunctionLink:
             if not grant.is_open:
                 return False
             if life.ms <= self._stale_ms:
-                return True
+                return self._kept_alone(grant)
             log = self._line.log
             command = self._storing(grant, value, life, log)
             if command is None:
                 counts.rejected += 1
-                return True
+                return self._kept_alone(grant)
             began = real.monotonic()
             stored: Stored = yield command
             took = real.monotonic() - began
@@ -259,10 +259,10 @@ class FunctionLink:
             return stored.is_stored
         except Skipped:
             counts.skipped += 1
-            return True
+            return self._kept_alone(grant)
         except Unreachable:
             counts.errors += 1
-            return True
+            return self._kept_alone(grant)
         finally:
             grant.give_back()
 
@@ -316,6 +316,12 @@ class FunctionLink:
             grant.have_stale(partial(self._found, grant.mark, Value(reply.stale, reply.left_ms)))
         grant.begin(reply.generations)
         return grant
+
+    def _kept_alone(self, grant: HeldGrant) -> bool:
+        """True: the result is kept here, and not stored.  What the server has is dropped, if that was to replace it."""
+        if grant.is_newer:
+            self._say_dropped(grant.mark)
+        return True
 
     def _say_dropped(self, mark: Mark) -> None:
         """Have what the server has of a key be dropped, as soon as that can be."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kit.links import Caller, MakeMember, Results, note_in
-from kit.servers import Room
+from kit.servers import Room, Server
 from kit.threads import until
 
 from memo._base import real
@@ -40,6 +40,27 @@ def test_what_changes_meanwhile_is_not_overwritten(member: MakeMember, caller: C
             assert found.value == name
         else:
             other.release(found)
+
+
+@pytest.mark.parametrize("why", ["the server is full", "it cannot be written", "it is stale already"])
+def test_what_was_to_be_replaced_is_dropped(caller: Caller, own_valkey: Server, member: MakeMember, why: str) -> None:
+    """A refresh whose result cannot be stored: the former value is of before, and nobody is to find it any more."""
+    one, other = member(own_valkey.url), member(own_valkey.url)
+    link, theirs = one.link(), other.link()
+    caller.load(link, "former")
+    assert caller.ask(theirs).value == "former"
+    grant = caller.ask(link, newer=True)
+    if why == "the server is full":
+        own_valkey.fill_up()
+    value, life_s = (object() if why == "it cannot be written" else "newer"), (0.0 if "stale" in why else 60.0)
+    assert caller.store(link, grant, value, life_s)
+    one.line.flush(20.0)
+    own_valkey.make_room()
+    for each in (theirs, link):
+        granted = caller.ask(each)
+        assert isinstance(granted, HeldGrant)
+        each.release(granted)
+        until(lambda: own_valkey.command("KEYS", "*:l") == [])
 
 
 def test_others_hear_what_changed(member: MakeMember, caller: Caller) -> None:
