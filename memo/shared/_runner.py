@@ -4,7 +4,8 @@ Rules
 
 - While the tier is up it waits for messages on a connection of its own.  What is to be sent meanwhile goes another way.
 - A second without a message is followed by a question for the counter, on the same connection: so the whole way is
-  proved, and not only that somebody is there.
+  proved, and not only that somebody is there.  It writes something: a primary that was cut off from its replicas may be
+  told to take no changes (``min-replicas-to-write``), and nothing else would send those away who only read.
 - Where the URL leads may change, and the line hears nothing where nobody speaks any more.  So its connection is not
   kept once callers have found that out, and when it makes another one, they do as well: values that are read from
   one server, and messages that are heard from another, may not belong together.
@@ -198,6 +199,15 @@ class Runner:
                 self._counts.proved_at = began
             self._changed()
         else:
+            self._look_around(client)
+
+    def _look_around(self, client: LineClient) -> None:
+        """Ask for the counter, and whether the server takes changes; one that is full has values nevertheless."""
+        try:
+            self._catch_up(client, prove=True)
+        except Unreachable as failure:
+            if failure.reason is not Reason.FULL:
+                raise
             self._catch_up(client)
 
     def _send(self, client: LineClient) -> None:

@@ -134,3 +134,27 @@ def test_who_only_reads_hears_of_a_new_primary(pair: Pair, by_name: bool) -> Non
             assert one.f(2) == 2
             assert one.f(1) == 1
             assert one.loads == [1, 2]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_who_only_reads_leaves_a_primary_that_was_cut_off(pair: Pair, is_full: bool) -> None:
+    """It was told to take no changes without a replica; one that is full takes none either, and is read on."""
+    one, other = Process(pair.url), Process(lambda: pair.replica.url)
+    with one.tier, other.tier:
+        assert one.f(1) == 1
+        until(pair.is_even)
+        if is_full:
+            pair.primary.fill_up()
+        else:
+            pair.primary.command("CONFIG", "SET", "min-replicas-to-write", 1)
+        pair.part()
+        pair.leader = pair.replica
+        assert other.f(1) == 1
+        other.f.cache.invalidate(1)
+        if is_full:
+            proved_at = one.tier._line._counts.proved_at
+            until(lambda: one.tier._line._counts.proved_at > proved_at + 2)
+            assert (one.tier.stats().reconnects, one.tier.state) == (0, "up")
+        else:
+            until(lambda: one.f.cache.entry(1) is None and one.tier.state == "up")
+            assert one.f(1) == 2
