@@ -18,11 +18,12 @@ see ``tokens``.
 
 import functools
 import itertools
+import sys
 import weakref
 from collections.abc import Callable, Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from memo._base import Weakly, is_open_class, way_to_weak_references
+from memo._base import Pace, Weakly, is_open_class, way_to_weak_references
 from memo._native import speed
 
 __all__ = (
@@ -31,6 +32,10 @@ __all__ = (
 
 
 _numbers = itertools.count()
+_WHOLE = 10_000
+"""The tokens of more instances are not given up in one go, which takes a microsecond or two for each."""
+_LOT = 100
+"""So many are taken out at a time."""
 
 
 class InstanceRef(weakref.ref[Any]):
@@ -153,9 +158,30 @@ class Instances:
 
     def __del__(self) -> None:
         try:
-            self.refs.clear()  # whose tokens hold it, by what forgets them
+            refs = self.refs
+            if len(refs) > _WHOLE and not sys.is_finalizing():
+                _thin_out(refs)
+            refs.clear()  # whose tokens hold it, by what forgets them
         except AttributeError:  # its making was cut short before it had any
             pass
+
+
+def _thin_out(refs: Any) -> None:
+    """Give up the tokens of many instances, some at a time: all at once would keep every other thread waiting."""
+    pace = Pace(blocking=True)  # it is a finalizer
+    while refs:
+        pace.let_go(_some_of(refs))
+        pace.rest()
+
+
+def _some_of(refs: Any) -> list[Any]:
+    """Some tokens, which *refs* has no more."""
+    if speed is not None:
+        return refs.take(_LOT)  # type: ignore[no-any-return]
+    try:
+        return [refs.popitem()[1] for _ in range(min(_LOT, len(refs)))]
+    except KeyError:  # others died meanwhile
+        return []
 
 
 def owner_of(key: Hashable) -> InstanceRef | None:

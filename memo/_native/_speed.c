@@ -5345,9 +5345,19 @@ bound_end(Bound *bound)
  * A dictionary of addresses, each a number, which finds a token by an instance itself, without making a number of it.
  * Open addressing, at most two thirds full; a place that was given up is marked and used again when the table is made
  * anew.  It owns the tokens.  One leaves the table before it is given up, so that what dies with it finds the table whole.
+ *
+ * No change takes long, however many instances there are: the places of a large table are in lots, each made when it is
+ * first written to, and a table is exchanged for one of another size a few places at a time, with each change.  What was
+ * not moved yet lies at the place `moved` of the old table or behind it.  No row of places there goes on at place 0: what
+ * lies before the first free place is moved at once.
  */
 
-#define GIVEN_UP 1 /* no object lies at this address, nor at 0, which is that of a free place */
+#define GIVEN_UP 1       /* no object lies at this address, nor at 0, which is that of a free place */
+#define LOT_PLACES 4096  /* 64 KB, mapped; a table that has fewer places has one smaller lot */
+#define FEWEST_PLACES 8
+#define WHOLE_PLACES 1024 /* so many are moved in one go, which takes about 10 us */
+#define MOVED_TOKENS 16   /* are moved with each change: in time, since no table has less than a quarter of the old one's places, */
+#define MOVED_PLACES 128  /* which are looked at for them, no more than so many */
 
 typedef struct {
     uintptr_t address;
@@ -5355,74 +5365,211 @@ typedef struct {
 } Place;
 
 typedef struct {
+    Place **lots;    /* NULL: there is no table */
+    size_t mask;     /* one less than how many places there are, a power of two */
+    size_t occupied; /* places of tokens and of what was given up */
+} Places;
+
+typedef struct {
     PyObject_HEAD
-    Place *places;
-    size_t mask;           /* one less than how many places there are, a power of two */
-    size_t used, occupied; /* places of tokens; those and what was given up */
+    Places now, old;
+    size_t moved; /* so many places of the old table were moved */
+    size_t used;  /* tokens */
+    size_t swept; /* where take() goes on */
 } Refs;
 
-static inline size_t
-first_place(Refs *refs, uintptr_t address)
+static Place untouched[LOT_PLACES]; /* stands for each lot that nothing was written to */
+
+static inline Place *
+place_at(const Places *places, size_t i)
 {
-    return (size_t)((uint64_t)(address >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & refs->mask;
+    return &places->lots[i / LOT_PLACES][i % LOT_PLACES];
+}
+
+static inline size_t
+mixed(uintptr_t address)
+{
+    return (size_t)((uint64_t)(address >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 20);
+}
+
+/* The place of an address that is not the first one where it may be; NULL: there is none. */
+static Place *
+further_place_of(const Refs *refs, uintptr_t address)
+{
+    Place *place;
+    size_t i = mixed(address);
+    while ((place = place_at(&refs->now, i & refs->now.mask))->address != 0) {
+        if (place->address == address) {
+            return place;
+        }
+        i++;
+    }
+    if (refs->old.lots != NULL) {
+        i = mixed(address) & refs->old.mask;
+        for (i = i < refs->moved ? refs->moved : i; i <= refs->old.mask; i++) {
+            place = place_at(&refs->old, i);
+            if (place->address == address) {
+                return place;
+            }
+            if (place->address == 0) {
+                break;
+            }
+        }
+    }
+    return NULL;
 }
 
 static inline Place *
-place_of(Refs *refs, uintptr_t address)
+place_of(const Refs *refs, uintptr_t address)
 {
-    for (size_t i = first_place(refs, address);; i = (i + 1) & refs->mask) {
-        if (refs->places[i].address == address) {
-            return &refs->places[i];
-        }
-        if (refs->places[i].address == 0) {
-            return NULL;
-        }
-    }
+    Place *place = place_at(&refs->now, mixed(address) & refs->now.mask);
+    return place->address == address ? place : further_place_of(refs, address);
 }
 
 /* What stands for an object; borrowed, NULL: nothing. */
 static inline PyObject *
-token_at(Refs *refs, const void *address)
+token_at(const Refs *refs, const void *address)
 {
     Place *place = place_of(refs, (uintptr_t)address);
     return place == NULL ? NULL : place->token;
 }
 
-/* Add what is not there; there must be room. */
-static void
-settle(Refs *refs, uintptr_t address, PyObject *token)
+static inline size_t
+lot_size(const Places *places)
 {
-    size_t i = first_place(refs, address);
-    while (refs->places[i].address != 0) {
-        i = (i + 1) & refs->mask;
-    }
-    refs->places[i] = (Place){address, token};
-    refs->used++;
-    refs->occupied++;
+    return (places->mask < LOT_PLACES ? places->mask + 1 : LOT_PLACES) * sizeof(Place);
 }
 
+static inline size_t
+lots_of(const Places *places)
+{
+    return places->lots == NULL ? 0 : places->mask / LOT_PLACES + 1;
+}
+
+static void
+lot_free(Places *places, size_t number)
+{
+    if (places->lots[number] != untouched) {
+        block_free(places->lots[number], places->mask < LOT_PLACES - 1 ? 0 : lot_size(places));
+        places->lots[number] = untouched;
+    }
+}
+
+/* Free a table; its tokens are others' matter. */
+static void
+places_free(Places *places)
+{
+    for (size_t i = 0; i < lots_of(places); i++) {
+        lot_free(places, i);
+    }
+    PyMem_Free(places->lots);
+    places->lots = NULL;
+}
+
+/* Make an empty table.  -1 without an error set: there is no memory. */
+static int
+places_make(Places *places, size_t size)
+{
+    Places made = {NULL, size - 1, 0};
+    size_t lots = made.mask / LOT_PLACES + 1;
+    made.lots = PyMem_Malloc(lots * sizeof(Place *));
+    if (made.lots == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < lots; i++) {
+        made.lots[i] = untouched;
+    }
+    *places = made;
+    return 0;
+}
+
+static inline int
+is_roomy(const Places *places)
+{
+    return 3 * (places->occupied + 1) <= 2 * (places->mask + 1);
+}
+
+/* Add what is not there; there must be room.  -1 without an error set: there is no memory. */
+static int
+settle(Places *places, uintptr_t address, PyObject *token)
+{
+    size_t i = mixed(address) & places->mask;
+    while (place_at(places, i)->address != 0) {
+        i = (i + 1) & places->mask;
+    }
+    Place **lot = &places->lots[i / LOT_PLACES];
+    if (*lot == untouched) {
+        size_t size = lot_size(places);
+        Place *made = places->mask < LOT_PLACES - 1 ? PyMem_RawCalloc(1, size) : map_zeros(size);
+        if (made == NULL) {
+            return -1;
+        }
+        *lot = made;
+    }
+    *place_at(places, i) = (Place){address, token};
+    places->occupied++;
+    return 0;
+}
+
+/* Move places of the old table, so many, or so many that have tokens.  -1 without an error set: there is no memory. */
+static int
+refs_move(Refs *refs, size_t most_places, size_t most_tokens)
+{
+    Places *old = &refs->old;
+    for (; most_places && most_tokens && refs->moved <= old->mask; most_places--) {
+        Place *place = place_at(old, refs->moved);
+        if (place->address > GIVEN_UP) {
+            if (settle(&refs->now, place->address, place->token) < 0) {
+                return -1;
+            }
+            most_tokens--;
+        }
+        if (++refs->moved % LOT_PLACES == 0) {
+            lot_free(old, refs->moved / LOT_PLACES - 1);
+        }
+    }
+    if (refs->moved > old->mask) {
+        places_free(old);
+    }
+    return 0;
+}
+
+/* Begin to exchange the table for one that fits.  -1 without an error set: there is no memory. */
+static int
+refs_exchange(Refs *refs)
+{
+    Places made, *now = &refs->now;
+    size_t size = FEWEST_PLACES;
+    while (2 * size < 5 * (refs->used + 1) || 4 * size < now->mask + 1) {
+        size *= 2;
+    }
+    if (places_make(&made, size) < 0) {
+        return -1;
+    }
+    size_t first = 0;
+    for (; first <= now->mask && place_at(now, first)->address != 0; first++) {
+        Place *place = place_at(now, first);
+        if (place->address > GIVEN_UP && settle(&made, place->address, place->token) < 0) {
+            places_free(&made);
+            return -1;
+        }
+    }
+    refs->old = *now;
+    refs->now = made;
+    refs->moved = first;
+    size_t most = refs->old.mask < WHOLE_PLACES ? WHOLE_PLACES : MOVED_TOKENS;
+    return refs_move(refs, WHOLE_PLACES, most);
+}
+
+/* Have room for one more.  -1 without an error set: there is no memory. */
 static int
 make_room(Refs *refs)
 {
-    size_t size = 8;
-    while (2 * size < 5 * (refs->used + 1)) {
-        size *= 2;
-    }
-    Place *places = PyMem_Calloc(size, sizeof(Place)), *old = refs->places;
-    if (places == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    size_t count = old == NULL ? 0 : refs->mask + 1;
-    refs->places = places;
-    refs->mask = size - 1;
-    refs->used = refs->occupied = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (old[i].address > GIVEN_UP) {
-            settle(refs, old[i].address, old[i].token);
+    while (!is_roomy(&refs->now)) {
+        if ((refs->old.lots == NULL ? refs_exchange(refs) : refs_move(refs, SIZE_MAX, SIZE_MAX)) < 0) {
+            return -1;
         }
     }
-    PyMem_Free(old);
     return 0;
 }
 
@@ -5448,11 +5595,38 @@ refs_put(Refs *refs, uintptr_t address, PyObject *token, PyObject **before)
         return 0;
     }
     *before = NULL;
-    if (3 * (refs->occupied + 1) > 2 * (refs->mask + 1) && make_room(refs) < 0) {
+    if (refs->old.lots != NULL) {
+        refs_move(refs, MOVED_PLACES, MOVED_TOKENS); /* if it cannot, another will */
+    }
+    if (make_room(refs) < 0 || settle(&refs->now, address, token) < 0) {
+        PyErr_NoMemory();
         return -1;
     }
-    settle(refs, address, Py_NewRef(token));
+    Py_INCREF(token);
+    refs->used++;
     return 0;
+}
+
+/* Take out the token at a place, which becomes the caller's; afterwards() is to follow. */
+static PyObject *
+place_take(Refs *refs, Place *place)
+{
+    PyObject *token = place->token;
+    *place = (Place){GIVEN_UP, NULL};
+    refs->used--;
+    return token;
+}
+
+/* Have no more memory than so many tokens need, by and by. */
+static void
+afterwards(Refs *refs)
+{
+    if (refs->old.lots != NULL) {
+        refs_move(refs, MOVED_PLACES, MOVED_TOKENS); /* if it cannot, another will */
+    }
+    else if (refs->now.mask >= WHOLE_PLACES && 16 * refs->used <= refs->now.mask) {
+        refs_exchange(refs); /* likewise */
+    }
 }
 
 /* Take a token out, which becomes the caller's; NULL: there is none. */
@@ -5463,9 +5637,8 @@ refs_take(Refs *refs, uintptr_t address)
     if (place == NULL) {
         return NULL;
     }
-    PyObject *token = place->token;
-    *place = (Place){GIVEN_UP, NULL};
-    refs->used--;
+    PyObject *token = place_take(refs, place);
+    afterwards(refs);
     return token;
 }
 
@@ -5473,43 +5646,67 @@ static PyObject *
 refs_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     Refs *refs = (Refs *)type->tp_alloc(type, 0);
-    if (refs != NULL && make_room(refs) < 0) {
+    if (refs != NULL && places_make(&refs->now, FEWEST_PLACES) < 0) {
         Py_CLEAR(refs);
+        PyErr_NoMemory();
     }
     return (PyObject *)refs;
+}
+
+/* The next place of a table that has a token, from *i* on, which goes past it; NULL: there is none. */
+static Place *
+next_place(const Places *places, size_t *i)
+{
+    while (places->lots != NULL && *i <= places->mask) {
+        Place *place = place_at(places, (*i)++);
+        if (place->address > GIVEN_UP) {
+            return place;
+        }
+    }
+    return NULL;
 }
 
 static int
 refs_traverse(Refs *refs, visitproc visit, void *arg)
 {
+    Place *place;
     Py_VISIT(Py_TYPE(refs));
-    for (size_t i = 0; refs->places != NULL && i <= refs->mask; i++) {
-        Py_VISIT(refs->places[i].token);
+    for (size_t i = 0; (place = next_place(&refs->now, &i)) != NULL;) {
+        Py_VISIT(place->token);
+    }
+    for (size_t i = refs->moved; (place = next_place(&refs->old, &i)) != NULL;) {
+        Py_VISIT(place->token);
     }
     return 0;
+}
+
+/* Give up the tokens of a table, which is nobody else's, from a place on, and free it. */
+static void
+places_drop(Places *places, size_t first)
+{
+    for (Place *place; (place = next_place(places, &first)) != NULL;) {
+        Py_DECREF(place->token);
+    }
+    places_free(places);
 }
 
 /* Empty it, in one step; the tokens are given up after that. */
 static int
 refs_clear(Refs *refs)
 {
-    Place *old = refs->places;
-    size_t count = refs->mask + 1;
-    if (old == NULL || refs->used == 0) {
+    Places had = refs->now, old = refs->old;
+    size_t moved = refs->moved;
+    if (had.lots == NULL || refs->used == 0) {
         return 0;
     }
-    size_t used = refs->used;
-    refs->places = NULL;
-    refs->used = 0;
-    if (make_room(refs) < 0) {
-        refs->places = old;
-        refs->used = used;
+    if (places_make(&refs->now, FEWEST_PLACES) < 0) {
+        PyErr_NoMemory();
         return -1;
     }
-    for (size_t i = 0; i < count; i++) {
-        Py_XDECREF(old[i].token);
-    }
-    PyMem_Free(old);
+    refs->old.lots = NULL;
+    refs->used = 0;
+    places_drop(&had, 0);
+    places_drop(&old, moved);
     return 0;
 }
 
@@ -5527,10 +5724,8 @@ refs_dealloc(Refs *refs)
 {
     PyTypeObject *type = Py_TYPE(refs);
     PyObject_GC_UnTrack(refs);
-    for (size_t i = 0; refs->places != NULL && i <= refs->mask; i++) {
-        Py_XDECREF(refs->places[i].token);
-    }
-    PyMem_Free(refs->places);
+    places_drop(&refs->now, 0);
+    places_drop(&refs->old, refs->moved);
     type->tp_free(refs);
     Py_DECREF(type);
 }
@@ -5633,9 +5828,38 @@ refs_values(Refs *refs, PyObject *unused)
         list = PyList_New((Py_ssize_t)refs->used);
         Py_DECREF(old);
     }
-    for (size_t i = 0, found = 0; list != NULL && i <= refs->mask; i++) {
-        if (refs->places[i].address > GIVEN_UP) {
-            PyList_SET_ITEM(list, (Py_ssize_t)found++, Py_NewRef(refs->places[i].token));
+    if (list != NULL) {
+        Py_ssize_t found = 0;
+        Place *place;
+        for (size_t i = 0; (place = next_place(&refs->now, &i)) != NULL;) {
+            PyList_SET_ITEM(list, found++, Py_NewRef(place->token));
+        }
+        for (size_t i = refs->moved; (place = next_place(&refs->old, &i)) != NULL;) {
+            PyList_SET_ITEM(list, found++, Py_NewRef(place->token));
+        }
+    }
+    return list;
+}
+
+/* Take out no more than so many tokens, as a list.  To have found none does not say that there are none: it looks at a few
+ * places, and goes on there the next time. */
+static PyObject *
+refs_take_some(Refs *refs, PyObject *number)
+{
+    Py_ssize_t count = PyLong_AsSsize_t(number);
+    PyObject *list = count == -1 && PyErr_Occurred() ? NULL : PyList_New(0);
+    if (list != NULL && refs->old.lots != NULL) {
+        refs_move(refs, LOT_PLACES, LOT_PLACES); /* if it cannot, another will */
+    }
+    for (int looked = 0; list != NULL && looked < LOT_PLACES && PyList_GET_SIZE(list) < count; looked++) {
+        Place *place = place_at(&refs->now, refs->swept++ & refs->now.mask);
+        if (place->address > GIVEN_UP) {
+            if (PyList_Append(list, place->token) < 0) {
+                Py_CLEAR(list);
+                break;
+            }
+            Py_DECREF(place_take(refs, place)); /* not the last: the list has it */
+            afterwards(refs);
         }
     }
     return list;
@@ -5653,7 +5877,14 @@ refs_py_clear(Refs *refs, PyObject *unused)
 static PyObject *
 refs_sizeof(Refs *refs, PyObject *unused)
 {
-    return PyLong_FromSize_t(sizeof(Refs) + (refs->mask + 1) * sizeof(Place));
+    const Places *tables[] = {&refs->now, &refs->old};
+    size_t size = sizeof(Refs);
+    for (int t = 0; t < 2; t++) {
+        for (size_t i = 0; i < lots_of(tables[t]); i++) {
+            size += sizeof(Place *) + (tables[t]->lots[i] == untouched ? 0 : lot_size(tables[t]));
+        }
+    }
+    return PyLong_FromSize_t(size);
 }
 
 static PyMethodDef refs_methods[] = {
@@ -5661,6 +5892,7 @@ static PyMethodDef refs_methods[] = {
     {"setdefault", (PyCFunction)(void (*)(void))refs_setdefault, METH_FASTCALL, "The token at an address, put there if need be."},
     {"pop", (PyCFunction)(void (*)(void))refs_pop, METH_FASTCALL, "Take out the token at an address."},
     {"values", (PyCFunction)refs_values, METH_NOARGS, "All tokens at one moment."},
+    {"take", (PyCFunction)refs_take_some, METH_O, "Take out some tokens, which are returned, at most so many."},
     {"clear", (PyCFunction)refs_py_clear, METH_NOARGS, "Take out all, in one step."},
     {"__sizeof__", (PyCFunction)refs_sizeof, METH_NOARGS, NULL},
     {NULL},
