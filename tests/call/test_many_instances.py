@@ -64,7 +64,9 @@ def test_what_a_dead_function_knew_of_instances_goes_by_and_by(
         assert len(set(rests[0])) > 10
 
 
-def test_what_dies_meanwhile_is_no_matter(rests: tuple[list[int], list[Owner]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_dies_meanwhile_is_no_matter(
+    rests: tuple[list[int], list[Owner]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Instances may die, and their tokens with them, while the function's go."""
     known = instances.Instances("f", lambda token: None)
     owners = [Owner() for _ in range(12_000)]
