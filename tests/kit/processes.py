@@ -6,6 +6,8 @@ import functools
 import gc
 import os
 import signal
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ def fork(act: Callable[[], object], *, untold: bool = False) -> int:
         act: What it does.
         untold: The system forks, as a program in C does, and Python is not told.
     """
-    child = ctypes.PyDLL(None).fork() if untold else os.fork()
+    child = _fork_untold() if untold else os.fork()
     if child:
         return child
     status = 3
@@ -36,6 +38,17 @@ def fork(act: Callable[[], object], *, untold: bool = False) -> int:
         status = 0 if act() else 1
     finally:
         os._exit(status)
+
+
+def _fork_untold() -> int:
+    """Fork while no thread asks for the interpreter: the child would wait for that one, which it lacks, to take it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(HANG_S)  # after which it is asked for
+    try:
+        threading.Event().wait(0.01)  # those who wait have it now: they ask after the time that held as they began
+        return int(ctypes.PyDLL(None).fork())
+    finally:
+        sys.setswitchinterval(before)  # in both
 
 
 def status_of(child: int) -> int:
