@@ -6,6 +6,7 @@ from typing import Any
 
 import cachetools
 
+from memo._base import given_text
 from memo._late import in_time
 from memo._store.entry_adaptive import EntryAdaptive
 from memo._store.entry_policy import EntryPolicy
@@ -65,13 +66,14 @@ def check_policy(where: str, policy: Any) -> CacheClass:
     if isinstance(policy, str):
         if policy not in (*POLICIES, *_AS_CLASSES):
             raise ValueError(
-                f"{where}: policy={policy!r} is unknown; choose one of {_NAMES}, "
+                f"{where}: policy={given_text(policy)} is unknown; choose one of {_NAMES}, "
                 f"or give a subclass of cachetools.Cache."
             )
         return _named(str(policy))
     if not (isinstance(policy, type) and issubclass(policy, cachetools.Cache)):
         raise TypeError(
-            f"{where}: policy={policy!r} is neither a name nor a subclass of cachetools.Cache; choose one of {_NAMES}."
+            f"{where}: policy={given_text(policy)} is neither a name nor a subclass of cachetools.Cache; choose one of "
+            f"{_NAMES}."
         )
     return policy
 
@@ -98,7 +100,7 @@ def make_cache(where: str, policy: CacheClass, max_entries: int | None, max_byte
         return policy(math.inf if max_entries is None else max_entries)
     except TypeError as error:
         raise TypeError(
-            f"{where}: policy={policy!r} cannot be made with a maxsize alone ({error}); give a class whose "
+            f"{where}: policy={given_text(policy)} cannot be made with a maxsize alone ({error}); give a class whose "
             f"constructor takes (maxsize, getsizeof=None), and ttl= to the decorator."
         ) from None
 

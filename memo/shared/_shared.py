@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from memo._base import Duration, check_plain, format_seconds, seconds
+from memo._base import Duration, check_plain, format_seconds, given_text, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._link import FunctionLink
 from memo.shared._names import function_label
@@ -74,14 +74,14 @@ class Shared:
     ) -> None:
         _check_coding(encode, decode)
         if not isinstance(version, str):
-            raise TypeError(f"{_WHERE}: version={version!r} is not text; write for example version='2'.")
+            raise TypeError(f"{_WHERE}: version={given_text(version)} is not text; write for example version='2'.")
         if not isinstance(read_only, bool):
-            raise TypeError(f"{_WHERE}: read_only={read_only!r} is not a bool; write True or False.")
+            raise TypeError(f"{_WHERE}: read_only={given_text(read_only)} is not a bool; write True or False.")
         lease_s = None if lease is None else seconds(lease, where=_WHERE, option="lease")
         timeout_s = tier._parts.timeout_s
         if lease_s is not None and lease_s <= timeout_s:
             raise ValueError(
-                f"{_WHERE}: lease={lease!r} is not longer than the tier's timeout, which is"
+                f"{_WHERE}: lease={given_text(lease)} is not longer than the tier's timeout, which is"
                 f" {format_seconds(timeout_s)}, and would end before it could be renewed; give some times as much."
             )
         settings: dict[str, Any] = {
@@ -136,12 +136,14 @@ class Shared:
 def _check_coding(encode: Any, decode: Any) -> None:
     for option, given in (("encode", encode), ("decode", decode)):
         if given is not None and not callable(given):
-            raise TypeError(f"{_WHERE}: {option}={given!r} is not callable; give a function of one value, or None.")
+            raise TypeError(
+                f"{_WHERE}: {option}={given_text(given)} is not callable; give a function of one value, or None."
+            )
         if given is not None:
             check_plain(_WHERE, option, given)
     if (encode is None) is not (decode is None):
         alone, given, missing = ("encode", encode, "decode") if decode is None else ("decode", decode, "encode")
         raise TypeError(
-            f"{_WHERE}: {alone}={given!r} is given without {missing}=; give both, so that what one process writes"
-            " another one can read."
+            f"{_WHERE}: {alone}={given_text(given)} is given without {missing}=; give both, so that what one process"
+            " writes another one can read."
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
 
-from memo._base import Duration, Stage, byte_size, generates, is_awaited, positive_int, renew, seconds
+from memo._base import Duration, Stage, byte_size, generates, given_text, is_awaited, positive_int, renew, seconds
 from memo._cache import Link, LinkTerms
 from memo.shared._access import acl
 from memo.shared._envelope import Seal
@@ -76,14 +76,16 @@ class Tier:
         lease_s = seconds(lease, where="Tier", option="lease")
         if lease_s <= timeout_s:
             raise ValueError(
-                f"Tier: lease={lease!r} is not longer than timeout={timeout!r}, and would end before it could be "
-                f"renewed; give at least some times as much."
+                f"Tier: lease={given_text(lease)} is not longer than timeout={given_text(timeout)}, and would end "
+                f"before it could be renewed; give at least some times as much."
             )
         largest = byte_size(max_value, where="Tier", option="max_value")
         if largest > _LARGEST:
-            raise ValueError(f"Tier: max_value={max_value!r} is more than the server holds; give at most '512MB'.")
+            raise ValueError(
+                f"Tier: max_value={given_text(max_value)} is more than the server holds; give at most '512MB'."
+            )
         if not isinstance(readable_keys, bool):
-            raise TypeError(f"Tier: readable_keys={readable_keys!r} is not a bool; write True or False.")
+            raise TypeError(f"Tier: readable_keys={given_text(readable_keys)} is not a bool; write True or False.")
         _check_url(url)
         self._prefix = _checked_prefix(prefix)
         self._names = Names(prefix)
@@ -245,10 +247,11 @@ class Tier:
 
 def _checked_prefix(prefix: Any) -> str:
     if not isinstance(prefix, str):
-        raise TypeError(f"Tier: prefix={prefix!r} is not text; give a short name such as 'shop'.")
+        raise TypeError(f"Tier: prefix={given_text(prefix)} is not text; give a short name such as 'shop'.")
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(
-            f"Tier: prefix={prefix!r} cannot begin names on the server; give 1 to 100 letters, digits and _ . : / -."
+            f"Tier: prefix={given_text(prefix)} cannot begin names on the server; give 1 to 100 letters, digits and "
+            f"_ . : / -."
         )
     return prefix
 
@@ -272,7 +275,7 @@ def _checked_log_size(log_size: Any) -> int:
     size = positive_int(log_size, where="Tier", option="log_size")
     if size > _LONGEST_LOG:
         raise ValueError(
-            f"Tier: log_size={log_size!r} is more than a server holds; give about as many as there are changes while a "
-            f"process is away, such as 10_000."
+            f"Tier: log_size={given_text(log_size)} is more than a server holds; give about as many as there are "
+            f"changes while a process is away, such as 10_000."
         )
     return size

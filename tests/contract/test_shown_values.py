@@ -11,14 +11,14 @@ import pytest
 import memo
 from memo import Registry, bounded, bounded_many, dedupe_inflight, limit, lru_cache, sliding_window
 from memo.exporters import asgi, opentelemetry, prometheus
+from memo.shared import Tier
 from memo.testing import FakeClock, isolated
 
 LONGEST = 5_000
 """Characters of a message: several values, and what is said of them."""
 
-
-NOT_YET = {"policy"}
-"""Options that show a value as it shows itself."""
+NOBODY = "redis://127.0.0.1:1"
+"""A port on which no server listens."""
 
 
 class ReprRan(Exception):
@@ -114,7 +114,7 @@ def _options(decorator: Callable[..., Any], *first: Any, **given: Any) -> dict[s
     """A use of each option of a decorator, by a name for it."""
     uses: dict[str, Callable[[Any], object]] = {}
     for p in inspect.signature(decorator).parameters.values():
-        if p.kind is p.KEYWORD_ONLY and p.name not in NOT_YET:
+        if p.kind is p.KEYWORD_ONLY:
 
             def use(value: Any, option: str = p.name) -> object:
                 return decorator(*first, **{**given, option: value})(load)
@@ -184,11 +184,26 @@ def _all_uses() -> dict[str, Callable[[Any], object]]:
         **{f"collector: {n}": functools.partial(_named, prometheus.MemoCollector, n) for n in ("registry", "idle")},
         **{f"instrument: {n}": functools.partial(_named, opentelemetry.instrument, n) for n in ("registry", "spans")},
         **{f"app: {n}": functools.partial(_named, asgi.app, n) for n in ("registry", "prefix", "actions")},
+        **{f"tier: {name}": functools.partial(_tier_with, name) for name in inspect.signature(Tier).parameters},
+        **{
+            f"using: {n}": functools.partial(_using_with, n)
+            for n in ("encode", "version", "local_ttl", "wait", "lease")
+        },
+        **{f"using: {n}": functools.partial(_using_with, n) for n in ("decode", "read_only")},
     }
 
 
 def _named(function: Callable[..., Any], option: str, value: Any) -> object:
     return function(**{option: value})
+
+
+def _tier_with(option: str, value: Any) -> None:
+    Tier(**{"url": NOBODY, option: value}).close()
+
+
+def _using_with(option: str, value: Any) -> None:
+    with Tier(NOBODY) as tier:
+        tier.using(**{option: value})
 
 
 USES = _all_uses()
