@@ -296,7 +296,7 @@ def positive_int(value: object, *, where: str, option: str) -> int:
 
     Raises:
         TypeError: value is a bool or no integer.
-        ValueError: value is below 1.
+        ValueError: value is below 1, or no float can hold it.
     """
     given = _Given(where, option, value)
     return _at_least_one(_index(given, "a whole number", _GIVE_COUNT), given, _GIVE_COUNT)
@@ -315,6 +315,8 @@ def _index(given: _Given, wanted: str, remedy: str) -> int:
 def _at_least_one(result: int, given: _Given, remedy: str) -> int:
     if result < 1:
         raise given.bad_value("is negative" if result < 0 else "is zero", remedy)
+    if result > sys.float_info.max:  # what is computed from it would fail, no sooner than it is wanted
+        raise given.bad_value("is too large for a float", "give a smaller number")
     return result
 
 

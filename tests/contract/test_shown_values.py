@@ -102,6 +102,7 @@ GIVEN: dict[str, Callable[[], Any]] = {
     "long text": lambda: "y" * 100_000,
     "long bytes": lambda: b"z" * 100_000,
     "long list": lambda: [1] * 100_000,
+    "a number without end": lambda: 10**5_000,
 }
 
 
@@ -220,6 +221,19 @@ def test_a_message_survives_what_it_shows(given: str) -> None:
             length = len(str(error))
             assert length < LONGEST, f"{use}: {length} characters"
             assert "__repr__ returned" not in str(error), use
+
+
+@pytest.mark.parametrize("option", ["max", "max_bytes"])
+def test_a_bound_that_no_float_holds_is_refused(option: str) -> None:
+    """At decoration, and by ``resize()``, which leaves the bound that there was."""
+    with pytest.raises(ValueError, match=rf"^bounded: {option}=.* is too large for a float; give a smaller number\.$"):
+        bounded(**{option: 10**400})  # type: ignore[call-overload]
+    kept = bounded(max=2, max_bytes=10_000)(load)
+    with pytest.raises(ValueError, match="too large"):
+        kept.cache.resize(**{option: 10**400})
+    for name in "abc":
+        kept(name)
+    assert len(kept.cache) == 2
 
 
 def test_what_is_given_is_shown_as_it_is_where_that_is_harmless(tmp_path: Path) -> None:
