@@ -142,9 +142,8 @@ class _ManyLayer(Layer):
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
                 f"{_WHERE}: gather={given_text(format_seconds(terms.gather_s))} has no effect on "
-                f"{self.shape.qualname}, a plain "
-                f"function, whose calls would each block a thread meanwhile; make it a coroutine function, or call it "
-                f"with many keys."
+                f"{self.shape.qualname}, a plain function, whose calls would each block a thread meanwhile; make it a "
+                "coroutine function, or call it with many keys."
             )
         if not is_ours(options.policy):
             self.make_works()  # which shows whether it can be made

@@ -199,9 +199,8 @@ def limit(
     key_options = check_key_options(where, _one_for_all if key is None else key, ignore, False)
     if others := key_options.ignore - {"self", "cls"}:
         raise ValueError(
-            f"limit: ignore={short_text(tuple(sorted(others)))} has no effect; only 'self' or 'cls' can be left out "
-            "of the key; "
-            f"let key= return what is to be in it."
+            f"limit: ignore={short_text(tuple(sorted(others)))} has no effect; only 'self' or 'cls' can be left out of "
+            "the key; let key= return what is to be in it."
         )
     check_common(where, name, registry, clock)
     found_tags = check_tag_names(where, tags, "there are no entries to invalidate")

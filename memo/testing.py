@@ -244,8 +244,7 @@ def isolated(*subjects: Any) -> AbstractContextManager[None]:
         if record is None:
             raise TypeError(
                 f"isolated: {given_text(subject)} is neither decorated by this package nor a registry; give decorated "
-                "functions "
-                f"or registries, or nothing for memo.registry."
+                "functions or registries, or nothing for memo.registry."
             )
         records.append(record)
     return _Isolation(views, records)

@@ -35,9 +35,8 @@ def check_error_types(where: str, option: str, types: Any) -> tuple[type[Excepti
             )
         if not issubclass(kind, Exception):
             raise ValueError(
-                f"{where}: {option}={given_text(types)} contains {kind.__name__}, which counts as cancelled, not as "
-                "an error; "
-                f"name types of Exception."
+                f"{where}: {option}={given_text(types)} contains {kind.__name__}, which counts as cancelled, not as an "
+                "error; name types of Exception."
             )
     return found
 

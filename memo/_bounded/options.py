@@ -156,8 +156,7 @@ def _check_shared(where: str, shared: Any, ttl: Any, dedupe: bool) -> None:
     if not dedupe:
         raise TypeError(
             f"{where}: dedupe=False has each call load by itself, and shared={given_text(shared)} has all processes "
-            "share one "
-            f"load; leave one of them out."
+            "share one load; leave one of them out."
         )
 
 
@@ -176,9 +175,8 @@ def check_keys_travel(shape: Shape, options: CacheOptions, keys: KeyOptions) -> 
     if plan.has_token:
         raise TypeError(
             f"{shape.where}: shared={given_text(options.shared)}, but the entries of {shape.qualname}() belong to "
-            "instances, "
-            f"which no other process knows; give ignore=({given_text(shape.first_name)},) as well if instances may "
-            "share entries."
+            f"instances, which no other process knows; give ignore=({given_text(shape.first_name)},) as well if "
+            "instances may share entries."
         )
     if plan.has_refs:
         option = (
@@ -188,8 +186,7 @@ def check_keys_travel(shape: Shape, options: CacheOptions, keys: KeyOptions) -> 
         )
         raise TypeError(
             f"{shape.where}: shared={given_text(options.shared)}, but with {option} the entries of {shape.qualname}() "
-            "belong to "
-            f"objects of this process, which no other process knows; leave one of them out."
+            "belong to objects of this process, which no other process knows; leave one of them out."
         )
     return plan
 
@@ -203,8 +200,7 @@ def check_suits(shape: Shape, options: CacheOptions, keys: KeyOptions) -> None:
     if options.evicts_awaited and options.evict_loop is None and not shape.is_async:
         raise TypeError(
             f"{shape.where}: on_evict={given_text(options.on_evict)} is a coroutine function, and {shape.qualname}() "
-            "is "
-            f"none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
+            "is none, so that its values belong to no event loop; give evict_loop= as well, or a plain function."
         )
     if keys.scope is not None and not shape.is_async:
         _refuse_threads(shape.where, options)

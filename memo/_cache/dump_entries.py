@@ -190,8 +190,7 @@ def restore(
         raise DumpError(
             f"load: {shown} holds results of {short_text(found[0])} with keys of {short_text(found[1])}, not of "
             f"{given_text(name)} with keys of {given_text(generated.keys.plan.signature)}; load it into the function "
-            "that dumped it, or "
-            f"give that function's name as name= to the decorator."
+            "that dumped it, or give that function's name as name= to the decorator."
         )
     pace = Pace()
     rows: deque[_Row] = deque()

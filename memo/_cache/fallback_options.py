@@ -48,8 +48,7 @@ def _check_class(where: str, fallback: type) -> None:
     except TypeError:
         raise TypeError(
             f"{where}: fallback={short_text(fallback)} is a class, which is called without arguments, and needs some; "
-            "give a "
-            f"function of the call that makes an instance."
+            "give a function of the call that makes an instance."
         ) from None
     except ValueError:  # it does not tell, as few classes written in C do
         pass
@@ -68,8 +67,7 @@ def check_colour(where: str, name: str, fallback: Any, *, is_async: bool) -> Non
     if not is_async and is_awaited(fallback):
         raise TypeError(
             f"{where}: fallback={short_text(fallback)} is a coroutine function, which nobody would await, since "
-            f"{name}() is a "
-            f"plain function; give a plain function."
+            f"{name}() is a plain function; give a plain function."
         )
 
 

@@ -199,8 +199,7 @@ def late_options(
     if soft_timeout is not None and not stale and not has_fallback:
         raise TypeError(
             f"{where}: soft_timeout={given_text(soft_timeout)} has no stale value to answer with; give "
-            "stale_if_error=, or "
-            f"fallback=, as well."
+            "stale_if_error=, or fallback=, as well."
         )
     errors = check_error_types(where, "cache_errors", cache_errors)
     if errors and error_ttl is None:

@@ -81,8 +81,7 @@ def check_key_options(where: str, key: Any, ignore: Any, typed: Any, weak: Any =
     if both:
         raise TypeError(
             f"{where}: {given_text(both[0])} is in ignore= and in weak=, but what is left out of the key does not "
-            "count by "
-            f"identity either; leave it out of one of them."
+            "count by identity either; leave it out of one of them."
         )
     if scope is not None and scope != "loop":
         raise (ValueError if isinstance(scope, str) else TypeError)(
@@ -176,15 +175,13 @@ class Shape:
         if is_generator_function(function):
             raise TypeError(
                 f"{where}: {qualname or given_text(function)} is a generator function, whose result can be used only "
-                "once; "
-                f"return a list instead."
+                "once; return a list instead."
             )
         if is_coroutine_function(function) is not self.is_async:
             was, now = ("a coroutine", "a plain") if self.is_async else ("a plain", "a coroutine")
             raise ValueError(
                 f"{where}: {qualname or given_text(function)} was {was} function when it was decorated and would now "
-                "be "
-                f"{now} function; decorate it anew."
+                f"be {now} function; decorate it anew."
             )
         self.name = getattr(function, "__name__", None) or type(function).__name__
         self.qualname = qualname or type(function).__qualname__

@@ -37,9 +37,8 @@ class WorkOptions(NamedTuple):
         """
         if self.keep_s is not None and not is_async:
             raise TypeError(
-                f"{where}: keep={given_text(format_seconds(self.keep_s))} has no effect on {name}(), a plain "
-                "function, whose "
-                f"work no caller leaves before it ends; leave keep= out, or decorate a coroutine function."
+                f"{where}: keep={given_text(format_seconds(self.keep_s))} has no effect on {name}(), a plain function, "
+                "whose work no caller leaves before it ends; leave keep= out, or decorate a coroutine function."
             )
 
 
@@ -65,7 +64,6 @@ def check_work(where: str, work: Any, keep: Any, dedupe: bool = True) -> WorkOpt
         other = "work='caller'" if work == "caller" else "dedupe=False"
         raise TypeError(
             f"{where}: keep={given_text(keep)} has no effect with {other}, by which the work is in its caller's own "
-            "task "
-            f"and ends with that caller; leave out one of them."
+            "task and ends with that caller; leave out one of them."
         )
     return WorkOptions(work == "caller" or not dedupe, keep_s)
