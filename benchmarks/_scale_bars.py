@@ -344,6 +344,42 @@ def _methods(entries: int) -> Iterator[Figure]:
     yield measured_beside(f"death of an instance of {len(large[0].fetch.cache):,}", large.clear)
 
 
+def _instances(entries: int) -> Iterator[Figure]:
+    """A method that was called once on each of many instances: what is known of these is large, too."""
+    entries //= 5
+
+    class Owner:
+        fetch = _made(entries, lambda self, x: [x])
+
+    other, new, pace = Owner(), iter(range(10**12)), Pace()
+    owners: list[Owner] = []
+
+    def call_on_more(most: int) -> None:
+        while len(owners) < most:
+            owners.append(Owner())
+            owners[-1].fetch(0)
+            pace.rest()
+
+    def let_go() -> None:
+        while len(owners) > entries // 2:
+            del owners[-10:]
+            pace.rest()
+
+    def measured_beside(name: str, run: Callable[[], object]) -> Figure:
+        other.fetch(-1)
+        return _waits(while_it_runs(name, run, lambda: other.fetch(-1), lambda: other.fetch(next(new))))
+
+    call_on_more(entries // 2)
+    yield measured_beside(f"first calls on {entries // 2:,} more instances", lambda: call_on_more(entries))
+    yield measured_beside(f"clear(), of a method of {entries:,} instances", Owner.fetch.cache.clear)
+    yield measured_beside(f"death of {entries // 2:,} of {entries:,} instances", let_go)
+    beside = _made(1_000)
+    beside(-1)
+    name = f"death of a method of {len(owners):,} instances"
+    forget = functools.partial(delattr, Owner, "fetch")
+    yield _waits(while_it_runs(name, forget, lambda: beside(-1), lambda: beside(next(new))))
+
+
 def _tags(entries: int) -> Iterator[Figure]:
     entries //= 2
     function = _made(entries, tags=lambda x: ("few",) if x % 10 == 3 else ("many",))
@@ -364,6 +400,7 @@ PARTS: dict[str, Callable[[int], Iterator[Figure]]] = {
     "functions": _functions,
     "plain": _plain,
     "methods": _methods,
+    "instances": _instances,
     "tags": _tags,
 }
 
