@@ -33,7 +33,7 @@ __all__ = (
 
 _numbers = itertools.count()
 _WHOLE = 10_000
-"""The tokens of more instances are not given up in one go, which takes a microsecond or two for each."""
+"""The tokens of more instances are not given up in one go, which takes about a microsecond for each."""
 _LOT = 100
 """So many are taken out at a time."""
 
