@@ -35,11 +35,12 @@ def assert_same(refs: Any, model: dict[int, str], known: list[int]) -> None:
     assert sorted(refs.values()) == sorted(model.values())
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_it_is_a_dictionary_of_addresses(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("count", [30, 1000, 10_000])
+def test_it_is_a_dictionary_of_addresses(count: int, seed: int) -> None:
     """Whatever comes and goes, in tides of all sizes, while the table is exchanged for larger and for smaller ones."""
     rng = random.Random(seed)
-    known = addresses(rng.choice([30, 1000, 30_000]))
+    known = addresses(count)
     rng.shuffle(known)
     refs, model = made(), {}
     for tide in range(12):
