@@ -5356,8 +5356,9 @@ bound_end(Bound *bound)
 #define LOT_PLACES 4096  /* 64 KB, mapped; a table that has fewer places has one smaller lot */
 #define FEWEST_PLACES 8
 #define WHOLE_PLACES 1024 /* so many are moved in one go, which takes about 10 us */
-#define MOVED_TOKENS 16   /* are moved with each change: in time, since no table has less than a quarter of the old one's places, */
-#define MOVED_PLACES 128  /* which are looked at for them, no more than so many */
+#define FEW 16            /* of so many places one is used: the table is exchanged for one of a quarter of them */
+#define MOVED_TOKENS 16   /* are moved with each change, so that the old table is empty before the new one is full */
+#define MOVED_PLACES 128  /* are looked at for that, no more than so many */
 
 typedef struct {
     uintptr_t address;
@@ -5540,7 +5541,7 @@ refs_exchange(Refs *refs)
 {
     Places made, *now = &refs->now;
     size_t size = FEWEST_PLACES;
-    while (2 * size < 5 * (refs->used + 1) || 4 * size < now->mask + 1) {
+    while (2 * size < 5 * (refs->used + 1)) {
         size *= 2;
     }
     if (places_make(&made, size) < 0) {
@@ -5624,7 +5625,7 @@ afterwards(Refs *refs)
     if (refs->old.lots != NULL) {
         refs_move(refs, MOVED_PLACES, MOVED_TOKENS); /* if it cannot, another will */
     }
-    else if (refs->now.mask >= WHOLE_PLACES && 16 * refs->used <= refs->now.mask) {
+    else if (refs->now.mask >= WHOLE_PLACES && FEW * refs->used <= refs->now.mask) {
         refs_exchange(refs); /* likewise */
     }
 }
