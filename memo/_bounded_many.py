@@ -141,7 +141,7 @@ class _ManyLayer(Layer):
         check_suits(self.shape, options, keys)  # now, and not as the function of one key is made
         if terms.gather_s is not None and not self.shape.is_async:
             raise TypeError(
-                f"{_WHERE}: gather={given_text(format_seconds(terms.gather_s))} has no effect on "
+                f"{_WHERE}: gather={format_seconds(terms.gather_s)!r} has no effect on "
                 f"{self.shape.qualname}, a plain function, whose calls would each block a thread meanwhile; make it a "
                 "coroutine function, or call it with many keys."
             )

@@ -37,7 +37,7 @@ class WorkOptions(NamedTuple):
         """
         if self.keep_s is not None and not is_async:
             raise TypeError(
-                f"{where}: keep={given_text(format_seconds(self.keep_s))} has no effect on {name}(), a plain function, "
+                f"{where}: keep={format_seconds(self.keep_s)!r} has no effect on {name}(), a plain function, "
                 "whose work no caller leaves before it ends; leave keep= out, or decorate a coroutine function."
             )
 

@@ -5441,6 +5441,13 @@ lot_size(const Places *places)
     return (places->mask < LOT_PLACES ? places->mask + 1 : LOT_PLACES) * sizeof(Place);
 }
 
+/* Whether its lots are mapped, as full ones are; else its one lot is a block of the heap. */
+static inline int
+has_full_lots(const Places *places)
+{
+    return places->mask >= LOT_PLACES - 1;
+}
+
 static inline size_t
 lots_of(const Places *places)
 {
@@ -5451,7 +5458,7 @@ static void
 lot_free(Places *places, size_t number)
 {
     if (places->lots[number] != untouched) {
-        block_free(places->lots[number], places->mask < LOT_PLACES - 1 ? 0 : lot_size(places));
+        block_free(places->lots[number], has_full_lots(places) ? lot_size(places) : 0);
         places->lots[number] = untouched;
     }
 }
@@ -5501,7 +5508,7 @@ settle(Places *places, uintptr_t address, PyObject *token)
     Place **lot = &places->lots[i / LOT_PLACES];
     if (*lot == untouched) {
         size_t size = lot_size(places);
-        Place *made = places->mask < LOT_PLACES - 1 ? PyMem_RawCalloc(1, size) : map_zeros(size);
+        Place *made = has_full_lots(places) ? map_zeros(size) : PyMem_RawCalloc(1, size);
         if (made == NULL) {
             return -1;
         }
